@@ -1,0 +1,74 @@
+// Command albert trains, evaluates and runs ALBERT language models: one static binary from raw text to answers.
+//
+// Commands are thin: flags in, one call into a package, results out. Text goes to stdout only where it is the result; progress and
+// messages go to stderr. Exit status: 0 done, 1 failed, 2 bad usage, 75 stopped by a signal after saving.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// CLI is the whole command line.
+type CLI struct {
+}
+
+// usageError is an error of the command line itself: exit status 2.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+// usagef makes an error that ends the program with status 2.
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// errStopped is returned by a long command that saved its state after a signal or --max-time: exit status 75.
+var errStopped = errors.New("stopped, state saved; run the same command again to go on")
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run parses args, runs the command and gives the exit status.
+func run(args []string) int {
+	var cli CLI
+	status := -1
+	parser, err := kong.New(&cli,
+		kong.Name("albert"),
+		kong.Description("ALBERT in Go: tokenizer training, pretraining, fine-tuning, evaluation and prediction."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Exit(func(code int) { status = code }),
+	)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "albert:", err)
+		return 2
+	}
+	kctx, err := parser.Parse(args)
+	if status >= 0 { // --help
+		return status
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "albert: %v (albert --help lists the commands)\n", err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	kctx.BindTo(ctx, (*context.Context)(nil))
+	if err := kctx.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "albert:", err)
+		var usage usageError
+		switch {
+		case errors.Is(err, errStopped):
+			return 75
+		case errors.As(err, &usage):
+			return 2
+		}
+		return 1
+	}
+	return 0
+}
