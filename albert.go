@@ -1,0 +1,191 @@
+// Package albert opens a trained ALBERT and asks it questions: fill in masked words, embed sentences, tokenize.
+//
+//	m, err := albert.Open("albert-quickstart")
+//	answers, err := m.Fill("The [MASK] is closed.", 5)
+//
+// A Model is safe for concurrent use. The bits of an answer depend on the model and the text alone: not on threads, and not on
+// what else is asked at the same time. Training is in the packages below this one, and in the albert command.
+package albert
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"albert/cpu"
+	"albert/model"
+	"albert/ops"
+	"albert/tokenizer"
+)
+
+// Model is an opened model with its tokenizer.
+type Model struct {
+	net *model.Model
+	tok *tokenizer.Tokenizer // nil: only piece ids can be asked
+	dev *cpu.Device
+}
+
+// Options of [OpenWith].
+type Options struct {
+	Threads        int    // 0: GOMAXPROCS
+	InstructionSet string // "": what ALBERT_CPU says, else the best
+}
+
+// Open opens a model directory in Hugging Face layout (config.json, model.safetensors, spiece.model), or a run directory, whose
+// model or newest checkpoint is meant.
+func Open(path string) (*Model, error) { return OpenWith(path, Options{}) }
+
+// OpenWith is Open with options.
+func OpenWith(path string, o Options) (*Model, error) {
+	dir, err := model.Find(path)
+	if err != nil {
+		return nil, err
+	}
+	net, _, err := model.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	tok, err := tokenizer.Open(dir)
+	if errors.Is(err, tokenizer.ErrNone) {
+		tok, err = nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if tok != nil && tok.VocabSize() > net.Config.VocabSize {
+		return nil, fmt.Errorf("%s: the tokenizer has %d pieces, the model only %d", dir, tok.VocabSize(), net.Config.VocabSize)
+	}
+	dev, err := cpu.New(o.InstructionSet, o.Threads)
+	if err != nil {
+		return nil, err
+	}
+	return &Model{net: net, tok: tok, dev: dev}, nil
+}
+
+// Close ends the model's threads.
+func (m *Model) Close() { m.dev.Close() }
+
+// Config is the model's configuration.
+func (m *Model) Config() model.Config { return m.net.Config }
+
+// Tokenizer is the model's tokenizer, nil if there was none beside it.
+func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tok }
+
+// Input is one text or pair of texts as pieces, special ones included.
+type Input struct {
+	IDs, Types []int32
+	Truncated  bool // the text was longer than the model takes
+}
+
+// ErrTooLong is wrapped by the error for a text that is longer than the model takes and must not be cut.
+var ErrTooLong = errors.New("longer than the model takes")
+
+// MaxPieces is the longest input, special pieces included.
+func (m *Model) MaxPieces() int { return m.net.Config.MaxPositionEmbeddings }
+
+// Encode makes pieces of a text: [CLS] text [SEP]. A text that is too long is cut at its end.
+func (m *Model) Encode(text string) (Input, error) {
+	if m.tok == nil {
+		return Input{}, errors.New("the model has no tokenizer (spiece.model): give input_ids")
+	}
+	return m.assemble(m.tok.Encode(text), nil), nil
+}
+
+// EncodePair makes pieces of two texts: [CLS] a [SEP] b [SEP], token types 0 and 1. If they are too long, the longer one loses its
+// last pieces, one by one.
+func (m *Model) EncodePair(a, b string) (Input, error) {
+	if m.tok == nil {
+		return Input{}, errors.New("the model has no tokenizer (spiece.model): give input_ids")
+	}
+	second := m.tok.Encode(b)
+	if second == nil {
+		second = []int32{}
+	}
+	return m.assemble(m.tok.Encode(a), second), nil
+}
+
+func (m *Model) assemble(a, b []int32) Input {
+	var in Input
+	room := m.MaxPieces() - 2
+	if b != nil {
+		room--
+	}
+	for len(a)+len(b) > room {
+		in.Truncated = true
+		if len(a) > len(b) {
+			a = a[:len(a)-1]
+		} else {
+			b = b[:len(b)-1]
+		}
+	}
+	in.IDs = append(append(append(in.IDs, m.tok.CLS), a...), m.tok.SEP)
+	in.Types = make([]int32, len(in.IDs), len(in.IDs)+len(b)+1)
+	if b != nil {
+		in.IDs = append(append(in.IDs, b...), m.tok.SEP)
+		for len(in.Types) < len(in.IDs) {
+			in.Types = append(in.Types, 1)
+		}
+	}
+	return in
+}
+
+// Check reports the first thing about pieces that the model cannot take.
+func (m *Model) Check(in Input) error {
+	c := &m.net.Config
+	if len(in.IDs) == 0 {
+		return errors.New("input_ids is empty")
+	}
+	if len(in.IDs) > c.MaxPositionEmbeddings {
+		return fmt.Errorf("%d input_ids, the model takes %d: %w", len(in.IDs), c.MaxPositionEmbeddings, ErrTooLong)
+	}
+	if len(in.Types) != len(in.IDs) {
+		return fmt.Errorf("%d token_type_ids for %d input_ids", len(in.Types), len(in.IDs))
+	}
+	for i, id := range in.IDs {
+		if id < 0 || int(id) >= c.VocabSize {
+			return fmt.Errorf("input_ids[%d] is %d, the vocabulary has %d pieces", i, id, c.VocabSize)
+		}
+		if t := in.Types[i]; t < 0 || int(t) >= c.TypeVocabSize {
+			return fmt.Errorf("token_type_ids[%d] is %d, the model has %d types", i, t, c.TypeVocabSize)
+		}
+	}
+	return nil
+}
+
+// batch lays inputs one after another.
+func batch(inputs []Input) *ops.Batch {
+	b := &ops.Batch{Offsets: []int32{0}}
+	for _, in := range inputs {
+		b.IDs = append(b.IDs, in.IDs...)
+		b.Types = append(b.Types, in.Types...)
+		b.Offsets = append(b.Offsets, int32(len(b.IDs)))
+	}
+	return b
+}
+
+func (m *Model) checkAll(inputs []Input) error {
+	for i, in := range inputs {
+		if err := m.Check(in); err != nil {
+			if len(inputs) > 1 {
+				return fmt.Errorf("input %d: %w", i, err)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// Tokenize gives the pieces of a text, without special ones.
+func (m *Model) Tokenize(text string) ([]string, error) {
+	if m.tok == nil {
+		return nil, errors.New("the model has no tokenizer (spiece.model)")
+	}
+	var out []string
+	for _, id := range m.tok.Encode(text) {
+		out = append(out, m.tok.Piece(id))
+	}
+	return out, nil
+}
+
+// SavePath is where a run keeps its finished model.
+func SavePath(run string) string { return filepath.Join(run, "model") }

@@ -1,0 +1,214 @@
+// Package bench measures what this machine does against its own peak: matrix products, forward passes, training steps and
+// tokenisation, in rounds interleaved with a loop of FMAs that touches no memory.
+//
+// The other files here compare with other programs and stand alone; each says how to run it.
+package bench
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"albert/cpu"
+	"albert/model"
+
+	"github.com/klauspost/cpuid/v2"
+)
+
+// Report is the outcome, in the shape of `albert bench --json`.
+type Report struct {
+	CPU            string             `json:"cpu"`
+	InstructionSet string             `json:"instruction_set"`
+	PeakGflops     map[string]float64 `json:"peak_gflops"` // by number of threads
+	Work           []Result           `json:"work"`
+}
+
+// Result is one piece of work on a number of threads. Gflops and FractionOfPeak are 0 where operations are not counted.
+type Result struct {
+	Name           string  `json:"name"`
+	Threads        int     `json:"threads"`
+	Ms             float64 `json:"ms"` // median
+	Gflops         float64 `json:"gflops,omitempty"`
+	FractionOfPeak float64 `json:"fraction_of_peak,omitempty"`
+	BytesPerSecond float64 `json:"bytes_per_second,omitempty"` // tokenize
+}
+
+// Default is what is measured when nothing is named.
+var Default = []string{"gemm-128x768x3072", "forward-base-1x128", "train-base-8x128", "tokenize"}
+
+// Options of [Run].
+type Options struct {
+	Work    []string
+	Threads []int // nil: 1 and all
+	Rounds  int   // at least 5
+	Log     func(format string, args ...any)
+}
+
+// work is something to time: run does it once.
+type work struct {
+	name  string
+	flops float64
+	bytes float64
+	run   func()
+	free  func()
+}
+
+// burst is how long the peak loop and each piece of work run in a round, at least.
+const burst = 60 * time.Millisecond
+
+// Run measures. Each round runs the peak loop, then a burst of one piece of work, in turn for all of them; figures are medians over
+// the rounds, the peak is its highest burst.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	if len(o.Work) == 0 {
+		o.Work = Default
+	}
+	if len(o.Threads) == 0 {
+		o.Threads = []int{1}
+		if n := runtime.GOMAXPROCS(0); n > 1 {
+			o.Threads = append(o.Threads, n)
+		}
+	}
+	o.Rounds = max(o.Rounds, 5)
+	r := &Report{CPU: cpuid.CPU.BrandName, PeakGflops: map[string]float64{}}
+	for _, threads := range o.Threads {
+		dev, err := cpu.New("", threads)
+		if err != nil {
+			return nil, err
+		}
+		r.InstructionSet = dev.InstructionSet()
+		err = r.measure(ctx, dev, o)
+		dev.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (r *Report) measure(ctx context.Context, dev *cpu.Device, o Options) error {
+	threads := dev.Threads()
+	peak := 0.0
+	var results []Result
+	for _, name := range o.Work {
+		w, err := newWork(name, dev)
+		if err != nil {
+			return err
+		}
+		w.run() // buffers, packed weights
+		var times []float64
+		for range o.Rounds {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			peak = max(peak, peakBurst(dev))
+			start, n := time.Now(), 0
+			for n == 0 || time.Since(start) < burst {
+				w.run()
+				n++
+			}
+			times = append(times, float64(time.Since(start).Nanoseconds())/1e6/float64(n))
+		}
+		if w.free != nil {
+			w.free()
+		}
+		slices.Sort(times)
+		ms := times[len(times)/2]
+		res := Result{Name: name, Threads: threads, Ms: ms, Gflops: w.flops / ms / 1e6}
+		if w.bytes > 0 {
+			res.BytesPerSecond = w.bytes / ms * 1e3
+		}
+		results = append(results, res)
+		if o.Log != nil {
+			o.Log("%s on %d thread(s): %.3f ms", name, threads, ms)
+		}
+	}
+	for i := range results {
+		results[i].FractionOfPeak = results[i].Gflops / peak
+	}
+	r.PeakGflops[strconv.Itoa(threads)] = peak
+	r.Work = append(r.Work, results...)
+	return nil
+}
+
+// peakBurst runs the FMA loop on all threads of dev at once and gives GFLOP/s.
+func peakBurst(dev *cpu.Device) float64 {
+	const iterations = 20_000
+	k := dev.Kernels()
+	flops := make([]float64, dev.Threads())
+	best := 0.0
+	for start := time.Now(); time.Since(start) < burst/2; {
+		t := time.Now()
+		dev.Run(dev.Threads(), func(i int) { flops[i] = float64(k.PeakFMA(iterations)) })
+		ns := float64(time.Since(t).Nanoseconds())
+		sum := 0.0
+		for _, f := range flops {
+			sum += f
+		}
+		best = max(best, sum/ns)
+	}
+	return best
+}
+
+func newWork(name string, dev *cpu.Device) (*work, error) {
+	bad := func() (*work, error) {
+		return nil, fmt.Errorf("work %q: want gemm-MxKxN, forward-CONFIG-BxS, train-CONFIG-BxS or tokenize", name)
+	}
+	kind, rest, _ := strings.Cut(name, "-")
+	switch kind {
+	case "tokenize":
+		return tokenizeWork()
+	case "gemm":
+		d, ok := sizes(rest, 3)
+		if !ok {
+			return bad()
+		}
+		return gemmWork(dev, d[0], d[1], d[2]), nil
+	case "forward", "train":
+		i := strings.LastIndexByte(rest, '-')
+		if i < 0 {
+			return bad()
+		}
+		d, ok := sizes(rest[i+1:], 2)
+		c, known := model.NamedConfig(rest[:i])
+		if !ok {
+			return bad()
+		}
+		if !known {
+			return nil, fmt.Errorf("work %q: no configuration %q (%s)", name, rest[:i], strings.Join(model.ConfigNames(), ", "))
+		}
+		if d[1] > c.MaxPositionEmbeddings {
+			return nil, fmt.Errorf("work %q: %d pieces, but the model has %d positions", name, d[1], c.MaxPositionEmbeddings)
+		}
+		c.HiddenDropoutProb, c.AttentionProbsDropoutProb = 0, 0
+		if kind == "forward" {
+			return forwardWork(dev, c, d[0], d[1]), nil
+		}
+		return trainWork(dev, c, d[0], d[1])
+	}
+	return bad()
+}
+
+// sizes reads n numbers joined by "x", each from 1 to a million, together at most 2^32.
+func sizes(s string, n int) ([]int, bool) {
+	parts := strings.Split(s, "x")
+	if len(parts) != n {
+		return nil, false
+	}
+	var d []int
+	product := 1
+	for _, p := range parts {
+		v, err := strconv.Atoi(p)
+		if err != nil || v < 1 || v > 1_000_000 {
+			return nil, false
+		}
+		if product *= v; product > 1<<36 {
+			return nil, false
+		}
+		d = append(d, v)
+	}
+	return d, true
+}

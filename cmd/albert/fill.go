@@ -1,0 +1,99 @@
+package main
+
+import (
+	"albert"
+)
+
+// FillCmd fills [MASK] in texts.
+type FillCmd struct {
+	Model    string   `arg:"" help:"Model directory or run directory."`
+	Input    []string `arg:"" optional:"" help:"Texts, or files with a text a line; stdin without any."`
+	TopK     int      `default:"5" help:"How many answers for each mask."`
+	Logits   bool     `negatable:"" help:"Give the logits over the vocabulary instead."`
+	Truncate bool     `default:"true" negatable:"" help:"Cut texts that are too long for the model."`
+	Threads  int      `help:"Threads (0: all)."`
+}
+
+// Run answers every text with a line of JSON.
+func (c *FillCmd) Run() error {
+	if c.TopK < 1 {
+		return usagef("--top-k %d: want at least 1", c.TopK)
+	}
+	m, err := albert.OpenWith(c.Model, albert.Options{Threads: c.Threads})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return answerLines(m, c.Input, c.Truncate, func(inputs []albert.Input) ([]answer, error) {
+		answers := make([]answer, len(inputs))
+		var masked []albert.Input
+		var at []int
+		for i, in := range inputs {
+			if len(m.Masks(in)) == 0 {
+				answers[i].err = albert.ErrNoMask
+				continue
+			}
+			masked, at = append(masked, in), append(at, i)
+		}
+		if c.Logits {
+			logits, err := m.MaskLogits(masked)
+			if err != nil {
+				return nil, err
+			}
+			for j, i := range at {
+				answers[i].value, err = object(field{"positions", m.Masks(inputs[i])}, field{"logits", logits[j]})
+				if err != nil {
+					return nil, err
+				}
+			}
+			return answers, nil
+		}
+		filled, err := m.FillAll(masked, c.TopK)
+		if err != nil {
+			return nil, err
+		}
+		for j, i := range at {
+			if answers[i].value = filled[j]; len(filled[j]) == 1 {
+				answers[i].value = filled[j][0]
+			}
+		}
+		return answers, nil
+	})
+}
+
+// EmbedCmd embeds texts.
+type EmbedCmd struct {
+	Model     string         `arg:"" help:"Model directory or run directory."`
+	Input     []string       `arg:"" optional:"" help:"Texts, or files with a text a line; stdin without any."`
+	Pooling   albert.Pooling `default:"mean" enum:"mean,cls,pooler,none" help:"mean, cls, pooler, or none for a row a piece."`
+	Layer     int            `default:"-1" help:"Take the output of this layer (0: the embedding); the last by default."`
+	Normalize bool           `negatable:"" help:"Scale each vector to length 1."`
+	Truncate  bool           `default:"true" negatable:"" help:"Cut texts that are too long for the model."`
+	Threads   int            `help:"Threads (0: all)."`
+}
+
+// Run answers every text with {"embedding": ...}.
+func (c *EmbedCmd) Run() error {
+	m, err := albert.OpenWith(c.Model, albert.Options{Threads: c.Threads})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return answerLines(m, c.Input, c.Truncate, func(inputs []albert.Input) ([]answer, error) {
+		rows, err := m.EmbedAll(inputs, albert.EmbedOptions{Pooling: c.Pooling, Layer: c.Layer, Normalize: c.Normalize})
+		if err != nil {
+			return nil, err
+		}
+		answers := make([]answer, len(inputs))
+		for i, r := range rows {
+			f := field{"embedding", r}
+			if c.Pooling != albert.PoolNone {
+				f.value = r[0]
+			}
+			if answers[i].value, err = object(f); err != nil {
+				return nil, err
+			}
+		}
+		return answers, nil
+	})
+}

@@ -1,0 +1,340 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"strings"
+
+	"albert"
+)
+
+// maxLine bounds one line of input; longer ones are an error of that line, not of the program.
+const maxLine = 64 << 20
+
+// item is one example of the commands that answer line by line.
+type item struct {
+	Text, Pair string
+	HasPair    bool
+	IDs, Types []int32
+	ID         json.RawMessage // comes back with the answer
+	File       string          // "" for stdin and the command line
+	Line       int             // from 1; 0 for a text of the command line
+	Err        error
+}
+
+// rawItem is an item's JSON form.
+type rawItem struct {
+	Text     *string         `json:"text"`
+	TextPair *string         `json:"text_pair"`
+	Question *string         `json:"question"`
+	Context  *string         `json:"context"`
+	Choices  json.RawMessage `json:"choices"`
+	IDs      []int32         `json:"input_ids"`
+	Types    []int32         `json:"token_type_ids"`
+	ID       json.RawMessage `json:"id"`
+}
+
+// items reads texts: arguments that name files (or "-"), line by line; other arguments are texts themselves; stdin without any.
+func items(args []string) iter.Seq[item] {
+	return func(yield func(item) bool) {
+		if len(args) == 0 {
+			lines(os.Stdin, "", yield)
+			return
+		}
+		for _, a := range args {
+			if a == "-" {
+				if !lines(os.Stdin, "", yield) {
+					return
+				}
+				continue
+			}
+			st, err := os.Stat(a)
+			if err != nil {
+				if !yield(parseItem(a, "", 0)) {
+					return
+				}
+				continue
+			}
+			if st.IsDir() {
+				if !yield(item{File: a, Err: errors.New("is a directory: name the files in it")}) {
+					return
+				}
+				continue
+			}
+			f, err := os.Open(a)
+			if err != nil {
+				if !yield(item{File: a, Err: err}) {
+					return
+				}
+				continue
+			}
+			more := lines(f, a, yield)
+			f.Close()
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// lines yields a reader's lines; it reports whether to go on.
+func lines(r io.Reader, file string, yield func(item) bool) bool {
+	br := bufio.NewReaderSize(r, 1<<16)
+	for n := 1; ; n++ {
+		line, err := readLine(br)
+		if err == io.EOF {
+			return true
+		}
+		it := item{File: file, Line: n, Err: err}
+		if err == nil {
+			it = parseItem(line, file, n)
+		}
+		if !yield(it) {
+			return false
+		}
+		if err != nil && !errors.Is(err, errLongLine) {
+			return true
+		}
+	}
+}
+
+var errLongLine = fmt.Errorf("the line is longer than %d MiB", maxLine>>20)
+
+// readLine reads up to '\n', which it leaves out. The last line may lack it.
+func readLine(br *bufio.Reader) (string, error) {
+	var b []byte
+	long := false
+	for {
+		part, err := br.ReadSlice('\n')
+		if len(b)+len(part) > maxLine {
+			long, b = true, b[:0]
+		} else {
+			b = append(b, part...)
+		}
+		switch {
+		case err == bufio.ErrBufferFull:
+			continue
+		case err == io.EOF && len(b) == 0 && !long:
+			return "", io.EOF
+		case err != nil && err != io.EOF:
+			return "", err
+		}
+		if long {
+			return "", errLongLine
+		}
+		return string(bytes.TrimSuffix(b, []byte{'\n'})), nil
+	}
+}
+
+// parseItem reads one text; one that starts with "{" is JSON.
+func parseItem(text, file string, line int) item {
+	it := item{File: file, Line: line}
+	if !strings.HasPrefix(text, "{") {
+		it.Text = text
+		return it
+	}
+	var raw rawItem
+	dec := json.NewDecoder(strings.NewReader(text))
+	if err := dec.Decode(&raw); err != nil {
+		it.Err = fmt.Errorf("broken JSON: %w", err)
+		return it
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		it.Err = errors.New("broken JSON: text after the object")
+		return it
+	}
+	it.ID = raw.ID
+	switch {
+	case raw.IDs != nil:
+		it.IDs, it.Types = raw.IDs, raw.Types
+		if it.Types == nil {
+			it.Types = make([]int32, len(it.IDs))
+		}
+	case raw.Text != nil:
+		it.Text = *raw.Text
+		if raw.TextPair != nil {
+			it.Pair, it.HasPair = *raw.TextPair, true
+		}
+	case raw.Question != nil && raw.Context != nil:
+		it.Text, it.Pair, it.HasPair = *raw.Question, *raw.Context, true
+	default:
+		it.Err = errors.New(`no field "text" or "input_ids"`)
+	}
+	return it
+}
+
+// encode makes the item's pieces.
+func (it *item) encode(m *albert.Model, truncate bool) (albert.Input, error) {
+	if it.Err != nil {
+		return albert.Input{}, it.Err
+	}
+	if it.IDs != nil {
+		in := albert.Input{IDs: it.IDs, Types: it.Types}
+		return in, m.Check(in)
+	}
+	var in albert.Input
+	var err error
+	if it.HasPair {
+		in, err = m.EncodePair(it.Text, it.Pair)
+	} else {
+		in, err = m.Encode(it.Text)
+	}
+	if err == nil && in.Truncated && !truncate {
+		err = fmt.Errorf("the text is %w (%d pieces)", albert.ErrTooLong, m.MaxPieces())
+	}
+	return in, err
+}
+
+// answer is what a command says to one item.
+type answer struct {
+	value     any // marshalled to one line
+	truncated bool
+	err       error
+}
+
+// field is a name and a value of a JSON object whose order is kept.
+type field struct {
+	name  string
+	value any
+}
+
+// object marshals fields in order.
+func object(fields ...field) (json.RawMessage, error) {
+	var b bytes.Buffer
+	for i, f := range fields {
+		v, err := marshal(f.value)
+		if err != nil {
+			return nil, err
+		}
+		b.WriteString(map[bool]string{true: "{", false: ","}[i == 0])
+		fmt.Fprintf(&b, "%q:%s", f.name, v)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// marshal is json.Marshal without HTML escapes.
+func marshal(v any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), nil
+}
+
+// writeAnswer writes one line of JSON: an object gets the id and "truncated" beside its fields, a list becomes "result" of an object
+// if there is something to say beside it.
+func writeAnswer(w io.Writer, it *item, a answer) error {
+	var fields []field
+	if it.ID != nil {
+		fields = append(fields, field{"id", it.ID})
+	}
+	if a.err != nil {
+		fields = append(fields, field{"error", a.err.Error()}, field{"line", it.Line})
+		if it.File != "" {
+			fields = append(fields, field{"file", it.File})
+		}
+		return writeJSON(w, fields)
+	}
+	v, err := marshal(a.value)
+	if err != nil {
+		return err
+	}
+	if a.truncated {
+		fields = append(fields, field{"truncated", true})
+	}
+	switch {
+	case len(fields) == 0:
+		_, err = fmt.Fprintf(w, "%s\n", v)
+		return err
+	case v[0] == '{':
+		rest, err := object(fields...)
+		if err != nil {
+			return err
+		}
+		if len(v) > 2 {
+			rest = append(append(rest[:len(rest)-1], ','), v[1:]...)
+		}
+		_, err = fmt.Fprintf(w, "%s\n", rest)
+		return err
+	}
+	return writeJSON(w, append(fields, field{"result", json.RawMessage(v)}))
+}
+
+func writeJSON(w io.Writer, fields []field) error {
+	v, err := object(fields...)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s\n", v)
+	return err
+}
+
+// maxBatchPieces bounds the pieces of one forward pass over lines of input: enough to fill the kernels, little memory.
+const maxBatchPieces = 4096
+
+// answerLines reads items, answers them in batches and writes a line for each, in order. It returns errSomeFailed if any line
+// could not be answered.
+func answerLines(m *albert.Model, args []string, truncate bool, answerBatch func([]albert.Input) ([]answer, error)) error {
+	out := bufio.NewWriter(os.Stdout)
+	failed := 0
+	var batch []item
+	var inputs []albert.Input
+	pieces := 0
+	flush := func() error {
+		var good []albert.Input
+		for i, it := range batch {
+			if it.Err == nil {
+				good = append(good, inputs[i])
+			}
+		}
+		var answers []answer
+		if len(good) > 0 {
+			var err error
+			if answers, err = answerBatch(good); err != nil {
+				return err
+			}
+		}
+		for i := range batch {
+			it := &batch[i]
+			a := answer{err: it.Err}
+			if it.Err == nil {
+				a, answers = answers[0], answers[1:]
+				a.truncated = inputs[i].Truncated
+			}
+			if a.err != nil {
+				failed++
+			}
+			if err := writeAnswer(out, it, a); err != nil {
+				return err
+			}
+		}
+		batch, inputs, pieces = batch[:0], inputs[:0], 0
+		return out.Flush()
+	}
+	for it := range items(args) {
+		in, err := it.encode(m, truncate)
+		it.Err = err
+		batch, inputs = append(batch, it), append(inputs, in)
+		if pieces += len(in.IDs); pieces >= maxBatchPieces || len(batch) >= 256 {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d lines could not be answered: see their \"error\"", failed)
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"albert/cpu/kernel"
+	"albert/numeric"
+)
+
+// version is the release; the commit comes from the build.
+const version = "0.1.0"
+
+// VersionCmd says what this binary is.
+type VersionCmd struct {
+	JSON bool `name:"json" help:"Give one JSON object."`
+}
+
+type versionInfo struct {
+	Version  string   `json:"version"`
+	Commit   string   `json:"commit"`
+	Go       string   `json:"go"`
+	Numerics int      `json:"numerics"` // raised whenever any bit of a result may change
+	Platform string   `json:"platform"`
+	Kernels  []string `json:"kernels"`
+}
+
+func currentVersion() versionInfo {
+	v := versionInfo{Version: version, Commit: "unknown", Go: runtime.Version(), Numerics: numeric.Version,
+		Platform: runtime.GOOS + "/" + runtime.GOARCH, Kernels: kernel.Available()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision":
+				v.Commit = s.Value + v.Commit[len("unknown"):]
+			case s.Key == "vcs.modified" && s.Value == "true":
+				v.Commit += "-modified"
+			}
+		}
+	}
+	return v
+}
+
+// Run prints the version.
+func (c *VersionCmd) Run() error {
+	v := currentVersion()
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(v)
+	}
+	_, err := fmt.Printf("albert %s (commit %s, numerics %d, %s, %s)\n", v.Version, v.Commit, v.Numerics, v.Go, v.Platform)
+	return err
+}

@@ -1,0 +1,133 @@
+package cpu
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// spins is how often a thread looks for work before it parks. A look is about 2 ns, so that a helper waits some 40 us: longer than
+// the gap between two operations of a forward pass, far shorter than a scheduler's slice, should another process want the core.
+const spins = 20_000
+
+// pool shares the tasks of one operation among a fixed number of threads. The caller works too.
+type pool struct {
+	mu      sync.Mutex // held while a job runs
+	threads int
+	job     atomic.Pointer[job]
+	helpers []helper
+}
+
+type helper struct {
+	parked atomic.Bool
+	wake   chan struct{}
+	_      [40]byte // a cache line each
+}
+
+type job struct {
+	f       func(task int)
+	n       int64
+	next    atomic.Int64
+	done    atomic.Int64
+	waiting atomic.Bool
+	all     chan struct{}
+}
+
+func newPool(threads int) *pool {
+	p := &pool{threads: threads, helpers: make([]helper, max(0, threads-1))}
+	for i := range p.helpers {
+		p.helpers[i].wake = make(chan struct{}, 1)
+		go p.help(&p.helpers[i])
+	}
+	return p
+}
+
+// close ends the helpers. No job may be running.
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.publish(&job{n: -1})
+}
+
+// run calls f(0) ... f(n-1), in any order, and returns when all are done. If the pool is busy with another goroutine's job, the
+// caller does all the work itself.
+func (p *pool) run(n int, f func(task int)) {
+	if n <= 1 || p.threads <= 1 || !p.mu.TryLock() {
+		for i := range n {
+			f(i)
+		}
+		return
+	}
+	defer p.mu.Unlock()
+	j := &job{f: f, n: int64(n), all: make(chan struct{})}
+	p.publish(j)
+	j.drain()
+	for i := 0; j.done.Load() < j.n; i++ {
+		if i < spins {
+			pause()
+			continue
+		}
+		j.waiting.Store(true)
+		if j.done.Load() == j.n {
+			break
+		}
+		<-j.all
+		break
+	}
+	p.job.CompareAndSwap(j, nil)
+}
+
+func (p *pool) publish(j *job) {
+	p.job.Store(j)
+	for i := range p.helpers {
+		if p.helpers[i].parked.Load() {
+			select {
+			case p.helpers[i].wake <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// drain does tasks until none is left to start.
+func (j *job) drain() {
+	for {
+		t := j.next.Add(1) - 1
+		if t >= j.n {
+			return
+		}
+		j.f(int(t))
+		if j.done.Add(1) == j.n && j.waiting.Load() {
+			close(j.all)
+		}
+	}
+}
+
+func (p *pool) help(h *helper) {
+	var last *job
+	for idle := 0; ; {
+		j := p.job.Load()
+		if j != nil && j != last {
+			if j.n < 0 {
+				return
+			}
+			j.drain()
+			last, idle = j, 0
+			continue
+		}
+		if idle++; idle < spins {
+			pause()
+			if idle%1024 == 0 {
+				runtime.Gosched()
+			}
+			continue
+		}
+		last = nil // let the finished job go
+		h.parked.Store(true)
+		if j := p.job.Load(); j == nil || j.next.Load() >= j.n && j.n >= 0 {
+			<-h.wake
+		}
+		h.parked.Store(false)
+		idle = 0
+	}
+}

@@ -1,0 +1,91 @@
+package albert_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// layers lists the packages from top to bottom. An import points down, never up or sideways.
+var layers = []string{
+	"albert/cmd/albert",
+	"albert/quickstart",
+	"albert/bench",
+	"albert",
+	"albert/pretrain",
+	"albert/train",
+	"albert/corpus",
+	"albert/model",
+	"albert/optim",
+	"albert/cpu",
+	"albert/ops",
+	"albert/tokenizer/spmtrain",
+	"albert/tokenizer",
+	"albert/weights",
+	"albert/cpu/kernel",
+	"albert/numeric",
+}
+
+func TestImportsPointDown(t *testing.T) {
+	rank := map[string]int{}
+	for i, p := range layers {
+		rank[p] = i
+	}
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if path != "." {
+				if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil || strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" {
+					return filepath.SkipDir
+				}
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		pkg := "albert"
+		if dir := filepath.ToSlash(filepath.Dir(path)); dir != "." {
+			pkg += "/" + dir
+		}
+		from, ok := rank[pkg]
+		if !ok {
+			t.Errorf("package %s is not in the list of layers", pkg)
+			return nil
+		}
+		seen[pkg] = true
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, imp := range f.Imports {
+			to, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				return err
+			}
+			if to != "albert" && !strings.HasPrefix(to, "albert/") {
+				continue
+			}
+			if r, ok := rank[to]; !ok || r <= from {
+				t.Errorf("%s imports %s, which is not below %s", path, to, pkg)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range layers {
+		if !seen[p] {
+			t.Errorf("layer %s has no package", p)
+		}
+	}
+}

@@ -1,0 +1,208 @@
+package model
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"albert/ops"
+	"albert/weights"
+)
+
+// WeightsFile and ConfigFile are the names of a model's files in a Hugging Face directory.
+const (
+	WeightsFile = "model.safetensors"
+	ConfigFile  = "config.json"
+)
+
+// Load reads a Hugging Face model directory: config.json and model.safetensors (or its shards). Heads are there if their tensors
+// are; tensors of other heads are named in unused.
+func Load(dir string) (m *Model, unused []string, err error) {
+	c, err := ReadConfig(filepath.Join(dir, ConfigFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := weights.OpenModel(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	m, unused, err = FromFile(c, f)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return m, unused, nil
+}
+
+// FromFile makes a model of the tensors of a file, under AlbertForPreTraining's names; a bare AlbertModel's lack the prefix "albert.".
+func FromFile(c Config, f weights.Reader) (m *Model, unused []string, err error) {
+	left := map[string]string{} // canonical name -> name in the file
+	bare := true
+	for _, n := range f.Names() {
+		if strings.HasPrefix(n, "albert.") {
+			bare = false
+		}
+	}
+	for _, n := range f.Names() {
+		name := n
+		if bare && !isHead(n) {
+			name = "albert." + n
+		}
+		left[name] = n
+	}
+	has := func(n string) bool { _, ok := left[n]; return ok }
+	m = build(c, Heads{Pooler: has("albert.pooler.weight"), MLM: has("predictions.dense.weight"), SOP: has("sop_classifier.classifier.weight")})
+	filled := map[*ops.Param]string{}
+	for _, d := range m.disk {
+		from, ok := left[d.name]
+		if !ok && d.name == "predictions.bias" {
+			from, ok = left["predictions.decoder.bias"]
+		}
+		if !ok {
+			return nil, nil, fmt.Errorf("tensor %s is missing", d.name)
+		}
+		delete(left, d.name)
+		values, shape, err := f.Float32(from)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !slices.Equal(shape, d.p.Shape) {
+			return nil, nil, fmt.Errorf("tensor %s has shape %v, want %v by %s", from, shape, d.p.Shape, ConfigFile)
+		}
+		if first, repeated := filled[d.p]; repeated {
+			if !sameBits(values, d.p.Data) {
+				return nil, nil, fmt.Errorf("sharing %q, but tensor %s differs from %s", c.Sharing, from, first)
+			}
+			continue
+		}
+		filled[d.p] = from
+		copy(d.p.Data, values)
+	}
+	if !c.projects() {
+		if err := checkIdentity(c, f, left); err != nil {
+			return nil, nil, err
+		}
+	}
+	for name, n := range left {
+		switch {
+		case strings.HasPrefix(name, "predictions.decoder."), strings.HasSuffix(name, ".position_ids"), strings.HasSuffix(name, ".token_type_ids"):
+		default:
+			unused = append(unused, n)
+		}
+	}
+	slices.Sort(unused)
+	m.Params.Touch()
+	return m, unused, nil
+}
+
+// isHead tells whether a tensor of a model without the prefix belongs to a head.
+func isHead(n string) bool {
+	for _, p := range []string{"predictions.", "sop_classifier.", "classifier.", "qa_outputs."} {
+		if strings.HasPrefix(n, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func sameBits(a, b []float32) bool {
+	for i := range a {
+		if math.Float32bits(a[i]) != math.Float32bits(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+const mapName = "albert.encoder.embedding_hidden_mapping_in"
+
+// checkIdentity takes the map of a model without one: on disk it must be the identity.
+func checkIdentity(c Config, f weights.Reader, left map[string]string) error {
+	for _, n := range []string{mapName + ".weight", mapName + ".bias"} {
+		from, ok := left[n]
+		if !ok {
+			continue
+		}
+		delete(left, n)
+		values, _, err := f.Float32(from)
+		if err != nil {
+			return err
+		}
+		matrix := strings.HasSuffix(n, "weight")
+		for i, v := range values {
+			want := float32(0)
+			if matrix && i/c.HiddenSize == i%c.HiddenSize {
+				want = 1
+			}
+			if v != want {
+				return fmt.Errorf("embedding_projection is false, but tensor %s is not the identity", from)
+			}
+		}
+	}
+	return nil
+}
+
+// Tensors lists the model's tensors as they stand on disk: under AlbertForPreTraining's names, repeated where a sharing mode has it
+// so, with the identity where there is no map.
+func (m *Model) Tensors() []weights.Tensor {
+	var list []weights.Tensor
+	for _, d := range m.disk {
+		list = append(list, weights.Float32Tensor(d.name, d.p.Shape, d.p.Data))
+	}
+	if !m.Config.projects() {
+		h := m.Config.HiddenSize
+		id := make([]float32, h*h)
+		for i := range h {
+			id[i*h+i] = 1
+		}
+		list = append(list, weights.Float32Tensor(mapName+".weight", []int{h, h}, id),
+			weights.Float32Tensor(mapName+".bias", []int{h}, make([]float32, h)))
+	}
+	return list
+}
+
+// Save writes config.json and model.safetensors into dir, each whole or not at all.
+func (m *Model) Save(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	c := m.Config
+	if c.Extra("architectures") == nil {
+		if err := c.SetExtra("architectures", []string{"AlbertForPreTraining"}); err != nil {
+			return err
+		}
+	}
+	text, err := c.JSON()
+	if err != nil {
+		return err
+	}
+	if err := weights.Write(filepath.Join(dir, WeightsFile), m.Tensors(), map[string]string{"format": "pt"}); err != nil {
+		return err
+	}
+	return weights.WriteFile(filepath.Join(dir, ConfigFile), text)
+}
+
+// Hash is the weights_sha256: SHA-256 over the tensors' values as little-endian fp32, in byte order of their names. Repeated
+// tensors of a sharing mode count; a map that is no parameter does not.
+func (m *Model) Hash() string {
+	list := slices.Clone(m.disk)
+	slices.SortFunc(list, func(a, b diskTensor) int { return strings.Compare(a.name, b.name) })
+	h := sha256.New()
+	for _, d := range list {
+		h.Write(weights.Bytes(d.p.Data))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// IsModelDir tells whether dir holds a model in Hugging Face layout.
+func IsModelDir(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, ConfigFile))
+	return err == nil || !errors.Is(err, fs.ErrNotExist)
+}

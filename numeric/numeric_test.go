@@ -1,0 +1,201 @@
+package numeric
+
+import (
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"testing"
+)
+
+// The exact value of x*y+z, rounded once.
+func exactFMA(x, y, z float32) float32 {
+	f := func(v float32) *big.Float { return new(big.Float).SetPrec(2000).SetFloat64(float64(v)) }
+	s := new(big.Float).SetPrec(2000).Mul(f(x), f(y))
+	s.Add(s, f(z))
+	r, _ := s.Float32()
+	return r
+}
+
+func TestFMA(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	random := func(spread int) float32 {
+		return math.Float32frombits(rng.Uint32()&0x807fffff | uint32(127-spread/2+rng.IntN(spread))<<23)
+	}
+	for i := range 400_000 {
+		spread := []int{2, 30, 60, 250}[i%4]
+		x, y, z := random(spread), random(spread), random(spread)
+		switch i % 5 {
+		case 0: // close to cancellation
+			z = -float32(x * y)
+		case 1: // few bits: ties
+			x = math.Float32frombits(math.Float32bits(x) &^ 0xfff)
+			y = math.Float32frombits(math.Float32bits(y) &^ 0xff)
+		case 2: // subnormal results
+			x, y, z = x*0x1p-70, y*0x1p-65, z*0x1p-130
+		}
+		got, want := FMA(x, y, z), exactFMA(x, y, z)
+		if got != want {
+			t.Fatalf("FMA(%b, %b, %b) = %b, want %b", x, y, z, got, want)
+		}
+	}
+	inf := float32(math.Inf(1))
+	if FMA(inf, 1, 1) != inf || FMA(1, 1, -inf) != -inf {
+		t.Error("infinities")
+	}
+	if v := FMA(inf, 0, 1); v == v {
+		t.Error("inf * 0 is not NaN")
+	}
+}
+
+func ulps(got, want float64, float32s bool) float64 {
+	if got == want {
+		return 0
+	}
+	if float32s {
+		w := float32(want)
+		return math.Abs(got-want) / float64(math.Nextafter32(w, w+1)*0+float32(math.Abs(float64(math.Nextafter32(w, 1e38)-w))))
+	}
+	return math.Abs(got-want) / math.Abs(math.Nextafter(want, math.Inf(1))-want)
+}
+
+func TestExp(t *testing.T) {
+	worst := 0.0
+	for x := float32(-87.3); x < 88.7; x += 0.00037 {
+		worst = max(worst, ulps(float64(Exp(x)), math.Exp(float64(x)), true))
+	}
+	if worst > 1.5 {
+		t.Errorf("%.2f ulp", worst)
+	}
+	inf := float32(math.Inf(1))
+	if Exp(-87.31) != 0 || Exp(-inf) != 0 || Exp(89) != inf || Exp(inf) != inf || Exp(0) != 1 {
+		t.Error("edges")
+	}
+	if v := Exp(float32(math.NaN())); v == v {
+		t.Error("NaN")
+	}
+}
+
+func TestTanhErf(t *testing.T) {
+	tanh, erf := 0.0, 0.0
+	for x := float32(-12); x < 12; x += 0.00013 {
+		tanh = max(tanh, ulps(float64(Tanh(x)), math.Tanh(float64(x)), true))
+		erf = max(erf, math.Abs(float64(Erf(x))-math.Erf(float64(x))))
+	}
+	if tanh > 3 || erf > 5e-7 {
+		t.Errorf("tanh %.2f ulp, erf %.2g", tanh, erf)
+	}
+}
+
+func TestLogExp64(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 2))
+	for range 200_000 {
+		x := math.Exp(rng.Float64()*1400 - 700)
+		if i := rng.IntN(3); i == 0 {
+			x = 0.5 + rng.Float64()
+		}
+		if u := ulps(Log64(x), math.Log(x), false); u > 3 {
+			t.Fatalf("Log64(%v) off by %.1f ulp", x, u)
+		}
+		y := rng.Float64()*1400 - 700
+		if u := ulps(Exp64(y), math.Exp(y), false); u > 3 {
+			t.Fatalf("Exp64(%v) off by %.1f ulp", y, u)
+		}
+	}
+	if Log64(1) != 0 || Exp64(0) != 1 || !math.IsInf(Log64(0), -1) || Exp64(-800) != 0 || !math.IsInf(Exp64(800), 1) {
+		t.Error("edges")
+	}
+	if p := Pow64(2, 10); math.Abs(p-1024) > 1e-9 {
+		t.Errorf("2^10 = %v", p)
+	}
+}
+
+// Known answers of the Random123 distribution.
+func TestPhilox(t *testing.T) {
+	all := uint32(math.MaxUint32)
+	for _, c := range []struct {
+		key  [2]uint32
+		ctr  [4]uint32
+		want [4]uint32
+	}{
+		{[2]uint32{}, [4]uint32{}, [4]uint32{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+		{[2]uint32{all, all}, [4]uint32{all, all, all, all}, [4]uint32{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+		{[2]uint32{0xa4093822, 0x299f31d0}, [4]uint32{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, [4]uint32{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+	} {
+		if got := Philox(c.key, c.ctr); got != c.want {
+			t.Errorf("%08x, want %08x", got, c.want)
+		}
+	}
+}
+
+func TestStream(t *testing.T) {
+	a, b := NewStream(5, PurposeMask, 1, 2, 3), NewStream(5, PurposeMask, 1, 2, 3)
+	other := NewStream(5, PurposeMask, 1, 2, 4)
+	same := 0
+	for range 1000 {
+		x := a.Uint32()
+		if x != b.Uint32() {
+			t.Fatal("equal arguments, different numbers")
+		}
+		if x == other.Uint32() {
+			same++
+		}
+	}
+	if same > 2 {
+		t.Errorf("%d equal words in different streams", same)
+	}
+	var count [7]int
+	mean, square := 0.0, 0.0
+	const n = 70_000
+	for range n {
+		count[a.Intn(7)]++
+		z := a.Normal()
+		mean += z / n
+		square += z * z / n
+	}
+	for i, c := range count {
+		if c < n/7-500 || c > n/7+500 {
+			t.Errorf("Intn gave %d %d times", i, c)
+		}
+	}
+	if math.Abs(mean) > 0.02 || math.Abs(square-1) > 0.03 {
+		t.Errorf("Normal: mean %.3f, variance %.3f", mean, square)
+	}
+}
+
+func TestPermuteIsBijection(t *testing.T) {
+	for _, n := range []uint64{1, 2, 3, 10, 64, 1000, 4097} {
+		for round := range uint32(3) {
+			seen := make([]bool, n)
+			fixed := 0
+			for i := range n {
+				j := Permute(9, PurposeShuffle, round, n, i)
+				if seen[j] {
+					t.Fatalf("n %d: %d twice", n, j)
+				}
+				seen[j] = true
+				if i == j {
+					fixed++
+				}
+			}
+			if n >= 64 && fixed > 12 {
+				t.Errorf("n %d: %d fixed points", n, fixed)
+			}
+		}
+	}
+}
+
+func TestSums(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	for _, n := range []int{0, 1, 15, 16, 17, 4095, 4096, 4097, 20_001} {
+		x := make([]float32, n)
+		sum, squares := 0.0, 0.0
+		for i := range x {
+			x[i] = float32(rng.NormFloat64())
+			sum += float64(x[i])
+			squares += float64(x[i]) * float64(x[i])
+		}
+		if math.Abs(Sum(x)-sum) > 1e-3 || math.Abs(SumSquares(x)-squares) > 1e-5*(1+squares) {
+			t.Errorf("%d values: %v %v, want %v %v", n, Sum(x), SumSquares(x), sum, squares)
+		}
+	}
+}

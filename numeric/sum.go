@@ -1,0 +1,52 @@
+package numeric
+
+// Lanes is the number of partial sums of a row: two AVX2 registers, one AVX-512 register, four NEON registers.
+const Lanes = 16
+
+// Block is how many values of a tensor are summed as a row before block results are added in float64.
+const Block = 4096
+
+// Tree adds 16 lanes in the fixed order: halves onto halves.
+func Tree(l *[Lanes]float32) float32 {
+	for w := Lanes / 2; w > 0; w /= 2 {
+		for j := range w {
+			l[j] += l[j+w]
+		}
+	}
+	return l[0]
+}
+
+// LaneSum adds a row: lane j takes values j, j+16, ...
+func LaneSum(x []float32) float32 {
+	var l [Lanes]float32
+	for i, v := range x {
+		l[i%Lanes] += v
+	}
+	return Tree(&l)
+}
+
+// Sum adds the values of a tensor: rows of 4,096, their sums in float64.
+func Sum(x []float32) float64 {
+	s := 0.0
+	for len(x) > 0 {
+		n := min(len(x), Block)
+		s += float64(LaneSum(x[:n]))
+		x = x[n:]
+	}
+	return s
+}
+
+// SumSquares adds the squares of the values of a tensor by fused multiply-adds: rows of 4,096, their sums in float64.
+func SumSquares(x []float32) float64 {
+	s := 0.0
+	for len(x) > 0 {
+		n := min(len(x), Block)
+		var l [Lanes]float32
+		for i, v := range x[:n] {
+			l[i%Lanes] = FMA(v, v, l[i%Lanes])
+		}
+		s += float64(Tree(&l))
+		x = x[n:]
+	}
+	return s
+}

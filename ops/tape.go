@@ -1,0 +1,215 @@
+package ops
+
+// Tape runs operations on a device and, when it has gradients to fill, records what their backward pass needs and no more.
+type Tape struct {
+	dev   Device
+	grads *Grads
+	back  []func()
+	owned []*Tensor // freed by Reset
+}
+
+// NewTape makes a tape on dev. With grads nil it records nothing: that is inference, where Release gives memory back early.
+func NewTape(dev Device, grads *Grads) *Tape { return &Tape{dev: dev, grads: grads} }
+
+// Recording tells whether the tape will be walked back.
+func (t *Tape) Recording() bool { return t.grads != nil }
+
+// Release gives a tensor back before Reset when nothing will need it again. It does nothing on a recording tape.
+func (t *Tape) Release(x *Tensor) {
+	if t.Recording() {
+		return
+	}
+	for i, o := range t.owned {
+		if o == x {
+			t.owned = append(t.owned[:i], t.owned[i+1:]...)
+			t.dev.Free(x)
+			return
+		}
+	}
+}
+
+// Reset frees every tensor of the tape and forgets what was recorded.
+func (t *Tape) Reset() {
+	for _, x := range t.owned {
+		x.grad = nil
+		t.dev.Free(x)
+	}
+	t.owned, t.back = t.owned[:0], t.back[:0]
+}
+
+// Backward walks the tape back from the losses that were computed and adds every parameter's gradient to the tape's Grads.
+func (t *Tape) Backward() {
+	for i := len(t.back) - 1; i >= 0; i-- {
+		t.back[i]()
+	}
+}
+
+func (t *Tape) new(rows, cols int) *Tensor {
+	x := t.dev.New(rows, cols)
+	t.owned = append(t.owned, x)
+	return x
+}
+
+// gradOf gives x's gradient tensor and whether it already holds a contribution.
+func (t *Tape) gradOf(x *Tensor) (dx *Tensor, accumulate bool) {
+	if x.grad != nil {
+		return x.grad, true
+	}
+	x.grad = t.new(x.Rows, x.Cols)
+	return x.grad, false
+}
+
+// done frees the gradient of y, which its operation has used up, and y itself: the operations after it have been walked back.
+func (t *Tape) done(y *Tensor) {
+	for _, x := range []*Tensor{y.grad, y} {
+		for i := len(t.owned) - 1; i >= 0; i-- {
+			if t.owned[i] == x {
+				t.owned[i] = t.owned[len(t.owned)-1]
+				t.owned = t.owned[:len(t.owned)-1]
+				t.dev.Free(x)
+				break
+			}
+		}
+	}
+	y.grad = nil
+}
+
+func (t *Tape) saved() *Saved {
+	if t.Recording() {
+		return new(Saved)
+	}
+	return nil
+}
+
+func (t *Tape) record(y *Tensor, back func()) {
+	if t.Recording() {
+		t.back = append(t.back, func() {
+			if y.grad != nil { // nil: nothing downstream reached a loss
+				back()
+			}
+			t.done(y)
+		})
+	}
+}
+
+func (t *Tape) free(s *Saved) {
+	if s.Tensor != nil {
+		t.dev.Free(s.Tensor)
+		s.Tensor = nil
+	}
+}
+
+// Seed gives x's gradient tensor for the caller to fill before Backward: the way in for a loss that is no operation of its own.
+func (t *Tape) Seed(x *Tensor) *Tensor { return t.lossGrad(x) }
+
+// Embed: [T,E], the sum of the three tables' rows for every piece.
+func (t *Tape) Embed(b *Batch, word, position, tokenType *Param) *Tensor {
+	y := t.new(b.Rows(), word.Cols())
+	t.dev.Embed(y, b, word, position, tokenType)
+	t.record(y, func() { t.dev.EmbedGrad(t.grads, y.grad, b, word, position, tokenType) })
+	return y
+}
+
+// Linear: [R, sum of outs] = act(x W^T + b), the parts side by side.
+func (t *Tape) Linear(x *Tensor, act Activation, parts ...Affine) *Tensor {
+	n := 0
+	for _, p := range parts {
+		n += p.W.Rows()
+	}
+	y, s := t.new(x.Rows, n), t.saved()
+	t.dev.Linear(y, s, x, act, parts)
+	t.record(y, func() {
+		dx, accumulate := t.gradOf(x)
+		t.dev.LinearGrad(t.grads, dx, accumulate, y.grad, y, x, s, act, parts)
+		t.free(s)
+	})
+	return y
+}
+
+// Norm: [R,n] = LayerNorm(res + dropout(x)); res may be nil.
+func (t *Tape) Norm(x, res *Tensor, gamma, beta *Param, eps float32, b *Batch, drop Dropout) *Tensor {
+	y, s := t.new(x.Rows, x.Cols), t.saved()
+	t.dev.Norm(y, s, x, res, gamma, beta, eps, b, drop)
+	t.record(y, func() {
+		dx, _ := t.gradOf(x) // x is this operation's own branch: nothing else reads it
+		var dres *Tensor
+		var accumulate bool
+		if res != nil {
+			dres, accumulate = t.gradOf(res)
+		}
+		t.dev.NormGrad(t.grads, dx, dres, accumulate, y.grad, s, gamma, beta, b, drop)
+		t.free(s)
+	})
+	return y
+}
+
+// Dropout: x with values dropped, or x itself where the rate is 0. perSequence: x has a row for each sequence, not for each piece.
+func (t *Tape) Dropout(x *Tensor, b *Batch, perSequence bool, drop Dropout) *Tensor {
+	if drop.Rate == 0 {
+		return x
+	}
+	y := t.new(x.Rows, x.Cols)
+	t.dev.Dropout(y, x, b, perSequence, drop)
+	t.record(y, func() {
+		dx, accumulate := t.gradOf(x)
+		if accumulate {
+			panic("ops: the input of Dropout has another use")
+		}
+		t.dev.Dropout(dx, y.grad, b, perSequence, drop)
+	})
+	return y
+}
+
+// Attention: [T,H] from qkv [T,3H].
+func (t *Tape) Attention(qkv *Tensor, b *Batch, heads int, drop Dropout) *Tensor {
+	y, s := t.new(qkv.Rows, qkv.Cols/3), t.saved()
+	t.dev.Attention(y, s, qkv, b, heads, drop)
+	t.record(y, func() {
+		dqkv, _ := t.gradOf(qkv) // only the attention reads it
+		t.dev.AttentionGrad(dqkv, y.grad, qkv, s, b, heads, drop)
+		t.free(s)
+	})
+	return y
+}
+
+// Gather: [len(rows), n], the given rows of x.
+func (t *Tape) Gather(x *Tensor, rows []int32) *Tensor {
+	y := t.new(len(rows), x.Cols)
+	t.dev.Gather(y, x, rows)
+	t.record(y, func() {
+		dx, accumulate := t.gradOf(x)
+		t.dev.GatherGrad(dx, accumulate, y.grad, rows)
+	})
+	return y
+}
+
+// DecoderLoss is the cross-entropy of the tied decoder x table^T + bias against targets. On a recording tape the gradient, times
+// scale, is computed at once.
+func (t *Tape) DecoderLoss(x *Tensor, table, bias *Param, targets []int32, scale float32) Loss {
+	loss := Loss{Values: make([]float32, x.Rows), Argmax: make([]int32, x.Rows)}
+	var dx *Tensor
+	if t.Recording() {
+		dx = t.lossGrad(x)
+	}
+	t.dev.DecoderLoss(&loss, t.grads, dx, x, table, bias, targets, scale)
+	return loss
+}
+
+// SoftmaxLoss is the cross-entropy of softmax(x) against targets; the gradient, times scale, is computed at once.
+func (t *Tape) SoftmaxLoss(x *Tensor, targets []int32, scale float32) Loss {
+	loss := Loss{Values: make([]float32, x.Rows), Argmax: make([]int32, x.Rows)}
+	var dx *Tensor
+	if t.Recording() {
+		dx = t.lossGrad(x)
+	}
+	t.dev.SoftmaxLoss(&loss, dx, x, targets, scale)
+	return loss
+}
+
+func (t *Tape) lossGrad(x *Tensor) *Tensor {
+	dx, accumulate := t.gradOf(x)
+	if accumulate {
+		panic("ops: the input of a loss has another use")
+	}
+	return dx
+}

@@ -1,0 +1,168 @@
+package pretrain
+
+import (
+	"fmt"
+
+	"albert/model"
+	"albert/ops"
+)
+
+// Objective computes the pretraining losses of a model: masked pieces, and the sentence loss of examples that have a label.
+type Objective struct {
+	Model  *model.Model
+	Device ops.Device
+	Drop   model.Dropouts // rates; the key is the step's
+	Seed   uint64
+}
+
+// sums are what a set of examples adds up to. Adding them in a fixed order gives the same bits everywhere.
+type sums struct {
+	mlmLoss, sopLoss     float64 // not divided
+	mlmCorrect, mlmCount int
+	sopCorrect, sopCount int
+	masked               maskedSums
+	pieces               int
+}
+
+// maskedSums count only the targets that the model sees as [MASK].
+type maskedSums struct{ correct, count int }
+
+func (s *sums) add(o sums) {
+	s.mlmLoss += o.mlmLoss
+	s.sopLoss += o.sopLoss
+	s.mlmCorrect += o.mlmCorrect
+	s.mlmCount += o.mlmCount
+	s.sopCorrect += o.sopCorrect
+	s.sopCount += o.sopCount
+	s.masked.correct += o.masked.correct
+	s.masked.count += o.masked.count
+	s.pieces += o.pieces
+}
+
+// fields are the means, under the names of log.jsonl; a loss without examples is left out.
+func (s *sums) fields() map[string]any {
+	f := map[string]any{"tokens": s.pieces}
+	loss := 0.0
+	if s.mlmCount > 0 {
+		l := s.mlmLoss / float64(s.mlmCount)
+		loss += l
+		f["mlm_loss"] = l
+		f["mlm_accuracy"] = float64(s.mlmCorrect) / float64(s.mlmCount)
+	}
+	if s.sopCount > 0 {
+		l := s.sopLoss / float64(s.sopCount)
+		loss += l
+		f["sop_loss"] = l
+		f["sop_accuracy"] = float64(s.sopCorrect) / float64(s.sopCount)
+	}
+	f["loss"] = loss
+	return f
+}
+
+// Ragged lays examples one after another: the batch, the rows and pieces of the masked places, and the sentences that have a
+// label, with their labels.
+func ragged(examples []Example) (b *ops.Batch, rows, targets, labelled, labels []int32) {
+	b = &ops.Batch{Offsets: make([]int32, 1, len(examples)+1)}
+	for i, e := range examples {
+		first := int32(len(b.IDs))
+		b.IDs = append(b.IDs, e.InputIDs...)
+		for _, t := range e.TokenTypes {
+			b.Types = append(b.Types, int32(t))
+		}
+		b.Offsets = append(b.Offsets, int32(len(b.IDs)))
+		b.Examples = append(b.Examples, e.Index)
+		for j, p := range e.MaskedPositions {
+			rows = append(rows, first+int32(p))
+			targets = append(targets, e.MaskedIDs[j])
+		}
+		if e.Label >= 0 {
+			labelled = append(labelled, int32(i))
+			labels = append(labels, int32(e.Label))
+		}
+	}
+	return b, rows, targets, labelled, labels
+}
+
+// run computes the losses of examples; with g not nil also the gradients of mean losses over a batch of mlmCount masked places and
+// sopCount labelled pairs. mask is the id of [MASK].
+func (o *Objective) run(g *ops.Grads, examples []Example, step, mlmCount, sopCount int, mask int32) sums {
+	b, rows, targets, labelled, labels := ragged(examples)
+	t := ops.NewTape(o.Device, g)
+	defer t.Reset()
+	drop := model.NoDropout
+	if g != nil && (o.Drop.Hidden > 0 || o.Drop.Attention > 0) {
+		drop = o.Drop
+		drop.Key = ops.DropoutKey(o.Seed, uint32(step))
+	}
+	s := sums{pieces: b.Rows(), mlmCount: len(rows), sopCount: len(labels)}
+	hidden := o.Model.Encode(t, b, drop)
+	if len(labels) > 0 {
+		logits := o.Model.SOPLogits(t, o.Model.Pool(t, b, hidden))
+		if len(labels) < b.Len() {
+			logits = t.Gather(logits, labelled)
+		}
+		l := t.SoftmaxLoss(logits, labels, 1/float32(sopCount))
+		for i, v := range l.Values {
+			s.sopLoss += float64(v)
+			if l.Argmax[i] == labels[i] {
+				s.sopCorrect++
+			}
+		}
+	}
+	if len(rows) > 0 {
+		l := o.Model.MLMLoss(t, hidden, rows, targets, 1/float32(mlmCount))
+		for i, v := range l.Values {
+			s.mlmLoss += float64(v)
+			hit := l.Argmax[i] == targets[i]
+			if hit {
+				s.mlmCorrect++
+			}
+			if b.IDs[rows[i]] == mask {
+				s.masked.count++
+				if hit {
+					s.masked.correct++
+				}
+			}
+		}
+	}
+	t.Backward()
+	return s
+}
+
+// Batch is a step's examples, ready for the training loop.
+type Batch struct {
+	Examples []Example
+
+	objective          *Objective
+	step               int
+	mask               int32
+	mlmCount, sopCount int
+	total              sums
+}
+
+// NewBatch counts the divisors of a step's losses: masked pieces and labelled pairs of the whole batch.
+func (o *Objective) NewBatch(step int, examples []Example, mask int32) *Batch {
+	b := &Batch{Examples: examples, objective: o, step: step, mask: mask}
+	for _, e := range examples {
+		b.mlmCount += len(e.MaskedPositions)
+		if e.Label >= 0 {
+			b.sopCount++
+		}
+	}
+	return b
+}
+
+// Len is the number of sequences.
+func (b *Batch) Len() int { return len(b.Examples) }
+
+// Pieces is the length of sequence i.
+func (b *Batch) Pieces(i int) int { return len(b.Examples[i].InputIDs) }
+
+// Leaf runs sequences [from,to) forward and back, adding their gradients to g. Leaves come in ascending order.
+func (b *Batch) Leaf(g *ops.Grads, from, to int) error {
+	b.total.add(b.objective.run(g, b.Examples[from:to], b.step, b.mlmCount, b.sopCount, b.mask))
+	return nil
+}
+
+// Example names sequence i in the log of a skipped step.
+func (b *Batch) Example(i int) string { return fmt.Sprint(b.Examples[i].Index) }
