@@ -1,0 +1,142 @@
+package kernel
+
+// kcBlock is how much of k one pass over a panel takes: 768 rows of an AVX-512 panel are 96 KB and stay in L2 with the rows of A
+// that they meet. The chain goes on from C, so that the cut changes no bits.
+const kcBlock = 768
+
+// maxTileFlops bounds the work of one call into assembly, which cannot be preempted: some 100 us.
+const maxTileFlops = 20_000_000
+
+// PanelsLen is the length of Data for B[K,N].
+func (s *Set) PanelsLen(K, N int) int { return (N + s.NR - 1) / s.NR * s.NR * K }
+
+// PackRows packs panels p0 to p1 of B from src[K][N], rows ld apart.
+func (s *Set) PackRows(b *Panels, src []float32, ld, p0, p1 int) {
+	for p := p0; p < p1; p++ {
+		n := p * s.NR
+		dst := b.Data[n*b.K : (n+s.NR)*b.K]
+		if n+s.NR <= b.N {
+			s.packRows(dst, src[n:], ld, b.K)
+			continue
+		}
+		for k := range b.K {
+			row := dst[k*s.NR : (k+1)*s.NR]
+			clear(row[copy(row, src[k*ld+n:k*ld+b.N]):])
+		}
+	}
+}
+
+// PackCols packs panels p0 to p1 of B from its transpose src[N][K], rows ld apart.
+func (s *Set) PackCols(b *Panels, src []float32, ld, p0, p1 int) {
+	for p := p0; p < p1; p++ {
+		n := p * s.NR
+		dst := b.Data[n*b.K : (n+s.NR)*b.K]
+		cols := min(s.NR, b.N-n)
+		if cols < s.NR {
+			clear(dst)
+		}
+		s.Transpose(dst, s.NR, src[n*ld:], ld, cols, b.K)
+	}
+}
+
+// Transpose: dst[c][r] = src[r][c].
+func (s *Set) Transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	if rows > 0 && cols > 0 {
+		s.transpose(dst, ldd, src, lds, rows, cols)
+	}
+}
+
+// Gemm computes columns p0*NR to min(N, p1*NR) of C[m,N] = init + A[m,K] B. Each element is one chain of fused multiply-adds over
+// ascending k from +0, from bias[n] or from C. Nothing outside these columns is written.
+func (s *Set) Gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
+	if m == 0 || p0 >= p1 {
+		return
+	}
+	if b.K == 0 {
+		s.gemmEmpty(m, b, p0, p1, c, ldc, bias, init)
+		return
+	}
+	_ = a[(m-1)*lda+b.K-1]
+	_ = c[(m-1)*ldc+min(b.N, p1*s.NR)-1]
+	for k0 := 0; k0 < b.K; k0 += kcBlock {
+		kc := min(kcBlock, b.K-k0)
+		start := init
+		if k0 > 0 {
+			start = Accumulate
+		}
+		for p := p0; p < p1; p++ {
+			n := p * s.NR
+			panel := b.Data[n*b.K+k0*s.NR:]
+			if cols := b.N - n; cols < s.NR {
+				s.edge(m, a[k0:], lda, panel, kc, c[n:], ldc, cols, bias, n, start)
+				continue
+			}
+			var bp *float32
+			if start == Bias {
+				bp = &bias[n : n+s.NR][0]
+			}
+			next := panel // the panel that follows, to be brought closer
+			if p+1 < p1 {
+				next = b.Data[(n+s.NR)*b.K+k0*s.NR:]
+			}
+			s.rows(m, a[k0:], lda, panel, kc, c[n:], ldc, bp, start, next)
+		}
+	}
+}
+
+// rows runs the tiles of one full panel over m rows. Tiles are of nearly equal height: 128 rows are 8 tiles of 13 and 2 of 12
+// rather than 9 of 14 and one of 2, which could not hide the latency of its FMAs.
+func (s *Set) rows(m int, a []float32, lda int, panel []float32, kc int, c []float32, ldc int, bias *float32, init Init, next []float32) {
+	tiles := (m + s.MR - 1) / s.MR
+	height, high := m/tiles, m%tiles // the first tiles have a row more
+	perCall := max(1, maxTileFlops/(2*kc*s.NR*(height+1)))
+	r := 0
+	for t := 0; t < tiles; {
+		h, n := height, tiles-t
+		if t < high {
+			h, n = height+1, high-t
+		}
+		n = min(n, perCall)
+		s.tile(kc, &a[r*lda], 4*lda, &panel[0], &c[r*ldc], 4*ldc, n, h, bias, int(init), &next[min(len(next)-1, t*kc*s.NR/8)])
+		r += h * n
+		t += n
+	}
+}
+
+// edge is the last panel of a matrix whose width is no multiple of NR: tiles go through a buffer, of which only the valid columns
+// are copied.
+func (s *Set) edge(m int, a []float32, lda int, panel []float32, kc int, c []float32, ldc, cols int, bias []float32, n int, init Init) {
+	var buf [16 * 64]float32
+	var wide [64]float32
+	var bp *float32
+	if init == Bias {
+		copy(wide[:], bias[n:n+cols])
+		bp = &wide[0]
+	}
+	for r := 0; r < m; r += s.MR {
+		h := min(s.MR, m-r)
+		if init == Accumulate {
+			for i := range h {
+				copy(buf[i*s.NR:i*s.NR+cols], c[(r+i)*ldc:])
+			}
+		}
+		s.tile(kc, &a[r*lda], 4*lda, &panel[0], &buf[0], 4*s.NR, 1, h, bp, int(init), &panel[0])
+		for i := range h {
+			copy(c[(r+i)*ldc:(r+i)*ldc+cols], buf[i*s.NR:])
+		}
+	}
+}
+
+// gemmEmpty is a product over no k at all: the start alone.
+func (s *Set) gemmEmpty(m int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
+	n0, n1 := p0*s.NR, min(b.N, p1*s.NR)
+	for r := range m {
+		row := c[r*ldc+n0 : r*ldc+n1]
+		switch init {
+		case Zero:
+			clear(row)
+		case Bias:
+			copy(row, bias[n0:n1])
+		}
+	}
+}

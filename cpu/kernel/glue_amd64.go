@@ -1,0 +1,206 @@
+package kernel
+
+import (
+	"math"
+
+	"albert/numeric"
+
+	"github.com/klauspost/cpuid/v2"
+)
+
+func init() {
+	if cpuid.CPU.Supports(cpuid.AVX, cpuid.AVX2, cpuid.FMA3, cpuid.BMI2) {
+		sets = append(sets, assemble("avx2", 6, 16, asmAVX2))
+	}
+	if cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL) {
+		sets = append(sets, assemble("avx512", 14, 32, asmAVX512))
+	}
+}
+
+// asm is the generated functions of one instruction set. A float32 result of a row is finished in Go.
+type asm struct {
+	tiles                                         []func(kc int, a *float32, lda int, b, c *float32, ldc, tiles int, bias *float32, init int, next *float32)
+	packRows                                      func(dst, src *float32, ld, k int)
+	add                                           func(dst, a, b *float32, n int)
+	scale, axpy                                   func(dst, a *float32, s float32, n int)
+	finite                                        func(x *float32, n int) uint32
+	sum, max                                      func(x *float32, n int) float32
+	dot                                           func(a, b *float32, n int) float32
+	squares                                       func(x *float32, mean float32, n int) float32
+	normalize                                     func(y, x, gamma, beta *float32, mean, rstd float32, n int)
+	normGradSums                                  func(dy, x, gamma *float32, mean, rstd float32, n int) (total, weighted float32)
+	normGrad                                      func(dx, dy, x, gamma *float32, mean, rstd, a, b float32, n int)
+	normGradParams                                func(dgamma, dbeta, dy, x *float32, mean, rstd float32, n int)
+	expStore, expSum                              func(x *float32, m, scale float32, n int) float32
+	softmaxGrad                                   func(dp, p *float32, s, scale float32, n int)
+	first                                         func(x *float32, m float32, n int) int
+	geluTanh, geluErf, relu, tanh                 func(y, x *float32, n int)
+	geluTanhGrad, geluErfGrad, reluGrad, tanhGrad func(dx, dy, x *float32, n int)
+	dropout                                       func(y, x *float32, blocks int, drop uint32, scale float32, key, ctr *uint32)
+	dropoutAdd                                    func(y, x, res *float32, blocks int, drop uint32, scale float32, key, ctr *uint32)
+	adam                                          func(u, m, v, g, w *float32, gscale, beta1, beta2, c1, c2, eps, decay float32, n int)
+	peak                                          func(n int, seeds *float32)
+	peakFlops                                     int // of one iteration
+}
+
+// assemble wraps generated functions, which take pointers, into functions of slices. An empty slice does nothing.
+func assemble(name string, mr, nr int, f asm) *Set {
+	unary := func(g func(y, x *float32, n int)) func(y, x []float32) {
+		return func(y, x []float32) {
+			if n := len(y); n > 0 {
+				g(&y[0], &x[:n][0], n)
+			}
+		}
+	}
+	gradient := func(g func(dx, dy, x *float32, n int)) func(dx, dy, x []float32) {
+		return func(dx, dy, x []float32) {
+			if n := len(dx); n > 0 {
+				g(&dx[0], &dy[:n][0], &x[:n][0], n)
+			}
+		}
+	}
+	// find is firstOf, 16 values at a time.
+	find := func(x []float32, m float32) int {
+		at := f.first(&x[0], m, len(x))
+		for i, v := range x[at:] {
+			if v == m {
+				return at + i
+			}
+		}
+		return 0
+	}
+	s := &Set{Name: name, MR: mr, NR: nr, transpose: transposeBlocks}
+	s.tile = func(kc int, a *float32, lda int, b, c *float32, ldc, tiles, rows int, bias *float32, init int, next *float32) {
+		f.tiles[rows](kc, a, lda, b, c, ldc, tiles, bias, init, next)
+	}
+	s.packRows = func(dst, src []float32, ld, k int) {
+		_ = src[(k-1)*ld+nr-1]
+		f.packRows(&dst[:k*nr][0], &src[0], ld, k)
+	}
+	s.Add = func(dst, a, b []float32) {
+		if n := len(dst); n > 0 {
+			f.add(&dst[0], &a[:n][0], &b[:n][0], n)
+		}
+	}
+	s.AddTo = func(dst, a []float32) { s.Add(dst, dst, a) }
+	s.Scale = func(dst, a []float32, x float32) {
+		if n := len(dst); n > 0 {
+			f.scale(&dst[0], &a[:n][0], x, n)
+		}
+	}
+	s.Axpy = func(dst, a []float32, x float32) {
+		if n := len(dst); n > 0 {
+			f.axpy(&dst[0], &a[:n][0], x, n)
+		}
+	}
+	s.LayerNorm = func(y, x, gamma, beta []float32, eps float32) (mean, rstd float32) {
+		n := len(x)
+		mean = f.sum(&x[0], n) / float32(n)
+		rstd = 1 / sqrt(f.squares(&x[0], mean, n)/float32(n)+eps)
+		f.normalize(&y[:n][0], &x[0], &gamma[:n][0], &beta[:n][0], mean, rstd, n)
+		return mean, rstd
+	}
+	s.LayerNormGrad = func(dx, dy, x, gamma []float32, mean, rstd float32) {
+		n := len(x)
+		g, gh := f.normGradSums(&dy[:n][0], &x[0], &gamma[:n][0], mean, rstd, n)
+		f.normGrad(&dx[:n][0], &dy[0], &x[0], &gamma[0], mean, rstd, g/float32(n), gh/float32(n), n)
+	}
+	s.LayerNormGradParams = func(dgamma, dbeta, dy, x []float32, mean, rstd float32) {
+		if n := len(dgamma); n > 0 {
+			f.normGradParams(&dgamma[0], &dbeta[:n][0], &dy[:n][0], &x[:n][0], mean, rstd, n)
+		}
+	}
+	s.Softmax = func(x []float32, scale float32) {
+		if n := len(x); n > 0 {
+			sum := f.expStore(&x[0], f.max(&x[0], n), scale, n)
+			f.scale(&x[0], &x[0], 1/sum, n)
+		}
+	}
+	s.SoftmaxGrad = func(dp, p []float32, scale float32) {
+		if n := len(p); n > 0 {
+			f.softmaxGrad(&dp[:n][0], &p[0], f.dot(&dp[0], &p[0], n), scale, n)
+		}
+	}
+	s.GeluTanh, s.GeluErf, s.Relu, s.Tanh = unary(f.geluTanh), unary(f.geluErf), unary(f.relu), unary(f.tanh)
+	s.GeluTanhGrad, s.GeluErfGrad = gradient(f.geluTanhGrad), gradient(f.geluErfGrad)
+	s.ReluGrad, s.TanhGrad = gradient(f.reluGrad), gradient(f.tanhGrad)
+	s.LogSumExp = func(x []float32, target int) (loss float32, argmax int) {
+		m := f.max(&x[0], len(x))
+		return lossOf(m, f.expSum(&x[0], m, 1, len(x)), x[target]), find(x, m)
+	}
+	s.CrossEntropy = func(x []float32, target int, scale float32) (loss float32, argmax int) {
+		n := len(x)
+		m := f.max(&x[0], n)
+		argmax = find(x, m)
+		hit := x[target]
+		sum := f.expStore(&x[0], m, 1, n)
+		f.scale(&x[0], &x[0], scale/sum, n)
+		x[target] -= scale
+		return lossOf(m, sum, hit), argmax
+	}
+	s.Dropout = func(y, x []float32, drop uint32, scale float32, key [2]uint32, ctr [3]uint32) {
+		n := len(y)
+		if whole := n / 64; whole > 0 {
+			f.dropout(&y[0], &x[:n][0], whole, drop, scale, &key[0], &ctr[0])
+		}
+		if at := n &^ 63; at < n {
+			dropoutFrom(at, y, x, nil, drop, scale, key, ctr)
+		}
+	}
+	s.DropoutAdd = func(y, x, res []float32, drop uint32, scale float32, key [2]uint32, ctr [3]uint32) {
+		n := len(y)
+		if whole := n / 64; whole > 0 {
+			f.dropoutAdd(&y[0], &x[:n][0], &res[:n][0], whole, drop, scale, &key[0], &ctr[0])
+		}
+		if at := n &^ 63; at < n {
+			dropoutFrom(at, y, x, res, drop, scale, key, ctr)
+		}
+	}
+	s.SumSquares = func(x []float32) float64 {
+		sum := 0.0
+		for len(x) > 0 {
+			n := min(len(x), numeric.Block)
+			sum += float64(f.dot(&x[0], &x[0], n))
+			x = x[n:]
+		}
+		return sum
+	}
+	s.Adam = func(u, m, v, g, w []float32, gscale, beta1, beta2, eps, decay float32) {
+		if n := len(u); n > 0 {
+			f.adam(&u[0], &m[:n][0], &v[:n][0], &g[:n][0], &w[:n][0], gscale, beta1, beta2, 1-beta1, 1-beta2, eps, decay, n)
+		}
+	}
+	s.Finite = func(x []float32) bool { return len(x) == 0 || f.finite(&x[0], len(x)) == 0 }
+	s.PeakFMA = func(n int) int {
+		f.peak(n, &peakSeeds[0])
+		return n * f.peakFlops
+	}
+	return s
+}
+
+// peakSeeds are the operands of the peak loop: random, of both signs, around 1.
+var peakSeeds = func() (x [1024]float32) {
+	s := numeric.NewStream(1, numeric.PurposeInit, 0, 0, 0)
+	for i := range x {
+		x[i] = float32(math.Copysign(0.5+s.Float64(), s.Float64()-0.5))
+	}
+	return x
+}()
+
+// transposeBlocks cuts a matrix into strips of 8 rows for the generated blocks of 8 x 8; what is left goes one by one.
+func transposeBlocks(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	_ = src[(rows-1)*lds+cols-1]
+	_ = dst[(cols-1)*ldd+rows-1]
+	r, c := rows&^7, cols&^7
+	if c > 0 {
+		for i := 0; i < r; i += 8 {
+			transpose8xAVX2(&dst[i], 4*ldd, &src[i*lds], 4*lds, c/8)
+		}
+	}
+	if c < cols && r > 0 {
+		genericTranspose(dst[c*ldd:], ldd, src[c:], lds, r, cols-c)
+	}
+	if r < rows {
+		genericTranspose(dst[r:], ldd, src[r*lds:], lds, rows-r, cols)
+	}
+}

@@ -1,0 +1,150 @@
+package train
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// appendFile is a file that only grows. What could not be written, for lack of space say, waits in memory and is tried again with
+// the next write, so that the file never holds half a record.
+type appendFile struct {
+	f       *os.File
+	size    int64 // of the whole records in the file
+	waiting []byte
+	fault   func() error // for tests: an error to meet instead of writing
+}
+
+// openAppend opens a file to be continued at its end.
+func openAppend(path string) (*appendFile, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &appendFile{f: f, size: size}, nil
+}
+
+// write adds a record.
+func (a *appendFile) write(record []byte) error {
+	a.waiting = append(a.waiting, record...)
+	return a.flush()
+}
+
+// flush writes what waits.
+func (a *appendFile) flush() error {
+	if len(a.waiting) == 0 {
+		return nil
+	}
+	err := a.tryWrite()
+	if err != nil {
+		return errors.Join(err, a.f.Truncate(a.size))
+	}
+	a.size += int64(len(a.waiting))
+	a.waiting = a.waiting[:0]
+	return nil
+}
+
+func (a *appendFile) tryWrite() error {
+	if a.fault != nil {
+		if err := a.fault(); err != nil {
+			return err
+		}
+	}
+	_, err := a.f.WriteAt(a.waiting, a.size)
+	return err
+}
+
+// sync puts everything on the disk.
+func (a *appendFile) sync() error {
+	if err := a.flush(); err != nil {
+		return err
+	}
+	return a.f.Sync()
+}
+
+func (a *appendFile) close() error { return errors.Join(a.flush(), a.f.Close()) }
+
+// maxRow bounds a line of log.jsonl: a skipped step names every example of its batch.
+const maxRow = 64 << 20
+
+// cutLog cuts a log back to the rows of the first steps, and after an unfinished or unreadable row, and gives the last step it
+// still holds, 0 for none.
+func cutLog(path string, steps int) (last int, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	keep := int64(0)
+	r := newLineReader(f)
+	for {
+		line, err := r.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", path, err)
+		}
+		var row struct{ Step *int }
+		if json.Unmarshal(line, &row) != nil || row.Step == nil || *row.Step > steps || *row.Step < last {
+			break
+		}
+		last = *row.Step
+		keep = r.end
+	}
+	if err := f.Truncate(keep); err != nil {
+		return 0, err
+	}
+	return last, nil
+}
+
+// lineReader gives the whole lines of a file, without their ends, and the place after each.
+type lineReader struct {
+	r   io.Reader
+	buf []byte
+	pos int // of the next line in buf
+	end int64
+}
+
+func newLineReader(r io.Reader) *lineReader { return &lineReader{r: r} }
+
+func (l *lineReader) next() ([]byte, error) {
+	searched := 0
+	for {
+		rest := l.buf[l.pos:]
+		if i := bytes.IndexByte(rest[searched:], '\n'); i >= 0 {
+			line := rest[:searched+i]
+			l.pos += len(line) + 1
+			l.end += int64(len(line) + 1)
+			return line, nil
+		}
+		searched = len(rest)
+		if searched > maxRow {
+			return nil, fmt.Errorf("a line is longer than %d MiB", maxRow>>20)
+		}
+		if l.pos > 0 {
+			l.buf = l.buf[:copy(l.buf, rest)]
+			l.pos = 0
+		}
+		if len(l.buf) == cap(l.buf) {
+			l.buf = append(make([]byte, 0, max(1<<16, 2*cap(l.buf))), l.buf...)
+		}
+		n, err := l.r.Read(l.buf[len(l.buf):cap(l.buf)])
+		l.buf = l.buf[:len(l.buf)+n]
+		if n == 0 && err != nil {
+			return nil, err
+		}
+	}
+}

@@ -1,0 +1,229 @@
+package train
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Event files as TensorBoard reads them: records framed as TFRecord (tensorflow/core/lib/io/record_writer.h), each an Event
+// message (tensorflow/core/util/event.proto) with a Summary of scalars (summary.proto).
+
+// Field numbers of the messages.
+const (
+	eventWallTime    = 1 // double
+	eventStep        = 2 // int64
+	eventFileVersion = 3 // string
+	eventSummary     = 5 // Summary
+	eventSessionLog  = 7 // SessionLog
+	summaryValue     = 1 // repeated Value
+	valueTag         = 1 // string
+	valueSimple      = 2 // float
+	sessionStatus    = 1 // enum
+	sessionStart     = 1 // SessionLog.START
+)
+
+// scalar is one value of a curve.
+type scalar struct {
+	tag   string
+	value float32
+}
+
+// events writes one event file.
+type events struct{ *appendFile }
+
+// openEvents starts an event file for steps from first on. TensorBoard drops what older files hold of these steps. File names
+// ascend, since TensorBoard reads them in that order.
+func openEvents(dir string, first int, now time.Time) (*events, error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	old, err := eventFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	seconds := now.Unix()
+	name := func() string { return fmt.Sprintf("events.out.tfevents.%010d.%s", seconds, host) }
+	for len(old) > 0 && name() <= filepath.Base(old[len(old)-1]) {
+		var last int64
+		if _, err := fmt.Sscanf(filepath.Base(old[len(old)-1]), "events.out.tfevents.%d", &last); err != nil {
+			return nil, fmt.Errorf("%s: not a name of an event file", old[len(old)-1])
+		}
+		seconds = max(seconds, last) + 1
+	}
+	f, err := openAppend(filepath.Join(dir, name()))
+	if err != nil {
+		return nil, err
+	}
+	e := &events{f}
+	version := protowire.AppendString(protowire.AppendTag(event(now, 0), eventFileVersion, protowire.BytesType), "brain.Event:2")
+	session := protowire.AppendVarint(protowire.AppendTag(nil, sessionStatus, protowire.VarintType), sessionStart)
+	start := protowire.AppendBytes(protowire.AppendTag(event(now, first), eventSessionLog, protowire.BytesType), session)
+	if err := e.write(append(frame(version), frame(start)...)); err != nil {
+		return e, err
+	}
+	return e, nil
+}
+
+// event is the beginning of an Event message.
+func event(now time.Time, step int) []byte {
+	b := protowire.AppendTag(nil, eventWallTime, protowire.Fixed64Type)
+	b = protowire.AppendFixed64(b, math.Float64bits(float64(now.UnixNano())/1e9))
+	if step != 0 {
+		b = protowire.AppendVarint(protowire.AppendTag(b, eventStep, protowire.VarintType), uint64(step))
+	}
+	return b
+}
+
+// add writes the values of a step.
+func (e *events) add(now time.Time, step int, values []scalar) error {
+	var summary []byte
+	for _, v := range values {
+		value := protowire.AppendString(protowire.AppendTag(nil, valueTag, protowire.BytesType), v.tag)
+		value = protowire.AppendFixed32(protowire.AppendTag(value, valueSimple, protowire.Fixed32Type), math.Float32bits(v.value))
+		summary = protowire.AppendBytes(protowire.AppendTag(summary, summaryValue, protowire.BytesType), value)
+	}
+	return e.write(frame(protowire.AppendBytes(protowire.AppendTag(event(now, step), eventSummary, protowire.BytesType), summary)))
+}
+
+// scalars are the finite numbers among fields, under prefix/name.
+func (f Fields) scalars(prefix string) []scalar {
+	var list []scalar
+	for _, x := range f {
+		if v := f.number(x.Name); finite(v) && x.Name != "step" {
+			list = append(list, scalar{prefix + "/" + x.Name, float32(v)})
+		}
+	}
+	return list
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// maskedCRC is the checksum of TFRecord: rotated and shifted, so that a checksum of data that holds checksums stays good.
+func maskedCRC(b []byte) uint32 {
+	c := crc32.Checksum(b, castagnoli)
+	return (c>>15 | c<<17) + 0xa282ead8
+}
+
+// frame makes a TFRecord: length, its checksum, data, its checksum.
+func frame(data []byte) []byte {
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, len(data)+16), uint64(len(data)))
+	b = binary.LittleEndian.AppendUint32(b, maskedCRC(b))
+	b = append(b, data...)
+	return binary.LittleEndian.AppendUint32(b, maskedCRC(data))
+}
+
+// maxRecord bounds the records that are read back; ours are a few hundred bytes.
+const maxRecord = 16 << 20
+
+// readFrame reads a record. The error is io.EOF at the end of the file.
+func readFrame(r io.Reader) ([]byte, error) {
+	var head [12]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	n := binary.LittleEndian.Uint64(head[:])
+	if binary.LittleEndian.Uint32(head[8:]) != maskedCRC(head[:8]) || n > maxRecord {
+		return nil, errors.New("damaged record")
+	}
+	data := make([]byte, n+4)
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, err
+	}
+	data, sum := data[:n], data[n:]
+	if binary.LittleEndian.Uint32(sum) != maskedCRC(data) {
+		return nil, errors.New("damaged record")
+	}
+	return data, nil
+}
+
+// stepOf reads the step of an Event message.
+func stepOf(b []byte) (int, error) {
+	step := 0
+	for len(b) > 0 {
+		num, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return 0, protowire.ParseError(n)
+		}
+		b = b[n:]
+		if num == eventStep && kind == protowire.VarintType {
+			v, n := protowire.ConsumeVarint(b)
+			if n < 0 {
+				return 0, protowire.ParseError(n)
+			}
+			step, b = int(v), b[n:]
+			continue
+		}
+		if n = protowire.ConsumeFieldValue(num, kind, b); n < 0 {
+			return 0, protowire.ParseError(n)
+		}
+		b = b[n:]
+	}
+	return step, nil
+}
+
+func eventFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "events.out.tfevents.") {
+			list = append(list, filepath.Join(dir, e.Name()))
+		}
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
+// cutEvents cuts event files back to the first steps, so that a step stands once for readers that do not know restarts.
+func cutEvents(dir string, steps int) error {
+	files, err := eventFiles(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, path := range files {
+		if err := cutEventFile(path, steps); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func cutEventFile(path string, steps int) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	keep := int64(0)
+	for {
+		data, err := readFrame(f)
+		if err != nil { // the end, or what a crash left of a record
+			break
+		}
+		if step, err := stepOf(data); err != nil || step > steps {
+			break
+		}
+		keep += int64(len(data)) + 16
+	}
+	return f.Truncate(keep)
+}
