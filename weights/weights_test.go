@@ -1,0 +1,160 @@
+package weights
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func file(header string, body int) []byte {
+	b := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
+	return append(append(b, header...), make([]byte, body)...)
+}
+
+func TestRoundTrip(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.safetensors")
+	in := []Tensor{Float32Tensor("b", []int{2, 2}, []float32{1, -2, float32(math.Inf(1)), 1e-42}), Float32Tensor("a", []int{3}, []float32{4, 5, 6}), Float32Tensor("none", []int{0, 7}, nil)}
+	if err := Write(path, in, map[string]string{"format": "pt"}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got := strings.Join(f.Names(), " "); got != "a b none" {
+		t.Errorf("names %s", got)
+	}
+	if f.Metadata()["format"] != "pt" {
+		t.Error("metadata lost")
+	}
+	v, shape, err := f.Float32("b")
+	if err != nil || len(shape) != 2 || v[1] != -2 || v[3] != 1e-42 {
+		t.Errorf("%v %v %v", v, shape, err)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
+		t.Errorf("%d files left", len(left))
+	}
+}
+
+func TestHalfTypes(t *testing.T) {
+	for h, want := range map[uint16]float32{0x3c00: 1, 0xc000: -2, 0x7bff: 65504, 0x0001: 0x1p-24, 0x8000: float32(math.Copysign(0, -1)), 0x7c00: float32(math.Inf(1)), 0x03ff: 1023 * 0x1p-24, 0x0400: 0x1p-14} {
+		if got := half(h); math.Float32bits(got) != math.Float32bits(want) {
+			t.Errorf("%04x: %v, want %v", h, got, want)
+		}
+	}
+	f, err := Parse(append(file(`{"x":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}`, 0), 0x80, 0x3f, 0x20, 0xc0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, _, err := f.Float32("x"); err != nil || v[0] != 1 || v[1] != -2.5 {
+		t.Errorf("%v %v", v, err)
+	}
+}
+
+var malformed = map[string][]byte{
+	"too short for a safetensors file": {1, 2, 3},
+	"header of 9223372036854775807":    {255, 255, 255, 255, 255, 255, 255, 127},
+	"truncated: a header":              append(binary.LittleEndian.AppendUint64(nil, 50), "{}"...),
+	"not a JSON object":                file(`[]`, 0),
+	"the header is not UTF-8":          file("{\"\xff\":1}", 0),
+	"stands twice":                     file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4),
+	"unknown dtype":                    file(`{"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}}`, 4),
+	"negative dimension":               file(`{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}`, 4),
+	"bad data_offsets":                 file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}`, 4),
+	"truncated: tensor a":              file(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, 4),
+	"does not fit":                     file(`{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}}`, 4),
+	"overlaps":                         file(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, 8),
+	"gap of 4 bytes before tensor b":   file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}`, 12),
+	"4 bytes after the last":           file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 8),
+	"text after":                       file(`{} x`, 0),
+	"header: tensor a: EOF":            file(`{"a":`, 0),
+}
+
+func TestMalformed(t *testing.T) {
+	for want, data := range malformed {
+		_, err := Parse(data)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", want, err)
+		}
+	}
+}
+
+func TestShards(t *testing.T) {
+	dir := t.TempDir()
+	if err := Write(filepath.Join(dir, "one.safetensors"), []Tensor{Float32Tensor("a", []int{1}, []float32{1})}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(filepath.Join(dir, "two.safetensors"), []Tensor{Float32Tensor("b", []int{1}, []float32{2})}, nil); err != nil {
+		t.Fatal(err)
+	}
+	index := filepath.Join(dir, "model.safetensors.index.json")
+	if err := WriteFile(index, []byte(`{"weight_map":{"a":"one.safetensors","b":"two.safetensors"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenModel(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, _, err := r.Float32("b"); err != nil || v[0] != 2 || strings.Join(r.Names(), "") != "ab" {
+		t.Errorf("%v %v", v, err)
+	}
+	r.Close()
+	for bad, want := range map[string]string{
+		`{"weight_map":{"a":"../one.safetensors"}}`: "is not a file of this directory",
+		`{"weight_map":{"z":"one.safetensors"}}`:    "no tensor z",
+		`{"weight_map":[]}`:                         "cannot unmarshal",
+	} {
+		if err := WriteFile(index, []byte(bad)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenModel(dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// A failed write leaves what was there and nothing else.
+func TestAtomically(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	if err := WriteFile(path, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	err := Write(path, []Tensor{Float32Tensor("a", nil, nil), Float32Tensor("a", nil, nil)}, nil)
+	if err == nil || !strings.Contains(err.Error(), "given twice") {
+		t.Error(err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != "old" {
+		t.Errorf("file holds %q", b)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
+		t.Errorf("%d files left", len(left))
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, data := range malformed {
+		f.Add(data)
+	}
+	var good bytes.Buffer
+	if err := WriteTo(&good, []Tensor{Float32Tensor("a", []int{2}, []float32{1, 2})}, map[string]string{"format": "pt"}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := Parse(data)
+		if err != nil {
+			return
+		}
+		for _, n := range file.Names() {
+			tensor, _ := file.Tensor(n)
+			_, _, _ = file.Float32(n)
+			_, _ = tensor.Float64()
+			_, _ = tensor.Int64()
+		}
+	})
+}
