@@ -10,7 +10,6 @@ package albert
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"albert/cpu"
 	"albert/model"
@@ -37,15 +36,15 @@ func Open(path string) (*Model, error) { return OpenWith(path, Options{}) }
 
 // OpenWith is Open with options.
 func OpenWith(path string, o Options) (*Model, error) {
-	dir, err := model.Find(path)
+	place, err := model.Find(path)
 	if err != nil {
 		return nil, err
 	}
-	net, _, err := model.Load(dir)
+	net, _, err := place.Open()
 	if err != nil {
 		return nil, err
 	}
-	tok, err := tokenizer.Open(dir)
+	tok, err := tokenizer.Open(place.Dir)
 	if errors.Is(err, tokenizer.ErrNone) {
 		tok, err = nil, nil
 	}
@@ -53,7 +52,7 @@ func OpenWith(path string, o Options) (*Model, error) {
 		return nil, err
 	}
 	if tok != nil && tok.VocabSize() > net.Config.VocabSize {
-		return nil, fmt.Errorf("%s: the tokenizer has %d pieces, the model only %d", dir, tok.VocabSize(), net.Config.VocabSize)
+		return nil, fmt.Errorf("%s: the tokenizer has %d pieces, the model only %d", path, tok.VocabSize(), net.Config.VocabSize)
 	}
 	dev, err := cpu.New(o.InstructionSet, o.Threads)
 	if err != nil {
@@ -186,6 +185,3 @@ func (m *Model) Tokenize(text string) ([]string, error) {
 	}
 	return out, nil
 }
-
-// SavePath is where a run keeps its finished model.
-func SavePath(run string) string { return filepath.Join(run, "model") }

@@ -1,5 +1,7 @@
 package model
 
+import "strings"
+
 // FlopsForward counts a forward pass over one sequence of n pieces: 2nEH + L(2n(4H^2 + 2HF) + 4n^2 H), L with inner groups.
 // Heads, softmax, activations and normalisations count nothing. A training step counts three times that.
 func (c *Config) FlopsForward(n int) float64 {
@@ -27,4 +29,23 @@ func (c *Config) ParameterCount() (encoder, total int) {
 	encoder += c.InnerGroupNum * (attentions*attention + ffns*ffn)
 	encoder += h*h + h
 	return encoder, encoder + c.VocabSize + 2*e + h*e + e + 2*h + 2
+}
+
+// InferenceBytes is about the memory of a forward pass over one sequence of n pieces: the parameters, each weight packed for the
+// kernels, and the activations of a layer.
+func (c *Config) InferenceBytes(n int) int {
+	_, total := c.ParameterCount()
+	activations := n * (8*c.HiddenSize + c.IntermediateSize)
+	return 4 * (2*total + activations)
+}
+
+// EncoderSize is the number of values in the parameters of encoder and pooler.
+func (m *Model) EncoderSize() int {
+	n := 0
+	for _, p := range m.Params.List {
+		if strings.HasPrefix(p.Name, "albert.") {
+			n += len(p.Data)
+		}
+	}
+	return n
 }

@@ -3,9 +3,7 @@ package model
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -21,25 +19,6 @@ const (
 	WeightsFile = "model.safetensors"
 	ConfigFile  = "config.json"
 )
-
-// Load reads a Hugging Face model directory: config.json and model.safetensors (or its shards). Heads are there if their tensors
-// are; tensors of other heads are named in unused.
-func Load(dir string) (m *Model, unused []string, err error) {
-	c, err := ReadConfig(filepath.Join(dir, ConfigFile))
-	if err != nil {
-		return nil, nil, err
-	}
-	f, err := weights.OpenModel(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	m, unused, err = FromFile(c, f)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	return m, unused, nil
-}
 
 // FromFile makes a model of the tensors of a file, under AlbertForPreTraining's names; a bare AlbertModel's lack the prefix "albert.".
 func FromFile(c Config, f weights.Reader) (m *Model, unused []string, err error) {
@@ -58,7 +37,7 @@ func FromFile(c Config, f weights.Reader) (m *Model, unused []string, err error)
 		left[name] = n
 	}
 	has := func(n string) bool { _, ok := left[n]; return ok }
-	m = build(c, Heads{Pooler: has("albert.pooler.weight"), MLM: has("predictions.dense.weight"), SOP: has("sop_classifier.classifier.weight")})
+	m = build(c, Heads{Pooler: has("albert.pooler.weight"), MLM: has("predictions.dense.weight"), SOP: has("sop_classifier.classifier.weight")}, ops.NewParam)
 	filled := map[*ops.Param]string{}
 	for _, d := range m.disk {
 		from, ok := left[d.name]
@@ -92,6 +71,7 @@ func FromFile(c Config, f weights.Reader) (m *Model, unused []string, err error)
 	}
 	for name, n := range left {
 		switch {
+		case strings.HasSuffix(name, ".adam_m"), strings.HasSuffix(name, ".adam_v"): // a checkpoint's
 		case strings.HasPrefix(name, "predictions.decoder."), strings.HasSuffix(name, ".position_ids"), strings.HasSuffix(name, ".token_type_ids"):
 		default:
 			unused = append(unused, n)
@@ -201,8 +181,18 @@ func (m *Model) Hash() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// IsModelDir tells whether dir holds a model in Hugging Face layout.
-func IsModelDir(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, ConfigFile))
-	return err == nil || !errors.Is(err, fs.ErrNotExist)
+// TensorInfo is a tensor's place in a model file.
+type TensorInfo struct {
+	Name  string
+	Shape []int
+}
+
+// Layout lists the tensors of AlbertForPreTraining with a configuration, as they stand on disk, without making their values.
+func Layout(c Config) []TensorInfo {
+	m := build(c, PretrainingHeads, func(name string, shape ...int) *ops.Param { return &ops.Param{Name: name, Shape: shape} })
+	var list []TensorInfo
+	for _, d := range m.disk {
+		list = append(list, TensorInfo{d.name, d.p.Shape})
+	}
+	return list
 }

@@ -61,13 +61,13 @@ type Heads struct{ Pooler, MLM, SOP bool }
 // PretrainingHeads are the heads of AlbertForPreTraining.
 var PretrainingHeads = Heads{Pooler: true, MLM: true, SOP: true}
 
-// build lays out the parameters of a model with all values zero.
-func build(c Config, heads Heads) *Model {
+// build lays out the parameters of a model; newParam makes them.
+func build(c Config, heads Heads, newParam func(name string, shape ...int) *ops.Param) *Model {
 	m := &Model{Config: c}
 	m.act, _ = c.Activation()
 	var list []*ops.Param
 	add := func(name string, shape ...int) *ops.Param {
-		p := ops.NewParam(name, shape...)
+		p := newParam(name, shape...)
 		list = append(list, p)
 		m.disk = append(m.disk, diskTensor{name, p})
 		return p
@@ -154,7 +154,7 @@ func (m *Model) repeat(n int, parts ...any) {
 // initializer_range, redrawn beyond two deviations; biases 0; normalisations the identity. (modeling.py, create_initializer.)
 // Each tensor's values depend on the seed and its name only.
 func New(c Config, seed uint64) *Model {
-	m := build(c, PretrainingHeads)
+	m := build(c, PretrainingHeads, ops.NewParam)
 	norms := map[*ops.Param]bool{m.EmbeddingNorm.Gamma: true, m.MLMNorm.Gamma: true}
 	for _, l := range m.Layers {
 		norms[l.AttentionNorm.Gamma], norms[l.FullNorm.Gamma] = true, true

@@ -5,6 +5,7 @@ import (
 
 	"albert/model"
 	"albert/ops"
+	"albert/train"
 )
 
 // Objective computes the pretraining losses of a model: masked pieces, and the sentence loss of examples that have a label.
@@ -39,27 +40,25 @@ func (s *sums) add(o sums) {
 	s.pieces += o.pieces
 }
 
-// fields are the means, under the names of log.jsonl; a loss without examples is left out.
-func (s *sums) fields() map[string]any {
-	f := map[string]any{"tokens": s.pieces}
+// losses gives the loss, and what it consists of, under the names of log.jsonl; a part without examples is null.
+func (s *sums) losses() train.Fields {
+	var mlmLoss, mlmAccuracy, sopLoss, sopAccuracy any
 	loss := 0.0
 	if s.mlmCount > 0 {
 		l := s.mlmLoss / float64(s.mlmCount)
 		loss += l
-		f["mlm_loss"] = l
-		f["mlm_accuracy"] = float64(s.mlmCorrect) / float64(s.mlmCount)
+		mlmLoss, mlmAccuracy = l, float64(s.mlmCorrect)/float64(s.mlmCount)
 	}
 	if s.sopCount > 0 {
 		l := s.sopLoss / float64(s.sopCount)
 		loss += l
-		f["sop_loss"] = l
-		f["sop_accuracy"] = float64(s.sopCorrect) / float64(s.sopCount)
+		sopLoss, sopAccuracy = l, float64(s.sopCorrect)/float64(s.sopCount)
 	}
-	f["loss"] = loss
-	return f
+	return train.Fields{{Name: "loss", Value: loss}, {Name: "mlm_loss", Value: mlmLoss}, {Name: "mlm_accuracy", Value: mlmAccuracy},
+		{Name: "sop_loss", Value: sopLoss}, {Name: "sop_accuracy", Value: sopAccuracy}}
 }
 
-// Ragged lays examples one after another: the batch, the rows and pieces of the masked places, and the sentences that have a
+// ragged lays examples one after another: the batch, the rows and pieces of the masked places, and the sentences that have a
 // label, with their labels.
 func ragged(examples []Example) (b *ops.Batch, rows, targets, labelled, labels []int32) {
 	b = &ops.Batch{Offsets: make([]int32, 1, len(examples)+1)}
@@ -163,6 +162,9 @@ func (b *Batch) Leaf(g *ops.Grads, from, to int) error {
 	b.total.add(b.objective.run(g, b.Examples[from:to], b.step, b.mlmCount, b.sopCount, b.mask))
 	return nil
 }
+
+// Report gives the step's losses and accuracies.
+func (b *Batch) Report() train.Fields { return b.total.losses() }
 
 // Example names sequence i in the log of a skipped step.
 func (b *Batch) Example(i int) string { return fmt.Sprint(b.Examples[i].Index) }

@@ -1,0 +1,138 @@
+package train
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// availableMemory is how many bytes this process may still take: what the kernel calls available, or what a control group leaves,
+// the smaller one. 0 if it is not known.
+func availableMemory() int64 {
+	var info unix.Sysinfo_t
+	available := int64(0)
+	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
+		available = meminfo(string(text), "MemAvailable")
+	} else if unix.Sysinfo(&info) == nil {
+		available = int64(info.Freeram) * int64(info.Unit)
+	}
+	if left, ok := groupMemory("/sys/fs/cgroup", "/proc/self/cgroup"); ok && (available == 0 || left < available) {
+		available = left
+	}
+	return available
+}
+
+// meminfo reads a line such as "MemAvailable:  123 kB" in bytes.
+func meminfo(text, name string) int64 {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, name+":"); ok {
+			if f := strings.Fields(rest); len(f) > 0 {
+				n, err := strconv.ParseInt(f[0], 10, 64)
+				if err == nil {
+					return n << 10
+				}
+			}
+		}
+	}
+	return 0
+}
+
+// groupMemory is what the process's control groups leave of their limits, versions 1 and 2.
+func groupMemory(root, self string) (left int64, ok bool) {
+	f, err := os.Open(self)
+	if err != nil {
+		return 0, false
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		part := strings.SplitN(s.Text(), ":", 3)
+		if len(part) < 3 {
+			continue
+		}
+		base, limit, usage, cache := root, "memory.max", "memory.current", "inactive_file"
+		switch {
+		case part[1] == "memory":
+			base, limit, usage, cache = path.Join(root, "memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+		case part[0] != "0":
+			continue
+		}
+		// A container sees its own group at the root.
+		for dir := path.Join(base, part[2]); strings.HasPrefix(dir, base); dir = path.Dir(dir) {
+			max, err := readNumber(path.Join(dir, limit))
+			if err != nil {
+				continue
+			}
+			used, err := readNumber(path.Join(dir, usage))
+			if err != nil {
+				continue
+			}
+			if stat, err := os.ReadFile(path.Join(dir, "memory.stat")); err == nil {
+				for line := range strings.Lines(string(stat)) { // cached files make way
+					if f := strings.Fields(line); len(f) == 2 && f[0] == cache {
+						if n, err := strconv.ParseInt(f[1], 10, 64); err == nil {
+							used -= n
+						}
+					}
+				}
+			}
+			if !ok || max-used < left {
+				left, ok = max-used, true
+			}
+		}
+	}
+	return left, ok
+}
+
+// errNoLimit is what a group without a limit gives.
+var errNoLimit = errors.New("no limit")
+
+func readNumber(path string) (int64, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	s := strings.TrimSpace(string(text))
+	if s == "max" {
+		return 0, errNoLimit
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	if n >= 1<<60 { // version 1 writes "no limit" as a huge number
+		return 0, errNoLimit
+	}
+	return n, nil
+}
+
+// freeDisk is how many bytes can be written in a directory; -1 if it is not known.
+func freeDisk(dir string) int64 {
+	var s unix.Statfs_t
+	if unix.Statfs(dir, &s) != nil {
+		return -1
+	}
+	return int64(s.Bavail) * int64(s.Bsize)
+}
+
+// lockDir takes a run directory for this process until unlock is called or the process ends.
+func lockDir(dir string) (unlock func(), err error) {
+	f, err := os.OpenFile(path.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%s is in use by another process", dir)
+		}
+		return nil, &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
+	}
+	return func() { f.Close() }, nil
+}
