@@ -11,6 +11,7 @@ type ahead struct {
 	steps int // the last step
 	step  int // which batch is being built or waits; 0: none
 	built chan built
+	ready *built
 }
 
 type built struct {
@@ -32,29 +33,40 @@ func (a *ahead) start(step int) {
 	}(a.built)
 }
 
-// get gives the batch of a step and starts on the next one.
+// get takes the batch of a step and starts on the next one.
 func (a *ahead) get(ctx context.Context, step int) (Batch, error) {
+	b, err := a.peek(ctx, step)
+	if err == nil {
+		a.step, a.ready = 0, nil
+		a.start(step + 1)
+	}
+	return b, err
+}
+
+// peek waits for the batch of a step, without taking it.
+func (a *ahead) peek(ctx context.Context, step int) (Batch, error) {
 	if a.step != step {
 		a.wait()
 		a.start(step)
 	}
-	select {
-	case r := <-a.built:
-		a.step = 0
-		if r.err != nil {
-			return nil, fmt.Errorf("step %d: %w", step, r.err)
+	if a.ready == nil {
+		select {
+		case r := <-a.built:
+			a.ready = &r
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
-		a.start(step + 1)
-		return r.batch, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
+	if a.ready.err != nil {
+		return nil, fmt.Errorf("step %d: %w", step, a.ready.err)
+	}
+	return a.ready.batch, nil
 }
 
 // wait returns when no batch is being built.
 func (a *ahead) wait() {
-	if a.step != 0 {
+	if a.step != 0 && a.ready == nil {
 		<-a.built
-		a.step = 0
 	}
+	a.step, a.ready = 0, nil
 }

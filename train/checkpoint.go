@@ -2,6 +2,7 @@ package train
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"albert/numeric"
 	"albert/ops"
@@ -112,7 +112,7 @@ func hashedFile(path string, write func(w io.Writer) error) (fileHash, error) {
 	if err == nil {
 		err = f.Sync()
 	}
-	err = errors.Join(err, f.Close())
+	err = both(err, f.Close())
 	return fileHash{n.n, hex.EncodeToString(h.Sum(nil))}, err
 }
 
@@ -216,7 +216,7 @@ func (c *checkpoints) save(s *state) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(tmp))
+			err = both(err, os.RemoveAll(tmp))
 		}
 	}()
 	if err := os.Mkdir(tmp, 0o777); err != nil {
@@ -258,6 +258,10 @@ func (c *checkpoints) save(s *state) (err error) {
 		return err
 	}
 	if err := c.at("rename"); err != nil {
+		return err
+	}
+	// Only a save that failed at its very end can have left this step's checkpoint.
+	if err := os.RemoveAll(c.path(s.Step)); err != nil {
 		return err
 	}
 	if err := os.Rename(tmp, c.path(s.Step)); err != nil {
@@ -323,7 +327,7 @@ func (c *checkpoints) link(name string) error {
 func (c *checkpoints) sweep() error {
 	list, err := filepath.Glob(filepath.Join(c.dir, checkpointsDir, unfinished+"*"))
 	for _, path := range list {
-		err = errors.Join(err, os.RemoveAll(path))
+		err = both(err, os.RemoveAll(path))
 	}
 	return err
 }
@@ -337,13 +341,13 @@ func (c *checkpoints) load(warn func(format string, args ...any)) (*state, error
 	}
 	for _, step := range slices.Backward(steps) {
 		path := c.path(step)
-		s, err := c.read(path, step)
-		if err == nil {
+		bad := verify(path)
+		if bad == nil {
+			s, err := c.read(path)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
 			return s, nil
-		}
-		var other *wrongNumerics
-		if errors.As(err, &other) {
-			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		aside := path + damagedSuffix
 		if err := os.RemoveAll(aside); err != nil {
@@ -352,23 +356,16 @@ func (c *checkpoints) load(warn func(format string, args ...any)) (*state, error
 		if err := os.Rename(path, aside); err != nil {
 			return nil, err
 		}
-		warn("%s is damaged and skipped: %v; it is now %s", path, err, filepath.Base(aside))
+		warn("%s is damaged and skipped: %v; it is now %s", path, bad, filepath.Base(aside))
+	}
+	if len(steps) > 0 {
+		warn("no checkpoint is whole: beginning anew")
 	}
 	return nil, nil
 }
 
-// wrongNumerics is the error of a checkpoint whose bits this program cannot continue.
-type wrongNumerics struct{ has int }
-
-func (e *wrongNumerics) Error() string {
-	return fmt.Sprintf("made with numerics %d, this program has %d", e.has, numeric.Version)
-}
-
-// read verifies a checkpoint and takes it over.
-func (c *checkpoints) read(path string, step int) (*state, error) {
-	if err := verify(path); err != nil {
-		return nil, err
-	}
+// read takes over a verified checkpoint.
+func (c *checkpoints) read(path string) (*state, error) {
 	text, err := os.ReadFile(filepath.Join(path, stateFile))
 	if err != nil {
 		return nil, err
@@ -378,9 +375,9 @@ func (c *checkpoints) read(path string, step int) (*state, error) {
 		return nil, fmt.Errorf("%s: %w", stateFile, err)
 	}
 	if s.Numerics != numeric.Version {
-		return nil, &wrongNumerics{s.Numerics}
+		return nil, fmt.Errorf("made with numerics %d, this program has %d: its bits would not go on", s.Numerics, numeric.Version)
 	}
-	if s.Step != step {
+	if path != c.path(s.Step) {
 		return nil, fmt.Errorf("%s is of step %d", stateFile, s.Step)
 	}
 	f, err := weights.Open(filepath.Join(path, tensorsFile))
@@ -388,7 +385,7 @@ func (c *checkpoints) read(path string, step int) (*state, error) {
 		return nil, err
 	}
 	defer f.Close()
-	// All is read before anything is taken over.
+	// All is looked at before anything is taken over.
 	var from, to [][]float32
 	for _, p := range c.params.List {
 		at := c.params.Offset(p)
@@ -413,7 +410,7 @@ func (c *checkpoints) read(path string, step int) (*state, error) {
 	return s, nil
 }
 
-// better tells whether an evaluation beats the best so far.
+// beatenBy tells whether an evaluation is better than the best so far.
 func (b best) beatenBy(value float64, lowest bool) bool {
 	if math.IsNaN(value) {
 		return false
@@ -433,5 +430,13 @@ func bytesText(n int64) string {
 	case n >= 1e6:
 		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 	}
-	return strings.TrimSuffix(fmt.Sprintf("%.0f kB", float64(n)/1e3), "\n")
+	return fmt.Sprintf("%.0f kB", float64(n)/1e3)
+}
+
+// both is two errors as one, on one line.
+func both(a, b error) error {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	return fmt.Errorf("%w; %w", a, b)
 }

@@ -48,13 +48,14 @@ func (h *halves) each(a, b int, f func(Leaf) error) error {
 	return h.each(m, b, f)
 }
 
-// depth is how many levels of halving, of those that are added as a tree, [a,b) has below it.
-func (h *halves) depth(a, b, levels int) int {
-	if levels == 0 || h.isLeaf(a, b) {
-		return 0
+// buffers is how many gradient buffers are alive at once while [from,to) is added as a tree: its left half's sum is kept while the
+// right half is computed.
+func (h *halves) buffers(from, to, levels int) int {
+	if levels == 0 || h.isLeaf(from, to) {
+		return 1
 	}
-	m := (a + b) / 2
-	return 1 + max(h.depth(a, m, levels-1), h.depth(m, b, levels-1))
+	m := (from + to) / 2
+	return max(h.buffers(from, m, levels-1), 1+h.buffers(m, to, levels-1))
 }
 
 // Leaves lists the leaves of a batch in the order in which they run.
@@ -69,7 +70,7 @@ func Leaves(b Batch) []Leaf {
 }
 
 // GradientBuffers is how many gradient buffers a step on b has alive at once, 7 at most.
-func GradientBuffers(b Batch) int { return 1 + newHalves(b).depth(0, b.Len(), treeLevels) }
+func GradientBuffers(b Batch) int { return newHalves(b).buffers(0, b.Len(), treeLevels) }
 
 // accumulator computes the gradient of a batch, leaf by leaf.
 type accumulator struct {
@@ -83,8 +84,9 @@ type accumulator struct {
 // done is told its pieces. If ctx is done the work ends after the running leaf.
 func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces int)) (*ops.Grads, error) {
 	h := newHalves(b)
-	return a.tree(h, 0, b.Len(), treeLevels, func(g *ops.Grads) func(Leaf) error {
-		return func(l Leaf) error {
+	part := func(from, to int) (*ops.Grads, error) {
+		g := a.get()
+		err := h.each(from, to, func(l Leaf) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -93,25 +95,27 @@ func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces in
 			}
 			done(l.Pieces)
 			return nil
-		}
-	})
-}
-
-func (a *accumulator) tree(h *halves, from, to, levels int, run func(*ops.Grads) func(Leaf) error) (*ops.Grads, error) {
-	if levels == 0 || h.isLeaf(from, to) {
-		g := a.get()
-		if err := h.each(from, to, run(g)); err != nil {
+		})
+		if err != nil {
 			a.put(g)
 			return nil, err
 		}
 		return g, nil
 	}
+	return a.tree(h, 0, b.Len(), treeLevels, part)
+}
+
+// tree adds the parts of [from,to), each a buffer of its own.
+func (a *accumulator) tree(h *halves, from, to, levels int, part func(from, to int) (*ops.Grads, error)) (*ops.Grads, error) {
+	if levels == 0 || h.isLeaf(from, to) {
+		return part(from, to)
+	}
 	m := (from + to) / 2
-	left, err := a.tree(h, from, m, levels-1, run)
+	left, err := a.tree(h, from, m, levels-1, part)
 	if err != nil {
 		return nil, err
 	}
-	right, err := a.tree(h, m, to, levels-1, run)
+	right, err := a.tree(h, m, to, levels-1, part)
 	if err != nil {
 		a.put(left)
 		return nil, err

@@ -46,7 +46,7 @@ func (a *appendFile) flush() error {
 	}
 	err := a.tryWrite()
 	if err != nil {
-		return errors.Join(err, a.f.Truncate(a.size))
+		return both(err, a.f.Truncate(a.size))
 	}
 	a.size += int64(len(a.waiting))
 	a.waiting = a.waiting[:0]
@@ -71,7 +71,7 @@ func (a *appendFile) sync() error {
 	return a.f.Sync()
 }
 
-func (a *appendFile) close() error { return errors.Join(a.flush(), a.f.Close()) }
+func (a *appendFile) close() error { return both(a.flush(), a.f.Close()) }
 
 // maxRow bounds a line of log.jsonl: a skipped step names every example of its batch.
 const maxRow = 64 << 20

@@ -13,20 +13,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// availableMemory is how many bytes this process may still take: what the kernel calls available, or what a control group leaves,
-// the smaller one. 0 if it is not known.
+// availableMemory is how many bytes this process can have: what it has, and what the kernel calls available or a control group
+// leaves, the smaller one. 0 if it is not known.
 func availableMemory() int64 {
-	var info unix.Sysinfo_t
 	available := int64(0)
 	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
 		available = meminfo(string(text), "MemAvailable")
-	} else if unix.Sysinfo(&info) == nil {
-		available = int64(info.Freeram) * int64(info.Unit)
 	}
 	if left, ok := groupMemory("/sys/fs/cgroup", "/proc/self/cgroup"); ok && (available == 0 || left < available) {
 		available = left
 	}
-	return available
+	if available == 0 {
+		return 0
+	}
+	return available + resident()
+}
+
+// resident is how much memory this process has.
+func resident() int64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	f := strings.Fields(string(text))
+	if len(f) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(f[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
 }
 
 // meminfo reads a line such as "MemAvailable:  123 kB" in bytes.

@@ -1,0 +1,54 @@
+package pretrain_test
+
+import (
+	"fmt"
+	"strings"
+
+	"albert/pretrain"
+)
+
+// Two small documents, and two of the examples they give.
+func Example() {
+	words := strings.Fields("<pad> <unk> [CLS] [SEP] [MASK] ▁call ▁me ▁ish ma el . ▁some ▁years ▁ago ▁i ▁went ▁to ▁sea ▁it ▁is ▁a ▁way")
+	id := map[string]int32{}
+	v := pretrain.Vocabulary{CLS: 2, SEP: 3, Mask: 4, Starts: make([]bool, len(words))}
+	for i, w := range words {
+		id[w] = int32(i)
+		if i > 4 {
+			v.Starts[i] = w != "ma" && w != "el"
+			v.Normal = append(v.Normal, int32(i))
+		}
+	}
+	sentence := func(s string) (ids []int32) {
+		for _, w := range strings.Fields(s) {
+			ids = append(ids, id[w])
+		}
+		return ids
+	}
+	src := pretrain.NewMemory([][][]int32{
+		{sentence("▁call ▁me ▁ish ma el ."), sentence("▁some ▁years ▁ago ▁i ▁went ▁to ▁sea ."), sentence("▁it ▁is ▁a ▁way .")},
+		{sentence("▁i ▁went ▁to ▁sea ."), sentence("▁it ▁is ▁some ▁years ▁ago .")},
+	})
+	o := pretrain.DefaultOptions()
+	o.MaxSeqLength, o.Seed = 32, 12
+	sampler, err := pretrain.NewSampler(src, v, o)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	batch, err := sampler.Batch(1, 2) // step 1: two examples
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, e := range batch {
+		for _, id := range e.InputIDs {
+			fmt.Print(words[id], " ")
+		}
+		fmt.Println("\n ", e.Sources, "label", e.Label)
+		for i, p := range e.MaskedPositions {
+			fmt.Println("  piece", p, "was", words[e.MaskedIDs[i]])
+		}
+	}
+	// Output:
+}

@@ -1,0 +1,75 @@
+package pretrain
+
+import "fmt"
+
+// Source is tokenised text: documents of sentences of pieces. No document and no sentence is empty. Its methods are safe for
+// concurrent use. A source either returns its own memory, which nobody writes to, and leaves buf alone, or it returns buf, made
+// longer where needed as append would.
+type Source interface {
+	// Documents is how many there are, numbered from 0 in the order of the input.
+	Documents() int
+	// Ends gives where each sentence of a document ends, in pieces from the document's start. It is asked for once an example
+	// and once an epoch for every document, so it should not touch the pieces.
+	Ends(doc int, buf []int32) []int32
+	// Pieces gives pieces [from, to) of a document.
+	Pieces(doc, from, to int, buf []int32) []int32
+}
+
+// Memory is a Source held in memory.
+type Memory struct {
+	pieces, ends [][]int32
+}
+
+// NewMemory holds documents given as lists of sentences, each a list of pieces.
+func NewMemory(documents [][][]int32) *Memory {
+	m := &Memory{}
+	for _, d := range documents {
+		var pieces, ends []int32
+		for _, sentence := range d {
+			pieces = append(pieces, sentence...)
+			ends = append(ends, int32(len(pieces)))
+		}
+		m.pieces = append(m.pieces, pieces)
+		m.ends = append(m.ends, ends)
+	}
+	return m
+}
+
+// Documents implements [Source].
+func (m *Memory) Documents() int { return len(m.ends) }
+
+// Ends implements [Source].
+func (m *Memory) Ends(doc int, _ []int32) []int32 { return m.ends[doc] }
+
+// Pieces implements [Source].
+func (m *Memory) Pieces(doc, from, to int, _ []int32) []int32 { return m.pieces[doc][from:to] }
+
+// Vocabulary is what making examples needs to know of a tokenizer.
+type Vocabulary struct {
+	CLS, SEP, Mask int32
+	Starts         []bool  // for every piece, whether it starts a word (SPEC 2.3's test)
+	Normal         []int32 // the pieces that a random replacement is drawn from
+}
+
+// Size is the number of pieces.
+func (v *Vocabulary) Size() int { return len(v.Starts) }
+
+func (v *Vocabulary) check() error {
+	for _, s := range []struct {
+		name string
+		id   int32
+	}{{"[CLS]", v.CLS}, {"[SEP]", v.SEP}, {"[MASK]", v.Mask}} {
+		if s.id < 0 || int(s.id) >= v.Size() {
+			return fmt.Errorf("vocabulary: no piece %s, which masked examples need", s.name)
+		}
+	}
+	if len(v.Normal) == 0 {
+		return fmt.Errorf("vocabulary: no normal pieces")
+	}
+	for _, id := range v.Normal {
+		if id < 0 || int(id) >= v.Size() {
+			return fmt.Errorf("vocabulary: normal piece %d of %d", id, v.Size())
+		}
+	}
+	return nil
+}
