@@ -213,7 +213,7 @@ func (e *epochs) at(position uint64) (*table, uint64, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for position >= e.begin[len(e.begin)-1] {
-		if len(e.begin) > math.MaxUint32 {
+		if uint64(len(e.begin)) > math.MaxUint32 {
 			return nil, 0, fmt.Errorf("example %d lies beyond the last epoch that can be numbered", position)
 		}
 		if _, err := e.table(uint32(len(e.begin) - 1)); err != nil {

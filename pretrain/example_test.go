@@ -42,13 +42,24 @@ func Example() {
 		return
 	}
 	for _, e := range batch {
+		var shown []string
 		for _, id := range e.InputIDs {
-			fmt.Print(words[id], " ")
+			shown = append(shown, words[id])
 		}
-		fmt.Println("\n ", e.Sources, "label", e.Label)
+		fmt.Println(strings.Join(shown, " "))
+		fmt.Println(" ", e.Sources, "label", e.Label)
 		for i, p := range e.MaskedPositions {
 			fmt.Println("  piece", p, "was", words[e.MaskedIDs[i]])
 		}
 	}
 	// Output:
+	// [CLS] ▁it ▁is ▁a ▁way . [SEP] ▁call ▁me ▁ish ma el . ▁some ▁years ▁some [MASK] ▁went ▁to [MASK] . [SEP]
+	//   [{0 2 1} {0 0 2}] label 1
+	//   piece 15 was ▁ago
+	//   piece 16 was ▁i
+	//   piece 19 was ▁sea
+	// [CLS] ▁it ▁is ▁some ▁years ▁ago . [SEP] ▁i ▁went [MASK] ▁sea . [SEP]
+	//   [{1 1 1} {1 0 1}] label 1
+	//   piece 3 was ▁some
+	//   piece 10 was ▁to
 }

@@ -158,6 +158,7 @@ func TestUpstreamIsSpec23(t *testing.T) {
 		options(func(o *Options) { o.Objective = NSP }),
 		options(func(o *Options) { o.Objective, o.ShortSeqProb = NSP, 1 }),
 		options(func(o *Options) { o.ShortSeqProb = 1 }),
+		options(func(o *Options) { o.MaxSeqLength = 5 }),
 	} {
 		o.UpstreamQuirks = true
 		s := sampler(t, docs, v, o)

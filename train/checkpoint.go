@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -142,7 +143,8 @@ func verify(dir string) error {
 			return fmt.Errorf("%s does not name %s", manifestFile, name)
 		}
 	}
-	for name, want := range m.Files {
+	for _, name := range slices.Sorted(maps.Keys(m.Files)) {
+		want := m.Files[name]
 		if name != filepath.Base(name) {
 			return fmt.Errorf("%s names %q, which is no file of the checkpoint", manifestFile, name)
 		}
@@ -243,8 +245,8 @@ func (c *checkpoints) save(s *state) (err error) {
 	if err := add(stateFile, copyOf(append(text, '\n'))); err != nil {
 		return err
 	}
-	for name, data := range c.files {
-		if err := add(name, copyOf(data)); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(c.files)) {
+		if err := add(name, copyOf(c.files[name])); err != nil {
 			return err
 		}
 	}
@@ -277,34 +279,33 @@ func copyOf(data []byte) func(w io.Writer) error {
 	}
 }
 
-// prune points "best" to the best checkpoint there is and removes all but it and the newest ones.
+// prune points "best" to the best checkpoint if that is there, and removes all but it and the newest ones.
 func (c *checkpoints) prune(b best) error {
+	if err := c.at("prune"); err != nil {
+		return err
+	}
 	steps, err := listCheckpoints(c.dir)
 	if err != nil {
 		return err
 	}
-	if err := c.at("prune"); err != nil {
+	if slices.Contains(steps, b.Step) {
+		err = c.link(checkpointName(b.Step))
+	}
+	for _, step := range steps[:max(0, len(steps)-c.keep)] {
+		if step != b.Step {
+			err = both(err, c.remove(step))
+		}
+	}
+	return err
+}
+
+// remove deletes a checkpoint, renamed first, so that a crash on the way leaves no half one under its name.
+func (c *checkpoints) remove(step int) error {
+	tmp := filepath.Join(c.dir, checkpointsDir, unfinished+checkpointName(step))
+	if err := os.Rename(c.path(step), tmp); err != nil {
 		return err
 	}
-	if slices.Contains(steps, b.Step) {
-		if err := c.link(checkpointName(b.Step)); err != nil {
-			return err
-		}
-	}
-	for i, step := range steps {
-		if i >= len(steps)-c.keep || step == b.Step {
-			continue
-		}
-		// Renamed first, so that a crash on the way leaves no half checkpoint.
-		tmp := filepath.Join(c.dir, checkpointsDir, unfinished+checkpointName(step))
-		if err := os.Rename(c.path(step), tmp); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(tmp); err != nil {
-			return err
-		}
-	}
-	return nil
+	return os.RemoveAll(tmp)
 }
 
 // link makes checkpoints/best a symbolic link to one of the checkpoints.

@@ -70,8 +70,8 @@ type Config struct {
 
 // Memory is a part of what a run needs.
 type Memory struct {
-	Name  string
-	Bytes int64
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"`
 }
 
 func (c *Config) check() error {

@@ -34,11 +34,12 @@ func (b *listed) Leaf(g *ops.Grads, from, to int) error {
 	return nil
 }
 
-// add is sequence i's gradient.
+// add is sequence i's gradient: values from 2^-32 to 2^32 of either sign.
 func (b *listed) add(g []float32, i int) {
-	rng := rand.New(rand.NewPCG(uint64(i), 9))
+	rng := rand.NewPCG(uint64(i), 9)
 	for j := range g {
-		g[j] += float32(rng.NormFloat64() * math.Exp(4*rng.NormFloat64()))
+		w := uint32(rng.Uint64())
+		g[j] += math.Float32frombits(w&0x807fffff | (95+w>>23&63)<<23)
 	}
 }
 

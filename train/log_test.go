@@ -44,12 +44,12 @@ func TestCutLog(t *testing.T) {
 		want  int // bytes
 		last  int
 	}{
-		{rows, 0, 0, 0}, {rows, 1, 11, 1}, {rows, 2, 46, 2}, {rows, 3, 57, 3}, {rows, 9, 57, 3},
-		{rows + `{"step":4`, 9, 57, 3},              // half a row
-		{rows + "{\"step\":4", 9, 57, 3},            // without its end
-		{rows + "\x00\x00\n{\"step\":4}", 9, 57, 3}, // what a crash may leave
-		{rows + "{\"step\":2}\n", 9, 57, 3},         // goes back
-		{rows + "{\"other\":4}\n", 9, 57, 3},
+		{rows, 0, 0, 0}, {rows, 1, 11, 1}, {rows, 2, 47, 2}, {rows, 3, 58, 3}, {rows, 9, 58, 3},
+		{rows + `{"step":4`, 9, 58, 3},              // half a row
+		{rows + "{\"step\":4", 9, 58, 3},            // without its end
+		{rows + "\x00\x00\n{\"step\":4}", 9, 58, 3}, // what a crash may leave
+		{rows + "{\"step\":2}\n", 9, 58, 3},         // goes back
+		{rows + "{\"other\":4}\n", 9, 58, 3},
 		{"", 5, 0, 0},
 		{strings.Repeat(" ", 200_000) + "{\"step\":1}\n", 5, 200_011, 1},
 	} {

@@ -14,6 +14,12 @@ import (
 // lineEvery is how often progress gets a line where it is not a bar.
 const lineEvery = 10 * time.Second
 
+// barWidth is the length of the bar itself; barColumns what the line takes beside its text: percentage, borders, spaces.
+const (
+	barWidth   = 20
+	barColumns = barWidth + 12
+)
+
 // barParts is how finely the bar shows a step, which may take hours.
 const barParts = 1000
 
@@ -22,6 +28,7 @@ type progress struct {
 	out   io.Writer
 	quiet bool
 	bar   *progressbar.ProgressBar
+	fd    int // of the terminal
 	steps int
 	peak  float64
 	now   func() time.Time
@@ -32,7 +39,7 @@ type progress struct {
 	window  time.Time // since when the rates below count
 	tokens  int
 	flops   float64
-	summary string // of the last step
+	summary []string // of the last step
 	rates   string
 }
 
@@ -47,12 +54,13 @@ func newProgress(c *Config) *progress {
 // begin starts the clock after the given number of steps.
 func (p *progress) begin(done int) {
 	p.began, p.first = p.now(), done
-	p.window = p.began
+	p.window, p.shown = p.began, p.began
 	f, ok := p.out.(*os.File)
 	if p.quiet || !ok || !term.IsTerminal(int(f.Fd())) {
 		return
 	}
-	p.bar = progressbar.NewOptions64(int64(p.steps)*barParts, progressbar.OptionSetWriter(f), progressbar.OptionSetWidth(20),
+	p.fd = int(f.Fd())
+	p.bar = progressbar.NewOptions64(int64(p.steps)*barParts, progressbar.OptionSetWriter(f), progressbar.OptionSetWidth(barWidth),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetPredictTime(false),
 		progressbar.OptionSetElapsedTime(false))
 }
@@ -87,7 +95,7 @@ func (p *progress) step(done int, row Fields) {
 			s = append(s, fmt.Sprintf("%s %.4g", strings.ReplaceAll(name, "_", " "), v))
 		}
 	}
-	p.summary = strings.Join(s, ", ")
+	p.summary = s
 	p.show(done, 0, done == p.first+1)
 }
 
@@ -99,29 +107,30 @@ func (p *progress) show(done int, part float64, now bool) {
 	}
 	p.shown = t
 	if since := t.Sub(p.window).Seconds(); since >= 1 || p.rates == "" && since > 0 {
-		p.rates = fmt.Sprintf("%.4g tokens/s", float64(p.tokens)/since)
+		p.rates = grouped(int(float64(p.tokens)/since)) + " tokens/s"
 		if p.peak > 0 && p.flops > 0 {
 			p.rates += fmt.Sprintf(", %.0f %% of peak", 100*p.flops/since/p.peak)
 		}
 		p.window, p.tokens, p.flops = t, 0, 0
 	}
-	line := fmt.Sprintf("step %d of %d", done, p.steps)
+	parts := []string{fmt.Sprintf("step %d of %d", done, p.steps)}
 	if part > 0 {
-		line = fmt.Sprintf("step %d of %d (%.0f %%)", done+1, p.steps, 100*part)
-	}
-	if p.summary != "" {
-		line += ": " + p.summary
-	}
-	if p.rates != "" {
-		line += ", " + p.rates
+		parts[0] = fmt.Sprintf("step %d of %d (%.0f %%)", done+1, p.steps, 100*part)
 	}
 	if reached := float64(done) + part - float64(p.first); reached > 0 {
 		left := float64(p.steps) - float64(done) - part
-		line += ", " + durationText(t.Sub(p.began).Seconds()/reached*left) + " to go"
+		parts = append(parts, durationText(t.Sub(p.began).Seconds()/reached*left)+" to go")
 	}
+	if p.rates != "" {
+		parts = append(parts, p.rates)
+	}
+	line := strings.Join(append(parts, p.summary...), ", ")
 	if p.bar == nil {
 		fmt.Fprintln(p.out, line)
 		return
+	}
+	if w, _, err := term.GetSize(p.fd); err == nil { // a line that wraps could not be drawn over
+		line = line[:max(0, min(len(line), w-barColumns))]
 	}
 	p.bar.Describe(line)
 	_ = p.bar.Set64(int64((float64(done) + part) * barParts))

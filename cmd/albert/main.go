@@ -17,6 +17,10 @@ import (
 
 // CLI is the whole command line.
 type CLI struct {
+	Tokenizer TokenizerCmd `cmd:"" help:"Train and apply SentencePiece tokenizers."`
+	Fill      FillCmd      `cmd:"" help:"Fill [MASK] in texts."`
+	Embed     EmbedCmd     `cmd:"" help:"Embed texts."`
+	Version   VersionCmd   `cmd:"" help:"Say what this binary is."`
 }
 
 // usageError is an error of the command line itself: exit status 2.

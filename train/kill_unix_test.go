@@ -1,6 +1,9 @@
+//go:build unix
+
 package train
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +30,8 @@ func TestMain(m *testing.M) {
 	s := newSquares(40, 30)
 	s.onLeaf = func(int, int, int) { time.Sleep(time.Millisecond) }
 	c := testConfig(dir)
-	c.SaveEvery = 2
+	c.SaveEvery, c.Messages = 2, os.Stderr
+	c.Flops, c.Peak = func(n int) float64 { return 1e6 * float64(n) }, 1e12
 	err := Run(ctx, c, s.params, s)
 	switch {
 	case errors.Is(err, ErrStopped):
@@ -47,7 +51,8 @@ func TestKilledProcess(t *testing.T) {
 	for {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), childDir+"="+dir)
-		cmd.Stderr = os.Stderr
+		said := new(bytes.Buffer)
+		cmd.Stderr = said
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +84,7 @@ func TestKilledProcess(t *testing.T) {
 		case status.ExitStatus() == 75:
 			stops++
 		default:
-			t.Fatal(err)
+			t.Fatalf("%v\n%s", err, said)
 		}
 	}
 }
