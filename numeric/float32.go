@@ -25,9 +25,6 @@ func FMA(x, y, z float32) float32 {
 		} else {
 			b--
 		}
-		if s == 0 {
-			b = math.Float64bits(lost)
-		}
 	}
 	return float32(math.Float64frombits(b))
 }
@@ -66,6 +63,9 @@ func Exp(x float32) float32 {
 	y := FMA(p, float32(r*r), r) + 1
 	return math.Float32frombits(math.Float32bits(y) + uint32(int32(n))<<23)
 }
+
+// Log is the natural logarithm, within 0.51 ulp: that of float64, rounded.
+func Log(x float32) float32 { return float32(Log64(float64(x))) }
 
 // TanhPoly are the coefficients of (tanh(x) - x)/x^3 in x^2 on |x| < 0.625, highest power first.
 var TanhPoly = [5]float32{-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1}

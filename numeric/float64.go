@@ -2,7 +2,46 @@ package numeric
 
 import "math"
 
-// Log64 is the natural logarithm, within 2 ulp: x = 2^e m with m in [sqrt(1/2), sqrt 2), log m = 2 atanh((m-1)/(m+1)).
+// ln 2 in two parts. The first ends in 32 zero bits, so that a binary exponent times it is exact.
+const (
+	ln2High64 = 6.93147180369123816490e-01
+	ln2Low64  = 1.90821492927058770002e-10
+)
+
+// atanhTerms are 1/25, 1/23 ... 1/3: atanh(s)/s - 1 as a series in s^2. With |s| <= (sqrt 2 - 1)/(sqrt 2 + 1) = 0.172 the first term
+// left out is below 2^-70.
+var atanhTerms = [12]float64{1.0 / 25, 1.0 / 23, 1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3}
+
+// atanhTail is atanh(s)/s - 1.
+func atanhTail(s float64) float64 {
+	z := float64(s * s)
+	p := atanhTerms[0]
+	for _, c := range atanhTerms[1:] {
+		p = math.FMA(p, z, c)
+	}
+	return float64(p * z)
+}
+
+// split writes x as m 2^e with m in [sqrt(1/2), sqrt 2).
+func split(x float64) (m float64, e int) {
+	m, e = math.Frexp(x)
+	if m < math.Sqrt2/2 {
+		return 2 * m, e - 1
+	}
+	return m, e
+}
+
+// log1p is log(1+f) + c for f in [sqrt(1/2)-1, sqrt 2 - 1] plus n ln 2. With s = f/(2+f), log(1+f) = 2 atanh(s); written as
+// f - (f^2/2 - s (f^2/2 + R)), where R = 2 (atanh(s)/s - 1), the rounding of s weighs little beside f, which is exact (the form of
+// fdlibm's log).
+func log1p(f, c, n float64) float64 {
+	s := f / (2 + f)
+	h := float64(float64(0.5*f) * f)
+	t := float64(s * (h + float64(2*atanhTail(s))))
+	return float64(n*ln2High64) - ((h - (t + (float64(n*ln2Low64) + c))) - f)
+}
+
+// Log64 is the natural logarithm, within 1 ulp.
 func Log64(x float64) float64 {
 	switch {
 	case x != x || x < 0:
@@ -12,26 +51,36 @@ func Log64(x float64) float64 {
 	case math.IsInf(x, 1):
 		return x
 	}
-	m, e := math.Frexp(x) // m in [1/2, 1)
-	if m < math.Sqrt2/2 {
-		m *= 2
-		e--
-	}
-	f := (m - 1) / (m + 1)
-	s := float64(f * f)
-	p := 0.0
-	for k := 25; k >= 3; k -= 2 {
-		p = math.FMA(p, s, 1/float64(k))
-	}
-	// log m = 2f + 2f s p, the small part first.
-	r := float64(float64(2*f)*s) * p
-	const high, low = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-	n := float64(e)
-	return math.FMA(n, high, 2*f+math.FMA(n, low, r))
+	m, e := split(x)
+	return log1p(m-1, 0, float64(e))
 }
 
-// Exp64 is e^x, within 2 ulp.
-func Exp64(x float64) float64 {
+// Log1p64 is log(1+x), within 1 ulp for x near 0 too.
+func Log1p64(x float64) float64 {
+	switch {
+	case x != x || x < -1:
+		return math.NaN()
+	case x == -1:
+		return math.Inf(-1)
+	case math.IsInf(x, 1):
+		return x
+	case x > math.Sqrt2/2-1 && x < math.Sqrt2-1:
+		return log1p(x, 0, 0)
+	}
+	u, lost := twoSum(1, x)
+	m, e := split(u)
+	return log1p(m-1, lost/u, float64(e))
+}
+
+// expTerms are 1/14!, 1/13! ... 1/2!: with |r| <= ln(2)/2 the first term left out is below 2^-63.
+var expTerms = [13]float64{1.0 / 87178291200, 1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320,
+	1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 1.0 / 2}
+
+// Exp64 is e^x, within 1 ulp.
+func Exp64(x float64) float64 { return exp(x, 0) }
+
+// exp is e^(x + low), low far smaller than x.
+func exp(x, low float64) float64 {
 	switch {
 	case x != x:
 		return x
@@ -40,21 +89,47 @@ func Exp64(x float64) float64 {
 	case x < -745.2:
 		return 0
 	}
-	const high, low = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 	n := math.RoundToEven(float64(x * (1 / math.Ln2)))
-	r := math.FMA(-n, high, x)
-	r = math.FMA(-n, low, r)
-	p := 0.0
-	for k := 14; k >= 1; k-- { // 1 + r/1 (1 + r/2 (1 + r/3 ...))
-		p = math.FMA(float64(r/float64(k)), 1+p, 0)
+	high := math.FMA(-n, ln2High64, x) // exact
+	t := math.FMA(n, ln2Low64, -low)
+	r := high - t
+	lost := (high - r) - t
+	p := expTerms[0]
+	for _, c := range expTerms[1:] {
+		p = math.FMA(p, r, c)
 	}
-	return math.Ldexp(1+p, int(n))
+	return math.Ldexp(1+(r+math.FMA(float64(r*r), p, lost)), int(n))
 }
 
-// Pow64 is x^y for x > 0.
+// Pow64 is x^y for x >= 0 (NaN below), within 1 ulp while the result lies between 2^-64 and 2^64, 4 ulp beyond. The logarithm is
+// carried in two parts.
 func Pow64(x, y float64) float64 {
-	if y == 1 {
+	switch {
+	case y == 0 || x == 1:
+		return 1
+	case y == 1:
 		return x
+	case x == 0 || x != x || x < 0 || math.IsInf(x, 0) || math.IsInf(y, 0) || y != y:
+		return exp(y*Log64(x), 0)
 	}
-	return Exp64(float64(y * Log64(x)))
+	m, e := split(x)
+	f, n := m-1, float64(e)
+	// s = f/(2+f) and 2 s, each in two parts.
+	d := 2 + f
+	dLow := f - (d - 2)
+	s := f / d
+	sLow := math.FMA(-s, dLow, math.FMA(-s, d, f)) / d
+	tail := math.FMA(float64(2*s), atanhTail(s), 2*sLow)
+	// n ln 2 + 2 s + tail
+	high, lost := twoSum(float64(n*ln2High64), 2*s)
+	high, low := twoSum(high, lost+math.FMA(n, ln2Low64, tail))
+	p := float64(y * high)
+	return exp(p, math.FMA(y, low, math.FMA(y, high, -p)))
+}
+
+// twoSum is a + b and what the addition lost (Knuth).
+func twoSum(a, b float64) (sum, lost float64) {
+	sum = a + b
+	t := sum - a
+	return sum, (a - (sum - t)) + (b - t)
 }

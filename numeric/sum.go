@@ -1,5 +1,7 @@
 package numeric
 
+import "math"
+
 // Lanes is the number of partial sums of a row: two AVX2 registers, one AVX-512 register, four NEON registers.
 const Lanes = 16
 
@@ -23,6 +25,17 @@ func LaneSum(x []float32) float32 {
 		l[i%Lanes] += v
 	}
 	return Tree(&l)
+}
+
+// LaneMax is the maximum of a row, -Inf of none; NaN is passed over. The order of comparisons changes no more than the sign of a zero.
+func LaneMax(x []float32) float32 {
+	m := float32(math.Inf(-1))
+	for _, v := range x {
+		if v > m {
+			m = v
+		}
+	}
+	return m
 }
 
 // Sum adds the values of a tensor: rows of 4,096, their sums in float64.

@@ -288,9 +288,7 @@ func (c *checkpoints) prune(b best) error {
 	if err != nil {
 		return err
 	}
-	if slices.Contains(steps, b.Step) {
-		err = c.link(checkpointName(b.Step))
-	}
+	err = c.link(b.Step, slices.Contains(steps, b.Step))
 	for _, step := range steps[:max(0, len(steps)-c.keep)] {
 		if step != b.Step {
 			err = both(err, c.remove(step))
@@ -308,27 +306,41 @@ func (c *checkpoints) remove(step int) error {
 	return os.RemoveAll(tmp)
 }
 
-// link makes checkpoints/best a symbolic link to one of the checkpoints.
-func (c *checkpoints) link(name string) error {
+// link makes checkpoints/best a symbolic link to the checkpoint of a step, or removes it where there is none.
+func (c *checkpoints) link(step int, there bool) error {
 	path := filepath.Join(c.dir, checkpointsDir, bestLink)
-	if to, err := os.Readlink(path); err == nil && to == name {
+	if !there {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if to, err := os.Readlink(path); err == nil && to == checkpointName(step) {
 		return nil
 	}
 	tmp := filepath.Join(c.dir, checkpointsDir, unfinished+bestLink)
 	if err := os.RemoveAll(tmp); err != nil {
 		return err
 	}
-	if err := os.Symlink(name, tmp); err != nil {
+	if err := os.Symlink(checkpointName(step), tmp); err != nil {
 		return err
 	}
 	return os.Rename(tmp, path)
 }
 
-// sweep removes what an interrupted write left.
+// sweep removes what interrupted writes left, here and of the files at the top of the run.
 func (c *checkpoints) sweep() error {
-	list, err := filepath.Glob(filepath.Join(c.dir, checkpointsDir, unfinished+"*"))
-	for _, path := range list {
-		err = both(err, os.RemoveAll(path))
+	patterns := []string{checkpointsDir + "/" + unfinished + "*", unfinished + "*"}
+	for _, name := range slices.Concat([]string{manifestFile, planFile}, slices.Collect(maps.Keys(c.files))) {
+		patterns = append(patterns, "."+name+".*") // as package weights names them
+	}
+	var err error
+	for _, pattern := range patterns {
+		list, e := fs.Glob(os.DirFS(c.dir), pattern)
+		err = both(err, e)
+		for _, name := range list {
+			err = both(err, os.RemoveAll(filepath.Join(c.dir, name)))
+		}
 	}
 	return err
 }
@@ -347,6 +359,12 @@ func (c *checkpoints) load(warn func(format string, args ...any)) (*state, error
 			s, err := c.read(path)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			if b := s.Best.Step; b > 0 {
+				if _, err := os.Stat(c.path(b)); errors.Is(err, fs.ErrNotExist) {
+					warn("the best checkpoint, %s, is not there any more: the next evaluation is the best", checkpointName(b))
+					s.Best = best{}
+				}
 			}
 			return s, nil
 		}

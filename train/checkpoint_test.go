@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"albert/weights"
 )
 
 // rehash makes a checkpoint's manifest fit its files.
@@ -219,9 +221,7 @@ func TestDiskFullForAWhile(t *testing.T) {
 				t.Error("the older checkpoint is gone")
 			}
 			resultOf(t, dir, 20).mustEqual(t, uninterrupted(), "after a full disk")
-			if list, err := filepath.Glob(filepath.Join(dir, checkpointsDir, ".*")); err != nil || len(list) > 0 {
-				t.Errorf("left behind: %v, %v", list, err)
-			}
+			mustBeClean(t, dir)
 		})
 	}
 }
@@ -274,4 +274,37 @@ func TestDiskFullAtAStop(t *testing.T) {
 	if err == nil || errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), "newest checkpoint is of step 5") {
 		t.Errorf("%v", err)
 	}
+}
+
+// BenchmarkSave writes, and BenchmarkVerify checks, a checkpoint of base's size: 142 MB.
+func BenchmarkSave(b *testing.B) {
+	c := benchCheckpoints(b)
+	b.SetBytes(c.size())
+	for b.Loop() {
+		if err := c.save(&state{Step: 1}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkVerify(b *testing.B) {
+	c := benchCheckpoints(b)
+	if err := c.save(&state{Step: 1}); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(c.size())
+	for b.Loop() {
+		if err := verify(c.path(1)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func benchCheckpoints(b *testing.B) *checkpoints {
+	s := newSquares(1, 11_813_810)
+	n := s.params.Size()
+	return &checkpoints{dir: b.TempDir(), params: s.params, m: make([]float32, n), v: make([]float32, n), keep: 1,
+		tensors: func() []weights.Tensor {
+			return []weights.Tensor{weights.Float32Tensor(s.w.Name, s.w.Shape, s.w.Data), weights.Float32Tensor(s.bias.Name, s.bias.Shape, s.bias.Data)}
+		}, at: func(string) error { return nil }}
 }

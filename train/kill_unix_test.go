@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -73,9 +72,7 @@ func TestKilledProcess(t *testing.T) {
 			}
 		case err == nil:
 			resultOf(t, dir, 20).mustEqual(t, uninterrupted(), "after kills")
-			if list, err := filepath.Glob(filepath.Join(dir, checkpointsDir, ".*")); err != nil || len(list) > 0 {
-				t.Errorf("left behind: %v, %v", list, err)
-			}
+			mustBeClean(t, dir)
 			t.Logf("%d kills, %d stops", kills, stops)
 			return
 		case status.Signaled() && status.Signal() == syscall.SIGKILL:

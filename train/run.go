@@ -1,11 +1,10 @@
 package train
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,9 +16,6 @@ import (
 	"albert/optim"
 	"albert/weights"
 )
-
-// skippedInARow is how many steps without a finite loss and gradient end a run.
-const skippedInARow = 5
 
 // run is one start of a run.
 type run struct {
@@ -118,7 +114,11 @@ func (r *run) open() (done bool, err error) {
 		}
 	}
 	for name, data := range r.c.Files {
-		if err := weights.WriteFile(filepath.Join(r.c.Dir, name), data); err != nil {
+		path := filepath.Join(r.c.Dir, name)
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
+			continue
+		}
+		if err := weights.WriteFile(path, data); err != nil {
 			return false, err
 		}
 	}
@@ -142,6 +142,9 @@ func (r *run) open() (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if s != nil && s.Step > r.c.Steps {
+		return false, fmt.Errorf("%s: step %d is done, %d were asked for", r.c.Dir, s.Step, r.c.Steps)
+	}
 	if s != nil {
 		r.state, r.saved = *s, s.Step
 		r.state.Settings = r.c.Settings
@@ -162,9 +165,6 @@ func (r *run) plan(ctx context.Context) error {
 		return r.stopped(ctx, err)
 	}
 	p := r.newPlan(b)
-	if err := p.write(r.c.Dir); err != nil {
-		return err
-	}
 	r.progress.note("%s\n%s", r.c.Dir, strings.TrimRight(p.String(), "\n"))
 	if p.MemoryThere > 0 && p.MemoryNeeded > p.MemoryThere {
 		r.warn("the run needs %s of memory, %s is there: the system may end it", bytesText(p.MemoryNeeded), bytesText(p.MemoryThere))
@@ -177,7 +177,7 @@ func (r *run) plan(ctx context.Context) error {
 		r.warn("%d checkpoints, the best and the one being written need %s, the disk has %s", r.c.Keep, bytesText(need),
 			bytesText(p.DiskFree))
 	}
-	return nil
+	return p.write(r.c.Dir)
 }
 
 // openLogs cuts log and event files back to the state, to be continued.
@@ -236,259 +236,4 @@ func (r *run) close() error {
 		}
 	}
 	return err
-}
-
-// loop does what is next until the run is finished: evaluation, checkpoint, step.
-func (r *run) loop(ctx context.Context) error {
-	r.progress.begin(r.state.Step)
-	r.last = time.Now()
-	for {
-		better := false
-		if r.evaluationDue() {
-			var err error
-			if better, err = r.evaluate(ctx); err != nil {
-				return r.stop(ctx, err)
-			}
-		}
-		end := r.state.Step == r.c.Steps
-		due := r.c.SaveEvery > 0 && r.state.Step > 0 && r.state.Step%r.c.SaveEvery == 0
-		if better || due || end {
-			if err := r.save(); err != nil {
-				if end {
-					return r.finish(err)
-				}
-				r.warn("no checkpoint of step %d: %v; the older ones are intact, the run goes on", r.state.Step, err)
-			}
-		}
-		if end {
-			return r.finish(nil)
-		}
-		if err := r.step(ctx); err != nil {
-			return r.stop(ctx, err)
-		}
-	}
-}
-
-func (r *run) evaluationDue() bool {
-	s := &r.state
-	return s.Evaluated < s.Step && (s.Step == r.c.Steps || r.c.EvalEvery > 0 && s.Step%r.c.EvalEvery == 0)
-}
-
-// step does one step.
-func (r *run) step(ctx context.Context) error {
-	n := r.state.Step + 1
-	batch, err := r.batches.get(ctx, n)
-	if err != nil {
-		return err
-	}
-	total := 0
-	for i := range batch.Len() {
-		total += batch.Pieces(i)
-	}
-	flops, done := r.flops(batch)/float64(total), 0
-	g, err := r.gradients.gradient(ctx, batch, func(pieces int) {
-		done += pieces
-		r.progress.leaf(n-1, done, total, pieces, flops*float64(pieces))
-	})
-	if err != nil {
-		return fmt.Errorf("step %d: %w", n, err)
-	}
-	defer r.gradients.put(g)
-	report := batch.Report()
-	if report.Get("loss") == nil {
-		return fmt.Errorf("step %d: the task reports no loss", n)
-	}
-	norm, rate := r.optimizer.Norm(g), r.c.Rate.At(n)
-	row := Fields{{"step", n}}
-	if finite(report.number("loss")) && finite(norm) {
-		r.optimizer.Step(g, norm, rate)
-		r.state.Skipped = 0
-		now := time.Now()
-		row = append(append(row, report...), Field{"learning_rate", rate}, Field{"grad_norm", norm}, Field{"tokens", total},
-			Field{"tokens_per_second", float64(total) / math.Max(now.Sub(r.last).Seconds(), 1e-9)})
-	} else {
-		r.state.Skipped++
-		ids := make([]string, batch.Len())
-		for i := range ids {
-			ids[i] = batch.Example(i)
-		}
-		row = append(row, Field{"skipped", true}, Field{"loss", nil}, Field{"examples", ids})
-		r.warn("step %d skipped: loss %v, gradient norm %v", n, report.Get("loss"), norm)
-	}
-	r.state.Step = n
-	r.state.Tokens += int64(total)
-	r.write(row, "train")
-	r.progress.step(n, row)
-	r.last = time.Now()
-	if r.state.Skipped == skippedInARow {
-		return &notFinite{n}
-	}
-	return nil
-}
-
-// notFinite ends a run whose weights no longer give a finite loss.
-type notFinite struct{ step int }
-
-func (e *notFinite) Error() string {
-	return fmt.Sprintf("steps %d to %d had no finite loss or gradient and were skipped: the run has diverged. Try a lower learning rate, "+
-		"a longer warm-up or a smaller clipping norm in a new run, or look at the examples that log.jsonl names",
-		e.step-skippedInARow+1, e.step)
-}
-
-// evaluate measures the weights and tells whether they are the best so far.
-func (r *run) evaluate(ctx context.Context) (better bool, err error) {
-	defer r.pause(time.Now())
-	fields, err := r.task.Evaluate(ctx)
-	if err != nil {
-		return false, fmt.Errorf("evaluation after step %d: %w", r.state.Step, err)
-	}
-	r.state.Evaluated = r.state.Step
-	if len(fields) > 0 {
-		r.write(append(Fields{{"step", r.state.Step}, {"split", "dev"}}, fields...), "dev")
-		var s []string
-		for _, f := range fields {
-			if v := fields.number(f.Name); finite(v) {
-				s = append(s, fmt.Sprintf("%s %.4g", strings.ReplaceAll(f.Name, "_", " "), v))
-			}
-		}
-		r.progress.note("held out, after step %d: %s", r.state.Step, strings.Join(s, ", "))
-	}
-	if value := fields.number(r.c.Best); r.c.Best != "" && r.state.Best.beatenBy(value, r.c.Lowest) {
-		r.state.Best = best{r.state.Step, value}
-		better = true
-	}
-	return better, nil
-}
-
-// pause takes the time since then out of what the rates of steps are made of.
-func (r *run) pause(then time.Time) {
-	now := time.Now()
-	r.last = now
-	r.progress.window = r.progress.window.Add(now.Sub(then))
-}
-
-// write adds a row to the log and to the curves.
-func (r *run) write(row Fields, prefix string) {
-	text, err := json.Marshal(row)
-	if err == nil {
-		err = r.log.write(append(text, '\n'))
-	}
-	if err != nil && !r.logError {
-		r.warn("%s: %v; its rows wait in memory and are tried again", logFile, err)
-	}
-	r.logError = err != nil
-	if err := r.events.add(time.Now(), r.state.Step, row.scalars(prefix)); err != nil {
-		r.eventFault(err)
-	}
-}
-
-// eventFault tells once that curves are incomplete: a run does not fail for them.
-func (r *run) eventFault(err error) {
-	if !r.eventsError {
-		r.eventsError = true
-		r.warn("event file: %v", err)
-	}
-}
-
-// save writes a checkpoint of the state, unless it is there, and removes what need not be kept.
-func (r *run) save() error {
-	defer r.pause(time.Now())
-	if r.saved != r.state.Step {
-		if err := r.log.sync(); err != nil {
-			return err
-		}
-		if err := r.checkpoints.save(&r.state); err != nil {
-			return err
-		}
-		r.saved = r.state.Step
-	}
-	err := both(r.checkpoints.prune(r.state.Best), r.note())
-	if err != nil {
-		r.warn("%v", err)
-	}
-	return nil
-}
-
-// stopped makes of the error of a context that is done ErrStopped, with the reason; others stay.
-func (r *run) stopped(ctx context.Context, err error) error {
-	cause := context.Cause(ctx)
-	if cause == nil || !errors.Is(err, ctx.Err()) && !errors.Is(err, cause) {
-		return err
-	}
-	return fmt.Errorf("%v after step %d of %d: %w", cause, r.state.Step, r.c.Steps, ErrStopped)
-}
-
-// stop ends a run before its last step. What was learned so far is saved, unless nothing was learned or the run has diverged.
-func (r *run) stop(ctx context.Context, err error) error {
-	var diverged *notFinite
-	if errors.As(err, &diverged) {
-		return err
-	}
-	err = r.stopped(ctx, err)
-	if r.state.Step == 0 {
-		return err
-	}
-	if e := r.save(); e != nil {
-		newest := "there is no checkpoint"
-		if r.saved > 0 {
-			newest = "the newest checkpoint is of step " + fmt.Sprint(r.saved)
-		}
-		if errors.Is(err, ErrStopped) {
-			return fmt.Errorf("stopped after step %d, and its state could not be saved: %w; %s", r.state.Step, e, newest)
-		}
-		return fmt.Errorf("%w; the state could not be saved: %v; %s", err, e, newest)
-	}
-	return err
-}
-
-// finish writes the result. unsaved is why the last checkpoint could not be written, if it could not: the result is worth more.
-func (r *run) finish(unsaved error) error {
-	if r.c.Finish == nil && unsaved != nil {
-		return fmt.Errorf("the last checkpoint could not be written: %w", unsaved)
-	}
-	if r.c.Finish != nil {
-		if err := r.writeModel(); err != nil {
-			if unsaved != nil {
-				err = fmt.Errorf("%w; nor could the last checkpoint be written: %v", err, unsaved)
-			}
-			return err
-		}
-	}
-	if unsaved != nil {
-		r.warn("no checkpoint of step %d: %v; the model is written", r.state.Step, unsaved)
-	}
-	r.manifest.Finished = true
-	if err := r.note(); err != nil {
-		return err
-	}
-	r.progress.note("finished: %s steps, %s pieces", grouped(r.c.Steps), grouped(int(r.state.Tokens)))
-	return nil
-}
-
-// writeModel writes the model directory aside and puts it in place.
-func (r *run) writeModel() error {
-	tmp, path := filepath.Join(r.c.Dir, unfinished+modelDir), filepath.Join(r.c.Dir, modelDir)
-	err := os.RemoveAll(tmp)
-	if err == nil {
-		err = r.at("model")
-	}
-	if err == nil {
-		err = os.Mkdir(tmp, 0o777)
-	}
-	if err == nil {
-		err = r.c.Finish(tmp)
-	}
-	if err == nil {
-		err = weights.SyncDir(tmp)
-	}
-	if err == nil {
-		err = os.RemoveAll(path)
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		return both(fmt.Errorf("writing the model: %w", err), os.RemoveAll(tmp))
-	}
-	return weights.SyncDir(r.c.Dir)
 }

@@ -51,11 +51,12 @@ type squares struct {
 	sequences int
 	features  int
 
-	bad      func(step int) bool                 // steps whose loss is not finite
-	onLeaf   func(step, a, b int)                // told of each leaf
-	evaluate func(ctx context.Context) error     // called by Evaluate
-	batch    func(step int) error                // called by Batch
-	dev      func(step float64) (metric float64) // "accuracy" of an evaluation; nil: from the weights
+	bad      func(step int) bool             // steps whose loss is not finite
+	onLeaf   func(step, a, b int)            // told of each leaf
+	evaluate func(ctx context.Context) error // called by Evaluate
+	batch    func(step int) error            // called by Batch
+	metric   func(step int) float64          // "accuracy" of the evaluation after a step; nil: from the weights
+	last     int                             // the step that ran last
 }
 
 func newSquares(sequences, features int) *squares {
@@ -99,6 +100,7 @@ func (b *squaresBatch) Leaf(g *ops.Grads, from, to int) error {
 		return fmt.Errorf("leaf from %d, want %d", from, b.next)
 	}
 	b.next = to
+	b.last = b.step
 	if b.onLeaf != nil {
 		b.onLeaf(b.step, from, to)
 	}
@@ -139,7 +141,11 @@ func (s *squares) Evaluate(ctx context.Context) (Fields, error) {
 	for j, w := range s.w.Data {
 		d += math.Abs(float64(w) - float64(j%10)/10)
 	}
-	return Fields{{"loss", d}, {"accuracy", 1 / (1 + d)}}, nil
+	accuracy := 1 / (1 + d)
+	if s.metric != nil {
+		accuracy = s.metric(s.last)
+	}
+	return Fields{{"loss", d}, {"accuracy", accuracy}}, nil
 }
 
 // testConfig is a run of 20 steps over the task's parameters.
@@ -264,4 +270,18 @@ func messages(c *Config) *bytes.Buffer {
 	b := new(bytes.Buffer)
 	c.Messages = b
 	return b
+}
+
+// mustBeClean holds that nothing of an unfinished write is left in a run directory.
+func mustBeClean(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if name := d.Name(); path != dir && strings.HasPrefix(name, ".") && name != lockFile {
+			t.Errorf("left behind: %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

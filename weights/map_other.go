@@ -4,8 +4,8 @@ package weights
 
 import "os"
 
-// mapFile reads a file where it cannot be mapped.
-func mapFile(path string) (data []byte, unmap func() error, err error) {
+// MapFile reads a file where it cannot be mapped.
+func MapFile(path string) (data []byte, unmap func() error, err error) {
 	data, err = os.ReadFile(path)
 	return data, func() error { return nil }, err
 }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapFile gives a file's bytes as memory that the system reads when it is touched.
-func mapFile(path string) (data []byte, unmap func() error, err error) {
+// MapFile gives a file's bytes as memory that the system reads when it is touched, not to be written to.
+func MapFile(path string) (data []byte, unmap func() error, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err

@@ -87,7 +87,7 @@ type File struct {
 
 // Open opens a safetensors file and checks its header: lengths, types, that the tensors fill the file without gaps or overlaps.
 func Open(path string) (*File, error) {
-	data, unmap, err := mapFile(path)
+	data, unmap, err := MapFile(path)
 	if err != nil {
 		return nil, err
 	}

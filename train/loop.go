@@ -1,0 +1,185 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// skippedInARow is how many steps without a finite loss and gradient end a run.
+const skippedInARow = 5
+
+// loop does what is next until the run is finished: evaluation, checkpoint, step.
+func (r *run) loop(ctx context.Context) error {
+	r.progress.begin(r.state.Step)
+	r.last = time.Now()
+	for {
+		better, was := false, r.state.Best
+		if r.evaluationDue() {
+			var err error
+			if better, err = r.evaluate(ctx); err != nil {
+				return r.stop(ctx, err)
+			}
+		}
+		end := r.state.Step == r.c.Steps
+		due := r.c.SaveEvery > 0 && r.state.Step > 0 && r.state.Step%r.c.SaveEvery == 0
+		if better || due || end {
+			if err := r.save(); err != nil {
+				if end {
+					return r.finish(err)
+				}
+				r.state.Best = was // only what is saved can be kept
+				r.warn("no checkpoint of step %d: %v; the older ones are intact, the run goes on", r.state.Step, err)
+			}
+		}
+		if end {
+			return r.finish(nil)
+		}
+		if err := r.step(ctx); err != nil {
+			return r.stop(ctx, err)
+		}
+	}
+}
+
+func (r *run) evaluationDue() bool {
+	s := &r.state
+	return s.Evaluated < s.Step && (s.Step == r.c.Steps || r.c.EvalEvery > 0 && s.Step%r.c.EvalEvery == 0)
+}
+
+// step does one step.
+func (r *run) step(ctx context.Context) error {
+	n := r.state.Step + 1
+	batch, err := r.batches.get(ctx, n)
+	if err != nil {
+		return err
+	}
+	total := 0
+	for i := range batch.Len() {
+		total += batch.Pieces(i)
+	}
+	flops, done := r.flops(batch)/float64(total), 0
+	g, err := r.gradients.gradient(ctx, batch, func(pieces int) {
+		done += pieces
+		r.progress.leaf(n-1, done, total, pieces, flops*float64(pieces))
+	})
+	if err != nil {
+		return fmt.Errorf("step %d: %w", n, err)
+	}
+	defer r.gradients.put(g)
+	report := batch.Report()
+	if report.Get("loss") == nil {
+		return fmt.Errorf("step %d: the task reports no loss", n)
+	}
+	norm, rate := r.optimizer.Norm(g), r.c.Rate.At(n)
+	row := Fields{{"step", n}}
+	if finite(report.number("loss")) && finite(norm) {
+		r.optimizer.Step(g, norm, rate)
+		r.state.Skipped = 0
+		now := time.Now()
+		row = append(append(row, report...), Field{"learning_rate", rate}, Field{"grad_norm", norm}, Field{"tokens", total},
+			Field{"tokens_per_second", float64(total) / math.Max(now.Sub(r.last).Seconds(), 1e-9)})
+	} else {
+		r.state.Skipped++
+		ids := make([]string, batch.Len())
+		for i := range ids {
+			ids[i] = batch.Example(i)
+		}
+		row = append(row, Field{"skipped", true}, Field{"loss", nil}, Field{"examples", ids})
+		r.warn("step %d skipped: loss %v, gradient norm %v", n, report.Get("loss"), norm)
+	}
+	r.state.Step = n
+	r.state.Tokens += int64(total)
+	r.write(row, "train")
+	r.progress.step(n, row)
+	r.last = time.Now()
+	if r.state.Skipped == skippedInARow {
+		return &notFinite{n}
+	}
+	return nil
+}
+
+// notFinite ends a run whose weights no longer give a finite loss.
+type notFinite struct{ step int }
+
+func (e *notFinite) Error() string {
+	return fmt.Sprintf("steps %d to %d had no finite loss or gradient and were skipped: the run has diverged. Try a lower learning rate, "+
+		"a longer warm-up or a smaller clipping norm in a new run, or look at the examples that log.jsonl names",
+		e.step-skippedInARow+1, e.step)
+}
+
+// evaluate measures the weights and tells whether they are the best so far.
+func (r *run) evaluate(ctx context.Context) (better bool, err error) {
+	defer r.pause(time.Now())
+	fields, err := r.task.Evaluate(ctx)
+	if err != nil {
+		return false, fmt.Errorf("evaluation after step %d: %w", r.state.Step, err)
+	}
+	r.state.Evaluated = r.state.Step
+	if len(fields) > 0 {
+		r.write(append(Fields{{"step", r.state.Step}, {"split", "dev"}}, fields...), "dev")
+		var s []string
+		for _, f := range fields {
+			if v := fields.number(f.Name); finite(v) {
+				s = append(s, fmt.Sprintf("%s %.4g", strings.ReplaceAll(f.Name, "_", " "), v))
+			}
+		}
+		r.progress.note("held out, after step %d: %s", r.state.Step, strings.Join(s, ", "))
+	}
+	if value := fields.number(r.c.Best); r.c.Best != "" && r.state.Best.beatenBy(value, r.c.Lowest) {
+		r.state.Best = best{r.state.Step, value}
+		better = true
+	}
+	return better, nil
+}
+
+// pause takes the time since then out of what the rates of steps are made of.
+func (r *run) pause(then time.Time) {
+	now := time.Now()
+	r.last = now
+	r.progress.window = r.progress.window.Add(now.Sub(then))
+}
+
+// write adds a row to the log and to the curves.
+func (r *run) write(row Fields, prefix string) {
+	text, err := json.Marshal(row)
+	if err == nil {
+		err = r.log.write(append(text, '\n'))
+	}
+	if err != nil && !r.logError {
+		r.warn("%s: %v; its rows wait in memory and are tried again", logFile, err)
+	}
+	r.logError = err != nil
+	if err := r.events.add(time.Now(), r.state.Step, row.scalars(prefix)); err != nil {
+		r.eventFault(err)
+	}
+}
+
+// eventFault tells once that curves are incomplete: a run does not fail for them.
+func (r *run) eventFault(err error) {
+	if !r.eventsError {
+		r.eventsError = true
+		r.warn("event file: %v", err)
+	}
+}
+
+// save writes a checkpoint of the state, unless it is there, and removes what need not be kept.
+func (r *run) save() error {
+	defer r.pause(time.Now())
+	if r.saved != r.state.Step {
+		if err := r.log.sync(); err != nil {
+			return err
+		}
+		if err := r.checkpoints.save(&r.state); err != nil {
+			return err
+		}
+		r.saved = r.state.Step
+	}
+	err := both(r.checkpoints.prune(r.state.Best), r.note())
+	if err != nil {
+		r.warn("%v", err)
+	}
+	return nil
+}
