@@ -53,11 +53,11 @@ type work struct {
 	name  string
 	flops float64
 	bytes float64
-	run   func()
+	run   func() error
 	free  func()
 }
 
-// burst is how long the peak loop and each piece of work run in a round, at least.
+// burst is how long a piece of work runs in a round, at least.
 const burst = 60 * time.Millisecond
 
 // Run measures. Each round runs the peak loop, then a burst of one piece of work, in turn for all of them; figures are medians over
@@ -98,16 +98,20 @@ func (r *Report) measure(ctx context.Context, dev *cpu.Device, o Options) error 
 		if err != nil {
 			return err
 		}
-		w.run() // buffers, packed weights
+		if err := w.run(); err != nil { // buffers, packed weights
+			return fmt.Errorf("%s: %w", name, err)
+		}
 		var times []float64
 		for range o.Rounds {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			peak = max(peak, peakBurst(dev))
+			peak = max(peak, dev.Peak()/1e9)
 			start, n := time.Now(), 0
 			for n == 0 || time.Since(start) < burst {
-				w.run()
+				if err := w.run(); err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
 				n++
 			}
 			times = append(times, float64(time.Since(start).Nanoseconds())/1e6/float64(n))
@@ -132,25 +136,6 @@ func (r *Report) measure(ctx context.Context, dev *cpu.Device, o Options) error 
 	r.PeakGflops[strconv.Itoa(threads)] = peak
 	r.Work = append(r.Work, results...)
 	return nil
-}
-
-// peakBurst runs the FMA loop on all threads of dev at once and gives GFLOP/s.
-func peakBurst(dev *cpu.Device) float64 {
-	const iterations = 20_000
-	k := dev.Kernels()
-	flops := make([]float64, dev.Threads())
-	best := 0.0
-	for start := time.Now(); time.Since(start) < burst/2; {
-		t := time.Now()
-		dev.Run(dev.Threads(), func(i int) { flops[i] = float64(k.PeakFMA(iterations)) })
-		ns := float64(time.Since(t).Nanoseconds())
-		sum := 0.0
-		for _, f := range flops {
-			sum += f
-		}
-		best = max(best, sum/ns)
-	}
-	return best
 }
 
 func newWork(name string, dev *cpu.Device) (*work, error) {
@@ -187,7 +172,7 @@ func newWork(name string, dev *cpu.Device) (*work, error) {
 		if kind == "forward" {
 			return forwardWork(dev, c, d[0], d[1]), nil
 		}
-		return trainWork(dev, c, d[0], d[1])
+		return trainWork(dev, c, d[0], d[1]), nil
 	}
 	return bad()
 }

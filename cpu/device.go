@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"time"
 
 	"albert/cpu/kernel"
 	"albert/ops"
@@ -64,6 +65,24 @@ func (d *Device) Kernels() *kernel.Set { return d.k }
 // Threads is the number of threads.
 func (d *Device) Threads() int { return d.pool.threads }
 
+// Peak measures what the device's threads can do at most, in FLOP/s: the best of some bursts of FMAs without memory.
+func (d *Device) Peak() float64 {
+	const iterations = 20_000 // some 100 us
+	flops := make([]int, d.Threads())
+	best := 0.0
+	for range 100 {
+		start := time.Now()
+		d.Run(d.Threads(), func(i int) { flops[i] = d.k.PeakFMA(iterations) })
+		seconds := time.Since(start).Seconds()
+		sum := 0
+		for _, f := range flops {
+			sum += f
+		}
+		best = max(best, float64(sum)/seconds)
+	}
+	return best
+}
+
 // Run calls f(0) ... f(n-1) on the device's threads and returns when all are done.
 func (d *Device) Run(n int, f func(task int)) { d.pool.run(n, f) }
 
@@ -74,12 +93,7 @@ func stride(n int) int { return (n+15)/16*16 + 16 }
 // New gives a [rows, cols] tensor whose values are not set.
 func (d *Device) New(rows, cols int) *ops.Tensor {
 	ld := stride(cols)
-	size := rows * ld
-	// Buffers come in eight sizes to the octave, so that ragged batches of about the same size share them.
-	class := 256
-	for class < size {
-		class += max(256, sizeStep(class))
-	}
+	class := classSize(rows * ld)
 	d.mu.Lock()
 	var t *ops.Tensor
 	if l := d.free[class]; len(l) > 0 {
@@ -93,12 +107,14 @@ func (d *Device) New(rows, cols int) *ops.Tensor {
 	return t
 }
 
-func sizeStep(n int) int {
-	p := 1
-	for p*2 <= n {
-		p *= 2
+// classSize rounds a number of values up: buffers come in eight sizes to the octave, so that ragged batches of about the same size
+// share them.
+func classSize(n int) int {
+	step := 256
+	for 16*step < n {
+		step *= 2
 	}
-	return p / 8
+	return max(256, (n+step-1)/step*step)
 }
 
 // Free takes a tensor of New back.

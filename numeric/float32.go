@@ -120,5 +120,5 @@ func Erf(x float32) float32 {
 	for _, c := range ErfQ[1:] {
 		q = FMA(q, s, c)
 	}
-	return float32(x*p) / q
+	return float32(x * (p / q))
 }

@@ -12,14 +12,13 @@ const (
 // left out is below 2^-70.
 var atanhTerms = [12]float64{1.0 / 25, 1.0 / 23, 1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3}
 
-// atanhTail is atanh(s)/s - 1.
-func atanhTail(s float64) float64 {
-	z := float64(s * s)
+// atanhSeries is the polynomial in z of the first n terms.
+func atanhSeries(z float64, n int) float64 {
 	p := atanhTerms[0]
-	for _, c := range atanhTerms[1:] {
+	for _, c := range atanhTerms[1:n] {
 		p = math.FMA(p, z, c)
 	}
-	return float64(p * z)
+	return p
 }
 
 // split writes x as m 2^e with m in [sqrt(1/2), sqrt 2).
@@ -36,8 +35,9 @@ func split(x float64) (m float64, e int) {
 // fdlibm's log).
 func log1p(f, c, n float64) float64 {
 	s := f / (2 + f)
+	z := float64(s * s)
 	h := float64(float64(0.5*f) * f)
-	t := float64(s * (h + float64(2*atanhTail(s))))
+	t := float64(s * (h + float64(float64(2*z)*atanhSeries(z, len(atanhTerms)))))
 	return float64(n*ln2High64) - ((h - (t + (float64(n*ln2Low64) + c))) - f)
 }
 
@@ -101,8 +101,7 @@ func exp(x, low float64) float64 {
 	return math.Ldexp(1+(r+math.FMA(float64(r*r), p, lost)), int(n))
 }
 
-// Pow64 is x^y for x >= 0 (NaN below), within 1 ulp while the result lies between 2^-64 and 2^64, 4 ulp beyond. The logarithm is
-// carried in two parts.
+// Pow64 is x^y for x >= 0 (NaN below), within 1 ulp: the logarithm is carried in two parts, to some 2^-63 of itself.
 func Pow64(x, y float64) float64 {
 	switch {
 	case y == 0 || x == 1:
@@ -114,15 +113,24 @@ func Pow64(x, y float64) float64 {
 	}
 	m, e := split(x)
 	f, n := m-1, float64(e)
-	// s = f/(2+f) and 2 s, each in two parts.
+	// Everything in two parts: s = f/(2+f); z = s^2; t = z/3 + z^2/5 ..., whose first term alone needs the second part; 2 s t.
 	d := 2 + f
 	dLow := f - (d - 2)
 	s := f / d
 	sLow := math.FMA(-s, dLow, math.FMA(-s, d, f)) / d
-	tail := math.FMA(float64(2*s), atanhTail(s), 2*sLow)
-	// n ln 2 + 2 s + tail
-	high, lost := twoSum(float64(n*ln2High64), 2*s)
-	high, low := twoSum(high, lost+math.FMA(n, ln2Low64, tail))
+	z := float64(s * s)
+	zLow := math.FMA(2*s, sLow, math.FMA(s, s, -z))
+	const third = 1.0 / 3
+	c, cLow := twoSum(third, float64(z*atanhSeries(z, len(atanhTerms)-1)))
+	cLow += third / (1 << 54) // 1/3 ends in 0101...
+	t := float64(z * c)
+	tLow := math.FMA(zLow, c, math.FMA(z, cLow, math.FMA(z, c, -t)))
+	u := float64(2 * s * t)
+	uLow := math.FMA(2*s, tLow, math.FMA(2*sLow, t, math.FMA(2*s, t, -u)))
+	// log x = n ln 2 + 2 s + 2 s t
+	high, low1 := twoSum(float64(n*ln2High64), 2*s)
+	high, low2 := twoSum(high, u)
+	high, low := twoSum(high, math.FMA(n, ln2Low64, low1+low2+2*sLow+uLow))
 	p := float64(y * high)
 	return exp(p, math.FMA(y, low, math.FMA(y, high, -p)))
 }

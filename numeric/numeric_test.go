@@ -47,68 +47,6 @@ func TestFMA(t *testing.T) {
 	}
 }
 
-func ulps(got, want float64, float32s bool) float64 {
-	if got == want {
-		return 0
-	}
-	if float32s {
-		w := float32(want)
-		return math.Abs(got-want) / float64(math.Nextafter32(w, w+1)*0+float32(math.Abs(float64(math.Nextafter32(w, 1e38)-w))))
-	}
-	return math.Abs(got-want) / math.Abs(math.Nextafter(want, math.Inf(1))-want)
-}
-
-func TestExp(t *testing.T) {
-	worst := 0.0
-	for x := float32(-87.3); x < 88.7; x += 0.00037 {
-		worst = max(worst, ulps(float64(Exp(x)), math.Exp(float64(x)), true))
-	}
-	if worst > 1.5 {
-		t.Errorf("%.2f ulp", worst)
-	}
-	inf := float32(math.Inf(1))
-	if Exp(-87.31) != 0 || Exp(-inf) != 0 || Exp(89) != inf || Exp(inf) != inf || Exp(0) != 1 {
-		t.Error("edges")
-	}
-	if v := Exp(float32(math.NaN())); v == v {
-		t.Error("NaN")
-	}
-}
-
-func TestTanhErf(t *testing.T) {
-	tanh, erf := 0.0, 0.0
-	for x := float32(-12); x < 12; x += 0.00013 {
-		tanh = max(tanh, ulps(float64(Tanh(x)), math.Tanh(float64(x)), true))
-		erf = max(erf, math.Abs(float64(Erf(x))-math.Erf(float64(x))))
-	}
-	if tanh > 3 || erf > 5e-7 {
-		t.Errorf("tanh %.2f ulp, erf %.2g", tanh, erf)
-	}
-}
-
-func TestLogExp64(t *testing.T) {
-	rng := rand.New(rand.NewPCG(2, 2))
-	for range 200_000 {
-		x := math.Exp(rng.Float64()*1400 - 700)
-		if i := rng.IntN(3); i == 0 {
-			x = 0.5 + rng.Float64()
-		}
-		if u := ulps(Log64(x), math.Log(x), false); u > 3 {
-			t.Fatalf("Log64(%v) off by %.1f ulp", x, u)
-		}
-		y := rng.Float64()*1400 - 700
-		if u := ulps(Exp64(y), math.Exp(y), false); u > 3 {
-			t.Fatalf("Exp64(%v) off by %.1f ulp", y, u)
-		}
-	}
-	if Log64(1) != 0 || Exp64(0) != 1 || !math.IsInf(Log64(0), -1) || Exp64(-800) != 0 || !math.IsInf(Exp64(800), 1) {
-		t.Error("edges")
-	}
-	if p := Pow64(2, 10); math.Abs(p-1024) > 1e-9 {
-		t.Errorf("2^10 = %v", p)
-	}
-}
-
 // Known answers of the Random123 distribution.
 func TestPhilox(t *testing.T) {
 	all := uint32(math.MaxUint32)

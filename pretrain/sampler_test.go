@@ -8,8 +8,32 @@ import (
 	"sync"
 	"testing"
 
+	"albert/corpus"
+	"albert/tokenizer"
 	"github.com/google/go-cmp/cmp"
 )
+
+var _ Source = (*corpus.Shards)(nil)
+
+func TestVocabularyOfATokenizer(t *testing.T) {
+	m := tokenizer.Model{Pieces: []tokenizer.Piece{{Text: "<unk>", Type: tokenizer.Unknown}, {Text: "[CLS]", Type: tokenizer.Control},
+		{Text: "[SEP]", Type: tokenizer.Control}, {Text: "[MASK]", Type: tokenizer.Control}, {Text: "(", Type: tokenizer.UserDefined}}}
+	for _, text := range []string{"▁call", "ing", "7"} {
+		m.Pieces = append(m.Pieces, tokenizer.Piece{Text: text, Type: tokenizer.Normal})
+	}
+	tok, err := tokenizer.New(m.Marshal(), tokenizer.DefaultOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := NewVocabulary(tok)
+	if v.CLS != 1 || v.SEP != 2 || v.Mask != 3 || !slices.Equal(v.Normal, []int32{5, 6, 7}) ||
+		!slices.Equal(v.Starts[4:], []bool{true, true, false, true}) || v.Size() != 8 {
+		t.Errorf("%+v", v)
+	}
+	if err := v.check(); err != nil {
+		t.Error(err)
+	}
+}
 
 // segmentsOf splits an example, masks undone, into the pieces of its segments, and checks specials and token types.
 func segmentsOf(t *testing.T, e Example, v Vocabulary) [][]int32 {

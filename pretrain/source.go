@@ -1,10 +1,14 @@
 package pretrain
 
-import "fmt"
+import (
+	"fmt"
+
+	"albert/tokenizer"
+)
 
 // Source is tokenised text: documents of sentences of pieces. No document and no sentence is empty. Its methods are safe for
-// concurrent use. A source either returns its own memory, which nobody writes to, and leaves buf alone, or it returns buf, made
-// longer where needed as append would.
+// concurrent use. A method either always returns memory of the source, which nobody writes to, and leaves buf alone, or always buf,
+// made longer where needed as append would. corpus.Shards is a Source.
 type Source interface {
 	// Documents is how many there are, numbered from 0 in the order of the input.
 	Documents() int
@@ -49,6 +53,19 @@ type Vocabulary struct {
 	CLS, SEP, Mask int32
 	Starts         []bool  // for every piece, whether it starts a word (SPEC 2.3's test)
 	Normal         []int32 // the pieces that a random replacement is drawn from
+}
+
+// NewVocabulary takes it from a tokenizer. Normal are SentencePiece's normal pieces: no control, unknown, user-defined, unused or
+// byte pieces.
+func NewVocabulary(t *tokenizer.Tokenizer) Vocabulary {
+	v := Vocabulary{CLS: t.CLS, SEP: t.SEP, Mask: t.MASK}
+	for id, p := range t.Model().Pieces {
+		v.Starts = append(v.Starts, t.IsStart(int32(id)))
+		if p.Type == tokenizer.Normal {
+			v.Normal = append(v.Normal, int32(id))
+		}
+	}
+	return v
 }
 
 // Size is the number of pieces.

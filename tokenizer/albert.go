@@ -352,3 +352,30 @@ func (t *Tokenizer) splitDigitComma(id int32) []int32 {
 	}
 	return append(ids, comma)
 }
+
+// Contradiction says in a line what speaks against the clean-up, "" if nothing does: a vocabulary with capital letters whose text is
+// made lower-case, or the other way round.
+func (t *Tokenizer) Contradiction() string {
+	upper, letters := 0, 0
+	for _, p := range t.model.Pieces {
+		if p.Type != Normal {
+			continue
+		}
+		for _, r := range p.Text {
+			if unicode.IsLetter(r) {
+				letters++
+				if unicode.IsUpper(r) {
+					upper++
+				}
+			}
+		}
+	}
+	lower := t.Cleanup == CleanupAlbert && t.Lower
+	switch {
+	case lower && upper*50 > letters:
+		return "the tokenizer has pieces with capital letters, but text is made lower-case (--cased keeps it as it is)"
+	case !lower && letters > 0 && upper == 0:
+		return "the tokenizer has no piece with a capital letter, but text is not made lower-case"
+	}
+	return ""
+}

@@ -18,8 +18,13 @@ import (
 // CLI is the whole command line.
 type CLI struct {
 	Tokenizer TokenizerCmd `cmd:"" help:"Train and apply SentencePiece tokenizers."`
+	Prepare   PrepareCmd   `cmd:"" help:"Make tokenised shards of text."`
+	Pretrain  PretrainCmd  `cmd:"" help:"Pretrain a model on text or shards."`
+	Eval      EvalCmd      `cmd:"" help:"Evaluate a model."`
 	Fill      FillCmd      `cmd:"" help:"Fill [MASK] in texts."`
 	Embed     EmbedCmd     `cmd:"" help:"Embed texts."`
+	Inspect   InspectCmd   `cmd:"" help:"Show a model's or run's configuration, parameters, or a step's examples."`
+	Bench     BenchCmd     `cmd:"" help:"Measure this machine against its own peak."`
 	Version   VersionCmd   `cmd:"" help:"Say what this binary is."`
 }
 

@@ -43,7 +43,7 @@ func erf(x vec) vec {
 	x = binary(VMINPS, load(constant(4)), x)  // 4 < x ? 4 : x, so that NaN stays
 	x = binary(VMAXPS, load(constant(-4)), x) // -4 > x ? -4 : x
 	s := mul(x, x)
-	return div(mul(x, poly(s, erfP)), poly(s, erfQ))
+	return mul(x, div(poly(s, erfP), poly(s, erfQ)))
 }
 
 func tanh(x vec) vec {

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"albert/bench"
+)
+
+// BenchCmd measures this machine against its own peak.
+type BenchCmd struct {
+	Work    []string `help:"What to measure: gemm-MxKxN, forward-CONFIG-BxS, train-CONFIG-BxS, tokenize." placeholder:"NAME"`
+	Threads []int    `help:"Numbers of threads (1 and all by default)."`
+	Rounds  int      `default:"7" help:"Interleaved rounds, at least 5; medians are given."`
+	JSON    bool     `name:"json" help:"Give one JSON object."`
+	Quiet   bool     `help:"No progress."`
+}
+
+// Run measures and prints.
+func (c *BenchCmd) Run(ctx context.Context) error {
+	o := bench.Options{Work: c.Work, Threads: c.Threads, Rounds: c.Rounds}
+	if !c.Quiet {
+		o.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+	}
+	r, err := bench.Run(ctx, o)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(r)
+	}
+	fmt.Printf("%s, %s\n", r.CPU, r.InstructionSet)
+	fmt.Printf("%-24s %7s %12s %10s %8s\n", "work", "threads", "ms", "GFLOP/s", "of peak")
+	for _, w := range r.Work {
+		fmt.Printf("%-24s %7d %12.3f", w.Name, w.Threads, w.Ms)
+		switch {
+		case w.Gflops > 0:
+			fmt.Printf(" %10.1f %7.1f%%\n", w.Gflops, 100*w.FractionOfPeak)
+		default:
+			fmt.Printf(" %10.1f MB/s\n", w.BytesPerSecond/1e6)
+		}
+	}
+	for _, t := range slices.Sorted(maps.Keys(r.PeakGflops)) {
+		p := r.PeakGflops[t]
+		fmt.Printf("%-24s %7s %12s %10.1f\n", "peak", t, "", p)
+	}
+	return nil
+}

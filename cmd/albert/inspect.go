@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"albert/model"
+	"albert/pretrain"
+	"albert/train"
+)
+
+// InspectCmd shows a model's or run's configuration, parameters, memory and FLOPs, or the examples of a step.
+type InspectCmd struct {
+	Path      string `arg:"" optional:"" help:"Model directory, run directory or .safetensors file."`
+	Config    string `help:"A configuration by name (base, large, xlarge, xxlarge, base-v1, bert-base, ...) or a config.json." placeholder:"NAME|FILE"`
+	SeqLength int    `default:"128" help:"Pieces of the sequence that flops_forward counts."`
+	Step      int    `help:"Show the examples that this step of the run learns from, a JSON line each."`
+	JSON      bool   `name:"json" help:"Give one JSON object."`
+}
+
+// report is the object that --json gives.
+type report struct {
+	Parameters        int             `json:"parameters"`
+	ParametersEncoder int             `json:"parameters_encoder"`
+	Config            json.RawMessage `json:"config"`
+	Tensors           []tensorInfo    `json:"tensors"`
+	WeightsSHA256     string          `json:"weights_sha256,omitempty"`
+	SeqLength         int             `json:"seq_length"`
+	FlopsForward      float64         `json:"flops_forward"`
+	Memory            memoryInfo      `json:"memory"`
+	Notes             []string        `json:"notes,omitempty"`
+	Run               *train.Manifest `json:"run,omitempty"`
+}
+
+type tensorInfo struct {
+	Name  string `json:"name"`
+	Shape []int  `json:"shape"`
+	DType string `json:"dtype"`
+}
+
+// memoryInfo is in bytes.
+type memoryInfo struct {
+	Parameters int `json:"parameters"` // fp32
+	Inference  int `json:"inference"`  // parameters, packed weights, activations of one sequence
+}
+
+// Run inspects.
+func (c *InspectCmd) Run(ctx context.Context) error {
+	switch {
+	case c.Path == "" && c.Config == "":
+		return usagef("inspect: give a model or run directory, or --config NAME")
+	case c.Path != "" && c.Config != "":
+		return usagef("inspect: give a path or --config, not both")
+	case c.SeqLength < 1:
+		return usagef("--seq-length %d: want at least 1", c.SeqLength)
+	case c.Step != 0:
+		if c.Path == "" || c.Step < 0 {
+			return usagef("--step needs a run directory and a step from 1")
+		}
+		return pretrain.WriteStep(ctx, os.Stdout, c.Path, c.Step)
+	}
+	r, err := c.report()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(r)
+	}
+	fmt.Printf("parameters          %d (%d in encoder and pooler)\n", r.Parameters, r.ParametersEncoder)
+	fmt.Printf("forward pass        %.3f GFLOP for %d pieces\n", r.FlopsForward/1e9, c.SeqLength)
+	fmt.Printf("memory              %.1f MB parameters, %.1f MB in inference\n", float64(r.Memory.Parameters)/1e6, float64(r.Memory.Inference)/1e6)
+	if r.WeightsSHA256 != "" {
+		fmt.Printf("weights_sha256      %s\n", r.WeightsSHA256)
+	}
+	for _, n := range r.Notes {
+		fmt.Printf("note                %s\n", n)
+	}
+	fmt.Printf("tensors\n")
+	for _, t := range r.Tensors {
+		fmt.Printf("  %-70s %-4s %v\n", t.Name, t.DType, t.Shape)
+	}
+	return nil
+}
+
+func (c *InspectCmd) report() (*report, error) {
+	r := &report{SeqLength: c.SeqLength}
+	var m *model.Model
+	var config model.Config
+	var err error
+	if c.Config != "" {
+		if config, err = configOf(c.Config); err != nil {
+			return nil, err
+		}
+		for _, t := range model.Layout(config) {
+			r.Tensors = append(r.Tensors, tensorInfo{t.Name, t.Shape, "F32"})
+		}
+		r.ParametersEncoder, r.Parameters = config.ParameterCount()
+	} else {
+		place, err := model.Find(c.Path)
+		if err != nil {
+			return nil, err
+		}
+		f, err := place.OpenWeights()
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		if config, err = model.ReadConfig(place.Config); err != nil {
+			return nil, err
+		}
+		var unused []string
+		if m, unused, err = model.FromFile(config, f); err != nil {
+			return nil, fmt.Errorf("%s: %w", place.Weights, err)
+		}
+		for _, t := range m.Tensors() {
+			r.Tensors = append(r.Tensors, tensorInfo{t.Name, t.Shape, string(t.DType)})
+		}
+		if len(unused) > 0 {
+			r.Notes = append(r.Notes, "tensors of heads that are not read: "+strings.Join(unused, ", "))
+		}
+		r.Parameters, r.ParametersEncoder = m.Params.Size(), m.EncoderSize()
+		r.WeightsSHA256 = m.Hash()
+		if run, err := train.ReadManifest(filepath.Clean(c.Path)); err == nil {
+			r.Run = run
+		}
+	}
+	if l := config.GroupsDifferInTransformers(); l >= 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("layer %d is of group %d here (layer * groups / layers in integers), transformers computes another", l, config.Group(l)))
+	}
+	if r.Config, err = json.Marshal(config); err != nil {
+		return nil, err
+	}
+	r.FlopsForward = config.FlopsForward(c.SeqLength)
+	r.Memory.Parameters = 4 * r.Parameters
+	r.Memory.Inference = config.InferenceBytes(c.SeqLength)
+	return r, nil
+}
+
+// configOf reads --config: a known name, else a file.
+func configOf(s string) (model.Config, error) {
+	if c, ok := model.NamedConfig(s); ok {
+		return c, nil
+	}
+	if _, err := os.Stat(s); err != nil {
+		return model.Config{}, usagef("--config %s: neither a file nor one of %s", s, strings.Join(model.ConfigNames(), ", "))
+	}
+	return model.ReadConfig(s)
+}
