@@ -16,7 +16,11 @@ func (r *run) stopped(ctx context.Context, err error) error {
 	if cause == nil || !errors.Is(err, ctx.Err()) && !errors.Is(err, cause) {
 		return err
 	}
-	return fmt.Errorf("%v after step %d of %d: %w", cause, r.state.Step, r.c.Steps, ErrStopped)
+	reason := "interrupted"
+	if cause != ctx.Err() { // it tells of the time or, from signal.NotifyContext, of the signal
+		reason = cause.Error()
+	}
+	return fmt.Errorf("%s after step %d of %d: %w", reason, r.state.Step, r.c.Steps, ErrStopped)
 }
 
 // stop ends a run before its last step. What was learned so far is saved, unless nothing was learned or the run has diverged.

@@ -32,11 +32,13 @@ func TestMain(m *testing.M) {
 	c.SaveEvery, c.Messages = 2, os.Stderr
 	c.Flops, c.Peak = func(n int) float64 { return 1e6 * float64(n) }, 1e12
 	err := Run(ctx, c, s.params, s)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
 	switch {
 	case errors.Is(err, ErrStopped):
 		os.Exit(75)
 	case err != nil:
-		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(0)
