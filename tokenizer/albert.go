@@ -209,17 +209,17 @@ func startsWord(piece string) bool {
 	return false
 }
 
-// clean is ALBERT's clean-up: spaces collapsed and trimmed, “ and ” quotes written with ` and ' made ", NFKD without combining
+// Clean is ALBERT's clean-up: spaces collapsed and trimmed, “ and ” quotes written with ` and ' made ", NFKD without combining
 // characters unless accents are kept, lower case. Order as in transformers' AlbertTokenizer.
-func (t *Tokenizer) clean(s string) string {
-	if t.RemoveSpace {
+func (o Options) Clean(s string) string {
+	if o.RemoveSpace {
 		s = strings.Join(strings.FieldsFunc(s, isPythonSpace), " ")
 	}
 	s = strings.ReplaceAll(strings.ReplaceAll(s, "``", `"`), "''", `"`)
-	if !t.KeepAccents {
+	if !o.KeepAccents {
 		s = stripAccents(s)
 	}
-	if t.Lower {
+	if o.Lower {
 		s = strings.ToLower(s)
 	}
 	return s
@@ -265,7 +265,7 @@ func (t *Tokenizer) Encode(text string) []int32 {
 			}
 		}
 		if part != "" {
-			ids = append(ids, t.encodeClean(t.clean(part))...)
+			ids = append(ids, t.encodeClean(t.Clean(part))...)
 		}
 		if name == "" {
 			return ids

@@ -168,3 +168,10 @@ func (e *Encoder) normalize(s string, out *normalized) {
 	}
 	out.from = append(out.from, int32(at))
 }
+
+// Normalized is a text in the model's normal form.
+func (e *Encoder) Normalized(s string) string {
+	var n normalized
+	e.normalize(s, &n)
+	return string(n.text)
+}

@@ -15,6 +15,7 @@ import (
 
 // TokenizerCmd trains and applies tokenizers.
 type TokenizerCmd struct {
+	Train  TokenizerTrainCmd  `cmd:"" help:"Train a SentencePiece unigram model."`
 	Encode TokenizerEncodeCmd `cmd:"" help:"Cut text into pieces, line by line."`
 	Decode TokenizerDecodeCmd `cmd:"" help:"Make text of lines of ids."`
 	Info   TokenizerInfoCmd   `cmd:"" help:"Say what a tokenizer is."`

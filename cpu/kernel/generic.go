@@ -308,12 +308,12 @@ func dropoutFrom(from int, y, x, res []float32, drop uint32, scale float32, key 
 	}
 }
 
-func genericAdam(u, m, v, g, w []float32, gscale, beta1, beta2, eps, decay float32) {
-	c1, c2 := 1-beta1, 1-beta2
+func genericAdam(u, m, v, g, w []float32, gscale float32, beta1, beta2 float64, eps, decay float32) {
+	b1, b2, c1, c2 := float32(beta1), float32(beta2), float32(1-beta1), float32(1-beta2)
 	for i := range u {
 		d := float32(g[i] * gscale)
-		m[i] = numeric.FMA(beta1, m[i], float32(c1*d))
-		v[i] = numeric.FMA(beta2, v[i], float32(float32(c2*d)*d))
+		m[i] = numeric.FMA(b1, m[i], float32(c1*d))
+		v[i] = numeric.FMA(b2, v[i], float32(float32(c2*d)*d))
 		u[i] = numeric.FMA(decay, w[i], m[i]/(sqrt(v[i])+eps))
 	}
 }

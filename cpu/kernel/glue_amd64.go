@@ -165,9 +165,9 @@ func assemble(name string, mr, nr int, f asm) *Set {
 		}
 		return sum
 	}
-	s.Adam = func(u, m, v, g, w []float32, gscale, beta1, beta2, eps, decay float32) {
+	s.Adam = func(u, m, v, g, w []float32, gscale float32, beta1, beta2 float64, eps, decay float32) {
 		if n := len(u); n > 0 {
-			f.adam(&u[0], &m[:n][0], &v[:n][0], &g[:n][0], &w[:n][0], gscale, beta1, beta2, 1-beta1, 1-beta2, eps, decay, n)
+			f.adam(&u[0], &m[:n][0], &v[:n][0], &g[:n][0], &w[:n][0], gscale, float32(beta1), float32(beta2), float32(1-beta1), float32(1-beta2), eps, decay, n)
 		}
 	}
 	s.Finite = func(x []float32) bool { return len(x) == 0 || f.finite(&x[0], len(x)) == 0 }

@@ -68,7 +68,7 @@ type Set struct {
 	// SumSquares is numeric.SumSquares.
 	SumSquares func(x []float32) float64
 	// Adam: with g' = g*gscale: m = FMA(b1, m, (1-b1)*g'), v = FMA(b2, v, ((1-b2)*g')*g'), u = FMA(decay, w, m/(sqrt(v)+eps)).
-	Adam func(u, m, v, g, w []float32, gscale, beta1, beta2, eps, decay float32)
+	Adam func(u, m, v, g, w []float32, gscale float32, beta1, beta2 float64, eps, decay float32)
 	// Finite tells whether no value is NaN or infinite.
 	Finite func(x []float32) bool
 
