@@ -2,59 +2,79 @@ package corpus
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"iter"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
-// GoComments yields the comments of a tree of Go source, a document for each package that has any, by byte order of path: whole
-// sentences of documentation and of other comments, without licence headers, directives, generated files, code blocks and what was
-// said before.
+// GoComments yields the comments of a tree of Go source, a document for each package that has any, by byte order of directory: whole
+// sentences of documentation and of other comments in the order of the files, without licence headers, directives, generated files,
+// code, tables, and what was said before. Directories named testdata or vendor, or whose names begin with a dot or an underscore, are
+// left out. counts may be nil.
 func GoComments(ctx context.Context, root string, counts *Counts) iter.Seq2[Document, error] {
 	return Documents(ctx, []string{root}, ReadOptions{GoDoc: true}, counts)
 }
 
-// goTree yields the packages of a tree.
+// keepGo chooses what of a tree is read.
+func keepGo(path string, isDir bool) bool {
+	name := filepath.Base(path)
+	if isDir {
+		return name != "testdata" && name != "vendor" && !strings.HasPrefix(name, "_")
+	}
+	return strings.HasSuffix(name, ".go")
+}
+
+// goTree yields the packages of a tree; root may also be one file.
 func (r *reader) goTree(root string) error {
-	packages := map[string][]string{}
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
+	files := []string{root}
+	if st, err := os.Stat(root); err != nil {
+		return err
+	} else if st.IsDir() {
+		if files, err = listFiles(root, keepGo); err != nil {
 			return err
 		}
-		if d.IsDir() {
-			if n := d.Name(); path != root && (n == "testdata" || n == "vendor" || strings.HasPrefix(n, ".") || strings.HasPrefix(n, "_")) {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if d.Type().IsRegular() && strings.HasSuffix(path, ".go") {
-			packages[filepath.Dir(path)] = append(packages[filepath.Dir(path)], path)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
-	var dirs []string
-	for d := range packages {
-		dirs = append(dirs, d)
+	dirs := map[string][]string{}
+	for _, f := range files {
+		dir := filepath.Dir(f)
+		dirs[dir] = append(dirs[dir], f)
 	}
-	slices.Sort(dirs)
-	for _, dir := range dirs {
-		slices.Sort(packages[dir])
+	names := make([]string, 0, len(dirs))
+	for dir := range dirs {
+		names = append(names, dir)
+	}
+	slices.Sort(names)
+	for _, dir := range names {
 		name, err := filepath.Rel(root, dir)
 		if err != nil {
 			return err
 		}
 		d := Document{Name: filepath.ToSlash(name)}
-		for _, path := range packages[dir] {
-			r.counts.Files++
-			r.goFile(path, &d)
+		size := 0
+		for _, path := range dirs[dir] {
+			sentences, err := r.goFile(path)
+			if err != nil {
+				return err
+			}
+			for _, s := range sentences {
+				if size += len(s); size > maxDocument {
+					r.counts.Cut++
+					if err := r.give(d); err != nil {
+						return err
+					}
+					d.Sentences, size = nil, len(s)
+				}
+				d.Sentences = append(d.Sentences, s)
+			}
 		}
 		if len(d.Sentences) > 0 {
 			if err := r.give(d); err != nil {
@@ -65,57 +85,114 @@ func (r *reader) goTree(root string) error {
 	return nil
 }
 
-// goFile adds a file's sentences to its package's document. A file that is not Go is passed over.
-func (r *reader) goFile(path string, d *Document) {
-	fset := token.NewFileSet()
-	f, err := parser.ParseFile(fset, path, nil, parser.ParseComments|parser.SkipObjectResolution)
-	if err != nil || ast.IsGenerated(f) {
-		return
+// maxGoFile is the size of a Go file above which it is data.
+const maxGoFile = 8 << 20
+
+// goFile gives a file's sentences that are new. A file that is not Go is passed over.
+func (r *reader) goFile(path string) ([]string, error) {
+	source, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
 	}
-	for i, g := range f.Comments {
+	r.counts.Files++
+	r.counts.Read += int64(len(source))
+	if r.file != nil {
+		sum := sha256.Sum256(source)
+		if err := r.file(File{Path: path, Bytes: int64(len(source)), SHA256: hex.EncodeToString(sum[:])}); err != nil {
+			return nil, err
+		}
+	}
+	if len(source) > maxGoFile {
+		return nil, nil
+	}
+	f, err := parser.ParseFile(token.NewFileSet(), path, source, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil || ast.IsGenerated(f) {
+		return nil, nil
+	}
+	code := importedC(f)
+	var out []string
+	for _, g := range f.Comments {
 		text := g.Text() // without markers and directives
-		if i == 0 && isLicence(text) {
+		if strings.HasPrefix(g.List[0].Text, "/*") {
+			text = unindent(text)
+		}
+		if code[g] || isLicence(text) || strings.HasPrefix(text, "Output:") || strings.HasPrefix(text, "Unordered output:") {
 			continue
 		}
 		r.counts.Bytes += int64(len(text))
 		for _, p := range proseOf(text) {
 			for _, s := range Split(p) {
-				if strings.Count(s, " ") < 2 || !r.fresh(s) {
-					continue
+				if isProse(s) && r.isNew(s) {
+					out = append(out, s)
 				}
-				d.Sentences = append(d.Sentences, s)
 			}
 		}
 	}
+	return out, nil
 }
 
-func isLicence(text string) bool {
-	t := strings.ToLower(text)
-	return strings.Contains(t, "copyright") || strings.Contains(t, "license")
+// importedC gives the comments that are C code: those on import "C".
+func importedC(f *ast.File) map[*ast.CommentGroup]bool {
+	code := map[*ast.CommentGroup]bool{}
+	for _, d := range f.Decls {
+		g, ok := d.(*ast.GenDecl)
+		if !ok || g.Tok != token.IMPORT {
+			continue
+		}
+		for _, s := range g.Specs {
+			if i := s.(*ast.ImportSpec); i.Path.Value == `"C"` {
+				code[g.Doc], code[i.Doc] = true, true
+			}
+		}
+	}
+	return code
 }
 
-// proseOf gives the paragraphs of a comment without code blocks (indented), build lines, link definitions and lines without words.
+var licence = regexp.MustCompile(`(?i)copyright (\(c\)|©|\d{4}|the )|all rights reserved|licensed under|permission is hereby granted|SPDX-License|redistribution and use in source`)
+
+func isLicence(text string) bool { return licence.MatchString(text) }
+
+// unindent removes the indentation that all lines after the first have in common.
+func unindent(text string) string {
+	lines := strings.Split(text, "\n")
+	least := -1
+	for i, l := range lines {
+		if n := len(l) - len(strings.TrimLeft(l, " \t")); i > 0 && n < len(l) && (least < 0 || n < least) {
+			least = n
+		}
+	}
+	for i, l := range lines {
+		lines[i] = l[min(max(least, 0), len(l)-len(strings.TrimLeft(l, " \t"))):]
+	}
+	return strings.Join(lines, "\n")
+}
+
+// listItem is what a line of a list begins with.
+var listItem = regexp.MustCompile(`^\s*(?:[-*+•]|\d{1,2}[.)])\s+`)
+
+// proseOf gives the paragraphs of a comment: without code (indented lines that belong to no list), build lines, link definitions and
+// lines without words.
 func proseOf(text string) []string {
-	var out []string
-	var block []string
+	var out, block []string
+	inList := false
 	end := func() {
 		if len(block) > 0 {
 			out = append(out, strings.Join(block, " "))
 			block = nil
 		}
+		inList = false
 	}
 	for l := range strings.SplitSeq(text, "\n") {
 		t := strings.TrimSpace(l)
+		item := listItem.FindString(l)
 		switch {
-		case t == "":
+		case t == "" || strings.HasPrefix(t, "+build") || strings.HasPrefix(t, "[") && strings.Contains(t, "]: ") || !strings.ContainsAny(t, "aeiouAEIOU"):
 			end()
-		case strings.HasPrefix(l, "\t") || strings.HasPrefix(l, "    "):
-			end() // code
-		case strings.HasPrefix(t, "+build") || strings.HasPrefix(t, "[") && strings.Contains(t, "]: ") || !strings.ContainsAny(t, "aeiouAEIOU"):
+		case item != "":
 			end()
-		case strings.HasPrefix(t, "- ") || strings.HasPrefix(t, "* "):
+			block, inList = append(block, l[len(item):]), true
+		case !inList && (l[0] == '\t' || l[0] == ' '):
 			end()
-			block = append(block, t[2:])
 		case strings.HasPrefix(t, "# "):
 			end()
 			out = append(out, t[2:])
@@ -125,4 +202,30 @@ func proseOf(text string) []string {
 	}
 	end()
 	return out
+}
+
+// isProse tells a sentence from code and tables: at least three words, most of it letters, no line of a program.
+func isProse(s string) bool {
+	if strings.Count(s, " ") < 2 {
+		return false
+	}
+	letters, words := 0, 0
+	for _, r := range s {
+		if unicode.IsLetter(r) {
+			letters++
+		}
+	}
+	for w := range strings.FieldsSeq(s) {
+		if strings.Trim(strings.Trim(w, openers+closers+".,;:!?"), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'’-") == "" {
+			words++
+		}
+	}
+	n := len(strings.Fields(s))
+	switch {
+	case 10*letters < 7*(len(s)-n+1) || 2*words < n:
+		return false
+	case strings.HasSuffix(s, "{") || strings.HasSuffix(s, ";") || strings.HasSuffix(s, "}"):
+		return false
+	}
+	return !strings.Contains(s, ":=") && !strings.HasPrefix(s, "ERROR ") && !strings.HasPrefix(s, "func ")
 }

@@ -1,92 +1,121 @@
 package corpus
 
 import (
+	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
 )
 
-func hashText(s string) uint64 {
-	h := fnv.New64a()
-	io.WriteString(h, s)
-	return h.Sum64()
-}
+const parquetMagic = "PAR1"
 
-// parquet yields a document for every row, read some rows at a time.
-func (r *reader) parquet(name string, f *os.File) (err error) {
+// parquetBatch is how many rows are taken from a page at a time.
+const parquetBatch = 256
+
+// guarded calls the Parquet library, whose answer to some damaged files is a panic.
+func guarded(f func() error) (err error) {
 	defer func() {
-		if p := recover(); p != nil { // the library's answer to some damaged files
-			err = fmt.Errorf("%s: damaged Parquet file: %v", name, p)
+		if p := recover(); p != nil {
+			err = fmt.Errorf("damaged: %v", p)
 		}
 	}()
+	return f()
+}
+
+// parquet yields a document for every row; the file is read page by page.
+func (r *reader) parquet(name string, f *os.File) error {
+	fail := func(err error) error { return fmt.Errorf("%s: Parquet: %w", name, err) }
 	st, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	file, err := parquet.OpenFile(f, st.Size())
+	var file *parquet.File
+	err = guarded(func() (err error) {
+		file, err = parquet.OpenFile(f, st.Size(), parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true))
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("%s: Parquet: %w", name, err)
+		return fail(err)
 	}
-	column := r.o.TextColumn
-	if column == "" {
-		column = "text"
-	}
-	at := -1
+	at := map[string]int{}
 	var names []string
 	for i, path := range file.Schema().Columns() {
-		if n := strings.Join(path, "."); n == column {
-			at = i
-		} else {
-			names = append(names, fmt.Sprintf("%q", n))
-		}
+		n := strings.Join(path, ".")
+		at[n] = i
+		names = append(names, n)
 	}
-	if at < 0 {
-		slices.Sort(names)
-		return fmt.Errorf("%s: no column %q; there are %s: choose with --text-column", name, column, strings.Join(names, ", "))
+	column, repeats := r.o.columnOf(func(n string) bool { _, ok := at[n]; return ok })
+	i, ok := at[column]
+	if !ok {
+		return noColumn(name, column, names)
 	}
-	row := 0
+	values := make([]parquet.Value, parquetBatch)
+	row := int64(0)
 	for _, group := range file.RowGroups() {
-		pages := group.ColumnChunks()[at].Pages()
+		pages := group.ColumnChunks()[i].Pages()
 		for {
-			page, err := pages.ReadPage()
+			var page parquet.Page
+			err := guarded(func() (err error) {
+				page, err = pages.ReadPage()
+				return err
+			})
 			if err == io.EOF {
 				break
 			}
 			if err != nil {
 				pages.Close()
-				return fmt.Errorf("%s: row %d: %w", name, row, err)
+				return fmt.Errorf("%s: Parquet: row %d: %w", name, row, err)
 			}
-			values := make([]parquet.Value, page.NumValues())
-			n, err := page.Values().ReadValues(values)
-			if err != nil && err != io.EOF {
-				pages.Close()
-				return fmt.Errorf("%s: row %d: %w", name, row, err)
-			}
-			for _, v := range values[:n] {
-				row++
-				if v.IsNull() {
-					r.counts.Empty++
-					continue
-				}
-				if v.Kind() != parquet.ByteArray && v.Kind() != parquet.FixedLenByteArray {
-					pages.Close()
-					return fmt.Errorf("%s: column %q holds no text", name, column)
-				}
-				text := string(v.ByteArray())
-				r.counts.Bytes += int64(len(text))
-				if err := r.passage(fmt.Sprintf("%s: row %d", name, row-1), text); err != nil {
-					pages.Close()
-					return err
-				}
-			}
+			err = r.page(name, column, repeats, page, values, &row)
 			parquet.Release(page)
+			if err != nil {
+				pages.Close()
+				return err
+			}
 		}
-		pages.Close()
+		if err := pages.Close(); err != nil {
+			return fail(err)
+		}
 	}
 	return nil
+}
+
+// page yields the rows of a page.
+func (r *reader) page(name, column string, repeats bool, page parquet.Page, values []parquet.Value, row *int64) error {
+	in := page.Values()
+	for {
+		n := 0
+		err := guarded(func() (err error) {
+			n, err = in.ReadValues(values)
+			return err
+		})
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("%s: Parquet: row %d: %w", name, *row, err)
+		}
+		for _, v := range values[:n] {
+			place := fmt.Sprintf("%s: row %d", name, *row)
+			*row++
+			if v.IsNull() {
+				r.counts.Empty++
+				continue
+			}
+			if v.Kind() != parquet.ByteArray {
+				return fmt.Errorf("%s: column %q is not a string", place, column)
+			}
+			text := r.utf8(v.ByteArray())
+			r.counts.Bytes += int64(len(text))
+			if repeats && !r.isNew(text) {
+				continue
+			}
+			if err := r.passage(place, text); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return nil
+		}
+	}
 }

@@ -27,15 +27,6 @@ type Tokenizer interface {
 	Files() map[string][]byte
 }
 
-// Settings are what decides the shards' content beside the text.
-type Settings struct {
-	Inputs     []string  `json:"inputs"`
-	Sentences  Sentences `json:"sentences"`
-	TextColumn string    `json:"text_column"`
-	GoDoc      bool      `json:"go_doc"`
-	Cleanup    string    `json:"cleanup"`
-}
-
 // PrepareOptions of [Prepare].
 type PrepareOptions struct {
 	Output      string
@@ -45,77 +36,95 @@ type PrepareOptions struct {
 	Read        ReadOptions
 	Documents   iter.Seq2[Document, error] // instead of Inputs
 	Threads     int                        // 0: GOMAXPROCS
-	ShardPieces int                        // 0: 64 M
+	ShardPieces int                        // a shard ends when it has as many; 0: 64 MiB of them
 	Progress    func(c Counts, pieces int64)
 }
 
-// progressFile tells which shards of an unfinished run are whole.
-const progressFile = "progress.json"
+// defaultShardBytes is what the pieces of a shard take: little to do again after a kill, few files all the same.
+const defaultShardBytes = 64 << 20
 
-// defaultShardPieces: 128 MB a file with pieces of two bytes.
-const defaultShardPieces = 64 << 20
+const shardPrefix = "shard-"
 
-// encoded is a document's pieces.
-type encoded struct {
-	pieces, ends []int32
-}
-
-// work is a document on its way through the pipeline.
-type work struct {
-	doc    Document
-	counts Counts // after it
-	result chan encoded
-}
-
-// Prepare writes the documents of inputs as shards into a directory: the same files for any number of threads. If it is
-// interrupted, the same call goes on after the last whole shard.
+// Prepare writes the documents of inputs as shards into a directory: the same files for any number of threads. If it is interrupted,
+// the same call goes on after the last whole shard; if the shards are there already, it does nothing. Other settings or other text than
+// those of the shards in the directory are refused. After an error nothing is left but whole shards, and without those nothing.
 func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 	if o.Threads <= 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
-	if o.ShardPieces <= 0 {
-		o.ShardPieces = defaultShardPieces
-	}
 	if o.Read.Sentences == "" {
 		o.Read.Sentences = SentencesAuto
 	}
-	meta := Meta{Version: shardVersion, Numerics: numeric.Version, VocabSize: o.Tokenizer.VocabSize(), TokenizerSHA256: o.Tokenizer.SHA256(),
+	if len(o.Inputs) == 0 {
+		o.Inputs = []string{"-"}
+	}
+	meta := Meta{Version: shardVersion, Numerics: numeric.Version, VocabSize: o.Tokenizer.VocabSize(), TokenizerSHA256: o.Tokenizer.SHA256(), TokenizerFiles: map[string]string{},
 		Settings: Settings{Inputs: o.Inputs, Sentences: o.Read.Sentences, TextColumn: o.Read.TextColumn, GoDoc: o.Read.GoDoc, Cleanup: o.Cleanup}}
+	for name, data := range o.Tokenizer.Files() {
+		sum := sha256.Sum256(data)
+		meta.TokenizerFiles[name] = hex.EncodeToString(sum[:])
+	}
 	if o.Output == "" {
 		return meta, errors.New("no output directory given")
 	}
-	if err := os.MkdirAll(o.Output, 0o777); err != nil {
+	head, err := headOf(&meta)
+	if err != nil {
 		return meta, err
 	}
-	skip, done, err := goOn(o.Output, &meta)
+	if o.ShardPieces <= 0 {
+		o.ShardPieces = defaultShardBytes / head.width
+	}
+	p, done, err := goOn(&o, &meta)
 	if err != nil || done {
+		return p.Meta, err
+	}
+	undo, err := makeDir(o.Output)
+	if err != nil {
 		return meta, err
+	}
+	// Written before the first shard, so that what is in the directory is known to be ours.
+	if err = writeJSON(filepath.Join(o.Output, progressFile), p); err == nil {
+		err = writeShards(ctx, &o, head, &p)
+	}
+	if err != nil {
+		if len(p.Shards) == 0 {
+			os.Remove(filepath.Join(o.Output, progressFile))
+			undo()
+		}
+		return p.Meta, err
 	}
 	for name, data := range o.Tokenizer.Files() {
 		if err := weights.WriteFile(filepath.Join(o.Output, name), data); err != nil {
-			return meta, err
+			return p.Meta, err
 		}
 	}
-	if err := writeShards(ctx, o, &meta, skip); err != nil {
-		return meta, err
+	if err := writeJSON(filepath.Join(o.Output, metaFile), p.Meta); err != nil {
+		return p.Meta, err
 	}
-	if meta.Documents == 0 {
-		return meta, errors.Join(errors.New("the corpus is empty: no document with text in the inputs"), clean(o.Output, o.Tokenizer))
-	}
-	if err := writeJSON(filepath.Join(o.Output, metaFile), meta); err != nil {
-		return meta, err
-	}
-	return meta, os.Remove(filepath.Join(o.Output, progressFile))
+	return p.Meta, os.Remove(filepath.Join(o.Output, progressFile))
 }
 
-// clean removes what a run without documents wrote.
-func clean(dir string, t Tokenizer) error {
-	err := os.Remove(filepath.Join(dir, progressFile))
-	for name := range t.Files() {
-		err = errors.Join(err, os.Remove(filepath.Join(dir, name)))
+// makeDir makes a directory; undo removes what it made, if nothing else is in there.
+func makeDir(dir string) (undo func(), err error) {
+	var made []string
+	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		made = append(made, d)
 	}
-	os.Remove(dir) // if nothing else is in it
-	return err
+	undo = func() {
+		for _, d := range made {
+			if os.Remove(d) != nil {
+				return
+			}
+		}
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		undo()
+		return nil, err
+	}
+	return undo, nil
 }
 
 func writeJSON(path string, v any) error {
@@ -126,159 +135,59 @@ func writeJSON(path string, v any) error {
 	return weights.WriteFile(path, append(text, '\n'))
 }
 
-// goOn reads how far an earlier call came. skip is how many documents its shards hold; done: it was finished.
-func goOn(dir string, meta *Meta) (skip int64, done bool, err error) {
-	for _, name := range []string{metaFile, progressFile} {
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return 0, false, err
-		}
-		var old Meta
-		if err := json.Unmarshal(text, &old); err != nil {
-			return 0, false, fmt.Errorf("%s: %w", filepath.Join(dir, name), err)
-		}
-		if what := changed(&old, meta); what != "" {
-			return 0, false, fmt.Errorf("%s holds shards made with another %s: give the same, or another --output", dir, what)
-		}
-		*meta = old
-		return old.Documents, name == metaFile, nil
-	}
-	return 0, false, nil
-}
-
-// changed names a setting that differs.
-func changed(old, now *Meta) string {
-	was, is := old.Settings, now.Settings
-	switch {
-	case old.Numerics != now.Numerics:
-		return fmt.Sprintf("numerics (%d, this program has %d)", old.Numerics, now.Numerics)
-	case old.TokenizerSHA256 != now.TokenizerSHA256:
-		return "tokenizer"
-	case was.Cleanup != is.Cleanup:
-		return fmt.Sprintf("clean-up (%s, now %s)", was.Cleanup, is.Cleanup)
-	case was.Sentences != is.Sentences:
-		return fmt.Sprintf("--sentences (%s, now %s)", was.Sentences, is.Sentences)
-	case was.TextColumn != is.TextColumn:
-		return fmt.Sprintf("--text-column (%q, now %q)", was.TextColumn, is.TextColumn)
-	case was.GoDoc != is.GoDoc:
-		return "--go-doc"
-	case fmt.Sprintf("%q", was.Inputs) != fmt.Sprintf("%q", is.Inputs):
-		return fmt.Sprintf("input (%q, now %q)", was.Inputs, is.Inputs)
-	}
-	return ""
-}
-
-// writeShards runs the pipeline: one goroutine reads, o.Threads encode, this one writes in the order of the input.
-func writeShards(ctx context.Context, o PrepareOptions, meta *Meta, skip int64) error {
+// writeShards writes the shards after those that p has; p grows with each.
+func writeShards(ctx context.Context, o *PrepareOptions, head shardHead, p *progress) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	docs := o.Documents
-	counts := new(Counts)
-	if docs == nil {
-		docs = Documents(ctx, o.Inputs, o.Read, counts)
-	}
-	// The queue holds few documents, each of bounded size.
-	queue := make(chan *work, 2*o.Threads)
-	tasks := make(chan *work, 2*o.Threads)
-	readErr := make(chan error, 1)
-	go func() {
-		defer close(queue)
-		defer close(tasks)
-		n := int64(0)
-		for d, err := range docs {
-			if err != nil {
-				readErr <- err
-				return
+	pipe := startPipeline(ctx, o, p)
+	b, err := pipe.next()
+	for err == nil && b != nil {
+		m := ShardMeta{File: shardName(len(p.Shards))}
+		var last *batch
+		err = weights.Atomically(filepath.Join(o.Output, m.File), func(w io.Writer) error {
+			sum, n := sha256.New(), new(byteCounter)
+			s := newShardWriter(io.MultiWriter(w, sum, n), head)
+			for b != nil && s.pieces < o.ShardPieces {
+				if err := b.addTo(s); err != nil {
+					return err
+				}
+				if o.Progress != nil {
+					o.Progress(b.counts, p.Pieces+int64(s.pieces))
+				}
+				last = b
+				if b, err = pipe.next(); err != nil {
+					return err
+				}
 			}
-			if n++; n <= skip {
-				continue
-			}
-			w := &work{doc: d, counts: *counts, result: make(chan encoded, 1)}
-			select {
-			case queue <- w:
-			case <-ctx.Done():
-				return
-			}
-			select {
-			case tasks <- w:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	for range o.Threads {
-		go func() {
-			for w := range tasks {
-				w.result <- encode(o.Tokenizer, w.doc.Sentences)
-			}
-		}()
-	}
-	out := &shardWriter{width: 2}
-	if meta.VocabSize > 1<<16 {
-		out.width = 4
-	}
-	out.reset()
-	flush := func() error {
-		if out.documents() == 0 {
-			return nil
-		}
-		name := shardName(len(meta.Shards))
-		m := ShardMeta{File: name}
-		err := weights.Atomically(filepath.Join(o.Output, name), func(w io.Writer) error {
-			h := sha256.New()
-			n := new(byteCounter)
-			err := out.writeTo(io.MultiWriter(w, h, n))
-			m.Bytes, m.SHA256 = int64(*n), hex.EncodeToString(h.Sum(nil))
+			m.Documents, m.Sentences, m.Pieces = s.documents(), len(s.ends), s.pieces
+			err := s.finish()
+			m.Bytes, m.SHA256 = int64(*n), hex.EncodeToString(sum.Sum(nil))
 			return err
 		})
+		if pipe.err != nil { // its own words, without those of the file that was being written
+			return pipe.err
+		}
 		if err != nil {
 			return err
 		}
-		meta.Shards = append(meta.Shards, m)
-		meta.Documents += int64(out.documents())
-		meta.Sentences += int64(len(out.ends))
-		meta.Pieces += int64(out.count)
-		out.reset()
-		return writeJSON(filepath.Join(o.Output, progressFile), meta)
+		p.Shards = append(p.Shards, m)
+		p.Documents += int64(m.Documents)
+		p.Sentences += int64(m.Sentences)
+		p.Pieces += int64(m.Pieces)
+		p.Files, p.Counts, p.Read, p.Text = last.files, last.counts, last.read, last.text
+		err = writeJSON(filepath.Join(o.Output, progressFile), p)
 	}
-	if err := writeJSON(filepath.Join(o.Output, progressFile), meta); err != nil {
+	if err != nil {
 		return err
 	}
-	for w := range queue {
-		var e encoded
-		select {
-		case e = <-w.result:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if len(e.ends) == 0 {
-			// A document whose sentences all became nothing keeps its number, as one unknown piece would; but there is none.
-			e = encoded{pieces: []int32{0}, ends: []int32{1}}
-		}
-		meta.Counts = w.counts
-		out.add(e.pieces, e.ends)
-		if out.count >= o.ShardPieces {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-		if o.Progress != nil {
-			o.Progress(w.counts, meta.Pieces+int64(out.count))
-		}
+	if p.Documents == 0 {
+		return errors.New("the corpus is empty: no document with text in the inputs")
 	}
-	select {
-	case err := <-readErr:
-		return err
-	default:
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	meta.Counts = *counts
-	return flush()
+	p.Files, p.Counts = pipe.files, *pipe.counts
+	// A document whose sentences all became nothing is empty too.
+	p.Counts.Empty += p.Counts.Documents - p.Documents
+	p.Counts.Documents, p.Counts.Sentences = p.Documents, p.Sentences
+	return nil
 }
 
 type byteCounter int64
@@ -288,14 +197,49 @@ func (c *byteCounter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// encode makes pieces of sentences; a sentence that becomes nothing is left out.
-func encode(t Tokenizer, sentences []string) encoded {
-	var e encoded
-	for _, s := range sentences {
-		e.pieces = append(e.pieces, t.Encode(s)...)
-		if n := int32(len(e.pieces)); len(e.ends) == 0 && n > 0 || len(e.ends) > 0 && n > e.ends[len(e.ends)-1] {
-			e.ends = append(e.ends, n)
+// startPipeline reads documents, passes over those that p has, and encodes the others.
+func startPipeline(ctx context.Context, o *PrepareOptions, p *progress) *pipeline {
+	q := &pipeline{ctx: ctx, o: o, began: *p, counts: new(Counts), queue: make(chan *batch, maxTokens), tasks: make(chan *batch, maxTokens), tokens: make(chan struct{}, maxTokens)}
+	docs := o.Documents
+	if docs == nil {
+		docs = documents(ctx, o.Inputs, o.Read, q.counts, q.fileRead)
+	} else {
+		docs = counted(docs, q.counts)
+	}
+	go q.read(docs)
+	for range o.Threads {
+		go q.encode()
+	}
+	return q
+}
+
+// counted counts documents that come from elsewhere.
+func counted(docs iter.Seq2[Document, error], c *Counts) iter.Seq2[Document, error] {
+	return func(yield func(Document, error) bool) {
+		for d, err := range docs {
+			if err == nil && len(d.Sentences) == 0 {
+				c.Empty++
+				continue
+			}
+			if err == nil {
+				c.add(&d)
+			}
+			if !yield(d, err) {
+				return
+			}
 		}
 	}
-	return e
+}
+
+// fileRead is called after each input file; a file that was read before must be the same again.
+func (q *pipeline) fileRead(f File) error {
+	if i := len(q.files); i < len(q.began.Files) && q.began.Files[i] != f {
+		was := q.began.Files[i]
+		if was.Path != f.Path {
+			return refusal(q.o.Output, fmt.Sprintf("other text: where %s was is %s", was.Path, f.Path))
+		}
+		return refusal(q.o.Output, fmt.Sprintf("other text: %s is not what it was", f.Path))
+	}
+	q.files = append(q.files, f)
+	return nil
 }

@@ -4,20 +4,19 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -46,21 +45,36 @@ type ReadOptions struct {
 
 // Counts is what was seen of the inputs.
 type Counts struct {
-	Files, Documents, Sentences, Words, Bytes int64
-	InvalidUTF8                               int64 // bytes replaced
-	Empty                                     int64 // documents without text, dropped
-	Cut                                       int64 // documents so long that they were cut
+	Files       int64 `json:"files"`
+	Documents   int64 `json:"documents"`
+	Sentences   int64 `json:"sentences"`
+	Words       int64 `json:"words"`
+	Bytes       int64 `json:"bytes"`        // of text, unpacked
+	Read        int64 `json:"read"`         // bytes of the input files, as they lie there
+	InvalidUTF8 int64 `json:"invalid_utf8"` // bytes replaced
+	Empty       int64 `json:"empty"`        // documents without text, dropped
+	Cut         int64 `json:"cut"`          // cuts in documents that were too long
 }
 
-// maxDocument is the length at which a document is cut, in bytes: no book of prose has as much in one chapter, and some hundred of
-// them may be in memory at once.
+// File is an input file that was read to its end.
+type File struct {
+	Path   string `json:"path"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+// maxDocument is the length at which a document is cut, in bytes of text: longer than any chapter of prose, and short enough for some
+// of them to be in memory at once.
 const maxDocument = 2 << 20
 
-// maxLine bounds a line, and with it a row of JSONL.
-const maxLine = 64 << 20
+// maxNesting is how often an input may be packed: a .tar.gz of .gz files is packed three times.
+const maxNesting = 4
 
-// maxJSON bounds a file that is one JSON value, which must be held whole.
-const maxJSON = 1 << 30
+// maxWindow bounds the memory that unpacking zstd takes: its longest window, as archives of whole sites use it.
+const maxWindow = 2 << 30
+
+// stdinName is how standard input is called where a file's path would stand.
+const stdinName = "stdin"
 
 // reader is the state of one pass over inputs.
 type reader struct {
@@ -68,24 +82,29 @@ type reader struct {
 	o      ReadOptions
 	counts *Counts
 	yield  func(Document, error) bool
-	done   bool            // the consumer wants no more
-	seen   map[uint64]bool // passages of SQuAD and RACE already given
+	file   func(File) error // called after each file; nil: nobody asks
+	given  map[uint64]bool  // passages and sentences already given, where repeats are left out
 }
 
-// errDone ends a pass early.
+// errDone ends a pass whose consumer wants no more.
 var errDone = errors.New("done")
 
 // Documents yields the documents of inputs, in order: files, directories (their files by byte order of path), "-" for stdin. After an
-// error, which names the file and the place, nothing follows. counts may be nil.
+// error, which names the file and the place, nothing follows. counts grows meanwhile; it may be nil.
 func Documents(ctx context.Context, inputs []string, o ReadOptions, counts *Counts) iter.Seq2[Document, error] {
+	return documents(ctx, inputs, o, counts, nil)
+}
+
+// documents also calls file after each input file; an error from there ends the pass.
+func documents(ctx context.Context, inputs []string, o ReadOptions, counts *Counts, file func(File) error) iter.Seq2[Document, error] {
+	if counts == nil {
+		counts = new(Counts)
+	}
+	if len(inputs) == 0 {
+		inputs = []string{"-"}
+	}
 	return func(yield func(Document, error) bool) {
-		if counts == nil {
-			counts = new(Counts)
-		}
-		r := &reader{ctx: ctx, o: o, counts: counts, yield: yield, seen: map[uint64]bool{}}
-		if len(inputs) == 0 {
-			inputs = []string{"-"}
-		}
+		r := &reader{ctx: ctx, o: o, counts: counts, yield: yield, file: file, given: map[uint64]bool{}}
 		for _, in := range inputs {
 			if err := r.input(in); err != nil {
 				if !errors.Is(err, errDone) {
@@ -103,19 +122,19 @@ func (r *reader) input(path string) error {
 		if in == nil {
 			in = os.Stdin
 		}
-		return r.stream("stdin", in)
+		return r.whole(stdinName, in, r.stream)
 	}
 	st, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	if !st.IsDir() {
-		return r.file(path)
-	}
-	if r.o.GoDoc {
+	if r.o.GoDoc && (st.IsDir() || strings.HasSuffix(path, ".go")) {
 		return r.goTree(path)
 	}
-	files, err := listFiles(path)
+	if !st.IsDir() {
+		return r.open(path)
+	}
+	files, err := listFiles(path, nil)
 	if err != nil {
 		return err
 	}
@@ -123,59 +142,95 @@ func (r *reader) input(path string) error {
 		return fmt.Errorf("%s: no files there", path)
 	}
 	for _, f := range files {
-		if err := r.file(f); err != nil {
+		if err := r.open(f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// listFiles lists a directory's regular files, by byte order of their paths; hidden ones are left out.
-func listFiles(dir string) ([]string, error) {
-	var files []string
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if strings.HasPrefix(d.Name(), ".") && path != dir {
-			if d.IsDir() {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if d.Type().IsRegular() {
-			files = append(files, path)
-		}
-		return nil
-	})
-	slices.Sort(files)
-	return files, err
-}
-
-func (r *reader) file(path string) error {
+func (r *reader) open(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	r.counts.Files++
 	head := make([]byte, 4)
-	n, _ := io.ReadFull(f, head)
-	if string(head[:n]) == "PAR1" {
-		return r.parquet(path, f)
+	if n, _ := f.ReadAt(head, 0); string(head[:n]) == parquetMagic { // a pipe has no ReadAt, and is not Parquet
+		return r.whole(path, f, func(name string, in io.Reader) error {
+			// Parquet is read here and there; the hash wants it front to back.
+			if _, err := io.Copy(io.Discard, in); err != nil {
+				return err
+			}
+			return r.parquet(name, f)
+		})
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return r.stream(path, io.MultiReader(bytes.NewReader(head[:n]), f)) // a pipe
-	}
-	return r.stream(path, f)
+	return r.whole(path, f, r.stream)
 }
 
-// stream reads one input, unpacking what is packed.
-func (r *reader) stream(name string, in io.Reader) error {
-	br := bufio.NewReaderSize(in, 1<<18)
-	head, err := br.Peek(512)
-	if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+// whole reads an input file with read, counting and hashing all its bytes.
+func (r *reader) whole(name string, in io.Reader, read func(name string, in io.Reader) error) error {
+	r.counts.Files++
+	c := &rawReader{in: in, total: &r.counts.Read}
+	if r.file != nil {
+		c.sum = sha256.New()
+	}
+	if err := read(name, c); err != nil {
+		return err
+	}
+	// What unpacking leaves: the fill of an archive.
+	if _, err := io.Copy(io.Discard, c); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
+	}
+	if r.file == nil {
+		return nil
+	}
+	return r.file(File{Path: name, Bytes: c.bytes, SHA256: hex.EncodeToString(c.sum.Sum(nil))})
+}
+
+// rawReader counts and hashes what passes.
+type rawReader struct {
+	in    io.Reader
+	sum   hash.Hash // or nil
+	bytes int64
+	total *int64
+}
+
+func (c *rawReader) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.bytes += int64(n)
+	*c.total += int64(n)
+	if c.sum != nil {
+		c.sum.Write(p[:n])
+	}
+	return n, err
+}
+
+// notText are the beginnings of files that people mistake for text, and what they are.
+var notText = []struct{ head, what string }{
+	{"PK\x03\x04", "a zip archive: unpack it"}, {"BZh", "packed with bzip2: unpack it"}, {"\xfd7zXZ\x00", "packed with xz: unpack it"},
+	{"%PDF-", "a PDF: extract its text"}, {"\xff\xfe", "UTF-16: convert it to UTF-8"}, {"\xfe\xff", "UTF-16: convert it to UTF-8"},
+	{parquetMagic, "Parquet, which is read from a file of its own, not from a pipe or an archive"},
+}
+
+// maxBuffer is how much of an input is looked at to tell text from binary data, and how much is read at a time. An archive's member
+// gets a buffer of its own size where that is smaller: archives of passages have tens of thousands.
+const (
+	maxBuffer = 64 << 10
+	minBuffer = 512 // a header of tar, which is looked for
+)
+
+// stream reads one input, unpacking what is packed.
+func (r *reader) stream(name string, in io.Reader) error { return r.unpack(name, in, maxBuffer, maxNesting) }
+
+func (r *reader) unpack(name string, in io.Reader, buffer, depth int) error {
+	if depth == 0 {
+		return fmt.Errorf("%s: packed more than %d times", name, maxNesting)
+	}
+	br := bufio.NewReaderSize(in, buffer)
+	head, err := br.Peek(buffer)
+	if err != nil && err != io.EOF {
+		return readError(name, err)
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
@@ -184,332 +239,79 @@ func (r *reader) stream(name string, in io.Reader) error {
 			return fmt.Errorf("%s: gzip: %w", name, err)
 		}
 		defer z.Close()
-		return r.stream(name, z)
+		return r.unpack(name, &packed{in: z, kind: "gzip"}, maxBuffer, depth-1)
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30))
+		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return fmt.Errorf("%s: zstd: %w", name, err)
 		}
 		defer z.Close()
-		return r.stream(name, z)
+		return r.unpack(name, &packed{in: z, kind: "zstd"}, maxBuffer, depth-1)
 	case len(head) > 262 && string(head[257:262]) == "ustar":
-		t := tar.NewReader(br)
-		for {
-			h, err := t.Next()
-			if err == io.EOF {
-				return nil
-			}
-			if err != nil {
-				return fmt.Errorf("%s: tar: %w", name, err)
-			}
-			if h.Typeflag != tar.TypeReg || h.Size == 0 || strings.HasPrefix(filepath.Base(h.Name), ".") {
-				continue
-			}
-			if err := r.stream(name+":"+h.Name, t); err != nil {
-				return err
-			}
+		return r.tar(name, br, depth)
+	}
+	for _, k := range notText {
+		if bytes.HasPrefix(head, []byte(k.head)) {
+			return fmt.Errorf("%s: not text but %s", name, k.what)
 		}
 	}
-	if bytes.IndexByte(head, 0) >= 0 {
-		return fmt.Errorf("%s: a binary file, not text (a zero byte in its first %d)", name, len(head))
+	if err := checkText(head); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
-		br.Discard(3)
+		if _, err := br.Discard(3); err != nil {
+			return readError(name, err)
+		}
 		head = head[3:]
 	}
-	if t := bytes.TrimLeft(head, " \t\r\n"); len(t) > 0 && t[0] == '{' {
-		return r.json(name, br)
+	text := newTextReader(name, br, buffer, r.counts)
+	if isJSON(head) {
+		return r.json(text)
 	}
-	return r.text(name, br)
+	return r.text(text)
 }
 
-// line reads a line without its end, invalid UTF-8 replaced and counted. The error is io.EOF after the last one.
-func (r *reader) line(br *bufio.Reader, name string, number int) (string, error) {
-	var b []byte
+func (r *reader) tar(name string, in io.Reader, depth int) error {
+	t := tar.NewReader(in)
 	for {
-		part, err := br.ReadSlice('\n')
-		b = append(b, part...)
-		if err == bufio.ErrBufferFull {
-			if len(b) > maxLine {
-				return "", fmt.Errorf("%s:%d: a line of more than %d MiB", name, number, maxLine>>20)
-			}
-			continue
-		}
-		if err != nil && (err != io.EOF || len(b) == 0) {
-			if err == io.EOF {
-				return "", err
-			}
-			return "", fmt.Errorf("%s:%d: %w", name, number, err)
-		}
-		break
-	}
-	r.counts.Bytes += int64(len(b))
-	b = bytes.TrimRight(b, "\r\n")
-	if bytes.IndexByte(b, 0) >= 0 {
-		return "", fmt.Errorf("%s:%d: a zero byte: not text", name, number)
-	}
-	if utf8.Valid(b) {
-		return string(b), nil
-	}
-	return r.repair(b), nil
-}
-
-// repair replaces each invalid byte.
-func (r *reader) repair(b []byte) string {
-	var s strings.Builder
-	for len(b) > 0 {
-		c, n := utf8.DecodeRune(b)
-		if c == utf8.RuneError && n == 1 {
-			r.counts.InvalidUTF8++
-		}
-		s.WriteRune(c)
-		b = b[n:]
-	}
-	return s.String()
-}
-
-// text yields the documents of plain text.
-func (r *reader) text(name string, br *bufio.Reader) error {
-	var lines []string
-	size := 0
-	flush := func() error {
-		err := r.document(name, lines)
-		lines, size = lines[:0], 0
-		return err
-	}
-	for n := 1; ; n++ {
-		l, err := r.line(br, name, n)
+		h, err := t.Next()
 		if err == io.EOF {
-			return flush()
+			return nil
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: tar: %w", name, tarError(err))
 		}
-		if strings.TrimSpace(l) == "" {
-			if len(lines) > 0 {
-				if err := flush(); err != nil {
-					return err
-				}
-			}
+		if h.Typeflag != tar.TypeReg || h.Size == 0 || strings.HasPrefix(filepath.Base(h.Name), ".") {
 			continue
 		}
-		lines = append(lines, l)
-		if size += len(l); size > maxDocument {
-			r.counts.Cut++
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// document yields the document of some lines.
-func (r *reader) document(name string, lines []string) error {
-	if len(lines) == 0 {
-		return nil
-	}
-	d := Document{Name: name}
-	if r.o.Sentences == SentencesLines {
-		for _, l := range lines {
-			if t := strings.TrimSpace(l); t != "" {
-				d.Sentences = append(d.Sentences, t)
-			}
-		}
-	} else {
-		for _, p := range paragraphs(lines) {
-			d.Sentences = append(d.Sentences, Split(p)...)
-		}
-	}
-	return r.give(d)
-}
-
-// passage yields a document of a JSON or Parquet file; its blank lines part paragraphs.
-func (r *reader) passage(name, text string) error {
-	if !utf8.ValidString(text) {
-		text = r.repair([]byte(text))
-	}
-	d := Document{Name: name}
-	for len(text) > 0 {
-		part := text
-		if len(part) > maxDocument {
-			cut := strings.LastIndexAny(part[:maxDocument], "\n ") + 1
-			if cut == 0 {
-				cut = maxDocument
-				for !utf8.RuneStart(part[cut]) {
-					cut--
-				}
-			}
-			part = part[:cut]
-			r.counts.Cut++
-		}
-		text = text[len(part):]
-		var block []string
-		end := func() {
-			if len(block) == 0 {
-				return
-			}
-			if r.o.Sentences == SentencesLines {
-				d.Sentences = append(d.Sentences, block...)
-			} else {
-				for _, p := range paragraphs(block) {
-					d.Sentences = append(d.Sentences, Split(p)...)
-				}
-			}
-			block = nil
-		}
-		for l := range strings.SplitSeq(part, "\n") {
-			if l = strings.TrimSpace(l); l == "" {
-				end()
-				continue
-			}
-			block = append(block, l)
-		}
-		end()
-		if err := r.give(d); err != nil {
-			return err
-		}
-		d.Sentences = nil
-	}
-	return nil
-}
-
-func (r *reader) give(d Document) error {
-	if err := r.ctx.Err(); err != nil {
-		return err
-	}
-	if len(d.Sentences) == 0 {
-		r.counts.Empty++
-		return nil
-	}
-	r.counts.Documents++
-	r.counts.Sentences += int64(len(d.Sentences))
-	for _, s := range d.Sentences {
-		r.counts.Words += int64(strings.Count(s, " ")) + 1
-	}
-	if !r.yield(d, nil) {
-		return errDone
-	}
-	return nil
-}
-
-// squad is what is read of a SQuAD file, race of a RACE passage.
-type squad struct {
-	Data []struct {
-		Paragraphs []struct {
-			Context string `json:"context"`
-		} `json:"paragraphs"`
-	} `json:"data"`
-}
-
-// json reads SQuAD (one object with "data"), RACE (objects with "article") and JSONL.
-func (r *reader) json(name string, br *bufio.Reader) error {
-	first, err := r.line(br, name, 1)
-	if err != nil {
-		return err
-	}
-	var row map[string]json.RawMessage
-	if json.Unmarshal([]byte(first), &row) != nil || row["data"] != nil {
-		// Not a row: the first line of a value that goes on, or all of it.
-		rest, err := io.ReadAll(io.LimitReader(br, maxJSON))
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if len(rest) == maxJSON {
-			return fmt.Errorf("%s: one JSON value of more than %d MiB", name, maxJSON>>20)
-		}
-		r.counts.Bytes += int64(len(rest))
-		return r.wholeJSON(name, append(append([]byte(first), '\n'), rest...))
-	}
-	for n := 1; ; n++ {
-		line := first
-		if n > 1 {
-			if line, err = r.line(br, name, n); err == io.EOF {
-				return nil
-			} else if err != nil {
-				return err
-			}
-		}
-		if strings.TrimSpace(line) == "" {
-			continue
-		}
-		row = nil
-		if err := json.Unmarshal([]byte(line), &row); err != nil {
-			return fmt.Errorf("%s:%d: broken JSON: %w", name, n, err)
-		}
-		if err := r.row(fmt.Sprintf("%s:%d", name, n), row); err != nil {
+		if err := r.unpack(name+":"+h.Name, &packed{in: t, kind: "tar"}, int(min(maxBuffer, max(minBuffer, h.Size))), depth-1); err != nil {
 			return err
 		}
 	}
 }
 
-// row yields the text of a JSON row.
-func (r *reader) row(place string, row map[string]json.RawMessage) error {
-	column := r.o.TextColumn
-	if column == "" {
-		column = "text"
-		if row["article"] != nil && row["questions"] != nil {
-			column = "article"
-		}
+func tarError(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("cut short: the file ends in the middle")
 	}
-	raw, ok := row[column]
-	if !ok {
-		return fmt.Errorf("%s: no column %q; there are %s: choose with --text-column", place, column, columnList(row))
-	}
-	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
-		return fmt.Errorf("%s: column %q is not a string", place, column)
-	}
-	if column == "article" && !r.fresh(text) {
-		return nil
-	}
-	return r.passage(place, text)
+	return err
 }
 
-func columnList(row map[string]json.RawMessage) string {
-	var names []string
-	for n := range row {
-		names = append(names, fmt.Sprintf("%q", n))
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
+// packed names the kind of packing in what goes wrong.
+type packed struct {
+	in   io.Reader
+	kind string
 }
 
-func (r *reader) wholeJSON(name string, data []byte) error {
-	var row map[string]json.RawMessage
-	if err := json.Unmarshal(data, &row); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			at := min(int(syntax.Offset), len(data))
-			return fmt.Errorf("%s:%d: broken JSON: %w", name, 1+bytes.Count(data[:at], []byte{'\n'}), err)
+func (p *packed) Read(b []byte) (int, error) {
+	n, err := p.in.Read(b)
+	if err != nil && err != io.EOF {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return n, fmt.Errorf("%s: cut short: the file ends in the middle", p.kind)
 		}
-		return fmt.Errorf("%s: broken JSON: %w", name, err)
+		return n, fmt.Errorf("%s: damaged: %w", p.kind, err)
 	}
-	if row["data"] == nil {
-		return r.row(name, row)
-	}
-	var q squad
-	if err := json.Unmarshal(data, &q); err != nil {
-		return fmt.Errorf("%s: not in SQuAD's form: %w", name, err)
-	}
-	for i, a := range q.Data {
-		for j, p := range a.Paragraphs {
-			if !r.fresh(p.Context) {
-				continue
-			}
-			if err := r.passage(fmt.Sprintf("%s: data[%d].paragraphs[%d]", name, i, j), p.Context); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return n, err
 }
 
-// fresh tells whether a passage has not been given yet.
-func (r *reader) fresh(text string) bool {
-	h := hashText(text)
-	if r.seen[h] {
-		return false
-	}
-	r.seen[h] = true
-	return true
-}
+func readError(name string, err error) error { return fmt.Errorf("%s: %w", name, err) }

@@ -6,32 +6,23 @@ import (
 	"unicode/utf8"
 )
 
-// abbreviations that are followed by more of their sentence: titles before names, and what stands before numbers and examples. In
-// lower case, without the last full stop.
-var abbreviations = func() map[string]bool {
-	m := map[string]bool{}
-	for _, a := range strings.Fields(`mr mrs ms messrs mme mlle dr prof rev hon st sr jr gen col maj capt lieut lt sergt sgt corp gov pres
-		sen rep supt no nos vol vols ch chap fig figs eq eqs sec pp p cf e.g i.e viz vs v etc al approx dept est inc ltd co bros
-		jan feb mar apr jun jul aug sept sep oct nov dec mon tue wed thu fri sat sun a.m p.m u.s u.k u.n d.c ph.d m.d b.a m.a
-		ed eds trans repr art op cit ibid resp incl excl max min esp univ assn ave blvd rd mt ft sq dist wm jas thos chas geo`) {
-		m[a] = true
-	}
-	return m
-}()
-
-// endsAnyway are abbreviations after which a capital letter does begin a new sentence.
-var endsAnyway = map[string]bool{"etc": true, "a.m": true, "p.m": true, "inc": true, "ltd": true, "co": true, "jr": true, "al": true, "u.s": true, "u.k": true, "ph.d": true, "m.d": true}
-
+// Marks that close after a sentence's end, and that open before a sentence's beginning.
 const (
-	closers = "\"'”’»)]}›"
-	openers = "\"'“‘«([{‹—–-*_"
+	closers = "\"'”’»)]}›*_"
+	openers = "\"'“‘«([{‹—–-*_¿¡"
 )
 
-// Split cuts a paragraph of prose into sentences. A sentence ends at . ! ? or …, with the quotes and brackets that close after it, if
-// a space follows and what comes then can begin a sentence. It does not end after an abbreviation or an initial, before a
-// lower-case letter, or inside a number.
+// maxSentence is the length of a sentence in bytes above which it is cut at a space. Text without full stops would be one sentence
+// otherwise, and a sentence far longer than a model's 512 pieces can never be whole in an example.
+const maxSentence = 4096
+
+// Split cuts a paragraph of English prose into sentences; spaces are collapsed, nothing else is changed. A sentence ends at . ! ? or …
+// with the quotes and brackets that close after it, if a space follows and what comes then can begin a sentence: not a lower-case letter
+// (unless the paragraph has no capitals), not more full stops. It does not end after an abbreviation or an initial, nor between a
+// question in quotes and who asked it. After 。！？ no space is needed.
 func Split(paragraph string) []string {
 	s := strings.Join(strings.Fields(paragraph), " ")
+	cased := strings.IndexFunc(s, unicode.IsUpper) >= 0
 	var out []string
 	start := 0
 	for i := 0; i < len(s); {
@@ -41,64 +32,166 @@ func Split(paragraph string) []string {
 			continue
 		}
 		first := i
-		for i < len(s) { // "?!", "...", "?!”"
-			r, n := utf8.DecodeRuneInString(s[i:])
-			if !isEnd(r) && !strings.ContainsRune(closers, r) {
-				break
-			}
-			i += n
+		i = endOfMark(s, i)
+		wide := r == '。' || r == '！' || r == '？'
+		after := strings.TrimPrefix(s[i:], " ")
+		if after == "" || after == s[i:] && !wide || !wide && !endsSentence(s[start:first], s[first:i], after, cased) {
+			continue
 		}
-		if i < len(s) && s[i] == ' ' && endsSentence(s[start:first], s[first:i], s[i+1:]) {
-			out = append(out, s[start:i])
-			start = i + 1
-		}
+		out = appendSentence(out, s[start:i])
+		i = len(s) - len(after)
+		start = i
 	}
 	if start < len(s) {
-		out = append(out, s[start:])
+		out = appendSentence(out, s[start:])
 	}
 	return out
+}
+
+// appendSentence appends a sentence, cut where it is too long.
+func appendSentence(out []string, s string) []string {
+	for len(s) > maxSentence {
+		n := cutPlace(s, maxSentence)
+		out = append(out, strings.TrimRight(s[:n], " "))
+		s = s[n:]
+	}
+	return append(out, s)
 }
 
 func isEnd(r rune) bool {
 	return r == '.' || r == '!' || r == '?' || r == '…' || r == '。' || r == '！' || r == '？'
 }
 
-// endsSentence tells whether a sentence ends between mark and after: before is the sentence up to the mark.
-func endsSentence(before, mark, after string) bool {
-	next := strings.TrimLeft(after, openers)
-	r, _ := utf8.DecodeRuneInString(next)
-	if next == "" {
-		r, _ = utf8.DecodeRuneInString(after)
-	}
-	if unicode.IsLower(r) {
-		return false
-	}
-	if mark[0] != '.' || strings.HasPrefix(mark, "..") || mark != strings.TrimRight(mark, closers) {
-		return true
-	}
-	word := before
-	if i := strings.LastIndexAny(before, " (["); i >= 0 {
-		word = before[i+1:]
-	}
-	word = strings.TrimLeft(word, openers)
-	lower := strings.ToLower(word)
-	if abbreviations[lower] {
-		if endsAnyway[lower] {
-			return unicode.IsUpper(r) && next == after
+// endOfMark gives the end of what ends a sentence from i on: "?!", "...", "?!”", ".)", ".[12]".
+func endOfMark(s string, i int) int {
+	for i < len(s) {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case isEnd(r) || strings.ContainsRune(closers, r):
+			i += n
+		case r == '[': // the number of a footnote
+			j := i + 1
+			for j < len(s) && s[j] >= '0' && s[j] <= '9' {
+				j++
+			}
+			if j == i+1 || j >= len(s) || s[j] != ']' {
+				return i
+			}
+			i = j + 1
+		default:
+			return i
 		}
-		// "No." may be an answer.
-		return lower == "no" && !unicode.IsDigit(r)
 	}
-	// An initial: one capital letter, or some with full stops between them.
-	if c, n := utf8.DecodeRuneInString(word); n == len(word) && unicode.IsUpper(c) && c != 'I' {
-		return false
-	}
-	return !strings.Contains(word, ".") || !allInitials(word)
+	return i
 }
 
-// allInitials tells of "J.R.R" and the like.
+// endsSentence tells whether a sentence ends between mark and after: before is the sentence up to the mark.
+func endsSentence(before, mark, after string, cased bool) bool {
+	next := strings.TrimLeft(after, openers+" ")
+	r, size := utf8.DecodeRuneInString(next)
+	switch {
+	case size == 0: // nothing but dashes and quotes
+		r, _ = utf8.DecodeRuneInString(after)
+		if strings.ContainsRune(closers, r) { // a quote that stands apart
+			return false
+		}
+	case unicode.IsLower(r) && cased, isEnd(r), r == ',' || r == ';' || r == ':':
+		return false
+	}
+	word := firstWord(next)
+	closed := strings.ContainsAny(mark, closers)
+	switch {
+	case mark[0] != '.' && !strings.HasPrefix(mark, "…"):
+		return !(closed && next == after && speaks(next))
+	case strings.HasPrefix(mark, "…") || strings.HasPrefix(mark, ".."):
+		return word != "I" && !strings.HasPrefix(word, "I'") && !strings.HasPrefix(word, "I’")
+	case closed:
+		// "(Smith et al.) The" and “He is Mr.” are rare; "Jr.) was" is not, and goes on in lower case.
+		return true
+	}
+	return !isAbbreviation(before, next, word, r, cased)
+}
+
+// firstWord is the beginning of a text up to a space, without the marks at its end.
+func firstWord(s string) string {
+	if i := strings.IndexByte(s, ' '); i >= 0 {
+		s = s[:i]
+	}
+	return strings.TrimRight(s, ".,;:!?…—–-"+closers)
+}
+
+// speaks tells whether what follows a quotation says who spoke: a name or "I", and within a few words a verb of speaking.
+func speaks(s string) bool {
+	for i, w := range strings.Fields(s[:min(len(s), 80)]) {
+		bare := strings.TrimRight(w, ".,;:!?…—–-"+closers)
+		if speech[bare] {
+			return i > 0
+		}
+		c, _ := utf8.DecodeRuneInString(bare)
+		if i > 3 || i == 0 && starters[bare] && bare != "I" || !unicode.IsUpper(c) || bare != w && !titles[bare] {
+			return false
+		}
+	}
+	return false
+}
+
+// isAbbreviation tells whether the full stop after before belongs to its last word and ends no sentence. next is what follows, word its
+// first word, r its first letter or digit.
+func isAbbreviation(before, next, word string, r rune, cased bool) bool {
+	last := before
+	if i := strings.LastIndexAny(last, " —–/"); i >= 0 {
+		_, n := utf8.DecodeRuneInString(last[i:])
+		last = last[i+n:]
+	}
+	last = strings.TrimLeft(last, openers)
+	lower := strings.ToLower(last)
+	atStart := strings.TrimLeft(before, openers) == last
+	number := unicode.IsDigit(r)
+	if c, n := utf8.DecodeRuneInString(last); n == len(last) && unicode.IsUpper(c) { // an initial, or what numbers a paragraph
+		if c == 'I' && !atStart {
+			return beforeNames[wordBefore(before, last)]
+		}
+		return atStart || !starters[word]
+	}
+	switch {
+	case last == "":
+		return false
+	case titles[last] || (!cased || len(last) > 1 && strings.ToUpper(last) == last) && titles[strings.ToUpper(lower[:1])+lower[1:]]:
+		// "Elm St. He"
+		return !(lower == "st" && !atStart && starters[word] && word != "The" && startsUpper(wordBefore(before, last)))
+	case inner[lower]:
+		return true
+	case numbered[lower]:
+		return number || lower != "no" && isRoman(word) && !(word == "I" && strings.HasPrefix(next, "I "))
+	case months[last]:
+		return number
+	case trailing[lower]:
+		return !starters[word]
+	case ending[lower]:
+		return calendar[word]
+	case enumerates(last) && atStart && cased:
+		return true // "1. The first", "IV. Of wealth"
+	}
+	return allInitials(last) && !starters[word]
+}
+
+// wordBefore is the word that stands before the last one.
+func wordBefore(before, last string) string {
+	s := strings.TrimRight(strings.TrimSuffix(before, last), openers+" ")
+	return s[strings.LastIndexByte(s, ' ')+1:]
+}
+
+func startsUpper(s string) bool {
+	r, _ := utf8.DecodeRuneInString(s)
+	return unicode.IsUpper(r)
+}
+
+// allInitials tells of "J.R.R", "U.S.A", "n.b".
 func allInitials(word string) bool {
-	for _, part := range strings.Split(word, ".") {
+	if !strings.Contains(word, ".") {
+		return false
+	}
+	for part := range strings.SplitSeq(word, ".") {
 		if utf8.RuneCountInString(part) != 1 {
 			return false
 		}
@@ -106,26 +199,10 @@ func allInitials(word string) bool {
 	return true
 }
 
-// paragraphs joins the lines of a document into paragraphs. Each line is one, unless the lines look hard-wrapped: none is long, and
-// most do not end where a sentence does.
-func paragraphs(lines []string) []string {
-	if len(lines) < 2 {
-		return lines
-	}
-	open := 0
-	for i, l := range lines {
-		if utf8.RuneCountInString(l) > 100 {
-			return lines
-		}
-		if i < len(lines)-1 {
-			t := strings.TrimRight(strings.TrimSpace(l), closers)
-			if r, _ := utf8.DecodeLastRuneInString(t); !isEnd(r) && r != ':' && r != ';' {
-				open++
-			}
-		}
-	}
-	if 2*open <= len(lines)-1 {
-		return lines
-	}
-	return []string{strings.Join(lines, " ")}
+// isRoman tells of numbers as "II" and "XIV" in capitals.
+func isRoman(s string) bool { return s != "" && strings.Trim(s, "IVXLC") == "" }
+
+// enumerates tells of what numbers a paragraph: one or two digits, a Roman number.
+func enumerates(s string) bool {
+	return len(s) <= 2 && strings.Trim(s, "0123456789") == "" || len(s) <= 5 && isRoman(s)
 }

@@ -1,227 +1,212 @@
 package corpus
 
 import (
+	"bytes"
 	"encoding/binary"
-	"encoding/json"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"math"
-	"os"
-	"path/filepath"
-	"sort"
+	"strings"
 	"unsafe"
-
-	"albert/weights"
 )
 
-// A shard file, little-endian:
+// A shard file, little-endian, written front to back:
 //
-//	magic [8]byte, version, width uint32 (bytes of a piece: 2 or 4), documents, sentences, pieces uint64
-//	documents+1 uint64: the first sentence of each document, and the end
-//	documents+1 uint64: the first piece of each document, and the end
-//	sentences   uint32: where each sentence ends, in pieces from its document's start
-//	pieces      width:  the pieces
-//	one uint32 for every MiB of all this: its CRC-32C
+//	head      magic [8]byte; version, numerics, width, vocabulary size uint32; SHA-256 of the tokenizer [32]byte; clean-up [40]byte,
+//	          filled up with zeros. width is the bytes of a piece: 2 for up to 65,536 pieces, else 4
+//	pieces    width bytes each, filled up with zeros to a multiple of 8
+//	ends      uint32 each, where a sentence ends, in pieces from its document's start; filled up with zeros to a multiple of 8
+//	documents uint64 each: the first sentence of every document, and the end; then the first piece of every document, and the end
+//	tail      the number of documents, sentences and pieces, uint64
+//	sums      the CRC-32C of every MiB of all this, uint32
 const (
 	shardMagic   = "albshard"
-	shardVersion = 1
-	shardHeader  = 40
-	shardBlock   = 1 << 20
-	metaFile     = "shards.json"
+	shardVersion = 2
+	cleanupBytes = 40
+	headBytes    = 8 + 4*4 + 32 + cleanupBytes
+	tailBytes    = 3 * 8
+	blockBytes   = 1 << 20
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func shardName(i int) string { return fmt.Sprintf("shard-%05d.bin", i) }
 
-// Meta says what shards hold and how they came about. It is the file shards.json, written last.
-type Meta struct {
-	Version         int         `json:"version"`
-	Numerics        int         `json:"numerics"`
-	VocabSize       int         `json:"vocab_size"`
-	TokenizerSHA256 string      `json:"tokenizer_sha256"`
-	Settings        Settings    `json:"settings"`
-	Shards          []ShardMeta `json:"shards"`
-	Documents       int64       `json:"documents"`
-	Sentences       int64       `json:"sentences"`
-	Pieces          int64       `json:"pieces"`
-	Counts          Counts      `json:"counts"`
+// shardHead is what every shard file says about itself.
+type shardHead struct {
+	numerics, width, vocab int
+	tokenizer              string // SHA-256 in hexadecimal
+	cleanup                string
 }
 
-// ShardMeta names a shard file.
-type ShardMeta struct {
-	File   string `json:"file"`
-	Bytes  int64  `json:"bytes"`
-	SHA256 string `json:"sha256"`
+func headOf(m *Meta) (shardHead, error) {
+	h := shardHead{numerics: m.Numerics, width: 2, vocab: m.VocabSize, tokenizer: m.TokenizerSHA256, cleanup: m.Settings.Cleanup}
+	if h.vocab > 1<<16 {
+		h.width = 4
+	}
+	if sum, err := hex.DecodeString(h.tokenizer); err != nil || len(sum) != 32 {
+		return h, fmt.Errorf("the tokenizer's SHA-256 is %q", h.tokenizer)
+	}
+	if len(h.cleanup) > cleanupBytes || strings.ContainsRune(h.cleanup, 0) {
+		return h, fmt.Errorf("a clean-up named %q", h.cleanup)
+	}
+	return h, nil
+}
+
+func (h *shardHead) append(b []byte) []byte {
+	b = append(b, shardMagic...)
+	for _, v := range []int{shardVersion, h.numerics, h.width, h.vocab} {
+		b = binary.LittleEndian.AppendUint32(b, uint32(v))
+	}
+	sum, _ := hex.DecodeString(h.tokenizer) // headOf has looked
+	b = append(b, sum...)
+	b = append(b, h.cleanup...)
+	return append(b, make([]byte, cleanupBytes-len(h.cleanup))...)
+}
+
+func parseHead(b []byte) (shardHead, error) {
+	var h shardHead
+	if len(b) < headBytes || string(b[:8]) != shardMagic {
+		return h, errors.New("not a shard file")
+	}
+	word := func(i int) int { return int(binary.LittleEndian.Uint32(b[8+4*i:])) }
+	if word(0) != shardVersion {
+		return h, fmt.Errorf("a shard file of version %d; this program reads version %d: run albert prepare again", word(0), shardVersion)
+	}
+	h = shardHead{numerics: word(1), width: word(2), vocab: word(3), tokenizer: hex.EncodeToString(b[24:56]),
+		cleanup: string(bytes.TrimRight(b[56:headBytes], "\x00"))}
+	if h.width != 2 && h.width != 4 || h.vocab < 1 || h.vocab > math.MaxInt32 || h.width == 2 && h.vocab > 1<<16 {
+		return h, fmt.Errorf("damaged: %d pieces in the vocabulary, of %d bytes", h.vocab, h.width)
+	}
+	return h, nil
 }
 
 // shard is an open shard file.
 type shard struct {
-	path                 string
-	width                int
-	documents            int
-	firstSentence, first []byte // uint64 each
-	ends, pieces         []byte
-	unmap                func() error
+	shardHead
+	documents, sentences, pieces int
+	// The parts of the file, as they stand in it.
+	ids, ends, firstSentence, firstPiece []byte
+	unmap                                func() error
 }
 
 func u64(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
 
-// parseShard checks the bytes of a shard file: lengths, checksums, that every index is in range and ascends.
-func parseShard(data []byte) (*shard, error) {
-	if len(data) < shardHeader || string(data[:8]) != shardMagic {
-		return nil, errors.New("not a shard file")
-	}
-	if v := binary.LittleEndian.Uint32(data[8:]); v != shardVersion {
-		return nil, fmt.Errorf("version %d, this program reads %d", v, shardVersion)
-	}
-	s := &shard{width: int(binary.LittleEndian.Uint32(data[12:])), unmap: func() error { return nil }}
-	docs, sentences, pieces := u64(data, 2), u64(data, 3), u64(data, 4)
-	if s.width != 2 && s.width != 4 {
-		return nil, fmt.Errorf("pieces of %d bytes", s.width)
-	}
+func roundUp8(n uint64) uint64 { return (n + 7) &^ 7 }
+
+// parseShard checks a shard file's bytes, all of them: lengths, checksums, that every piece is in the vocabulary, that indices ascend
+// and are in range. r reads the same bytes as data: through it, what is only summed up does not stay in a mapping's memory.
+func parseShard(data []byte, r io.ReaderAt) (*shard, error) {
 	size := uint64(len(data))
-	if docs > size/16 || sentences > size/4 || pieces > size/uint64(s.width) {
-		return nil, fmt.Errorf("truncated: %d documents, %d sentences, %d pieces in %d bytes", docs, sentences, pieces, size)
+	if size < headBytes+tailBytes+4 {
+		return nil, fmt.Errorf("not a shard file, or cut short: %d bytes", size)
 	}
-	body := shardHeader + 16*(docs+1) + 4*sentences + uint64(s.width)*pieces
-	blocks := (body + shardBlock - 1) / shardBlock
-	if body+4*blocks != size {
-		return nil, fmt.Errorf("truncated: %d bytes, want %d", size, body+4*blocks)
+	head, err := parseHead(data[:headBytes])
+	if err != nil {
+		return nil, err
 	}
-	for i := range blocks {
-		end := min(body, (i+1)*shardBlock)
-		if got, want := crc32.Checksum(data[i*shardBlock:end], castagnoli), binary.LittleEndian.Uint32(data[body+4*i:]); got != want {
-			return nil, fmt.Errorf("damaged: the checksum of bytes %d to %d is wrong", i*shardBlock, end-1)
+	s := &shard{shardHead: head, unmap: func() error { return nil }}
+	blocks := (size + blockBytes + 3) / (blockBytes + 4)
+	body := size - 4*blocks
+	if body < headBytes+tailBytes || (body+blockBytes-1)/blockBytes != blocks {
+		return nil, fmt.Errorf("cut short or damaged: %d bytes", size)
+	}
+	docs, sentences, pieces := u64(data[body-tailBytes:], 0), u64(data[body-tailBytes:], 1), u64(data[body-tailBytes:], 2)
+	counts := fmt.Sprintf("%d documents, %d sentences, %d pieces in %d bytes", docs, sentences, pieces, size)
+	if docs > size/16 || sentences > size/4 || pieces > size/uint64(s.width) { // so that nothing below runs over
+		return nil, errors.New("cut short or damaged: " + counts)
+	}
+	at := []uint64{headBytes, roundUp8(uint64(s.width) * pieces), roundUp8(4 * sentences), 8 * (docs + 1), 8 * (docs + 1)}
+	for i := range at[1:] {
+		at[i+1] += at[i]
+	}
+	if at[4]+tailBytes != body {
+		return nil, errors.New("cut short or damaged: " + counts)
+	}
+	if err := s.checkBlocks(r, body, at[0]+uint64(s.width)*pieces, data[body:]); err != nil {
+		return nil, err
+	}
+	s.documents, s.sentences, s.pieces = int(docs), int(sentences), int(pieces)
+	s.ids, s.ends = data[at[0]:at[0]+uint64(s.width)*pieces], data[at[1]:at[1]+4*sentences]
+	s.firstSentence, s.firstPiece = data[at[2]:at[3]], data[at[3]:at[4]]
+	return s, s.checkIndex()
+}
+
+// checkBlocks compares the checksum of every block, and looks whether each piece (they end at byte idsEnd) is in the vocabulary.
+func (s *shard) checkBlocks(r io.ReaderAt, body, idsEnd uint64, sums []byte) error {
+	buf := make([]byte, min(blockBytes, body))
+	for from := uint64(0); from < body; from += blockBytes {
+		b := buf[:min(blockBytes, body-from)]
+		if n, err := r.ReadAt(b, int64(from)); n < len(b) {
+			return fmt.Errorf("at byte %d: %w", from, err)
+		}
+		if crc32.Checksum(b, castagnoli) != binary.LittleEndian.Uint32(sums[4*(from/blockBytes):]) {
+			return fmt.Errorf("damaged: bytes %d to %d are not what was written (wrong checksum)", from, from+uint64(len(b))-1)
+		}
+		if from >= idsEnd {
+			continue
+		}
+		// Head and blocks are multiples of four bytes, so no piece lies in two blocks.
+		ids := b[:min(uint64(len(b)), idsEnd-from)]
+		if from == 0 {
+			ids = ids[headBytes:]
+		}
+		if id := s.highest(ids); id >= uint32(s.vocab) {
+			return fmt.Errorf("damaged: a piece %d in bytes %d to %d, of a vocabulary of %d", id, from, from+uint64(len(b))-1, s.vocab)
 		}
 	}
-	s.documents = int(docs)
-	at := uint64(shardHeader)
-	take := func(n uint64) []byte {
-		b := data[at : at+n]
-		at += n
-		return b
+	return nil
+}
+
+func (s *shard) highest(ids []byte) uint32 {
+	top := uint32(0)
+	if s.width == 2 {
+		for i := 0; i+2 <= len(ids); i += 2 {
+			top = max(top, uint32(binary.LittleEndian.Uint16(ids[i:])))
+		}
+		return top
 	}
-	s.firstSentence, s.first = take(8*(docs+1)), take(8*(docs+1))
-	s.ends, s.pieces = take(4*sentences), take(uint64(s.width)*pieces)
-	if u64(s.firstSentence, 0) != 0 || u64(s.first, 0) != 0 || u64(s.firstSentence, s.documents) != sentences || u64(s.first, s.documents) != pieces {
-		return nil, errors.New("damaged: the document index does not span the file")
+	for i := 0; i+4 <= len(ids); i += 4 {
+		top = max(top, binary.LittleEndian.Uint32(ids[i:]))
+	}
+	return top
+}
+
+// checkIndex looks whether documents and sentences ascend, span the pieces and are none of them empty.
+func (s *shard) checkIndex() error {
+	if u64(s.firstSentence, 0) != 0 || u64(s.firstPiece, 0) != 0 || u64(s.firstSentence, s.documents) != uint64(s.sentences) || u64(s.firstPiece, s.documents) != uint64(s.pieces) {
+		return errors.New("damaged: the documents do not span the file")
 	}
 	for d := range s.documents {
 		a, b := u64(s.firstSentence, d), u64(s.firstSentence, d+1)
-		p, q := u64(s.first, d), u64(s.first, d+1)
-		if a >= b || b > sentences || p >= q || q > pieces || q-p > math.MaxInt32 {
-			return nil, fmt.Errorf("damaged: document %d is out of range", d)
+		p, q := u64(s.firstPiece, d), u64(s.firstPiece, d+1)
+		if a >= b || b > uint64(s.sentences) || p >= q || q > uint64(s.pieces) || q-p > math.MaxInt32 {
+			return fmt.Errorf("damaged: document %d of the file is out of range", d)
 		}
 		before := uint32(0)
 		for i := a; i < b; i++ {
 			e := binary.LittleEndian.Uint32(s.ends[4*i:])
 			if e <= before {
-				return nil, fmt.Errorf("damaged: document %d has a sentence out of range", d)
+				return fmt.Errorf("damaged: sentence %d of document %d of the file is out of range", i-a, d)
 			}
 			before = e
 		}
 		if uint64(before) != q-p {
-			return nil, fmt.Errorf("damaged: document %d has sentences that do not span it", d)
+			return fmt.Errorf("damaged: the sentences of document %d of the file do not span it", d)
 		}
 	}
-	return s, nil
+	return nil
 }
 
-// Shards is tokenised text, mapped into memory. It is safe for concurrent use.
-type Shards struct {
-	dir    string
-	meta   Meta
-	shards []*shard
-	before []int // documents before each shard, and in all
-}
-
-// IsShards tells whether dir holds shards.
-func IsShards(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, metaFile))
-	return err == nil
-}
-
-// OpenShards opens and verifies the shards in dir.
-func OpenShards(dir string) (*Shards, error) {
-	path := filepath.Join(dir, metaFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, e := os.Stat(filepath.Join(dir, progressFile)); e == nil {
-			return nil, fmt.Errorf("%s: not finished: run the same albert prepare again", dir)
-		}
-		return nil, fmt.Errorf("%s: no shards there (%s)", dir, metaFile)
-	}
-	if err != nil {
-		return nil, err
-	}
-	s := &Shards{dir: dir, before: []int{0}}
-	if err := json.Unmarshal(text, &s.meta); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	for _, m := range s.meta.Shards {
-		if m.File != filepath.Base(m.File) {
-			s.Close()
-			return nil, fmt.Errorf("%s: %q is not a file of this directory", path, m.File)
-		}
-		file := filepath.Join(dir, m.File)
-		data, unmap, err := weights.MapFile(file)
-		if err != nil {
-			s.Close()
-			return nil, err
-		}
-		sh, err := parseShard(data)
-		if err == nil && int64(len(data)) != m.Bytes {
-			err = fmt.Errorf("%d bytes, %s says %d", len(data), metaFile, m.Bytes)
-		}
-		if err != nil {
-			unmap()
-			s.Close()
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		sh.path, sh.unmap = file, unmap
-		s.shards = append(s.shards, sh)
-		s.before = append(s.before, s.before[len(s.before)-1]+sh.documents)
-	}
-	if int64(s.Documents()) != s.meta.Documents {
-		s.Close()
-		return nil, fmt.Errorf("%s: %d documents, the shards have %d", path, s.meta.Documents, s.Documents())
-	}
-	return s, nil
-}
-
-// Close gives the memory back.
-func (s *Shards) Close() error {
-	var errs []error
-	for _, sh := range s.shards {
-		errs = append(errs, sh.unmap())
-	}
-	return errors.Join(errs...)
-}
-
-// Meta is what the shards hold.
-func (s *Shards) Meta() Meta { return s.meta }
-
-// Dir is where the shards are, and their tokenizer.
-func (s *Shards) Dir() string { return s.dir }
-
-// Documents is how many there are.
-func (s *Shards) Documents() int { return s.before[len(s.before)-1] }
-
-func (s *Shards) find(doc int) (*shard, int) {
-	i := sort.Search(len(s.shards), func(i int) bool { return s.before[i+1] > doc })
-	return s.shards[i], doc - s.before[i]
-}
-
-// Ends gives where each sentence of a document ends, in pieces from its start. The result may be the shard's own memory.
-func (s *Shards) Ends(doc int, buf []int32) []int32 {
-	sh, d := s.find(doc)
-	a, b := u64(sh.firstSentence, d), u64(sh.firstSentence, d+1)
-	ends := sh.ends[4*a : 4*b]
+// endsOf gives the sentence ends of a document of the file, as [Shards.Ends] does.
+func (s *shard) endsOf(doc int, buf []int32) []int32 {
+	a, b := u64(s.firstSentence, doc), u64(s.firstSentence, doc+1)
+	ends := s.ends[4*a : 4*b]
 	if littleEndian {
+		// Aligned: the ends stand at a multiple of 8 from the start of the mapping, and are below 2^31 (checkIndex).
 		return unsafe.Slice((*int32)(unsafe.Pointer(&ends[0])), b-a)
 	}
 	buf = buf[:0]
@@ -236,13 +221,15 @@ var littleEndian = func() bool {
 	return *(*byte)(unsafe.Pointer(&x)) == 1
 }()
 
-// Pieces gives pieces [from, to) of a document.
-func (s *Shards) Pieces(doc, from, to int, buf []int32) []int32 {
-	sh, d := s.find(doc)
-	first := int(u64(sh.first, d))
-	raw := sh.pieces[sh.width*(first+from) : sh.width*(first+to)]
+// piecesOf gives pieces [from, to) of a document of the file.
+func (s *shard) piecesOf(doc, from, to int, buf []int32) []int32 {
+	p, q := int(u64(s.firstPiece, doc)), int(u64(s.firstPiece, doc+1))
+	if from < 0 || to > q-p || from > to {
+		panic(fmt.Sprintf("corpus: pieces [%d, %d) of a document of %d", from, to, q-p))
+	}
+	raw := s.ids[s.width*(p+from) : s.width*(p+to)]
 	buf = buf[:0]
-	if sh.width == 2 {
+	if s.width == 2 {
 		for i := 0; i < len(raw); i += 2 {
 			buf = append(buf, int32(binary.LittleEndian.Uint16(raw[i:])))
 		}
@@ -254,91 +241,92 @@ func (s *Shards) Pieces(doc, from, to int, buf []int32) []int32 {
 	return buf
 }
 
-// shardWriter collects a shard's documents.
+// shardWriter writes a shard file: pieces as they come, the rest from memory at the end.
 type shardWriter struct {
-	width                int
-	firstSentence, first []uint64
-	ends                 []uint32
-	pieces               []byte
-	count                int
+	head                      shardHead
+	out                       checked
+	ends                      []uint32
+	firstSentence, firstPiece []uint64
+	pieces                    int
+	buf                       []byte
 }
 
-func (w *shardWriter) reset() {
-	w.firstSentence, w.first = append(w.firstSentence[:0], 0), append(w.first[:0], 0)
-	w.ends, w.pieces, w.count = w.ends[:0], w.pieces[:0], 0
+func newShardWriter(w io.Writer, head shardHead) *shardWriter {
+	s := &shardWriter{head: head, out: checked{w: w}, firstSentence: []uint64{0}, firstPiece: []uint64{0}}
+	s.out.Write(head.append(nil))
+	return s
 }
 
-// add adds a document: its sentences' pieces, none of them empty.
-func (w *shardWriter) add(pieces []int32, ends []int32) {
+// add adds a document: its pieces, each in the vocabulary, and where its sentences end, none of them empty.
+func (s *shardWriter) add(pieces, ends []int32) error {
+	s.buf = s.buf[:0]
 	for _, id := range pieces {
-		if w.width == 2 {
-			w.pieces = binary.LittleEndian.AppendUint16(w.pieces, uint16(id))
+		if s.head.width == 2 {
+			s.buf = binary.LittleEndian.AppendUint16(s.buf, uint16(id))
 		} else {
-			w.pieces = binary.LittleEndian.AppendUint32(w.pieces, uint32(id))
+			s.buf = binary.LittleEndian.AppendUint32(s.buf, uint32(id))
 		}
 	}
+	s.out.Write(s.buf)
 	for _, e := range ends {
-		w.ends = append(w.ends, uint32(e))
+		s.ends = append(s.ends, uint32(e))
 	}
-	w.count += len(pieces)
-	w.firstSentence = append(w.firstSentence, uint64(len(w.ends)))
-	w.first = append(w.first, uint64(w.count))
+	s.pieces += len(pieces)
+	s.firstSentence = append(s.firstSentence, uint64(len(s.ends)))
+	s.firstPiece = append(s.firstPiece, uint64(s.pieces))
+	return s.out.err
 }
 
-func (w *shardWriter) documents() int { return len(w.first) - 1 }
+func (s *shardWriter) documents() int { return len(s.firstPiece) - 1 }
 
-// writeTo writes the shard file.
-func (w *shardWriter) writeTo(out io.Writer) error {
-	c := &checked{w: out}
-	head := append([]byte(nil), shardMagic...)
-	head = binary.LittleEndian.AppendUint32(head, shardVersion)
-	head = binary.LittleEndian.AppendUint32(head, uint32(w.width))
-	for _, n := range []int{w.documents(), len(w.ends), w.count} {
-		head = binary.LittleEndian.AppendUint64(head, uint64(n))
+// finish writes what comes after the pieces.
+func (s *shardWriter) finish() error {
+	fill := func(n int) []byte { return make([]byte, roundUp8(uint64(n))-uint64(n)) }
+	s.out.Write(fill(s.head.width * s.pieces))
+	s.buf = s.buf[:0]
+	for _, e := range s.ends {
+		s.buf = binary.LittleEndian.AppendUint32(s.buf, e)
 	}
-	for _, list := range [][]uint64{w.firstSentence, w.first} {
+	s.out.Write(s.buf)
+	s.out.Write(fill(4 * len(s.ends)))
+	s.buf = s.buf[:0]
+	tail := []uint64{uint64(s.documents()), uint64(len(s.ends)), uint64(s.pieces)}
+	for _, list := range [][]uint64{s.firstSentence, s.firstPiece, tail} {
 		for _, v := range list {
-			head = binary.LittleEndian.AppendUint64(head, v)
+			s.buf = binary.LittleEndian.AppendUint64(s.buf, v)
 		}
 	}
-	c.Write(head)
-	var ends []byte
-	for _, e := range w.ends {
-		ends = binary.LittleEndian.AppendUint32(ends, e)
+	s.out.Write(s.buf)
+	s.out.endBlock()
+	if s.out.err == nil {
+		_, s.out.err = s.out.w.Write(s.out.sums)
 	}
-	c.Write(ends)
-	c.Write(w.pieces)
-	c.end()
-	if c.err == nil {
-		_, c.err = out.Write(c.sums)
-	}
-	return c.err
+	return s.out.err
 }
 
-// checked writes and sums up blocks.
+// checked writes in whole blocks and sums each up.
 type checked struct {
-	w    io.Writer
-	crc  uint32
-	n    int // in the current block
-	sums []byte
-	err  error
+	w     io.Writer
+	block []byte
+	sums  []byte
+	err   error
 }
 
 func (c *checked) Write(b []byte) {
 	for len(b) > 0 && c.err == nil {
-		n := min(len(b), shardBlock-c.n)
-		c.crc = crc32.Update(c.crc, castagnoli, b[:n])
-		_, c.err = c.w.Write(b[:n])
-		if c.n += n; c.n == shardBlock {
-			c.end()
-		}
+		n := min(len(b), blockBytes-len(c.block))
+		c.block = append(c.block, b[:n]...)
 		b = b[n:]
+		if len(c.block) == blockBytes {
+			c.endBlock()
+		}
 	}
 }
 
-func (c *checked) end() {
-	if c.n > 0 {
-		c.sums = binary.LittleEndian.AppendUint32(c.sums, c.crc)
-		c.crc, c.n = 0, 0
+func (c *checked) endBlock() {
+	if len(c.block) > 0 && c.err == nil {
+		c.sums = binary.LittleEndian.AppendUint32(c.sums, crc32.Checksum(c.block, castagnoli))
+		_, c.err = c.w.Write(c.block)
+		c.block = c.block[:0]
 	}
 }

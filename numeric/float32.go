@@ -29,20 +29,21 @@ func FMA(x, y, z float32) float32 {
 	return float32(math.Float64frombits(b))
 }
 
-// Exp's constants: ln 2 in two parts, the first with few enough bits that n times it is exact, and a polynomial for
-// (e^r - 1 - r)/r^2 on |r| <= ln(2)/2.
+// Exp's constants. x = n ln 2 + r, |r| <= ln(2)/2. ln 2 is in two parts, the first with few enough bits that n times it is exact.
+// Adding ExpRound leaves no places for a fraction: the sum's last bits are n.
 const (
-	ExpMin  = -87.3    // below it Exp is 0, so that softmax makes no subnormal numbers
-	ExpMax  = 88.72283 // above it Exp is +Inf
-	Log2E   = 1.44269504
-	Ln2High = 0.693359375
-	Ln2Low  = -2.12194440e-4
+	ExpMin   = -87.3    // below it Exp is 0, so that softmax makes no subnormal numbers
+	ExpMax   = 88.72283 // above it Exp is +Inf
+	ExpRound = 3 << 22
+	Log2E    = 1.44269504
+	Ln2High  = 0.693359375
+	Ln2Low   = -2.12194440e-4
 )
 
-// ExpPoly are the polynomial's coefficients, highest power first.
-var ExpPoly = [6]float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1}
+// ExpPoly is the polynomial for e^r on |r| <= ln(2)/2, highest power first: that of Cephes' expf for (e^r - 1 - r)/r^2, then 1 and 1.
+var ExpPoly = [8]float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1, 1}
 
-// Exp is e^x within 1 ulp; exactly 0 below -87.3.
+// Exp is e^x, within EXPULP ulp; exactly 0 below -87.3.
 func Exp(x float32) float32 {
 	if x < ExpMin {
 		return 0
@@ -50,18 +51,15 @@ func Exp(x float32) float32 {
 	if x > ExpMax {
 		return float32(math.Inf(1))
 	}
-	if x != x {
-		return x
-	}
-	n := float32(math.RoundToEven(float64(x * Log2E)))
+	t := FMA(x, Log2E, ExpRound)
+	n := t - ExpRound
 	r := FMA(-n, Ln2High, x)
 	r = FMA(-n, Ln2Low, r)
-	p := ExpPoly[0]
+	y := ExpPoly[0]
 	for _, c := range ExpPoly[1:] {
-		p = FMA(p, r, c)
+		y = FMA(y, r, c)
 	}
-	y := FMA(p, float32(r*r), r) + 1
-	return math.Float32frombits(math.Float32bits(y) + uint32(int32(n))<<23)
+	return math.Float32frombits(math.Float32bits(y) + math.Float32bits(t)<<23)
 }
 
 // Log is the natural logarithm, within 0.51 ulp: that of float64, rounded.
@@ -76,7 +74,7 @@ const (
 	TanhBig   = 10
 )
 
-// Tanh is the hyperbolic tangent, within 2 ulp.
+// Tanh is the hyperbolic tangent, within 1.4 ulp.
 func Tanh(x float32) float32 {
 	a := float32(math.Abs(float64(x)))
 	s := float32(x * x)
@@ -106,7 +104,7 @@ var (
 // ErfMax is where Erf is cut.
 const ErfMax = 4
 
-// Erf is the error function, within 1e-6.
+// Erf is the error function, within 7.5 ulp (4.5e-7 near 4, 2e-7 below 3).
 func Erf(x float32) float32 {
 	if x != x {
 		return x

@@ -17,8 +17,8 @@ func ulps32(got float32, want float64) float64 {
 	return math.Abs(float64(got)-want) / math.Ldexp(1, max(e-24, -149))
 }
 
-// TestFloat32Functions holds the largest error over the float32 numbers. Measured with -ulp-stride 1 (every float32): Exp 1.00 ulp
-// at MAXEXP, Log 0.50, Tanh 1.34 at MAXTANH, Erf MAXERF.
+// TestFloat32Functions holds the largest error over the float32 numbers. Every one of them tried (-ulp-stride 1): Exp 1.010 ulp at
+// -5.8778844, Log 0.500, Tanh 1.330 at 0.62830955, Erf 7.483 at 3.91514.
 func TestFloat32Functions(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -27,10 +27,10 @@ func TestFloat32Functions(t *testing.T) {
 		low, top float32
 		limit    float64
 	}{
-		{"Exp", Exp, math.Exp, ExpMin, 88.72283, 1.01},
+		{"Exp", Exp, math.Exp, ExpMin, 88.72283, 1.02},
 		{"Log", Log, math.Log, 0x1p-149, math.MaxFloat32, 0.51},
-		{"Tanh", Tanh, math.Tanh, -math.MaxFloat32, math.MaxFloat32, 2},
-		{"Erf", Erf, math.Erf, -math.MaxFloat32, math.MaxFloat32, 8},
+		{"Tanh", Tanh, math.Tanh, -math.MaxFloat32, math.MaxFloat32, 1.4},
+		{"Erf", Erf, math.Erf, -math.MaxFloat32, math.MaxFloat32, 7.5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

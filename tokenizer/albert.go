@@ -3,29 +3,12 @@ package tokenizer
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
-
-	"albert/weights"
 )
-
-// ModelFile and ConfigFile are the names of a tokenizer's files in a Hugging Face directory.
-const (
-	ModelFile  = "spiece.model"
-	ConfigFile = "tokenizer_config.json"
-)
-
-// ErrNone tells that a directory has no tokenizer.
-var ErrNone = errors.New("no tokenizer")
 
 // Cleanup says what happens to text before SentencePiece sees it.
 type Cleanup string
@@ -53,11 +36,14 @@ type Tokenizer struct {
 	PAD, UNK, CLS, SEP, MASK int32 // -1 for one that the model lacks
 
 	*Encoder
-	model *Model
-	data  []byte
-	sum   string
-	ids   map[string]int32
-	start []bool
+	data     []byte
+	sum      string
+	ids      map[string]int32 // reserved pieces before others of the same text
+	start    []bool
+	comma    []bool // the piece ends with a digit and a comma
+	commaID  int32
+	specials []special
+	cleaners *sync.Pool // *cleaner
 }
 
 // New makes a tokenizer of a model file's bytes.
@@ -67,75 +53,33 @@ func New(data []byte, o Options) (*Tokenizer, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(data)
-	t := &Tokenizer{Options: o, Encoder: NewEncoder(m), model: m, data: data, sum: hex.EncodeToString(sum[:]), ids: map[string]int32{}}
-	for i, p := range m.Pieces {
-		t.ids[p.Text] = int32(i)
+	t := &Tokenizer{Options: o, Encoder: NewEncoder(m), data: data, sum: hex.EncodeToString(sum[:]), ids: make(map[string]int32, len(m.Pieces))}
+	t.cleaners = &sync.Pool{New: func() any { return new(cleaner) }}
+	for i := range m.Pieces {
+		p := &m.Pieces[i]
+		if _, taken := t.ids[p.Text]; !taken || p.Type.reserved() {
+			t.ids[p.Text] = int32(i)
+		}
 		t.start = append(t.start, startsWord(p.Text))
+		t.comma = append(t.comma, endsInDigitComma(p.Text))
 	}
-	for name, id := range map[string]*int32{"<pad>": &t.PAD, "<unk>": &t.UNK, "[CLS]": &t.CLS, "[SEP]": &t.SEP, "[MASK]": &t.MASK} {
-		*id = -1
-		if i, ok := t.ids[name]; ok {
-			*id = i
+	for _, s := range []struct {
+		text string
+		id   *int32
+	}{{"[CLS]", &t.CLS}, {"[SEP]", &t.SEP}, {"[MASK]", &t.MASK}, {"<pad>", &t.PAD}, {"<unk>", &t.UNK}} {
+		*s.id = -1
+		if id, ok := t.ids[s.text]; ok {
+			*s.id = id
+			t.specials = append(t.specials, special{s.text, id, s.id == &t.MASK})
 		}
 	}
-	t.UNK = int32(m.UnkID)
+	if t.unkID >= 0 {
+		t.UNK = t.unkID
+	}
+	if t.commaID = t.pieceID(","); t.commaID < 0 {
+		clear(t.comma) // nothing to cut them into
+	}
 	return t, nil
-}
-
-// config is tokenizer_config.json; what is not named there is ALBERT's default.
-type config struct {
-	Class       string   `json:"tokenizer_class,omitempty"`
-	Lower       *bool    `json:"do_lower_case,omitempty"`
-	KeepAccents *bool    `json:"keep_accents,omitempty"`
-	RemoveSpace *bool    `json:"remove_space,omitempty"`
-	Cleanup     *Cleanup `json:"cleanup,omitempty"`
-}
-
-// Open opens a model file (no clean-up) or a directory with spiece.model and, if it is there, tokenizer_config.json.
-func Open(path string) (*Tokenizer, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	o := Options{Cleanup: CleanupNone}
-	file := path
-	if st.IsDir() {
-		o = DefaultOptions
-		file = filepath.Join(path, ModelFile)
-		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-			if inner := filepath.Join(path, "model"); isFile(filepath.Join(inner, ModelFile)) {
-				return Open(inner)
-			}
-			return nil, fmt.Errorf("%s: %w: no %s there", path, ErrNone, ModelFile)
-		}
-		text, err := os.ReadFile(filepath.Join(path, ConfigFile))
-		if err == nil {
-			var c config
-			if err := json.Unmarshal(text, &c); err != nil {
-				return nil, fmt.Errorf("%s: %w", filepath.Join(path, ConfigFile), err)
-			}
-			for from, to := range map[*bool]*bool{c.Lower: &o.Lower, c.KeepAccents: &o.KeepAccents, c.RemoveSpace: &o.RemoveSpace} {
-				if from != nil {
-					*to = *from
-				}
-			}
-			if c.Cleanup != nil {
-				o.Cleanup = *c.Cleanup
-			}
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-	}
-	_, data, err := Load(file)
-	if err != nil {
-		return nil, err
-	}
-	return New(data, o)
-}
-
-func isFile(path string) bool {
-	st, err := os.Stat(path)
-	return err == nil && !st.IsDir()
 }
 
 // With is the same tokenizer with another clean-up.
@@ -145,42 +89,19 @@ func (t *Tokenizer) With(o Options) *Tokenizer {
 	return &u
 }
 
-// Files are the tokenizer's files, by name, as transformers' AlbertTokenizer loads them.
-func (t *Tokenizer) Files() map[string][]byte {
-	c := config{Class: "AlbertTokenizer", Lower: &t.Lower, KeepAccents: &t.KeepAccents, RemoveSpace: &t.RemoveSpace}
-	if t.Cleanup != CleanupAlbert {
-		c.Cleanup = &t.Cleanup
-	}
-	text, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		panic(err) // strings and booleans
-	}
-	return map[string][]byte{ModelFile: t.data, ConfigFile: append(text, '\n')}
-}
-
-// WriteDir writes the tokenizer's files into a directory.
-func (t *Tokenizer) WriteDir(dir string) error {
-	for name, data := range t.Files() {
-		if err := weights.WriteFile(filepath.Join(dir, name), data); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // VocabSize is the number of pieces.
 func (t *Tokenizer) VocabSize() int { return len(t.model.Pieces) }
 
 // Piece is the text of a piece.
 func (t *Tokenizer) Piece(id int32) string { return t.model.Pieces[id].Text }
 
-// SHA256 is the hash of the model file.
+// SHA256 is the hash of the model file, in hexadecimal.
 func (t *Tokenizer) SHA256() string { return t.sum }
 
-// Model is the SentencePiece model.
+// Model is the SentencePiece model. It may not be changed.
 func (t *Tokenizer) Model() *Model { return t.model }
 
-// IsNormal tells whether a piece stands for text: neither control nor unknown.
+// IsNormal tells whether a piece is one of text: neither control nor unknown nor unused.
 func (t *Tokenizer) IsNormal(id int32) bool {
 	p := t.model.Pieces[id].Type
 	return p == Normal || p == UserDefined || p == Byte
@@ -209,148 +130,167 @@ func startsWord(piece string) bool {
 	return false
 }
 
-// Clean is ALBERT's clean-up: spaces collapsed and trimmed, “ and ” quotes written with ` and ' made ", NFKD without combining
-// characters unless accents are kept, lower case. Order as in transformers' AlbertTokenizer.
-func (o Options) Clean(s string) string {
-	if o.RemoveSpace {
-		s = strings.Join(strings.FieldsFunc(s, isPythonSpace), " ")
+// pieceID is the id of a piece's text, the unknown piece's if there is none.
+func (t *Tokenizer) pieceID(text string) int32 {
+	if id, ok := t.ids[text]; ok {
+		return id
 	}
-	s = strings.ReplaceAll(strings.ReplaceAll(s, "``", `"`), "''", `"`)
-	if !o.KeepAccents {
-		s = stripAccents(s)
-	}
-	if o.Lower {
-		s = strings.ToLower(s)
-	}
-	return s
-}
-
-// isPythonSpace is what str.split takes for space.
-func isPythonSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
-
-func stripAccents(s string) string {
-	ascii := true
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			ascii = false
-			break
-		}
-	}
-	if ascii {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range norm.NFKD.String(s) {
-		if norm.NFKD.PropertiesString(string(r)).CCC() == 0 {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
+	return t.UNK
 }
 
 // Encode gives the pieces of a text, special ones not added. With ALBERT's clean-up [CLS], [SEP], [MASK], <pad> and <unk> written
 // in the text are those pieces, and what is between them is encoded part by part; [MASK] takes the spaces before it.
 func (t *Tokenizer) Encode(text string) []int32 {
 	if t.Cleanup != CleanupAlbert {
-		return t.encodeClean(text)
+		return t.IDs(text)
 	}
-	var ids []int32
-	for {
-		at, name, id := t.special(text)
-		part := text
-		if name != "" {
-			part = text[:at]
-			if id == t.MASK {
-				part = strings.TrimRightFunc(part, isPythonSpace)
-			}
+	ids := make([]int32, 0, 8+len(text)/4)
+	t.parts(text, false, func(_ *cleaner, l *lattice, s *special, _, _ int) {
+		if s != nil {
+			ids = append(ids, s.id)
+			return
 		}
-		if part != "" {
-			ids = append(ids, t.encodeClean(t.Clean(part))...)
+		for _, p := range l.path {
+			ids = append(ids, p.id)
 		}
-		if name == "" {
-			return ids
-		}
-		ids = append(ids, id)
-		text = text[at+len(name):]
-	}
-}
-
-// EncodeTokens is Encode with the bytes of the text that each piece stands for.
-func (t *Tokenizer) EncodeTokens(text string) []Token {
-	if t.Cleanup != CleanupAlbert {
-		return t.Tokens(text, nil)
-	}
-	var out []Token
-	for _, id := range t.Encode(text) {
-		out = append(out, Token{ID: id})
-	}
-	return out
-}
-
-// PieceOf is the text of a token's piece.
-func (t *Tokenizer) PieceOf(k Token) string { return t.model.Pieces[k.ID].Text }
-
-// special finds the first special token written in a text; name is "" if there is none.
-func (t *Tokenizer) special(text string) (at int, name string, id int32) {
-	at = len(text)
-	for _, s := range []struct {
-		name string
-		id   int32
-	}{{"[CLS]", t.CLS}, {"[SEP]", t.SEP}, {"[MASK]", t.MASK}, {"<pad>", t.PAD}, {"<unk>", t.UNK}} {
-		if s.id < 0 {
-			continue
-		}
-		if i := strings.Index(text[:min(len(text), at+len(s.name))], s.name); i >= 0 && i < at {
-			at, name, id = i, s.name, s.id
-		}
-	}
-	return at, name, id
-}
-
-func (t *Tokenizer) encodeClean(text string) []int32 {
-	var buf [256]Token
-	tokens := t.Tokens(text, buf[:0])
-	ids := make([]int32, 0, len(tokens)+2)
-	for _, k := range tokens {
-		if t.Cleanup == CleanupAlbert && t.digitComma(k.ID) {
-			ids = append(ids, t.splitDigitComma(k.ID)...)
-			continue
-		}
-		ids = append(ids, k.ID)
-	}
+	})
 	return ids
 }
 
-// digitComma tells whether a piece ends in a digit and a comma.
-func (t *Tokenizer) digitComma(id int32) bool {
-	p := t.model.Pieces[id].Text
-	n := len(p)
-	return n > 1 && p[n-1] == ',' && p[n-2] >= '0' && p[n-2] <= '9'
+// EncodeWithOffsets is Encode with the pieces' texts and places.
+func (t *Tokenizer) EncodeWithOffsets(text string) []Token {
+	if t.Cleanup != CleanupAlbert {
+		return t.Tokens(text)
+	}
+	var out []Token
+	t.parts(text, true, func(c *cleaner, l *lattice, s *special, begin, end int) {
+		if s != nil {
+			out = append(out, Token{s.id, begin, end, s.text})
+			return
+		}
+		for _, p := range l.path {
+			out = append(out, Token{p.id, c.part.from[l.normal.from[p.from]], c.part.from[l.normal.from[p.to]], t.text(l, p)})
+		}
+	})
+	return out
 }
 
-// splitDigitComma cuts such a piece again without its comma, so that "2000," is "2000" and ",".
-func (t *Tokenizer) splitDigitComma(id int32) []int32 {
-	p := t.model.Pieces[id].Text
-	var ids []int32
-	for _, k := range t.Tokens(strings.ReplaceAll(p[:len(p)-1], space, ""), nil) {
-		ids = append(ids, k.ID)
+// InRunes changes the places of a text's pieces from bytes to characters. A byte that is no UTF-8 counts as a character.
+func InRunes(text string, tokens []Token) {
+	at, runes := 0, 0
+	count := func(to int) int {
+		if to < at {
+			return utf8.RuneCountInString(text[:to])
+		}
+		runes += utf8.RuneCountInString(text[at:to])
+		at = to
+		return runes
 	}
-	if !strings.HasPrefix(p, space) && len(ids) > 0 {
-		if first := t.model.Pieces[ids[0]].Text; first == space {
-			ids = ids[1:]
-		} else if rest, ok := strings.CutPrefix(first, space); ok {
-			if i, known := t.ids[rest]; known {
-				ids[0] = i
-			} else {
-				ids[0] = t.UNK
+	for i := range tokens {
+		tokens[i].Begin, tokens[i].End = count(tokens[i].Begin), count(tokens[i].End)
+	}
+}
+
+// parts calls f for the parts of a text in turn: special tokens with their place, and what is between them cleaned up and cut.
+func (t *Tokenizer) parts(text string, aligned bool, f func(c *cleaner, l *lattice, s *special, begin, end int)) {
+	c := t.cleaners.Get().(*cleaner)
+	c.lower.aligned = aligned
+	t.lowerRunes(text, t.specials, &c.lower)
+	part := func(from, to int) {
+		if from == to {
+			return
+		}
+		t.clean(c, from, to)
+		l := t.cut(string(c.part.text), aligned)
+		t.splitCommas(l)
+		f(c, l, nil, 0, 0)
+		t.release(l)
+	}
+	lower := c.lower.text
+	from := 0
+	for i := 0; i < len(lower); i++ {
+		if lower[i] != '[' && lower[i] != '<' {
+			continue
+		}
+		s := specialAt(lower[i:], t.specials)
+		if s == nil {
+			continue
+		}
+		to := i
+		for s.trimmed && to > from {
+			r, n := utf8.DecodeLastRune(lower[from:to])
+			if !isPySpace(r) {
+				break
+			}
+			to -= n
+		}
+		part(from, to)
+		from = i + len(s.text)
+		begin, end := 0, 0
+		if aligned {
+			begin, end = c.lower.from[i], c.lower.from[from]
+		}
+		f(c, nil, s, begin, end)
+		i = from - 1
+	}
+	part(from, len(lower))
+	if cap(c.lower.text) <= keepBytes {
+		t.cleaners.Put(c)
+	}
+}
+
+func endsInDigitComma(piece string) bool {
+	rest, ok := strings.CutSuffix(piece, ",")
+	if !ok || rest == "" {
+		return false
+	}
+	r, _ := utf8.DecodeLastRuneInString(rest)
+	return isPyDigit(r)
+}
+
+// splitCommas cuts pieces that end with a digit and a comma again without it, so that "2000," is "2000" and ",". (AlbertTokenizer.
+// _tokenize.)
+func (t *Tokenizer) splitCommas(l *lattice) {
+	ends := func(p span) bool {
+		return p.id >= 0 && p.id != t.unkID && t.comma[p.id] || p.id == t.unkID && t.commaID >= 0 && endsInDigitComma(string(l.normal.text[p.from:p.to]))
+	}
+	first := slices.IndexFunc(l.path, ends)
+	if first < 0 {
+		return
+	}
+	out := slices.Clone(l.path[:first])
+	for _, p := range l.path[first:] {
+		if !ends(p) {
+			out = append(out, p)
+			continue
+		}
+		piece := t.text(l, p)
+		start := len(out)
+		sub := t.cut(strings.ReplaceAll(strings.TrimSuffix(piece, ","), space, ""), false)
+		for _, s := range sub.path {
+			out = append(out, span{id: s.id, text: t.text(sub, s)})
+		}
+		t.release(sub)
+		if len(out) > start && !strings.HasPrefix(piece, space) {
+			if rest, ok := strings.CutPrefix(out[start].text, space); ok && rest == "" {
+				out = slices.Delete(out, start, start+1)
+			} else if ok {
+				out[start].id, out[start].text = max(t.pieceID(rest), 0), rest
 			}
 		}
+		// The places: the comma's is the last byte, the first piece's begins with the whole piece's.
+		out = append(out, span{id: t.commaID, text: ","})
+		to := p.to
+		for i := len(out) - 1; i >= start; i-- {
+			out[i].to = to
+			to = max(p.from, to-len(out[i].text))
+			if i == start {
+				to = p.from
+			}
+			out[i].from = to
+		}
 	}
-	comma, ok := t.ids[","]
-	if !ok {
-		comma = t.UNK
-	}
-	return append(ids, comma)
+	l.path = out
 }
 
 // Contradiction says in a line what speaks against the clean-up, "" if nothing does: a vocabulary with capital letters whose text is
@@ -378,4 +318,30 @@ func (t *Tokenizer) Contradiction() string {
 		return "the tokenizer has no piece with a capital letter, but text is not made lower-case"
 	}
 	return ""
+}
+
+// Decode gives the text of pieces. With ALBERT's clean-up special pieces are written out, as AlbertTokenizer.decode does; else it is
+// [Encoder.Decode].
+func (t *Tokenizer) Decode(ids []int32) string {
+	if t.Cleanup != CleanupAlbert {
+		return t.Encoder.Decode(ids)
+	}
+	var b strings.Builder
+	afterSpecial := false
+	rest := 0 // ids before it are written
+	for i, id := range ids {
+		at := slices.IndexFunc(t.specials, func(s special) bool { return s.id == id })
+		if at < 0 {
+			afterSpecial = false
+			continue
+		}
+		if !afterSpecial {
+			b.WriteByte(' ')
+		}
+		b.WriteString(t.Encoder.Decode(ids[rest:i]))
+		b.WriteString(t.specials[at].text)
+		afterSpecial, rest = true, i+1
+	}
+	b.WriteString(t.Encoder.Decode(ids[rest:]))
+	return strings.TrimFunc(b.String(), isPySpace)
 }

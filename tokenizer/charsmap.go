@@ -2,194 +2,100 @@ package tokenizer
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
-	"unicode"
-
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
+	"strings"
 )
 
-// RuleNames lists the rules that [NormalizationRule] knows, with SentencePiece's names.
-var RuleNames = []string{"nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"}
-
-var rules = map[string]func() ([]byte, error){}
-
-func init() {
-	for _, name := range RuleNames {
-		rules[name] = sync.OnceValues(func() ([]byte, error) { return buildRule(name) })
-	}
+// charsMap is a model's compiled replacements: a trie of texts whose values are places in text, where the replacement stands, ended
+// by a zero byte.
+type charsMap struct {
+	trie doubleArray
+	text string
 }
 
-// NormalizationRule gives the precompiled charsmap of a rule: NFKC, with "nmt" also special spaces and control characters, with "cf"
-// also case folding. They are made of Unicode's own tables.
-func NormalizationRule(name string) ([]byte, error) {
-	f, ok := rules[name]
-	if !ok {
-		return nil, fmt.Errorf("unknown normalization rule %q (%v)", name, RuleNames)
+// maxRules is how many of the rules that begin a text are looked at, and maxUserDefined of the user-defined pieces: the original's
+// limits, which a model that reaches them is cut by.
+const (
+	maxRules       = 32
+	maxUserDefined = 64
+)
+
+// parseCharsMap reads a precompiled charsmap: the length of the trie in bytes, the trie, the texts. An empty one has no rules.
+func parseCharsMap(b []byte) (charsMap, error) {
+	if len(b) == 0 {
+		return charsMap{}, nil
 	}
-	return f()
+	if len(b) <= 4 {
+		return charsMap{}, errors.New("the charsmap is cut short")
+	}
+	n := binary.LittleEndian.Uint32(b)
+	if n < 1024 || n%1024 != 0 || uint64(n) >= uint64(len(b)-4) {
+		return charsMap{}, fmt.Errorf("a trie of %d bytes in a charsmap of %d", n, len(b))
+	}
+	c := charsMap{trie: make(doubleArray, n/4), text: string(b[4+n:])}
+	for i := range c.trie {
+		c.trie[i] = binary.LittleEndian.Uint32(b[4+4*i:])
+	}
+	if c.text[len(c.text)-1] != 0 {
+		return charsMap{}, errors.New("the charsmap's last text has no end")
+	}
+	if err := c.trie.check(len(c.text)); err != nil {
+		return charsMap{}, fmt.Errorf("the charsmap's trie: %w", err)
+	}
+	return c, nil
 }
 
-func buildRule(name string) ([]byte, error) {
-	if name == "identity" {
+// longest finds what the longest rule that s begins with makes of how many of its bytes; n is 0 if there is none.
+func (c *charsMap) longest(s string) (replacement string, n int) {
+	at, n := c.trie.longest(s, maxRules)
+	if n == 0 {
+		return "", 0
+	}
+	replacement = c.text[at:]
+	return replacement[:strings.IndexByte(replacement, 0)], n
+}
+
+// BuildCharsMap compiles replacements of texts by texts into the bytes of [Normalizer].CharsMap. It is a pure function of m. A text
+// may not be empty or have a zero byte, nor have maxRules others that it begins with. No rules give no bytes.
+func BuildCharsMap(m map[string]string) ([]byte, error) {
+	if len(m) == 0 {
 		return nil, nil
 	}
-	m := nfkcMap()
-	if name == "nmt_nfkc" || name == "nmt_nfkc_cf" {
-		nmt(m)
-	}
-	if name == "nfkc_cf" || name == "nmt_nfkc_cf" {
-		fold := cases.Fold()
-		for k, v := range m {
-			m[k] = fold.String(v)
-		}
-		for r := rune(1); r <= unicode.MaxRune; r++ {
-			if s := string(r); m[s] == "" && valid(r) {
-				if f := fold.String(s); f != s {
-					if _, gone := m[s]; !gone {
-						m[s] = f
-					}
-				}
-			}
-		}
-	}
-	return BuildCharsMap(m)
-}
-
-func valid(r rune) bool { return r < 0xd800 || r > 0xdfff }
-
-// nfkcMap maps what is not in NFKC to what is: single characters, and the decompositions that compose to one.
-func nfkcMap() map[string]string {
-	m := map[string]string{}
-	for r := rune(1); r <= unicode.MaxRune; r++ {
-		if !valid(r) || norm.NFKD.QuickSpanString(string(r)) == len(string(r)) {
-			continue
-		}
-		s := string(r)
-		c := norm.NFKC.String(s)
-		if c != s {
-			m[s] = c
-		}
-		for _, d := range []string{norm.NFKD.String(s), norm.NFD.String(s)} {
-			if d != c {
-				m[d] = c
-			}
-		}
-	}
-	return m
-}
-
-// nmt adds the rules of SentencePiece's default normaliser: control characters go, special spaces become spaces.
-func nmt(m map[string]string) {
-	for _, r := range []rune{0x1, 0x2, 0x3, 0x4, 0x5, 0x6, 0x7, 0x8, 0xb, 0xe, 0xf, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19,
-		0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f, 0x7f, 0x8f, 0x9f} {
-		m[string(r)] = ""
-	}
-	for _, r := range []rune{0x9, 0xa, 0xc, 0xd, 0x1680, 0x200b, 0x200c, 0x200d, 0x200e, 0x200f, 0x2028, 0x2029, 0x2581, 0xfeff, 0xfffd} {
-		m[string(r)] = " "
-	}
-	delete(m, "\uff5e") // the full-width tilde stays
-}
-
-// BuildCharsMap compiles replacements: the bytes of a model's precompiled_charsmap.
-func BuildCharsMap(m map[string]string) ([]byte, error) {
 	keys := slices.Sorted(maps.Keys(m))
-	var text []byte
+	if keys[0] == "" {
+		return nil, errors.New("a charsmap replaces no empty text")
+	}
+	var prefixes []string // of the key at hand that are keys, and it
 	places := map[string]uint32{}
-	values := make([]uint32, len(keys))
-	for i, k := range keys {
-		if k == "" {
-			return nil, fmt.Errorf("a replacement of nothing")
+	for _, k := range keys {
+		for len(prefixes) > 0 && !strings.HasPrefix(k, prefixes[len(prefixes)-1]) {
+			prefixes = prefixes[:len(prefixes)-1]
+		}
+		if prefixes = append(prefixes, k); len(prefixes) >= maxRules {
+			return nil, fmt.Errorf("charsmap: %q begins with %d other texts that are replaced", k, len(prefixes)-1)
 		}
 		v := m[k]
-		at, ok := places[v]
-		if !ok {
-			at = uint32(len(text))
-			places[v] = at
-			text = append(append(text, v...), 0)
+		if strings.IndexByte(k, 0) >= 0 || strings.IndexByte(v, 0) >= 0 {
+			return nil, fmt.Errorf("charsmap: a zero byte in %q or in %q, which replaces it", k, v)
 		}
-		values[i] = at
+		places[v] = 0
 	}
-	units := newDoubleArray(keys, values)
-	if len(units) > 1<<21 {
-		return nil, fmt.Errorf("a trie of %d units: too large", len(units))
+	var text []byte
+	for _, v := range slices.Sorted(maps.Keys(places)) {
+		places[v] = uint32(len(text))
+		text = append(append(text, v...), 0)
 	}
-	out := binary.LittleEndian.AppendUint32(nil, uint32(4*len(units)))
-	for _, u := range units {
-		out = binary.LittleEndian.AppendUint32(out, u)
+	values := make([]uint32, len(keys))
+	for i, k := range keys {
+		values[i] = places[m[k]]
 	}
-	return append(out, text...), nil
-}
-
-// newDoubleArray makes the trie of sorted keys in darts-clone's layout: the children of a node lie at base^label, each node with a
-// base of its own; a unit has its label in the low byte, bit 8 if a key ends there, and the distance to its base above bit 10.
-func newDoubleArray(keys []string, values []uint32) []uint32 {
-	units := make([]uint32, 1024)
-	used, based := make([]bool, 1024), make([]bool, 1024)
-	grow := func(n int) {
-		for n >= len(units) {
-			units = append(units, make([]uint32, len(units))...)
-			used = append(used, make([]bool, len(used))...)
-			based = append(based, make([]bool, len(based))...)
-		}
+	trie, err := newDoubleArray(keys, values)
+	if err != nil {
+		return nil, fmt.Errorf("charsmap: %w", err)
 	}
-	used[0] = true
-	free := 1
-	type job struct{ at, from, to, depth int }
-	stack := []job{{0, 0, len(keys), 0}}
-	last := 0
-	for len(stack) > 0 {
-		j := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		var labels []byte
-		var starts []int
-		for i := j.from; i < j.to; i++ {
-			b := byte(0) // the key's end
-			if len(keys[i]) > j.depth {
-				b = keys[i][j.depth]
-			}
-			if len(labels) == 0 || labels[len(labels)-1] != b {
-				labels, starts = append(labels, b), append(starts, i)
-			}
-		}
-		starts = append(starts, j.to)
-		for used[free] {
-			if free++; free == len(used) {
-				grow(free)
-			}
-		}
-		base := free ^ int(labels[0])
-	search:
-		for n := free; ; n++ {
-			grow(n | 255)
-			base = n ^ int(labels[0])
-			if based[base] {
-				continue
-			}
-			for _, b := range labels {
-				if used[base^int(b)] {
-					continue search
-				}
-			}
-			break
-		}
-		based[base] = true
-		units[j.at] |= uint32(base^j.at) << 10
-		for i, b := range labels {
-			child := base ^ int(b)
-			used[child] = true
-			last = max(last, child)
-			if b == 0 {
-				units[j.at] |= 1 << 8
-				units[child] = values[starts[i]] | 1<<31
-				continue
-			}
-			units[child] = uint32(b)
-			stack = append(stack, job{child, starts[i], starts[i+1], j.depth + 1})
-		}
-	}
-	return units[:(last|255)+1]
+	out := binary.LittleEndian.AppendUint32(nil, uint32(4*len(trie)))
+	return append(append(out, trie.bytes()...), text...), nil
 }

@@ -2,128 +2,203 @@ package tokenizer
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"sync"
-	"unicode/utf8"
 )
 
 // unkPenalty is how much less likely an unknown character is than the least likely piece.
 const unkPenalty = 10
 
-// userDefinedScore is the score of a user-defined piece: any cut that avoids it costs more.
-const userDefinedScore = -0.1
+// scoreLimit is where the best score so far is set back to 0, so that float32 keeps its resolution in long texts.
+const scoreLimit = 100000
 
 // Encoder applies a model. It is safe for concurrent use.
 type Encoder struct {
-	model      *Model
-	charsMap   *charsMap
-	trie       trie // of the pieces that text can be cut into
-	user       trie // of the user-defined pieces alone
-	hasUser    bool
-	score      []float32
-	unk        float32
-	bytePieces [256]int32
-	pool       sync.Pool // *lattice
+	model        *Model
+	normalizer   *normalizer
+	denormalizer *normalizer // nil: none
+	pieces       doubleArray // of the pieces that text can be cut into, to their ids
+	score        []float32   // by id
+	unkID        int32       // -1: none, bytes instead
+	unkScore     float32
+	bytePieces   [256]int32 // by byte; only with ByteFallback
+	pool         sync.Pool  // *lattice
 }
 
-// NewEncoder prepares a model for use.
+// NewEncoder prepares a model for use. It panics on a model that [Parse] would refuse for its charsmap.
 func NewEncoder(m *Model) *Encoder {
-	e := &Encoder{model: m, charsMap: newCharsMap(m.Normalizer.CharsMap), score: make([]float32, len(m.Pieces))}
-	lowest := float32(math.MaxFloat32)
-	var texts, user []string
-	var ids, userIDs []int32
-	for i, p := range m.Pieces {
+	e := &Encoder{model: m, score: make([]float32, len(m.Pieces)), unkID: -1, unkScore: math.MaxFloat32}
+	var ids []uint32
+	var user []string
+	for i := range m.Pieces {
+		p := &m.Pieces[i]
 		e.score[i] = p.Score
 		switch p.Type {
 		case Normal:
-			lowest = min(lowest, p.Score)
-			texts, ids = append(texts, p.Text), append(ids, int32(i))
+			e.unkScore = min(e.unkScore, p.Score)
+			ids = append(ids, uint32(i))
 		case UserDefined:
-			texts, ids = append(texts, p.Text), append(ids, int32(i))
-			user, userIDs = append(user, p.Text), append(userIDs, int32(i))
+			e.score[i] = userScore(len(p.Text))
+			ids = append(ids, uint32(i))
+			user = append(user, p.Text)
 		case Byte:
-			e.bytePieces[byteOf(p.Text)] = int32(i)
+			if b := byteOf(p.Text); b >= 0 {
+				e.bytePieces[b] = int32(i)
+			}
+		case Unknown:
+			e.unkID = int32(i)
 		}
 	}
-	e.unk = lowest - unkPenalty
-	e.trie, e.user = newTrie(texts, ids), newTrie(user, userIDs)
-	e.hasUser = len(user) > 0
+	e.unkScore -= unkPenalty
+	slices.SortFunc(ids, func(a, b uint32) int { return strings.Compare(m.Pieces[a].Text, m.Pieces[b].Text) })
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = m.Pieces[id].Text
+	}
+	slices.Sort(user)
+	e.pieces = mustTrie(newDoubleArray(texts, ids))
+	e.normalizer = mustNormalizer(newNormalizer(&m.Normalizer, user, m.whitespaceSuffix))
+	if m.Denormalizer != nil && len(m.Denormalizer.CharsMap) > 0 {
+		e.denormalizer = mustNormalizer(newNormalizer(m.Denormalizer, nil, false))
+	}
 	e.pool.New = func() any { return new(lattice) }
 	return e
 }
 
-// userDefined is the length of the longest user-defined piece that s begins with.
-func (e *Encoder) userDefined(s string) int {
-	if !e.hasUser {
-		return 0
-	}
-	n := 0
-	node := int32(0)
-	for i := range len(s) {
-		if node = e.user.next(node, s[i]); node < 0 {
-			break
-		}
-		if e.user.id(node) >= 0 {
-			n = i + 1
-		}
-	}
-	return n
-}
+// userScore is the score of a user-defined piece of n bytes: above all others, which are negative; the longest wins.
+func userScore(n int) float32 { return float32(0.1 * float64(n-1)) }
 
-// Token is a piece of a text: its id, and the bytes of the text as given that it stands for.
+// Token is a piece of a text.
 type Token struct {
 	ID         int32
-	Begin, End int32
-	from, to   int32 // in the normal form
+	Begin, End int    // the bytes of the text as given that it stands for
+	Piece      string // its text; an unknown one's is what stood there, in normal form
+}
+
+// span is a piece and the bytes of the normal form that it stands for.
+type span struct {
+	id       int32
+	from, to int
+	text     string // "": the piece's own
 }
 
 // lattice is the work of one text.
 type lattice struct {
-	normal normalized
+	normal normal
 	best   []cell
-	path   []Token
+	path   []span
 }
 
-// cell is the best path that ends at a byte.
+// cell is the best path that ends at a byte: its score, and its last piece, of length bytes (0: there is no path).
 type cell struct {
-	score float32
-	start int32 // of its last piece, -1 for no path
-	id    int32
+	score  float32
+	length int32
+	id     int32
 }
 
-// Tokens cuts a text into pieces: the likeliest way by the model's scores. Tokens are appended to out.
-func (e *Encoder) Tokens(s string, out []Token) []Token {
+// keepBytes is the longest text whose buffers are kept for the next one.
+const keepBytes = 1 << 20
+
+// cut normalises a text and finds its pieces. The lattice goes back by e.release.
+func (e *Encoder) cut(s string, aligned bool) *lattice {
 	l := e.pool.Get().(*lattice)
-	defer e.pool.Put(l)
-	e.normalize(s, &l.normal)
+	l.normal.aligned = aligned
+	e.normalizer.normalize(s, &l.normal)
 	e.viterbi(l)
-	previousUnknown := false
-	for _, t := range l.path {
-		t.Begin, t.End = l.normal.from[t.from], l.normal.from[t.to]
-		unknown := t.ID == int32(e.model.UnkID)
-		switch {
-		case unknown && e.model.ByteFallback:
-			for i, b := range l.normal.text[t.from:t.to] {
-				// The whole character belongs to its last byte.
-				piece := Token{ID: e.bytePieces[b], Begin: t.Begin, End: t.Begin}
-				if i == int(t.to-t.from)-1 {
-					piece.End = t.End
-				}
-				out = append(out, piece)
+	l.path = e.join(l.normal.text, l.path, nil)
+	return l
+}
+
+func (e *Encoder) release(l *lattice) {
+	if cap(l.best) <= keepBytes {
+		e.pool.Put(l)
+	}
+}
+
+// join makes one piece of a run of unknown characters, or, with byte fallback, one piece a byte, of which a character's last stands
+// for all of it. The result is in path's place if it is no longer, else appended to out.
+func (e *Encoder) join(text []byte, path, out []span) []span {
+	if !e.model.ByteFallback {
+		n := 0
+		for _, p := range path {
+			if p.id == e.unkID && n > 0 && path[n-1].id == e.unkID {
+				path[n-1].to = p.to
+				continue
 			}
-		case unknown && previousUnknown:
-			out[len(out)-1].End = t.End
-			out[len(out)-1].to = t.to
-		default:
-			out = append(out, t)
+			path[n] = p
+			n++
 		}
-		previousUnknown = unknown && !e.model.ByteFallback
+		return path[:n]
+	}
+	if !slices.ContainsFunc(path, func(p span) bool { return p.id == e.unkID }) {
+		return path
+	}
+	for _, p := range path {
+		if p.id != e.unkID {
+			out = append(out, p)
+			continue
+		}
+		for i := p.from; i < p.to-1; i++ {
+			out = append(out, span{id: e.bytePieces[text[i]], from: p.from, to: p.from})
+		}
+		out = append(out, span{id: e.bytePieces[text[p.to-1]], from: p.from, to: p.to})
 	}
 	return out
 }
 
-// viterbi finds the best path through the normal form. Scores are added in float32; a user-defined piece costs a tenth, so that it
-// is always taken. Among equals the piece that begins first stays.
+// Tokens cuts a text into pieces: the likeliest way by the model's scores. A run of unknown characters is one piece, or, with byte
+// fallback, one piece a byte, of which a character's last stands for all of it.
+func (e *Encoder) Tokens(s string) []Token {
+	l := e.pool.Get().(*lattice)
+	defer e.release(l)
+	l.normal.aligned = true
+	e.normalizer.normalize(s, &l.normal)
+	e.viterbi(l)
+	return e.tokens(l, l.path)
+}
+
+// tokens makes tokens of a path through the normal form.
+func (e *Encoder) tokens(l *lattice, path []span) []Token {
+	path = e.join(l.normal.text, path, nil)
+	out := make([]Token, len(path))
+	for i, p := range path {
+		out[i] = Token{ID: p.id, Begin: l.normal.from[p.from], End: l.normal.from[p.to], Piece: e.text(l, p)}
+	}
+	return out
+}
+
+// text is a piece's text; an unknown one's is what stands in the normal form.
+func (e *Encoder) text(l *lattice, p span) string {
+	if p.text != "" {
+		return p.text
+	}
+	if p.id == e.unkID {
+		return string(l.normal.text[p.from:p.to])
+	}
+	return e.model.Pieces[p.id].Text
+}
+
+// IDs gives the ids of a text's pieces, as [Encoder.Tokens] does.
+func (e *Encoder) IDs(s string) []int32 {
+	l := e.cut(s, false)
+	defer e.release(l)
+	out := make([]int32, len(l.path))
+	for i, p := range l.path {
+		out[i] = p.id
+	}
+	return out
+}
+
+// Normalized is a text in the model's normal form.
+func (e *Encoder) Normalized(s string) string {
+	var n normal
+	e.normalizer.normalize(s, &n)
+	return string(n.text)
+}
+
+// viterbi finds the best path through the normal form. Scores are added in float32, left to right; among equals the piece that begins
+// first stays. (SentencePiece's EncodeOptimized, unigram_model.cc.)
 func (e *Encoder) viterbi(l *lattice) {
 	text := l.normal.text
 	n := len(text)
@@ -132,51 +207,64 @@ func (e *Encoder) viterbi(l *lattice) {
 		return
 	}
 	if cap(l.best) < n+1 {
-		l.best = make([]cell, n+1+n/2)
+		l.best = make([]cell, n+1+min(n/2, keepBytes))
 	}
 	best := l.best[:n+1]
-	for i := range best {
-		best[i] = cell{start: -1}
-	}
-	best[0].start = 0
+	clear(best)
+	trie, scores := e.pieces, e.score
+	root := trie[0]
+	rootBase := unitOffset(root)
+	frontier := 0 // no cell after it has a path
 	for at := 0; at < n; {
 		here := best[at].score
+		if here < -scoreLimit || here > scoreLimit {
+			for i := at; i <= frontier; i++ {
+				if i == at || best[i].length != 0 {
+					best[i].score -= here
+				}
+			}
+			here = 0
+		}
 		width := runeLen(text[at:])
 		single := false
-		node := int32(0)
+		base := rootBase
 		for i := at; i < n; {
-			if node = e.trie.next(node, text[i]); node < 0 {
+			b := uint32(text[i])
+			place := base ^ b
+			u := trie[place]
+			if u&unitLabel != b {
 				break
 			}
 			i++
-			id := e.trie.id(node)
-			if id < 0 {
+			base = place ^ unitOffset(u)
+			if u&unitHasKey == 0 {
 				continue
 			}
-			score := float64(e.score[id])
-			if e.model.Pieces[id].Type == UserDefined {
-				score = userDefinedScore
-			}
+			id := trie[base] &^ unitValue
+			frontier = max(frontier, i)
 			c := &best[i]
-			if total := score + float64(here); c.start < 0 || total > float64(c.score) {
-				*c = cell{float32(total), int32(at), id}
+			if score := scores[id] + here; c.length == 0 || score > c.score {
+				*c = cell{score, int32(i - at), int32(id)}
 			}
 			single = single || i-at == width
 		}
 		if !single {
-			c := &best[at+width]
-			if total := e.unk + here; c.start < 0 || total > c.score {
-				*c = cell{total, int32(at), int32(e.model.UnkID)}
+			end := at + width
+			frontier = max(frontier, end)
+			c := &best[end]
+			if score := e.unkScore + here; c.length == 0 || score > c.score {
+				*c = cell{score, int32(width), e.unkID}
 			}
 		}
 		at += width
 	}
-	for end := int32(n); end > 0; end = best[end].start {
-		l.path = append(l.path, Token{ID: best[end].id, from: best[end].start, to: end})
+	for end := n; end > 0; {
+		c := &best[end]
+		from := end - int(c.length)
+		l.path = append(l.path, span{id: c.id, from: from, to: end})
+		end = from
 	}
-	for i, j := 0, len(l.path)-1; i < j; i, j = i+1, j-1 {
-		l.path[i], l.path[j] = l.path[j], l.path[i]
-	}
+	slices.Reverse(l.path)
 }
 
 // runeLen is the length of a character by its first byte.
@@ -193,39 +281,29 @@ func runeLen(b []byte) int {
 	return min(n, len(b))
 }
 
-// Decode gives the text of pieces: spaces for their signs, the one at the front left out, nothing for control pieces.
-func (e *Encoder) Decode(ids []int32) string {
-	var b strings.Builder
-	var raw []byte
-	flush := func() {
-		for len(raw) > 0 {
-			r, n := utf8.DecodeRune(raw)
-			b.WriteRune(r)
-			raw = raw[n:]
-		}
+// byteOf is the byte that a piece like <0x0A> stands for, -1 for another text.
+func byteOf(s string) int {
+	const digits = "0123456789ABCDEF"
+	if len(s) != 6 || s[:3] != "<0x" || s[5] != '>' {
+		return -1
 	}
-	for _, id := range ids {
-		if id < 0 || int(id) >= len(e.model.Pieces) {
-			continue
-		}
-		p := &e.model.Pieces[id]
-		if p.Type == Byte {
-			raw = append(raw, byte(byteOf(p.Text)))
-			continue
-		}
-		flush()
-		switch p.Type {
-		case Control:
-		case Unknown:
-			b.WriteString(e.model.UnkSurface)
-		default:
-			text := p.Text
-			if b.Len() == 0 && e.model.Normalizer.AddDummyPrefix {
-				text = strings.TrimPrefix(text, space)
-			}
-			b.WriteString(strings.ReplaceAll(text, space, " "))
-		}
+	high, low := strings.IndexByte(digits, s[3]), strings.IndexByte(digits, s[4])
+	if high < 0 || low < 0 {
+		return -1
 	}
-	flush()
-	return b.String()
+	return high<<4 | low
+}
+
+func mustTrie(d doubleArray, err error) doubleArray {
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func mustNormalizer(n *normalizer, err error) *normalizer {
+	if err != nil {
+		panic(err)
+	}
+	return n
 }

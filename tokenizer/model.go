@@ -3,7 +3,10 @@
 //	t, err := tokenizer.Open("albert-base-v2")   // spiece.model and tokenizer_config.json
 //	ids := t.Encode("This is a test")
 //
-// It does not train models: package spmtrain does.
+// [Encoder] is SentencePiece alone, with the results of the C++ library 0.2.3: the same pieces, scores and places on any bytes.
+// [Tokenizer] cleans text up before, as transformers' AlbertTokenizer does.
+//
+// It does not train models: package spmtrain does. It does not sample, and has no BPE.
 package tokenizer
 
 import (
@@ -12,6 +15,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -23,10 +27,10 @@ type PieceType int32
 const (
 	Normal      PieceType = 1
 	Unknown     PieceType = 2
-	Control     PieceType = 3
-	UserDefined PieceType = 4
-	Unused      PieceType = 5
-	Byte        PieceType = 6
+	Control     PieceType = 3 // never found in text
+	UserDefined PieceType = 4 // always one piece where it stands in text, and not normalised
+	Unused      PieceType = 5 // never found in text
+	Byte        PieceType = 6 // <0x00> to <0xFF>: a byte of an unknown character
 )
 
 var typeNames = map[PieceType]string{Normal: "normal", Unknown: "unknown", Control: "control", UserDefined: "user_defined", Unused: "unused", Byte: "byte"}
@@ -39,39 +43,44 @@ type Piece struct {
 	Text  string
 	Score float32 // log-probability
 	Type  PieceType
+
+	other string // fields that are not read, as they stood
 }
 
 // Normalizer says how text is brought into normal form.
 type Normalizer struct {
 	Name                   string
-	CharsMap               []byte // compiled replacements: a double-array trie and the texts it points to
-	AddDummyPrefix         bool
+	CharsMap               []byte // compiled replacements: see [BuildCharsMap]
+	AddDummyPrefix         bool   // a space before the text
 	RemoveExtraWhitespaces bool
-	EscapeWhitespaces      bool
-	other                  []byte // fields that are not read, as they stood
+	EscapeWhitespaces      bool // spaces become U+2581
+
+	raw []byte // as it stood
 }
 
 // Model is a SentencePiece model file.
 type Model struct {
-	Pieces     []Piece
-	Trainer    []byte // the trainer's settings, a protobuf message; of them only what encoding needs is read
-	Normalizer Normalizer
+	Pieces       []Piece
+	Trainer      []byte // TrainerSpec, a protobuf message; what encoding needs of it is below
+	Normalizer   Normalizer
+	Denormalizer *Normalizer // applied to decoded text; nil: none
 
-	UnkID        int
-	ByteFallback bool
+	// Of Trainer.
+	ByteFallback bool   // an unknown character becomes bytes
 	UnkSurface   string // what an unknown piece is decoded to
 
-	other []byte // further fields, as they stood
+	whitespaceSuffix bool   // the dummy space stands after the text
+	other            []byte // further fields, as they stood
 }
 
-// Limits of a model file. The largest vocabularies in use have a quarter of a million pieces, in some ten megabytes.
+// Limits of a model file. The largest vocabularies in use have a quarter of a million pieces, in some five megabytes.
 const (
-	maxModelBytes = 256 << 20
-	maxPieces     = 4 << 20
-	maxPieceBytes = 4096
+	maxModelBytes = 64 << 20
+	maxPieces     = 2 << 20
+	maxPieceBytes = 8000 // the original's limit
 )
 
-// Load reads a model file.
+// Load reads a model file, and gives its bytes, too.
 func Load(path string) (*Model, []byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -84,13 +93,13 @@ func Load(path string) (*Model, []byte, error) {
 	}
 	m, err := Parse(data)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: not a SentencePiece model: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: not a usable SentencePiece model: %w", path, err)
 	}
 	return m, data, nil
 }
 
-// fields walks a protobuf message.
-func fields(data []byte, f func(num protowire.Number, typ protowire.Type, value, whole []byte) error) error {
+// fields walks a protobuf message. f gets a field's number, its value (an integer, or bytes), and the whole field.
+func fields(data []byte, f func(num protowire.Number, v value, whole []byte) error) error {
 	for len(data) > 0 {
 		num, typ, n := protowire.ConsumeTag(data)
 		if n < 0 {
@@ -100,51 +109,62 @@ func fields(data []byte, f func(num protowire.Number, typ protowire.Type, value,
 		if size < 0 {
 			return fmt.Errorf("field %d: %w", num, protowire.ParseError(size))
 		}
-		if err := f(num, typ, data[n:n+size], data[:n+size]); err != nil {
-			return err
+		if err := f(num, value{typ, data[n : n+size]}, data[:n+size]); err != nil {
+			return fmt.Errorf("field %d: %w", num, err)
 		}
 		data = data[n+size:]
 	}
 	return nil
 }
 
-func bytesOf(typ protowire.Type, value []byte) ([]byte, error) {
-	if typ != protowire.BytesType {
-		return nil, errors.New("wrong wire type")
+// value is a field's value, whose encoding is known to be sound.
+type value struct {
+	typ  protowire.Type
+	data []byte
+}
+
+var errWireType = errors.New("not of the type that a SentencePiece model has there")
+
+func (v value) bytes() ([]byte, error) {
+	if v.typ != protowire.BytesType {
+		return nil, errWireType
 	}
-	b, n := protowire.ConsumeBytes(value)
-	if n < 0 {
-		return nil, protowire.ParseError(n)
-	}
+	b, _ := protowire.ConsumeBytes(v.data)
 	return b, nil
 }
 
-func varintOf(typ protowire.Type, value []byte) (uint64, error) {
-	if typ != protowire.VarintType {
-		return 0, errors.New("wrong wire type")
+func (v value) integer() (uint64, error) {
+	if v.typ != protowire.VarintType {
+		return 0, errWireType
 	}
-	v, n := protowire.ConsumeVarint(value)
-	if n < 0 {
-		return 0, protowire.ParseError(n)
-	}
-	return v, nil
+	i, _ := protowire.ConsumeVarint(v.data)
+	return i, nil
 }
 
-// Parse reads the bytes of a model file.
+func (v value) float() (float32, error) {
+	if v.typ != protowire.Fixed32Type {
+		return 0, errWireType
+	}
+	i, _ := protowire.ConsumeFixed32(v.data)
+	return math.Float32frombits(i), nil
+}
+
+// Parse reads the bytes of a model file. It refuses what the C++ library refuses, and models that are not unigram models.
 func Parse(data []byte) (*Model, error) {
 	if len(data) > maxModelBytes {
 		return nil, fmt.Errorf("larger than %d MiB", maxModelBytes>>20)
 	}
-	m := &Model{UnkID: -1, UnkSurface: " \u2047 "}
-	m.Normalizer = Normalizer{AddDummyPrefix: true, RemoveExtraWhitespaces: true, EscapeWhitespaces: true}
-	err := fields(data, func(num protowire.Number, typ protowire.Type, value, whole []byte) error {
-		if num < 1 || num > 3 {
+	m := &Model{UnkSurface: " \u2047 ", Normalizer: defaultNormalizer}
+	err := fields(data, func(num protowire.Number, v value, whole []byte) error {
+		switch num {
+		case 1, 2, 3, 5:
+		default:
 			m.other = append(m.other, whole...)
 			return nil
 		}
-		b, err := bytesOf(typ, value)
+		b, err := v.bytes()
 		if err != nil {
-			return fmt.Errorf("field %d: %w", num, err)
+			return err
 		}
 		switch num {
 		case 1:
@@ -158,80 +178,76 @@ func Parse(data []byte) (*Model, error) {
 			m.Pieces = append(m.Pieces, p)
 		case 2:
 			m.Trainer = append(m.Trainer, b...)
-			return m.parseTrainer(b)
 		case 3:
 			return m.Normalizer.parse(b)
+		case 5:
+			if m.Denormalizer == nil {
+				d := defaultNormalizer
+				m.Denormalizer = &d
+			}
+			return m.Denormalizer.parse(b)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	if err := m.parseTrainer(); err != nil {
+		return nil, fmt.Errorf("trainer_spec: %w", err)
+	}
 	return m, m.check()
 }
 
 func parsePiece(b []byte) (Piece, error) {
 	p := Piece{Type: Normal}
-	err := fields(b, func(num protowire.Number, typ protowire.Type, value, _ []byte) error {
+	err := fields(b, func(num protowire.Number, v value, whole []byte) error {
 		switch num {
 		case 1:
-			s, err := bytesOf(typ, value)
-			if err != nil {
-				return err
-			}
-			if len(s) > maxPieceBytes {
-				return fmt.Errorf("a text of %d bytes", len(s))
-			}
+			s, err := v.bytes()
 			p.Text = string(s)
+			return err
 		case 2:
-			if typ != protowire.Fixed32Type {
-				return errors.New("score: wrong wire type")
-			}
-			v, n := protowire.ConsumeFixed32(value)
-			if n < 0 {
-				return protowire.ParseError(n)
-			}
-			p.Score = math.Float32frombits(v)
+			var err error
+			p.Score, err = v.float()
+			return err
 		case 3:
-			v, err := varintOf(typ, value)
-			if err != nil {
-				return err
+			t, err := v.integer()
+			if err == nil && (t < uint64(Normal) || t > uint64(Byte)) {
+				err = fmt.Errorf("unknown type %d", t)
 			}
-			if v < uint64(Normal) || v > uint64(Byte) {
-				return fmt.Errorf("unknown type %d", v)
-			}
-			p.Type = PieceType(v)
+			p.Type = PieceType(t)
+			return err
 		}
+		p.other += string(whole)
 		return nil
 	})
-	if err == nil && (p.Score != p.Score || math.IsInf(float64(p.Score), 0)) {
-		err = fmt.Errorf("score %v", p.Score)
-	}
 	return p, err
 }
 
-func (m *Model) parseTrainer(b []byte) error {
-	return fields(b, func(num protowire.Number, typ protowire.Type, value, _ []byte) error {
+// parseTrainer reads what encoding needs of the trainer's settings.
+func (m *Model) parseTrainer() error {
+	return fields(m.Trainer, func(num protowire.Number, v value, _ []byte) error {
 		switch num {
 		case 3:
-			v, err := varintOf(typ, value)
-			if err == nil && v != 1 {
-				name := map[uint64]string{2: "BPE", 3: "word", 4: "char"}[v]
-				err = fmt.Errorf("model type %s (%d): only unigram models are supported", name, v)
+			t, err := v.integer()
+			if err == nil && t != 1 {
+				name, ok := map[uint64]string{2: "BPE", 3: "word", 4: "character"}[t]
+				if !ok {
+					name = "unknown"
+				}
+				err = fmt.Errorf("model_type is %s (%d): only unigram models (1) can be used", name, t)
 			}
 			return err
-		case 24:
-			v, err := varintOf(typ, value)
-			if err == nil && v != 0 {
-				err = errors.New("treat_whitespace_as_suffix is not supported")
+		case 24, 35:
+			t, err := v.integer()
+			if num == 24 {
+				m.whitespaceSuffix = t != 0
+			} else {
+				m.ByteFallback = t != 0
 			}
-			return err
-		case 35:
-			v, err := varintOf(typ, value)
-			m.ByteFallback = v != 0
 			return err
 		case 44:
-			s, err := bytesOf(typ, value)
+			s, err := v.bytes()
 			m.UnkSurface = string(s)
 			return err
 		}
@@ -239,114 +255,160 @@ func (m *Model) parseTrainer(b []byte) error {
 	})
 }
 
+var defaultNormalizer = Normalizer{AddDummyPrefix: true, RemoveExtraWhitespaces: true, EscapeWhitespaces: true}
+
 func (n *Normalizer) parse(b []byte) error {
-	return fields(b, func(num protowire.Number, typ protowire.Type, value, whole []byte) error {
+	n.raw = append(n.raw, b...)
+	return fields(b, func(num protowire.Number, v value, _ []byte) error {
 		switch num {
 		case 1, 2:
-			s, err := bytesOf(typ, value)
-			if err != nil {
-				return fmt.Errorf("normalizer: %w", err)
-			}
+			s, err := v.bytes()
 			if num == 1 {
 				n.Name = string(s)
 			} else {
 				n.CharsMap = append([]byte(nil), s...)
 			}
+			return err
 		case 3, 4, 5:
-			v, err := varintOf(typ, value)
-			if err != nil {
-				return fmt.Errorf("normalizer: %w", err)
-			}
-			*map[protowire.Number]*bool{3: &n.AddDummyPrefix, 4: &n.RemoveExtraWhitespaces, 5: &n.EscapeWhitespaces}[num] = v != 0
-		default:
-			n.other = append(n.other, whole...)
+			i, err := v.integer()
+			*n.flag(num) = i != 0
+			return err
 		}
 		return nil
 	})
 }
 
+// flag is the boolean with a field number of 3 to 5.
+func (n *Normalizer) flag(num protowire.Number) *bool {
+	return [...]*bool{&n.AddDummyPrefix, &n.RemoveExtraWhitespaces, &n.EscapeWhitespaces}[num-3]
+}
+
+// reserved pieces have names of their own, which text cannot reach.
+func (t PieceType) reserved() bool { return t == Control || t == Unknown || t == Byte }
+
 // check makes sure that the model can encode.
 func (m *Model) check() error {
-	if len(m.Pieces) == 0 {
-		return errors.New("no pieces")
-	}
-	seen := make(map[string]bool, len(m.Pieces))
-	bytes := 0
-	for i, p := range m.Pieces {
-		if p.Text == "" {
-			return fmt.Errorf("piece %d is empty", i)
+	names := [2]map[string]struct{}{make(map[string]struct{}, len(m.Pieces)), {}}
+	unknown, normal := -1, 0
+	var bytes [256]bool
+	for i := range m.Pieces {
+		p := &m.Pieces[i]
+		if m.ByteFallback && p.Text == "\x00" {
+			p.Type = Unused // stands in converted models beside <0x00>
 		}
-		if seen[p.Text] {
+		if err := m.checkPiece(p); err != nil {
+			return fmt.Errorf("piece %d: %w", i, err)
+		}
+		if p.Text == "\x00" {
+			continue
+		}
+		group := 0
+		if p.Type.reserved() {
+			group = 1
+		} else {
+			normal++
+		}
+		if _, ok := names[group][p.Text]; ok {
 			return fmt.Errorf("piece %d: %q stands twice", i, p.Text)
 		}
-		seen[p.Text] = true
+		names[group][p.Text] = struct{}{}
 		switch p.Type {
 		case Unknown:
-			if m.UnkID >= 0 {
-				return fmt.Errorf("piece %d: a second unknown piece", i)
+			if unknown >= 0 {
+				return fmt.Errorf("piece %d: %q is a second unknown piece, after piece %d", i, p.Text, unknown)
 			}
-			m.UnkID = i
+			unknown = i
 		case Byte:
-			if byteOf(p.Text) < 0 {
-				return fmt.Errorf("piece %d: %q is no byte piece", i, p.Text)
-			}
-			bytes++
+			bytes[byteOf(p.Text)] = true
 		}
 	}
-	if m.UnkID < 0 {
+	if normal == 0 {
+		return errors.New("no pieces")
+	}
+	if unknown < 0 && !m.ByteFallback {
 		return errors.New("no unknown piece")
 	}
-	if m.ByteFallback && bytes != 256 {
-		return fmt.Errorf("byte fallback with %d byte pieces, want 256", bytes)
+	for b, there := range bytes {
+		if m.ByteFallback && !there {
+			return fmt.Errorf("byte_fallback without piece <0x%02X>", b)
+		}
 	}
-	_, _, err := splitCharsMap(m.Normalizer.CharsMap)
-	return err
+	if _, err := parseCharsMap(m.Normalizer.CharsMap); err != nil {
+		return fmt.Errorf("normalizer_spec: %w", err)
+	}
+	if m.Denormalizer != nil {
+		if _, err := parseCharsMap(m.Denormalizer.CharsMap); err != nil {
+			return fmt.Errorf("denormalizer_spec: %w", err)
+		}
+	}
+	return nil
 }
 
-// byteOf is the byte that a piece like <0x0A> stands for, -1 for another text.
-func byteOf(s string) int {
-	var b int
-	if len(s) != 6 {
-		return -1
+func (m *Model) checkPiece(p *Piece) error {
+	switch {
+	case p.Text == "":
+		return errors.New("has no text")
+	case len(p.Text) >= maxPieceBytes:
+		return fmt.Errorf("has %d bytes, at most %d are taken", len(p.Text), maxPieceBytes-1)
+	case strings.IndexByte(p.Text, 0) >= 0 && !(p.Text == "\x00" && p.Type == Unused):
+		return errors.New("has a zero byte")
+	case math.IsNaN(float64(p.Score)) || math.IsInf(float64(p.Score), 0):
+		return fmt.Errorf("has the score %v", p.Score)
+	case p.Type == Byte && !m.ByteFallback:
+		return fmt.Errorf("%q is a byte piece, but byte_fallback is off", p.Text)
+	case p.Type == Byte && byteOf(p.Text) < 0:
+		return fmt.Errorf("%q is no byte piece", p.Text)
 	}
-	if _, err := fmt.Sscanf(s, "<0x%02X>", &b); err != nil || fmt.Sprintf("<0x%02X>", b) != s {
-		return -1
-	}
-	return b
+	return nil
 }
 
-// Marshal gives the bytes of the model file.
+// Marshal gives the bytes of the model file: a pure function of the model. Fields that Parse did not understand are kept.
 func (m *Model) Marshal() []byte {
-	var out []byte
-	message := func(num protowire.Number, b []byte) {
-		out = protowire.AppendTag(out, num, protowire.BytesType)
-		out = protowire.AppendBytes(out, b)
+	var out, b []byte
+	for i := range m.Pieces {
+		b = m.Pieces[i].append(b[:0])
+		out = appendBytes(out, 1, b)
 	}
-	for _, p := range m.Pieces {
-		var b []byte
-		b = protowire.AppendTag(b, 1, protowire.BytesType)
-		b = protowire.AppendString(b, p.Text)
-		b = protowire.AppendTag(b, 2, protowire.Fixed32Type)
-		b = protowire.AppendFixed32(b, math.Float32bits(p.Score))
-		if p.Type != Normal {
-			b = protowire.AppendTag(b, 3, protowire.VarintType)
-			b = protowire.AppendVarint(b, uint64(p.Type))
-		}
-		message(1, b)
+	if m.Trainer != nil {
+		out = appendBytes(out, 2, m.Trainer)
 	}
-	message(2, m.Trainer)
-	n := &m.Normalizer
-	var b []byte
-	b = protowire.AppendTag(b, 1, protowire.BytesType)
-	b = protowire.AppendString(b, n.Name)
-	b = protowire.AppendTag(b, 2, protowire.BytesType)
-	b = protowire.AppendBytes(b, n.CharsMap)
-	for num, v := range []bool{3: n.AddDummyPrefix, 4: n.RemoveExtraWhitespaces, 5: n.EscapeWhitespaces} {
-		if num >= 3 {
-			b = protowire.AppendTag(b, protowire.Number(num), protowire.VarintType)
-			b = protowire.AppendVarint(b, protowire.EncodeBool(v))
-		}
+	out = appendBytes(out, 3, m.Normalizer.marshal())
+	if m.Denormalizer != nil {
+		out = appendBytes(out, 5, m.Denormalizer.marshal())
 	}
-	message(3, append(b, n.other...))
 	return append(out, m.other...)
+}
+
+func appendBytes(out []byte, num protowire.Number, b []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(out, num, protowire.BytesType), b)
+}
+
+func (p *Piece) append(b []byte) []byte {
+	b = protowire.AppendString(protowire.AppendTag(b, 1, protowire.BytesType), p.Text)
+	b = protowire.AppendFixed32(protowire.AppendTag(b, 2, protowire.Fixed32Type), math.Float32bits(p.Score))
+	if p.Type != Normal {
+		b = protowire.AppendVarint(protowire.AppendTag(b, 3, protowire.VarintType), uint64(p.Type))
+	}
+	return append(b, p.other...)
+}
+
+// marshal gives the message as it was read, if nothing has changed since.
+func (n *Normalizer) marshal() []byte {
+	was := defaultNormalizer
+	if n.raw != nil && was.parse(n.raw) == nil && was.Name == n.Name && string(was.CharsMap) == string(n.CharsMap) &&
+		was.AddDummyPrefix == n.AddDummyPrefix && was.RemoveExtraWhitespaces == n.RemoveExtraWhitespaces && was.EscapeWhitespaces == n.EscapeWhitespaces {
+		return n.raw
+	}
+	b := appendBytes(nil, 1, []byte(n.Name))
+	b = appendBytes(b, 2, n.CharsMap)
+	for num := protowire.Number(3); num <= 5; num++ {
+		b = protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), protowire.EncodeBool(*n.flag(num)))
+	}
+	_ = fields(n.raw, func(num protowire.Number, _ value, whole []byte) error {
+		if num > 5 {
+			b = append(b, whole...)
+		}
+		return nil
+	})
+	return b
 }

@@ -1,177 +1,207 @@
 package tokenizer
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
+	"bytes"
 	"strings"
 	"unicode/utf8"
 )
 
-// space is how a space stands in pieces.
+// space is how a space stands in pieces: U+2581.
 const space = "\u2581"
 
-// charsMap is a compiled map of texts to replacements: a double-array trie in the layout of the darts-clone library, whose values
-// are places in text, where the replacement ends with a zero byte.
-type charsMap struct {
-	units []uint32
-	text  []byte
+// normalizer brings text into a model's normal form.
+type normalizer struct {
+	charsMap
+	user doubleArray // texts that stay as they are
+
+	blank       string // what a space becomes
+	dummyPrefix bool
+	dummySuffix bool
+	plainSpace  bool                // likewise for the space
+	collapse    bool                // leading, trailing and repeated spaces go
+	plain       [utf8.RuneSelf]bool // ASCII that stays as it is if ASCII or nothing follows
 }
 
-// splitCharsMap cuts a precompiled map: the length of the trie, the trie, the texts.
-func splitCharsMap(b []byte) (units, text []byte, err error) {
-	if len(b) == 0 {
-		return nil, nil, nil
+func newNormalizer(spec *Normalizer, user []string, suffix bool) (*normalizer, error) {
+	n := &normalizer{blank: " ", dummyPrefix: spec.AddDummyPrefix && !suffix, dummySuffix: spec.AddDummyPrefix && suffix, collapse: spec.RemoveExtraWhitespaces}
+	if spec.EscapeWhitespaces {
+		n.blank = space
 	}
-	if len(b) < 4 {
-		return nil, nil, errors.New("normalizer: the charsmap is cut short")
+	var err error
+	if n.charsMap, err = parseCharsMap(spec.CharsMap); err != nil {
+		return nil, err
 	}
-	n := binary.LittleEndian.Uint32(b)
-	if n%4 != 0 || uint64(n) > uint64(len(b)-4) || n < 1024 {
-		return nil, nil, fmt.Errorf("normalizer: a trie of %d bytes in a charsmap of %d", n, len(b))
-	}
-	text = b[4+n:]
-	if len(text) > 0 && text[len(text)-1] != 0 {
-		return nil, nil, errors.New("normalizer: the charsmap's last text has no end")
-	}
-	return b[4 : 4+n], text, nil
-}
-
-func newCharsMap(b []byte) *charsMap {
-	u, text, _ := splitCharsMap(b) // checked when the model was read
-	c := &charsMap{units: make([]uint32, len(u)/4), text: text}
-	for i := range c.units {
-		c.units[i] = binary.LittleEndian.Uint32(u[4*i:])
-	}
-	return c
-}
-
-func unitOffset(u uint32) uint32 { return u >> 10 << (u & (1 << 9) >> 6) }
-
-// longest finds the longest prefix of s that has a replacement; n is 0 if none has.
-func (c *charsMap) longest(s string) (replacement []byte, n int) {
-	if len(c.units) == 0 {
-		return nil, 0
-	}
-	at := unitOffset(c.units[0])
-	value := uint32(0)
-	for i := range len(s) {
-		at ^= uint32(s[i])
-		if int(at) >= len(c.units) {
-			break
-		}
-		u := c.units[at]
-		if u&(1<<31|0xff) != uint32(s[i]) {
-			break
-		}
-		at ^= unitOffset(u)
-		if u>>8&1 == 1 && int(at) < len(c.units) {
-			n, value = i+1, c.units[at]&(1<<31-1)
+	if len(user) > 0 {
+		if n.user, err = newDoubleArray(user, make([]uint32, len(user))); err != nil {
+			return nil, err
 		}
 	}
-	if n == 0 || int(value) >= len(c.text) {
-		return nil, 0
+	for b := range n.plain {
+		n.plain[b] = b != ' ' && n.stays(byte(b))
 	}
-	end := int(value)
-	for c.text[end] != 0 {
-		end++
-	}
-	return c.text[value:end], n
+	n.plainSpace = n.stays(' ')
+	return n, nil
 }
 
-// normalized is a text in normal form and where each of its bytes, and its end, stood in the text as given.
-type normalized struct {
-	text []byte
-	from []int32
+// stays tells whether no rule and no text that stays reaches beyond the ASCII character b or changes it.
+func (n *normalizer) stays(b byte) bool {
+	if r, l := n.charsMap.longest(string(rune(b))); l > 0 && r != string(rune(b)) {
+		return false
+	}
+	for _, d := range []doubleArray{n.charsMap.trie, n.user} {
+		if len(d) == 0 {
+			continue
+		}
+		at, u, ok := d.step(0, d[0], b)
+		if !ok {
+			continue
+		}
+		for c := range byte(utf8.RuneSelf) {
+			if _, _, ok := d.step(at, u, c); ok {
+				return false
+			}
+		}
+	}
+	return true
 }
 
-func (n *normalized) add(s string, from int) {
-	n.text = append(n.text, s...)
-	for range len(s) {
-		n.from = append(n.from, int32(from))
+// prefix gives what the first characters of s become, and how many bytes they are. A byte that is no UTF-8 becomes U+FFFD.
+func (n *normalizer) prefix(s string) (string, int) {
+	if len(n.user) > 0 {
+		if _, l := n.user.longest(s, maxUserDefined); l > 0 {
+			return s[:l], l
+		}
 	}
-}
-
-// prefix gives what the first characters of s become, and how many bytes they are.
-func (e *Encoder) prefix(s string) (string, int) {
-	if n := e.userDefined(s); n > 0 {
-		return s[:n], n
+	if r, l := n.charsMap.longest(s); l > 0 {
+		return r, l
 	}
-	if r, n := e.charsMap.longest(s); n > 0 {
-		return string(r), n
-	}
-	if s[0] < utf8.RuneSelf {
-		return s[:1], 1
-	}
-	r, n := utf8.DecodeRuneInString(s)
-	if r == utf8.RuneError && n == 1 {
+	r, l := utf8.DecodeRuneInString(s)
+	if r == utf8.RuneError && l == 1 {
 		return "\uFFFD", 1
 	}
-	return s[:n], n
+	return s[:l], l
 }
 
-// normalize brings text into the model's normal form.
-func (e *Encoder) normalize(s string, out *normalized) {
-	spec := &e.model.Normalizer
+// normal is a text in normal form.
+type normal struct {
+	text []byte
+	// from is where each byte stood in the text as given; its last entry is for the text's end. It is filled if aligned is set.
+	from    []int
+	aligned bool
+}
+
+func (o *normal) add(s string, from int) {
+	o.text = append(o.text, s...)
+	if o.aligned {
+		for range len(s) {
+			o.from = append(o.from, from)
+		}
+	}
+}
+
+func (o *normal) addBytes(b []byte, from int) {
+	o.text = append(o.text, b...)
+	if o.aligned {
+		for range len(b) {
+			o.from = append(o.from, from)
+		}
+	}
+}
+
+// copy appends text that stands at from as it is.
+func (o *normal) copy(s string, from int) {
+	o.text = append(o.text, s...)
+	if o.aligned {
+		for i := range len(s) {
+			o.from = append(o.from, from+i)
+		}
+	}
+}
+
+// normalize replaces out by the normal form of s.
+func (n *normalizer) normalize(s string, out *normal) {
 	out.text, out.from = out.text[:0], out.from[:0]
 	at := 0
-	if spec.RemoveExtraWhitespaces {
+	if n.collapse {
 		for at < len(s) {
-			r, n := e.prefix(s[at:])
+			r, l := n.prefix(s[at:])
 			if r != " " {
 				break
 			}
-			at += n
+			at += l
 		}
 	}
 	if at == len(s) {
-		out.from = append(out.from, int32(at))
+		if out.aligned {
+			out.from = append(out.from, at)
+		}
 		return
 	}
-	blank := " "
-	if spec.EscapeWhitespaces {
-		blank = space
+	if n.dummyPrefix {
+		out.add(n.blank, at)
 	}
-	if spec.AddDummyPrefix {
-		out.add(blank, at)
-	}
-	afterSpace := spec.RemoveExtraWhitespaces
+	afterSpace := n.collapse // spaces are left out
 	for at < len(s) {
-		r, n := e.prefix(s[at:])
+		if run := n.plainRun(s[at:]); run > 0 {
+			out.copy(s[at:at+run], at)
+			at += run
+			afterSpace = false
+			continue
+		}
+		if s[at] == ' ' && n.plainSpace && (at+1 == len(s) || s[at+1] < utf8.RuneSelf) {
+			if !afterSpace {
+				out.add(n.blank, at)
+				afterSpace = n.collapse
+			}
+			at++
+			continue
+		}
+		r, l := n.prefix(s[at:])
 		if afterSpace {
 			r = strings.TrimLeft(r, " ")
 		}
 		if r != "" {
-			afterSpace = r[len(r)-1] == ' '
+			afterSpace = n.collapse && r[len(r)-1] == ' '
 			for {
 				i := strings.IndexByte(r, ' ')
 				if i < 0 {
 					break
 				}
 				out.add(r[:i], at)
-				out.add(blank, at)
+				out.add(n.blank, at)
 				r = r[i+1:]
 			}
 			out.add(r, at)
 		}
-		at += n
-		if !spec.RemoveExtraWhitespaces {
-			afterSpace = false
+		at += l
+	}
+	if n.collapse {
+		for bytes.HasSuffix(out.text, []byte(n.blank)) {
+			end := len(out.text) - len(n.blank)
+			out.text = out.text[:end]
+			if out.aligned {
+				at = out.from[end]
+				out.from = out.from[:end]
+			}
 		}
 	}
-	if spec.RemoveExtraWhitespaces {
-		for strings.HasSuffix(string(out.text), blank) {
-			n := len(out.text) - len(blank)
-			at = int(out.from[n])
-			out.text, out.from = out.text[:n], out.from[:n]
-		}
+	if n.dummySuffix {
+		out.add(n.blank, at)
 	}
-	out.from = append(out.from, int32(at))
+	if out.aligned {
+		out.from = append(out.from, at)
+	}
 }
 
-// Normalized is a text in the model's normal form.
-func (e *Encoder) Normalized(s string) string {
-	var n normalized
-	e.normalize(s, &n)
-	return string(n.text)
+// plainRun is the length of the ASCII that s begins with and that stays as it is.
+func (n *normalizer) plainRun(s string) int {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return max(0, i-1) // a rule may join the last character to it
+		}
+		if !n.plain[s[i]] {
+			return i
+		}
+	}
+	return len(s)
 }

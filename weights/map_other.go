@@ -9,3 +9,6 @@ func MapFile(path string) (data []byte, unmap func() error, err error) {
 	data, err = os.ReadFile(path)
 	return data, func() error { return nil }, err
 }
+
+// SyncDir has nothing to do where directories cannot be synced.
+func SyncDir(string) error { return nil }

@@ -12,12 +12,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"sort"
+	"strconv"
 	"unicode/utf8"
 	"unsafe"
 )
@@ -31,8 +30,51 @@ const maxTensors = 1 << 20
 // DType is the type of a tensor's values, in safetensors' names.
 type DType string
 
+// dtypes are the types that can be kept, in the order in which the Python library lays them into a file: the widest first, so that
+// every tensor is aligned to its own width.
+var dtypes = []DType{"U64", "I64", "F64", "F32", "U32", "I32", "BF16", "F16", "U16", "I16", "I8", "U8", "BOOL"}
+
 // sizes of the types in bytes.
 var sizes = map[DType]int{"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "U16": 2, "U32": 4, "U64": 8, "BOOL": 1}
+
+// dataSize is the bytes of a tensor's values; what is over limit counts as limit+1.
+func dataSize(t DType, shape []int, limit int) (int, error) {
+	size, ok := sizes[t]
+	if !ok {
+		return 0, fmt.Errorf("unknown dtype %s", quote(string(t)))
+	}
+	for _, d := range shape {
+		switch {
+		case d < 0:
+			return 0, fmt.Errorf("negative dimension in shape %s", clip(fmt.Sprint(shape)))
+		case d != 0 && size > limit/d:
+			return limit + 1, nil
+		}
+		size *= d
+	}
+	return size, nil
+}
+
+// clip shortens what a file says, for a message.
+func clip(s string) string {
+	if len(s) > 120 {
+		return s[:120] + "..."
+	}
+	return s
+}
+
+// quote shows a name that a file gives: as it is if it is plain, in Go's notation otherwise, and never much of it.
+func quote(name string) string {
+	for _, r := range name {
+		if r <= ' ' || r == '"' || r == utf8.RuneError || !strconv.IsPrint(r) {
+			return strconv.Quote(clip(name))
+		}
+	}
+	if name == "" {
+		return `""`
+	}
+	return clip(name)
+}
 
 // Tensor is a named tensor, its values as little-endian bytes.
 type Tensor struct {
@@ -100,6 +142,9 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
+// metadataKey is the header's only key that is no tensor.
+const metadataKey = "__metadata__"
+
 type headerEntry struct {
 	DType   DType `json:"dtype"`
 	Shape   []int `json:"shape"`
@@ -129,29 +174,20 @@ func Parse(data []byte) (*File, error) {
 		begin, end int
 	}
 	var spans []span
-	for name, e := range entries {
-		size, ok := sizes[e.DType]
-		if !ok {
-			return nil, fmt.Errorf("tensor %s: unknown dtype %q", name, e.DType)
-		}
-		for _, d := range e.Shape {
-			if d < 0 {
-				return nil, fmt.Errorf("tensor %s: negative dimension in shape %v", name, e.Shape)
-			}
-			if d != 0 && size > len(body)/d {
-				size = len(body) + 1 // more than there is: refused below
-				break
-			}
-			size *= d
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		e := entries[name]
+		size, err := dataSize(e.DType, e.Shape, len(body))
+		if err != nil {
+			return nil, fmt.Errorf("tensor %s: %w", quote(name), err)
 		}
 		if len(e.Offsets) != 2 || e.Offsets[0] < 0 || e.Offsets[1] < e.Offsets[0] {
-			return nil, fmt.Errorf("tensor %s: bad data_offsets %v", name, e.Offsets)
+			return nil, fmt.Errorf("tensor %s: bad data_offsets %s", quote(name), clip(fmt.Sprint(e.Offsets)))
 		}
 		if e.Offsets[1] > len(body) {
-			return nil, fmt.Errorf("truncated: tensor %s ends at byte %d of %d", name, e.Offsets[1], len(body))
+			return nil, fmt.Errorf("truncated: tensor %s ends at byte %d of %d", quote(name), e.Offsets[1], len(body))
 		}
-		if e.Offsets[1]-e.Offsets[0] != size {
-			return nil, fmt.Errorf("tensor %s: %s%v does not fit the %d bytes of its data_offsets", name, e.DType, e.Shape, e.Offsets[1]-e.Offsets[0])
+		if n := e.Offsets[1] - e.Offsets[0]; n != size {
+			return nil, fmt.Errorf("tensor %s: %s%s does not fit the %d bytes of its data_offsets", quote(name), e.DType, clip(fmt.Sprint(e.Shape)), n)
 		}
 		spans = append(spans, span{name, e.Offsets[0], e.Offsets[1]})
 		f.tensors[name] = Tensor{Name: name, DType: e.DType, Shape: e.Shape, Data: body[e.Offsets[0]:e.Offsets[1]]}
@@ -164,17 +200,16 @@ func Parse(data []byte) (*File, error) {
 	at := 0
 	for _, s := range spans {
 		if s.begin < at {
-			return nil, fmt.Errorf("tensor %s overlaps the one before it", s.name)
+			return nil, fmt.Errorf("tensor %s overlaps the one before it", quote(s.name))
 		}
 		if s.begin > at {
-			return nil, fmt.Errorf("gap of %d bytes before tensor %s", s.begin-at, s.name)
+			return nil, fmt.Errorf("gap of %d bytes before tensor %s", s.begin-at, quote(s.name))
 		}
 		at = s.end
 	}
 	if at != len(body) {
 		return nil, fmt.Errorf("%d bytes after the last tensor", len(body)-at)
 	}
-	slices.Sort(f.names)
 	return f, nil
 }
 
@@ -184,7 +219,7 @@ func parseHeader(header []byte, metadata *map[string]string) (map[string]headerE
 		return nil, errors.New("the header is not UTF-8")
 	}
 	dec := json.NewDecoder(bytes.NewReader(header))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') || header[0] != '{' {
 		return nil, errors.New("the header is not a JSON object")
 	}
 	entries := map[string]headerEntry{}
@@ -194,21 +229,27 @@ func parseHeader(header []byte, metadata *map[string]string) (map[string]headerE
 			return nil, fmt.Errorf("header: %w", err)
 		}
 		name := t.(string) // an object's keys are strings
-		if name == "__metadata__" {
+		if name == metadataKey {
+			if *metadata != nil {
+				return nil, errors.New("header: __metadata__ stands twice")
+			}
 			if err := dec.Decode(metadata); err != nil {
 				return nil, fmt.Errorf("header: __metadata__: %w", err)
 			}
 			continue
 		}
 		if _, twice := entries[name]; twice {
-			return nil, fmt.Errorf("tensor %s stands twice in the header", name)
+			return nil, fmt.Errorf("tensor %s stands twice in the header", quote(name))
 		}
 		if len(entries) == maxTensors {
 			return nil, fmt.Errorf("more than %d tensors", maxTensors)
 		}
 		var e headerEntry
 		if err := dec.Decode(&e); err != nil {
-			return nil, fmt.Errorf("header: tensor %s: %w", name, err)
+			return nil, fmt.Errorf("header: tensor %s: %w", quote(name), err)
+		}
+		if e.DType == "" || e.Shape == nil || e.Offsets == nil {
+			return nil, fmt.Errorf("header: tensor %s lacks dtype, shape or data_offsets", quote(name))
 		}
 		entries[name] = e
 	}
@@ -231,7 +272,7 @@ func (f *File) Metadata() map[string]string { return f.metadata }
 func (f *File) Tensor(name string) (Tensor, error) {
 	t, ok := f.tensors[name]
 	if !ok {
-		return Tensor{}, fmt.Errorf("%s: no tensor %s", f.path, name)
+		return Tensor{}, fmt.Errorf("%s: no tensor %s", f.path, quote(name))
 	}
 	return t, nil
 }
@@ -247,7 +288,7 @@ func (f *File) Float32(name string) ([]float32, []int, error) {
 	}
 	v, err := t.float32s()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: tensor %s: %w", f.path, name, err)
+		return nil, nil, fmt.Errorf("%s: tensor %s: %w", f.path, quote(name), err)
 	}
 	return v, t.Shape, nil
 }
@@ -293,7 +334,7 @@ func (t Tensor) Float64() ([]float64, error) {
 	return out, nil
 }
 
-// Int64 gives the values of an integer tensor.
+// Int64 gives the values of a tensor of integers (I64, I32, U8) or truths (BOOL: 0, 1).
 func (t Tensor) Int64() ([]int64, error) {
 	n := len(t.Data) / sizes[t.DType]
 	out := make([]int64, n)
@@ -303,6 +344,8 @@ func (t Tensor) Int64() ([]int64, error) {
 			out[i] = int64(binary.LittleEndian.Uint64(t.Data[8*i:]))
 		case "I32":
 			out[i] = int64(int32(binary.LittleEndian.Uint32(t.Data[4*i:])))
+		case "U8", "BOOL":
+			out[i] = int64(t.Data[i])
 		default:
 			return nil, fmt.Errorf("dtype %s where integers are needed", t.DType)
 		}
@@ -321,83 +364,4 @@ func half(h uint16) float32 {
 		return math.Float32frombits(sign | 0x7f800000 | frac<<13)
 	}
 	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
-}
-
-// OpenModel opens the weights of a model directory: model.safetensors, or the shards that model.safetensors.index.json names.
-func OpenModel(dir string) (Reader, error) {
-	path := filepath.Join(dir, "model.safetensors")
-	f, err := Open(path)
-	if err == nil {
-		return f, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	index := path + ".index.json"
-	text, ierr := os.ReadFile(index)
-	if errors.Is(ierr, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: no model.safetensors there", dir)
-	}
-	if ierr != nil {
-		return nil, ierr
-	}
-	return openShards(dir, index, text)
-}
-
-// shards is a model in several files.
-type shards struct {
-	files map[string]*File
-	of    map[string]*File
-	names []string
-}
-
-func openShards(dir, index string, text []byte) (Reader, error) {
-	var idx struct {
-		WeightMap map[string]string `json:"weight_map"`
-	}
-	if err := json.Unmarshal(text, &idx); err != nil {
-		return nil, fmt.Errorf("%s: %w", index, err)
-	}
-	s := &shards{files: map[string]*File{}, of: map[string]*File{}}
-	for name, file := range idx.WeightMap {
-		if file == "" || file != filepath.Base(file) || file == ".." || file == "." {
-			s.Close()
-			return nil, fmt.Errorf("%s: tensor %s: %q is not a file of this directory", index, name, file)
-		}
-		f := s.files[file]
-		if f == nil {
-			var err error
-			if f, err = Open(filepath.Join(dir, file)); err != nil {
-				s.Close()
-				return nil, err
-			}
-			s.files[file] = f
-		}
-		if _, err := f.Tensor(name); err != nil {
-			s.Close()
-			return nil, err
-		}
-		s.of[name] = f
-		s.names = append(s.names, name)
-	}
-	slices.Sort(s.names)
-	return s, nil
-}
-
-func (s *shards) Names() []string { return s.names }
-
-func (s *shards) Float32(name string) ([]float32, []int, error) {
-	f := s.of[name]
-	if f == nil {
-		return nil, nil, fmt.Errorf("no tensor %s", name)
-	}
-	return f.Float32(name)
-}
-
-func (s *shards) Close() error {
-	var errs []error
-	for _, f := range s.files {
-		errs = append(errs, f.Close())
-	}
-	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package weights
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -61,6 +62,12 @@ var malformed = map[string][]byte{
 	"header of 9223372036854775807":    {255, 255, 255, 255, 255, 255, 255, 127},
 	"truncated: a header":              append(binary.LittleEndian.AppendUint64(nil, 50), "{}"...),
 	"not a JSON object":                file(`[]`, 0),
+	"the header is not a JSON object":  file(` {}`, 0),
+	"__metadata__ stands twice":        file(`{"__metadata__":{},"__metadata__":{}}`, 0),
+	"header: __metadata__: json":       file(`{"__metadata__":{"format":1}}`, 0),
+	"tensor a lacks":                   file(`{"a":{"dtype":"F32","data_offsets":[0,4]}}`, 4),
+	"tensor b lacks":                   file(`{"b":null}`, 4),
+	`tensor "line\nline": unknown`:     file(`{"line\nline":{"dtype":"X","shape":[1],"data_offsets":[0,4]}}`, 4),
 	"the header is not UTF-8":          file("{\"\xff\":1}", 0),
 	"stands twice":                     file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4),
 	"unknown dtype":                    file(`{"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}}`, 4),
@@ -75,10 +82,114 @@ var malformed = map[string][]byte{
 	"header: tensor a: EOF":            file(`{"a":`, 0),
 }
 
+// Each malformed file is refused with one line that names it.
 func TestMalformed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.safetensors")
 	for want, data := range malformed {
-		_, err := Parse(data)
-		if err == nil || !strings.Contains(err.Error(), want) {
+		if err := os.WriteFile(path, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(path)
+		if err == nil || !strings.HasPrefix(err.Error(), path+": ") || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", want, err)
+		}
+	}
+	for _, name := range []string{"", "none"} { // a directory, nothing
+		if _, err := Open(filepath.Join(filepath.Dir(path), name)); err == nil {
+			t.Errorf("%q was opened", name)
+		}
+	}
+}
+
+// A file that ends early, at whatever byte, is refused.
+func TestTruncated(t *testing.T) {
+	data, err := os.ReadFile("testdata/dtypes.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range data {
+		if _, err := Parse(data[:n]); err == nil {
+			t.Fatalf("%d of %d bytes are accepted", n, len(data))
+		}
+	}
+}
+
+// The Python library's file of all types (bench/golden/make.py) has the values that PyTorch converts them to, and we write the same
+// bytes.
+func TestPythonFile(t *testing.T) {
+	const path = "testdata/dtypes.safetensors"
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	want, _, err := f.Float32("F32")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []Tensor
+	for _, n := range f.Names() {
+		x, err := f.Tensor(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, x)
+	}
+	for _, n := range []string{"BF16", "F16", "F64"} {
+		got, _, err := f.Float32(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		expected, _, err := f.Float32(n + " as F32")
+		if err != nil || len(expected) != len(got) {
+			t.Fatal(err, len(expected), len(got))
+		}
+		for i := range got {
+			if got[i] != got[i] && expected[i] != expected[i] {
+				continue
+			}
+			if math.Float32bits(got[i]) != math.Float32bits(expected[i]) {
+				t.Errorf("%s: value %d is %v, want %v", n, i, got[i], expected[i])
+			}
+		}
+	}
+	for _, n := range []string{"I32", "I64", "U8", "BOOL"} {
+		x, err := f.Tensor(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := x.Int64()
+		if err != nil || len(got) == 0 {
+			t.Fatal(n, err, got)
+		}
+		for i, v := range got {
+			if n == "BOOL" && v != int64(i%2) || n != "BOOL" && float32(v) != want[i] {
+				t.Errorf("%s: value %d is %d", n, i, v)
+			}
+		}
+		if _, _, err := f.Float32(n); err == nil {
+			t.Errorf("%s is read as fp32", n)
+		}
+	}
+	var again bytes.Buffer
+	if err := WriteTo(&again, all, f.Metadata()); err != nil {
+		t.Fatal(err)
+	}
+	if python, _ := os.ReadFile(path); !bytes.Equal(again.Bytes(), python) {
+		t.Error("written again, the bytes differ")
+	}
+}
+
+// What could not be read back is not written.
+func TestRefusedTensors(t *testing.T) {
+	for want, x := range map[string]Tensor{
+		"not a name":            {Name: "__metadata__", DType: "U8"},
+		"tensor \"\\xff\": not": {Name: "\xff", DType: "U8"},
+		"unknown dtype":         {Name: "a", DType: "F31"},
+		"do not fit F32[3]":     {Name: "a", DType: "F32", Shape: []int{3}, Data: make([]byte, 8)},
+		"negative dimension":    {Name: "a", DType: "F32", Shape: []int{-1}},
+	} {
+		if err := WriteTo(io.Discard, []Tensor{x}, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)
 		}
 	}
@@ -107,12 +218,16 @@ func TestShards(t *testing.T) {
 	for bad, want := range map[string]string{
 		`{"weight_map":{"a":"../one.safetensors"}}`: "is not a file of this directory",
 		`{"weight_map":{"z":"one.safetensors"}}`:    "no tensor z",
-		`{"weight_map":[]}`:                         "cannot unmarshal",
+		`{"weight_map":[]}`:                         "weight_map is not a JSON object",
+		`{}`:                                        "weight_map is not a JSON object",
+		`{"weight_map":{"a":1}}`:                    "tensor a: json",
+		`{"weight_map":{"a":"none.safetensors"}}`:   "none.safetensors: no such file",
+		`{"weight_map":{"a":"one.safetensors","a":"one.safetensors"}}`: "tensor a stands twice",
 	} {
 		if err := WriteFile(index, []byte(bad)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenModel(dir); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := OpenModel(dir); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), index) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
@@ -124,7 +239,7 @@ func TestAtomically(t *testing.T) {
 	if err := WriteFile(path, []byte("old")); err != nil {
 		t.Fatal(err)
 	}
-	err := Write(path, []Tensor{Float32Tensor("a", nil, nil), Float32Tensor("a", nil, nil)}, nil)
+	err := Write(path, []Tensor{Float32Tensor("a", []int{0}, nil), Float32Tensor("a", []int{0}, nil)}, nil)
 	if err == nil || !strings.Contains(err.Error(), "given twice") {
 		t.Error(err)
 	}
@@ -150,11 +265,29 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
+		var all []Tensor
 		for _, n := range file.Names() {
 			tensor, _ := file.Tensor(n)
 			_, _, _ = file.Float32(n)
 			_, _ = tensor.Float64()
 			_, _ = tensor.Int64()
+			all = append(all, tensor)
+		}
+		var once, twice bytes.Buffer
+		if err := WriteTo(&once, all, file.Metadata()); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Parse(once.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = all[:0]
+		for _, n := range again.Names() {
+			tensor, _ := again.Tensor(n)
+			all = append(all, tensor)
+		}
+		if err := WriteTo(&twice, all, again.Metadata()); err != nil || !bytes.Equal(once.Bytes(), twice.Bytes()) {
+			t.Fatal("written, read and written again, the bytes differ", err)
 		}
 	})
 }

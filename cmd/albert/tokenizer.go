@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +18,7 @@ import (
 
 // TokenizerCmd trains and applies tokenizers.
 type TokenizerCmd struct {
-	Train  TokenizerTrainCmd  `cmd:"" help:"Train a SentencePiece unigram model."`
+	Train  TokenizerTrainCmd  `cmd:"" help:"Train a tokenizer on text."`
 	Encode TokenizerEncodeCmd `cmd:"" help:"Cut text into pieces, line by line."`
 	Decode TokenizerDecodeCmd `cmd:"" help:"Make text of lines of ids."`
 	Info   TokenizerInfoCmd   `cmd:"" help:"Say what a tokenizer is."`
@@ -28,14 +31,19 @@ type TokenizerEncodeCmd struct {
 	Cleanup     string   `enum:",none,albert" default:"" help:"none (default for a file: SentencePiece itself) or albert (default for a directory)."`
 	Special     bool     `negatable:"" help:"Add [CLS] and [SEP]."`
 	InputFormat string   `default:"text" enum:"text,auto" help:"text, or auto to read lines that start with { as JSON."`
-	Input       []string `arg:"" optional:"" help:"Files; stdin without any."`
-	More        []string `name:"input" sep:"none" help:"A file, again." placeholder:"FILE"`
+	NBest       int      `name:"nbest" help:"Give the N likeliest ways to cut each line, a line for each (jsonl: with scores)." placeholder:"N"`
+	Input       []string `arg:"" optional:"" help:"Files and directories; stdin without any."`
+	More        []string `name:"input" sep:"none" help:"A file or directory, again." placeholder:"PATH"`
 }
 
+// openTokenizer opens a tokenizer for one of the tokenizer commands.
 func openTokenizer(path, cleanup string) (*tokenizer.Tokenizer, error) {
 	t, err := tokenizer.Open(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, tokenizer.ErrNone) {
+		return nil, fmt.Errorf("--model: %w (give a .model file, or a model directory with %s)", err, tokenizer.ModelFile)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--model: %w", err)
 	}
 	if cleanup != "" && tokenizer.Cleanup(cleanup) != t.Cleanup {
 		o := t.Options
@@ -48,29 +56,61 @@ func openTokenizer(path, cleanup string) (*tokenizer.Tokenizer, error) {
 	return t, nil
 }
 
-// openInputs calls f for every file in turn, or for stdin.
-func openInputs(files []string, f func(r io.Reader, name string) error) error {
-	if len(files) == 0 {
-		files = []string{"-"}
+// eachLine calls f for every line of files, of all files in directories by byte order of path, or of stdin. Only '\n' ends a line.
+func eachLine(paths []string, f func(line, file string, n int) error) error {
+	if len(paths) == 0 {
+		paths = []string{"-"}
 	}
-	for _, name := range files {
-		if name == "-" {
-			if err := f(os.Stdin, "stdin"); err != nil {
+	for _, path := range paths {
+		if path == "-" {
+			if err := linesOf(os.Stdin, "stdin", f); err != nil {
 				return err
 			}
 			continue
 		}
-		file, err := os.Open(name)
-		if err != nil {
-			return err
+		files := []string{path}
+		if st, err := os.Stat(path); err == nil && st.IsDir() {
+			files = nil
+			err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
+				if err == nil && d.Type().IsRegular() {
+					files = append(files, p)
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			slices.Sort(files)
 		}
-		err = f(file, name)
-		file.Close()
-		if err != nil {
-			return err
+		for _, name := range files {
+			file, err := os.Open(name)
+			if err != nil {
+				return err
+			}
+			err = linesOf(file, name, f)
+			file.Close()
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+func linesOf(r io.Reader, name string, f func(line, file string, n int) error) error {
+	br := bufio.NewReaderSize(r, 1<<16)
+	for n := 1; ; n++ {
+		line, err := readLine(br)
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = f(line, name, n)
+		}
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", name, n, err)
+		}
+	}
 }
 
 // Run encodes.
@@ -79,61 +119,134 @@ func (c *TokenizerEncodeCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	if c.Special && (t.CLS < 0 || t.SEP < 0) {
+		return usagef("--special: the tokenizer has no pieces [CLS] and [SEP]")
+	}
+	if c.NBest != 0 && (c.NBest < 1 || c.NBest > tokenizer.MaxNBest) {
+		return usagef("--nbest %d: want 1 to %d", c.NBest, tokenizer.MaxNBest)
+	}
+	if c.NBest != 0 && (c.InputFormat != "text" || c.Special || t.Cleanup != tokenizer.CleanupNone) {
+		return usagef("--nbest is SentencePiece's own: it needs --cleanup none and plain text, and adds no special pieces")
+	}
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
-	err = openInputs(append(c.Input, c.More...), func(r io.Reader, name string) error {
-		br := bufio.NewReaderSize(r, 1<<16)
-		for n := 1; ; n++ {
-			line, err := readLine(br)
-			if err == io.EOF {
-				return nil
+	failed := 0
+	err = eachLine(append(c.Input, c.More...), func(line, file string, n int) error {
+		if c.NBest != 0 {
+			for _, path := range t.NBest(line, c.NBest) {
+				if err := c.write(out, encoded{tokens: path.Tokens, score: &path.Score}); err != nil {
+					return err
+				}
 			}
-			if err != nil {
-				return fmt.Errorf("%s:%d: %w", name, n, err)
-			}
-			if err := c.line(out, t, line); err != nil {
-				return fmt.Errorf("%s:%d: %w", name, n, err)
-			}
+			return nil
 		}
+		if c.InputFormat == "text" || !strings.HasPrefix(line, "{") {
+			return c.write(out, c.encode(t, line))
+		}
+		if file == "stdin" {
+			file = ""
+		}
+		it := parseItem(line, file, n)
+		e, err := c.encodeItem(t, &it)
+		if err != nil {
+			failed++
+			return writeAnswer(out, &it, answer{err: err})
+		}
+		return c.write(out, e)
 	})
-	return errors.Join(err, out.Flush())
+	if err := errors.Join(err, out.Flush()); err != nil {
+		return err
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d lines could not be read: see their \"error\"", failed)
+	}
+	return nil
 }
 
-func (c *TokenizerEncodeCmd) line(out *bufio.Writer, t *tokenizer.Tokenizer, line string) error {
-	tokens := t.EncodeTokens(line)
-	if c.InputFormat == "auto" && strings.HasPrefix(line, "{") {
-		it := parseItem(line, "", 0)
-		if it.Err != nil {
-			return it.Err
+// encoded is what comes of a line.
+type encoded struct {
+	tokens []tokenizer.Token
+	types  []int // of the pieces, for a pair
+	id     json.RawMessage
+	score  *float32
+}
+
+// encode cuts one text.
+func (c *TokenizerEncodeCmd) encode(t *tokenizer.Tokenizer, text string) encoded {
+	var tokens []tokenizer.Token
+	if c.Format == "ids" {
+		for _, id := range t.Encode(text) {
+			tokens = append(tokens, tokenizer.Token{ID: id})
 		}
-		tokens = t.EncodeTokens(it.Text)
-		if it.HasPair {
-			if c.Special {
-				tokens = append(tokens, tokenizer.Token{ID: t.SEP})
-			}
-			tokens = append(tokens, t.EncodeTokens(it.Pair)...)
-		}
+	} else {
+		tokens = t.EncodeWithOffsets(text)
 	}
 	if c.Special {
-		if t.CLS < 0 || t.SEP < 0 {
-			return errors.New("the tokenizer has no [CLS] and [SEP]")
-		}
-		tokens = append(append([]tokenizer.Token{{ID: t.CLS}}, tokens...), tokenizer.Token{ID: t.SEP})
+		tokens = append(slices.Insert(tokens, 0, tokenizer.Token{ID: t.CLS, Piece: t.Piece(t.CLS)}),
+			tokenizer.Token{ID: t.SEP, Begin: len(text), End: len(text), Piece: t.Piece(t.SEP)})
 	}
+	return encoded{tokens: tokens}
+}
+
+// encodeItem cuts what a JSON line says: a text, a pair (places are those of its texts), or pieces given by their ids.
+func (c *TokenizerEncodeCmd) encodeItem(t *tokenizer.Tokenizer, it *item) (encoded, error) {
+	if it.Err != nil {
+		return encoded{}, it.Err
+	}
+	e := encoded{}
+	switch {
+	case it.IDs != nil:
+		for i, id := range it.IDs {
+			if id < 0 || int(id) >= t.VocabSize() {
+				return e, fmt.Errorf("input_ids[%d] is %d, the vocabulary has %d pieces", i, id, t.VocabSize())
+			}
+			e.tokens = append(e.tokens, tokenizer.Token{ID: id, Begin: i, End: i + 1, Piece: t.Piece(id)})
+		}
+	case it.HasPair:
+		e = c.encode(t, it.Text)
+		first := len(e.tokens)
+		second := c.encode(t, it.Pair).tokens
+		if c.Special {
+			second = second[1:] // its [CLS]
+		}
+		e.tokens = append(e.tokens, second...)
+		e.types = make([]int, len(e.tokens))
+		for i := range second {
+			e.types[first+i] = 1
+		}
+	default:
+		e = c.encode(t, it.Text)
+	}
+	e.id = it.ID
+	return e, nil
+}
+
+// write writes the line of a text.
+func (c *TokenizerEncodeCmd) write(out *bufio.Writer, e encoded) error {
 	if c.Format == "jsonl" {
-		ids, pieces, offsets := make([]int32, 0, len(tokens)), make([]string, 0, len(tokens)), make([][2]int32, 0, len(tokens))
-		for _, k := range tokens {
-			ids, pieces, offsets = append(ids, k.ID), append(pieces, t.PieceOf(k)), append(offsets, [2]int32{k.Begin, k.End})
+		ids, pieces, offsets := make([]int32, len(e.tokens)), make([]string, len(e.tokens)), make([][2]int, len(e.tokens))
+		for i, k := range e.tokens {
+			ids[i], pieces[i], offsets[i] = k.ID, k.Piece, [2]int{k.Begin, k.End}
 		}
-		return writeJSON(out, []field{{"ids", ids}, {"pieces", pieces}, {"offsets", offsets}})
+		fields := []field{{"ids", ids}, {"pieces", pieces}, {"offsets", offsets}}
+		if e.types != nil {
+			fields = append(fields, field{"token_type_ids", e.types})
+		}
+		if e.score != nil {
+			fields = append(fields, field{"score", *e.score})
+		}
+		if e.id != nil {
+			fields = slices.Insert(fields, 0, field{"id", e.id})
+		}
+		return writeJSON(out, fields)
 	}
-	for i, k := range tokens {
+	for i, k := range e.tokens {
 		if i > 0 {
 			out.WriteByte(' ')
 		}
 		if c.Format == "ids" {
-			out.WriteString(strconv.Itoa(int(k.ID)))
+			out.Write(strconv.AppendInt(out.AvailableBuffer(), int64(k.ID), 10))
 		} else {
-			out.WriteString(t.PieceOf(k))
+			out.WriteString(k.Piece)
 		}
 	}
 	return out.WriteByte('\n')
@@ -142,39 +255,29 @@ func (c *TokenizerEncodeCmd) line(out *bufio.Writer, t *tokenizer.Tokenizer, lin
 // TokenizerDecodeCmd makes text of ids.
 type TokenizerDecodeCmd struct {
 	Model string   `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
-	Input []string `arg:"" optional:"" help:"Files; stdin without any."`
+	Input []string `arg:"" optional:"" help:"Files and directories; stdin without any."`
+	More  []string `name:"input" sep:"none" help:"A file or directory, again." placeholder:"PATH"`
 }
 
 // Run decodes.
 func (c *TokenizerDecodeCmd) Run() error {
-	t, err := tokenizer.Open(c.Model)
+	t, err := openTokenizer(c.Model, "")
 	if err != nil {
 		return err
 	}
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
-	err = openInputs(c.Input, func(r io.Reader, name string) error {
-		br := bufio.NewReaderSize(r, 1<<16)
-		for n := 1; ; n++ {
-			line, err := readLine(br)
-			if err == io.EOF {
-				return nil
+	var ids []int32
+	err = eachLine(append(c.Input, c.More...), func(line, _ string, _ int) error {
+		ids = ids[:0]
+		for _, f := range strings.Fields(line) {
+			id, err := strconv.ParseInt(f, 10, 32)
+			if err != nil || id < 0 || int(id) >= t.VocabSize() {
+				return fmt.Errorf("%q is no id: want numbers from 0 to %d, with spaces between", f, t.VocabSize()-1)
 			}
-			if err != nil {
-				return fmt.Errorf("%s:%d: %w", name, n, err)
-			}
-			var ids []int32
-			for _, f := range strings.Fields(line) {
-				id, err := strconv.ParseInt(f, 10, 32)
-				if err != nil || id < 0 || int(id) >= t.VocabSize() {
-					return fmt.Errorf("%s:%d: %q is no id of a vocabulary of %d", name, n, f, t.VocabSize())
-				}
-				ids = append(ids, int32(id))
-			}
-			out.WriteString(t.Decode(ids))
-			if err := out.WriteByte('\n'); err != nil {
-				return err
-			}
+			ids = append(ids, int32(id))
 		}
+		out.WriteString(t.Decode(ids))
+		return out.WriteByte('\n')
 	})
 	return errors.Join(err, out.Flush())
 }
@@ -185,28 +288,46 @@ type TokenizerInfoCmd struct {
 	JSON  bool   `name:"json" help:"Give one JSON object."`
 }
 
+// tokenizerInfo is the answer of "tokenizer info".
+type tokenizerInfo struct {
+	VocabSize    int              `json:"vocab_size"`
+	ModelType    string           `json:"model_type"`
+	Normalizer   string           `json:"normalizer"`
+	SHA256       string           `json:"sha256"`
+	Pieces       map[string]int   `json:"pieces"` // counts by type
+	Specials     map[string]int32 `json:"special_pieces"`
+	ByteFallback bool             `json:"byte_fallback"`
+	DummyPrefix  bool             `json:"add_dummy_prefix"`
+	Whitespaces  bool             `json:"remove_extra_whitespaces"`
+	Cleanup      string           `json:"cleanup"`
+	Lower        bool             `json:"do_lower_case"`
+	Accents      bool             `json:"keep_accents"`
+	RemoveSpace  bool             `json:"remove_space"`
+}
+
 // Run prints.
 func (c *TokenizerInfoCmd) Run() error {
-	t, err := tokenizer.Open(c.Model)
+	t, err := openTokenizer(c.Model, "")
 	if err != nil {
 		return err
 	}
-	counts := map[string]int{}
-	for _, p := range t.Model().Pieces {
-		counts[p.Type.String()]++
+	m := t.Model()
+	info := tokenizerInfo{VocabSize: t.VocabSize(), ModelType: "unigram", Normalizer: m.Normalizer.Name, SHA256: t.SHA256(),
+		Pieces: map[string]int{}, Specials: map[string]int32{}, ByteFallback: m.ByteFallback, DummyPrefix: m.Normalizer.AddDummyPrefix,
+		Whitespaces: m.Normalizer.RemoveExtraWhitespaces, Cleanup: string(t.Cleanup), Lower: t.Lower, Accents: t.KeepAccents, RemoveSpace: t.RemoveSpace}
+	for i, p := range m.Pieces {
+		info.Pieces[p.Type.String()]++
+		if p.Type == tokenizer.Control || p.Type == tokenizer.Unknown {
+			info.Specials[p.Text] = int32(i)
+		}
 	}
-	info := struct {
-		VocabSize  int            `json:"vocab_size"`
-		ModelType  string         `json:"model_type"`
-		Normalizer string         `json:"normalizer"`
-		SHA256     string         `json:"sha256"`
-		Pieces     map[string]int `json:"pieces"`
-		Cleanup    string         `json:"cleanup"`
-		Lower      bool           `json:"do_lower_case"`
-		Accents    bool           `json:"keep_accents"`
-	}{t.VocabSize(), "unigram", t.Model().Normalizer.Name, t.SHA256(), counts, string(t.Cleanup), t.Lower, t.KeepAccents}
 	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(info)
+		v, err := marshal(info)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Printf("%s\n", v)
+		return err
 	}
 	fmt.Printf("%d pieces, %s, normalizer %s, clean-up %s\nsha256 %s\n", info.VocabSize, info.ModelType, info.Normalizer, info.Cleanup, info.SHA256)
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -8,8 +9,12 @@ import (
 	"io"
 	"iter"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/term"
 
 	"albert/corpus"
 	"albert/tokenizer"
@@ -17,48 +22,65 @@ import (
 	"albert/weights"
 )
 
-// TokenizerTrainCmd trains a SentencePiece unigram model. Flags have spm_train's names; defaults are those of ALBERT's training command.
+// TokenizerTrainCmd trains a SentencePiece unigram model. Flags have spm_train's names, with dashes or, for its command lines,
+// underscores; defaults are those of ALBERT's training command.
 type TokenizerTrainCmd struct {
 	Input       []string `sep:"none" help:"Text: what albert prepare reads; again for more. Stdin without any." placeholder:"PATH"`
-	More        []string `arg:"" optional:"" help:"Text, as --input."`
-	ModelPrefix string   `required:"" help:"Writes P.model and P.vocab." placeholder:"P"`
-	VocabSize   int      `default:"30000" help:"Pieces, special ones included."`
-	ModelType   string   `default:"unigram" help:"unigram is the only one."`
+	More        []string `arg:"" optional:"" help:"Text, as --input." placeholder:"PATH"`
+	ModelPrefix string   `aliases:"model_prefix" required:"" help:"Write P.model and P.vocab." placeholder:"P"`
+	VocabSize   int      `aliases:"vocab_size" default:"30000" help:"Pieces, special ones included."`
+	ModelType   string   `aliases:"model_type" default:"unigram" help:"unigram is the only one."`
+	InputFormat string   `aliases:"input_format" default:"text" help:"text is the only one."`
 
-	CharacterCoverage      float64 `default:"0.99995" help:"Share of characters that get a piece of their own."`
-	InputSentenceSize      int     `default:"10000000" help:"Sentences used at most, sampled at random (0: all)."`
-	ShuffleInputSentence   bool    `default:"true" negatable:"" help:"Sample at random; else the first ones."`
-	SeedSentencepieceSize  int     `default:"1000000" help:"Candidates at the start."`
-	ShrinkingFactor        float64 `default:"0.75" help:"Share of pieces kept in each round."`
-	NumSubIterations       int     `default:"2" help:"EM iterations in each round."`
-	MaxSentencepieceLength int     `default:"16" help:"Characters of a piece at most."`
-	MaxSentenceLength      int     `default:"4192" help:"Bytes of a sentence at most; longer ones are left out."`
-	NormalizationRuleName  string  `default:"nmt_nfkc" help:"nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf or identity."`
-	AddDummyPrefix         bool    `default:"true" negatable:"" help:"Treat the start of a text like a space."`
-	RemoveExtraWhitespaces bool    `default:"true" negatable:"" help:"Make one space of several."`
-	SplitByUnicodeScript   bool    `default:"true" negatable:"" help:"No piece has characters of two scripts."`
-	SplitByNumber          bool    `default:"true" negatable:"" help:"No piece has digits and letters."`
-	SplitByWhitespace      bool    `default:"true" negatable:"" help:"No piece crosses a space."`
-	SplitDigits            bool    `negatable:"" help:"Every digit is a piece."`
-	ByteFallback           bool    `negatable:"" help:"Unknown characters become bytes."`
-	HardVocabLimit         bool    `default:"true" negatable:"" help:"A text too small for the vocabulary is an error."`
-	RequiredChars          string  `help:"Characters that get a piece in any case."`
-	ControlSymbols         string  `default:"[CLS],[SEP],[MASK]" help:"A list with commas and CSV quotes."`
-	UserDefinedSymbols     string  `default:"(,),\"\"\"\",-,.,–,£,€" help:"A list with commas and CSV quotes."`
-	PadID                  int     `name:"pad-id" default:"0" help:"Id of the padding piece (-1: none)."`
-	UnkID                  int     `name:"unk-id" default:"1" help:"Id of the unknown piece."`
-	BosID                  int     `name:"bos-id" default:"-1" help:"Id of the begin piece (-1: none)."`
-	EosID                  int     `name:"eos-id" default:"-1" help:"Id of the end piece (-1: none)."`
-	PadPiece               string  `default:"<pad>" help:"Text of the padding piece."`
-	UnkPiece               string  `default:"<unk>" help:"Text of the unknown piece."`
-	BosPiece               string  `default:"<s>" help:"Text of the begin piece."`
-	EosPiece               string  `default:"</s>" help:"Text of the end piece."`
-	Seed                   uint64  `default:"12345" help:"Seed of the sampling."`
-	Threads                int     `aliases:"num-threads" help:"Threads (0: all); changes no bits."`
-	Quiet                  bool    `help:"No progress."`
-	Sentences              string  `default:"lines" enum:"auto,lines" help:"lines takes one sentence a line, as spm_train; auto finds sentences in prose."`
-	TextColumn             string  `default:"text" help:"Column of JSONL and Parquet that holds the text."`
-	GoDoc                  bool    `negatable:"" help:"Directories are Go source trees: their comments are read."`
+	CharacterCoverage         float64 `aliases:"character_coverage" default:"0.99995" help:"Share of the text's characters that get a piece of their own."`
+	InputSentenceSize         int     `aliases:"input_sentence_size" default:"10000000" help:"Sentences used at most (0: all)."`
+	ShuffleInputSentence      bool    `aliases:"shuffle_input_sentence" default:"true" negatable:"" help:"Sample them at random; else the first ones are used."`
+	SeedSentencepieceSize     int     `aliases:"seed_sentencepiece_size" default:"1000000" help:"Candidates at the start (0: by the vocabulary's size)."`
+	ShrinkingFactor           float64 `aliases:"shrinking_factor" default:"0.75" help:"Share of the candidates kept in each round."`
+	NumSubIterations          int     `aliases:"num_sub_iterations" default:"2" help:"EM steps in each round."`
+	MaxSentencepieceLength    int     `aliases:"max_sentencepiece_length" default:"16" help:"Characters of a piece at most."`
+	MaxSentenceLength         int     `aliases:"max_sentence_length" default:"4192" help:"Bytes of a sentence at most; longer ones are left out."`
+	SplitByUnicodeScript      bool    `aliases:"split_by_unicode_script" default:"true" negatable:"" help:"No piece has characters of two scripts."`
+	SplitByNumber             bool    `aliases:"split_by_number" default:"true" negatable:"" help:"No piece has digits and letters."`
+	SplitByWhitespace         bool    `aliases:"split_by_whitespace" default:"true" negatable:"" help:"No piece goes across a space."`
+	SplitDigits               bool    `aliases:"split_digits" negatable:"" help:"Every digit is a piece."`
+	TreatWhitespaceAsSuffix   bool    `aliases:"treat_whitespace_as_suffix" negatable:"" help:"Spaces end words instead of beginning them."`
+	AllowWhitespaceOnlyPieces bool    `aliases:"allow_whitespace_only_pieces" negatable:"" help:"Pieces may have spaces alone."`
+	PretokenizationDelimiter  string  `aliases:"pretokenization_delimiter" help:"Text that no piece goes across." placeholder:"TEXT"`
+
+	NormalizationRuleName  string `aliases:"normalization_rule_name" default:"nmt_nfkc" help:"nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf or identity."`
+	NormalizationRuleTsv   string `aliases:"normalization_rule_tsv" help:"Rules of one's own: hexadecimal code points, a tab, what they become." placeholder:"FILE"`
+	DenormalizationRuleTsv string `aliases:"denormalization_rule_tsv" help:"Rules for decoded text." placeholder:"FILE"`
+	AddDummyPrefix         bool   `aliases:"add_dummy_prefix" default:"true" negatable:"" help:"Treat the start of a text like a space."`
+	RemoveExtraWhitespaces bool   `aliases:"remove_extra_whitespaces" default:"true" negatable:"" help:"Make one space of several."`
+
+	ByteFallback           bool   `aliases:"byte_fallback" negatable:"" help:"Unknown characters become bytes."`
+	HardVocabLimit         bool   `aliases:"hard_vocab_limit" default:"true" negatable:"" help:"A text too small for the vocabulary is an error."`
+	RequiredChars          string `aliases:"required_chars" help:"Characters that get a piece in any case."`
+	RequiredCharsFile      string `aliases:"required_chars_file" help:"More of them, from a file." placeholder:"FILE"`
+	ControlSymbols         string `aliases:"control_symbols" default:"[CLS],[SEP],[MASK]" help:"A list with commas and CSV quotes."`
+	ControlSymbolsFile     string `aliases:"control_symbols_file" help:"More of them, one a line." placeholder:"FILE"`
+	UserDefinedSymbols     string `aliases:"user_defined_symbols" default:"(,),\"\"\"\",-,.,–,£,€" help:"A list with commas and CSV quotes."`
+	UserDefinedSymbolsFile string `aliases:"user_defined_symbols_file" help:"More of them, one a line." placeholder:"FILE"`
+	PadID                  int    `name:"pad-id" aliases:"pad_id" default:"0" help:"Id of the padding piece (-1: none)."`
+	UnkID                  int    `name:"unk-id" aliases:"unk_id" default:"1" help:"Id of the unknown piece."`
+	BosID                  int    `name:"bos-id" aliases:"bos_id" default:"-1" help:"Id of the piece for a beginning (-1: none)."`
+	EosID                  int    `name:"eos-id" aliases:"eos_id" default:"-1" help:"Id of the piece for an end (-1: none)."`
+	PadPiece               string `aliases:"pad_piece" default:"<pad>" help:"Text of the padding piece."`
+	UnkPiece               string `aliases:"unk_piece" default:"<unk>" help:"Text of the unknown piece."`
+	BosPiece               string `aliases:"bos_piece" default:"<s>" help:"Text of the piece for a beginning."`
+	EosPiece               string `aliases:"eos_piece" default:"</s>" help:"Text of the piece for an end."`
+	UnkSurface             string `aliases:"unk_surface" default:" \u2047 " help:"What an unknown piece is decoded to."`
+
+	VocabularyOutputPieceScore bool `aliases:"vocabulary_output_piece_score" default:"true" negatable:"" help:"P.vocab has the scores, too."`
+	TrainExtremelyLargeCorpus  bool `aliases:"train_extremely_large_corpus" negatable:"" hidden:"" help:"Without effect, as in spm_train today."`
+
+	Seed       uint64           `aliases:"random_seed,random-seed" default:"12345" help:"Seed of the sampling."`
+	Threads    int              `aliases:"num_threads,num-threads" help:"Threads (0: all); changes no bits."`
+	Quiet      bool             `negatable:"" help:"No progress."`
+	Sentences  corpus.Sentences `default:"lines" enum:"auto,lines" help:"lines takes one sentence a line, as spm_train; auto finds sentences in prose."`
+	TextColumn string           `default:"text" help:"Column of JSONL and Parquet that holds the text."`
+	GoDoc      bool             `negatable:"" help:"Directories are Go source trees: their comments are read."`
 	cleanupFlags
 }
 
@@ -68,7 +90,6 @@ func symbolList(flag, s string) ([]string, error) {
 		return nil, nil
 	}
 	r := csv.NewReader(strings.NewReader(s))
-	r.LazyQuotes = false
 	list, err := r.Read()
 	if err == nil {
 		if _, more := r.Read(); more != io.EOF {
@@ -76,57 +97,116 @@ func symbolList(flag, s string) ([]string, error) {
 		}
 	}
 	if err != nil {
-		return nil, usagef("--%s %s: not a list with commas and CSV quotes: %v", flag, s, err)
+		return nil, usagef(`--%s %s: not a list with commas and CSV quotes (a quote itself is written """"): %v`, flag, s, err)
 	}
 	return list, nil
 }
 
-func (c *TokenizerTrainCmd) options() (spmtrain.Options, error) {
-	if c.ModelType != "unigram" {
-		return spmtrain.Options{}, usagef("--model-type %s: only unigram models are trained", c.ModelType)
+// fileLines are the lines of a small file; none for no file.
+func fileLines(flag, path string) ([]string, error) {
+	if path == "" {
+		return nil, nil
 	}
-	control, err := symbolList("control-symbols", c.ControlSymbols)
+	f, err := os.Open(path)
 	if err != nil {
-		return spmtrain.Options{}, err
+		return nil, fmt.Errorf("--%s: %w", flag, err)
 	}
-	user, err := symbolList("user-defined-symbols", c.UserDefinedSymbols)
-	if err != nil {
-		return spmtrain.Options{}, err
+	defer f.Close()
+	var lines []string
+	r := bufio.NewReader(f)
+	for {
+		line, err := readLine(r)
+		if err == io.EOF {
+			return lines, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--%s: %s:%d: %w", flag, path, len(lines)+1, err)
+		}
+		lines = append(lines, strings.TrimSuffix(line, "\r"))
 	}
-	o := spmtrain.DefaultOptions()
-	o.VocabSize, o.CharacterCoverage, o.InputSentenceSize, o.ShuffleInputSentence = c.VocabSize, c.CharacterCoverage, c.InputSentenceSize, c.ShuffleInputSentence
-	o.SeedSentencepieceSize, o.ShrinkingFactor, o.NumSubIterations = c.SeedSentencepieceSize, c.ShrinkingFactor, c.NumSubIterations
-	o.MaxSentencepieceLen, o.MaxSentenceLength, o.NormalizationRule = c.MaxSentencepieceLength, c.MaxSentenceLength, c.NormalizationRuleName
-	o.AddDummyPrefix, o.RemoveExtraWhitespace = c.AddDummyPrefix, c.RemoveExtraWhitespaces
-	o.SplitByUnicodeScript, o.SplitByNumber, o.SplitByWhitespace, o.SplitDigits = c.SplitByUnicodeScript, c.SplitByNumber, c.SplitByWhitespace, c.SplitDigits
-	o.ByteFallback, o.HardVocabLimit, o.RequiredChars = c.ByteFallback, c.HardVocabLimit, c.RequiredChars
-	o.ControlSymbols, o.UserDefinedSymbols = control, user
-	o.PadID, o.UnkID, o.BosID, o.EosID = c.PadID, c.UnkID, c.BosID, c.EosID
-	o.PadPiece, o.UnkPiece, o.BosPiece, o.EosPiece = c.PadPiece, c.UnkPiece, c.BosPiece, c.EosPiece
-	o.Seed, o.Threads = c.Seed, c.Threads
-	if !c.Quiet {
-		last := time.Now()
-		o.Progress = func(phase string, done, of int) {
-			if time.Since(last) < 2*time.Second {
-				return
-			}
-			last = time.Now()
-			if of > 0 {
-				fmt.Fprintf(os.Stderr, "%s: %d of %d\n", phase, done, of)
-			} else {
-				fmt.Fprintf(os.Stderr, "%s: %d\n", phase, done)
+}
+
+// charsMapOf compiles a file of normalisation rules; nil for no file.
+func charsMapOf(flag, path string) ([]byte, error) {
+	lines, err := fileLines(flag, path)
+	if path == "" || err != nil {
+		return nil, err
+	}
+	rules := map[string]string{}
+	for i, line := range lines {
+		from, rest, _ := strings.Cut(line, "\t")
+		to, _, _ := strings.Cut(rest, "\t")
+		var texts [2]string
+		for j, codes := range []string{from, to} {
+			for _, code := range strings.Fields(codes) {
+				r, err := strconv.ParseUint(code, 16, 32)
+				if err != nil || string(rune(r)) == "\uFFFD" && r != 0xFFFD {
+					return nil, fmt.Errorf("--%s: %s:%d: %q is no code point in hexadecimal", flag, path, i+1, code)
+				}
+				texts[j] += string(rune(r))
 			}
 		}
+		if texts[0] == "" {
+			return nil, fmt.Errorf("--%s: %s:%d: no code points before the tab", flag, path, i+1)
+		}
+		rules[texts[0]] = texts[1]
+	}
+	charsMap, err := tokenizer.BuildCharsMap(rules)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %s: %w", flag, path, err)
+	}
+	return charsMap, nil
+}
+
+func (c *TokenizerTrainCmd) options() (o spmtrain.Options, err error) {
+	switch {
+	case c.ModelType != "unigram":
+		return o, usagef("--model-type %s: only unigram models are trained", c.ModelType)
+	case c.InputFormat != "text" && c.InputFormat != "":
+		return o, usagef("--input-format %s: only text is read (JSONL and Parquet are known by their content)", c.InputFormat)
+	}
+	o = spmtrain.Options{VocabSize: c.VocabSize, CharacterCoverage: c.CharacterCoverage, InputSentenceSize: c.InputSentenceSize,
+		ShuffleInputSentence: c.ShuffleInputSentence, SeedSentencepieceSize: c.SeedSentencepieceSize, ShrinkingFactor: c.ShrinkingFactor,
+		NumSubIterations: c.NumSubIterations, MaxSentencepieceLength: c.MaxSentencepieceLength, MaxSentenceLength: c.MaxSentenceLength,
+		NormalizationRuleName: c.NormalizationRuleName, AddDummyPrefix: c.AddDummyPrefix, RemoveExtraWhitespaces: c.RemoveExtraWhitespaces,
+		SplitByUnicodeScript: c.SplitByUnicodeScript, SplitByNumber: c.SplitByNumber, SplitByWhitespace: c.SplitByWhitespace,
+		SplitDigits: c.SplitDigits, TreatWhitespaceAsSuffix: c.TreatWhitespaceAsSuffix, AllowWhitespaceOnlyPieces: c.AllowWhitespaceOnlyPieces,
+		PretokenizationDelimiter: c.PretokenizationDelimiter, ByteFallback: c.ByteFallback, HardVocabLimit: c.HardVocabLimit,
+		RequiredChars: c.RequiredChars, UnkID: c.UnkID, BosID: c.BosID, EosID: c.EosID, PadID: c.PadID, UnkPiece: c.UnkPiece,
+		BosPiece: c.BosPiece, EosPiece: c.EosPiece, PadPiece: c.PadPiece, UnkSurface: c.UnkSurface, Seed: c.Seed, Threads: c.Threads}
+	for _, l := range []struct {
+		flag, list, file string
+		to               *[]string
+	}{{"control-symbols", c.ControlSymbols, c.ControlSymbolsFile, &o.ControlSymbols}, {"user-defined-symbols", c.UserDefinedSymbols, c.UserDefinedSymbolsFile, &o.UserDefinedSymbols}} {
+		if *l.to, err = symbolList(l.flag, l.list); err != nil {
+			return o, err
+		}
+		more, err := fileLines(l.flag+"-file", l.file)
+		if err != nil {
+			return o, err
+		}
+		*l.to = append(*l.to, more...)
+	}
+	more, err := fileLines("required-chars-file", c.RequiredCharsFile)
+	if err != nil {
+		return o, err
+	}
+	o.RequiredChars += strings.Join(more, "")
+	if o.CharsMap, err = charsMapOf("normalization-rule-tsv", c.NormalizationRuleTsv); err != nil {
+		return o, err
+	}
+	if o.DenormalizerCharsMap, err = charsMapOf("denormalization-rule-tsv", c.DenormalizationRuleTsv); err != nil {
+		return o, err
+	}
+	if err := o.Check(); err != nil {
+		return o, usageError{err}
 	}
 	return o, nil
 }
 
-// sentencesOf gives the cleaned sentences of inputs.
-func (c *TokenizerTrainCmd) sentencesOf(ctx context.Context) iter.Seq2[string, error] {
-	read := corpus.ReadOptions{Sentences: corpus.Sentences(c.Sentences), GoDoc: c.GoDoc}
-	if c.TextColumn != "text" {
-		read.TextColumn = c.TextColumn
-	}
+// sentences gives the inputs' sentences, cleaned.
+func (c *TokenizerTrainCmd) sentences(ctx context.Context, n *corpus.Counts) iter.Seq2[string, error] {
+	read := readFlags{Sentences: c.Sentences, TextColumn: c.TextColumn, GoDoc: c.GoDoc}
 	clean := func(s string) string { return s }
 	if c.Cleanup == tokenizer.CleanupAlbert {
 		o := tokenizer.DefaultOptions
@@ -134,7 +214,7 @@ func (c *TokenizerTrainCmd) sentencesOf(ctx context.Context) iter.Seq2[string, e
 		clean = o.Clean
 	}
 	return func(yield func(string, error) bool) {
-		for d, err := range corpus.Documents(ctx, append(c.Input, c.More...), read, nil) {
+		for d, err := range corpus.Documents(ctx, append(c.Input, c.More...), read.options(), n) {
 			if err != nil {
 				yield("", err)
 				return
@@ -148,35 +228,98 @@ func (c *TokenizerTrainCmd) sentencesOf(ctx context.Context) iter.Seq2[string, e
 	}
 }
 
+// trainProgress shows how far training is: one line that changes on a terminal, else a line for each phase and one now and then.
+type trainProgress struct {
+	out      *os.File
+	terminal bool
+	phase    string
+	shown    time.Time
+}
+
+func (p *trainProgress) show(phase string, done, of int) {
+	every := 5 * time.Second
+	if p.terminal {
+		every = 100 * time.Millisecond
+	}
+	now := time.Now()
+	if phase == p.phase && now.Sub(p.shown) < every {
+		return
+	}
+	p.phase, p.shown = phase, now
+	line := phase
+	switch {
+	case of > 0:
+		line = fmt.Sprintf("%s: %d of %d", phase, done, of)
+	case done > 0:
+		line = fmt.Sprintf("%s: %d", phase, done)
+	}
+	if p.terminal {
+		fmt.Fprintf(p.out, "\r\x1b[K%s", line)
+		return
+	}
+	fmt.Fprintln(p.out, line)
+}
+
+func (p *trainProgress) end() {
+	if p.terminal && p.phase != "" {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}
+
 // Run trains.
 func (c *TokenizerTrainCmd) Run(ctx context.Context) error {
 	o, err := c.options()
 	if err != nil {
 		return err
 	}
+	if dir := filepath.Dir(c.ModelPrefix); !isDir(dir) {
+		return usagef("--model-prefix %s: there is no directory %s", c.ModelPrefix, dir)
+	}
+	p := &trainProgress{out: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd()))}
+	if !c.Quiet {
+		o.Progress = p.show
+	}
 	start := time.Now()
-	m, stats, err := spmtrain.Train(ctx, c.sentencesOf(ctx), o)
+	var n corpus.Counts
+	m, stats, err := spmtrain.Train(ctx, c.sentences(ctx, &n), o)
+	p.end()
+	if ctx.Err() != nil {
+		return errors.New("stopped; nothing is written")
+	}
 	if err != nil {
 		return err
 	}
-	if stats.TooLong > 0 {
-		fmt.Fprintf(os.Stderr, "warning: %d sentences longer than %d bytes left out (--max-sentence-length)\n", stats.TooLong, c.MaxSentenceLength)
-	}
-	if stats.InvalidUTF8 > 0 {
-		fmt.Fprintf(os.Stderr, "warning: %d sentences with invalid UTF-8, replaced\n", stats.InvalidUTF8)
-	}
-	if err := weights.WriteFile(c.ModelPrefix+".model", m.Marshal()); err != nil {
-		return err
+	for _, x := range []struct {
+		n    int64
+		text string
+	}{{stats.TooLong, fmt.Sprintf("sentences longer than %d bytes are left out (--max-sentence-length)", c.MaxSentenceLength)},
+		{stats.Reserved, "sentences with the reserved character U+2585 are left out"}, {n.InvalidUTF8, "bytes were not UTF-8 and are replaced"}} {
+		if x.n > 0 {
+			fmt.Fprintf(os.Stderr, "warning: %d %s\n", x.n, x.text)
+		}
 	}
 	var vocab strings.Builder
 	for _, p := range m.Pieces {
-		fmt.Fprintf(&vocab, "%s\t%g\n", p.Text, p.Score)
+		vocab.WriteString(p.Text)
+		if c.VocabularyOutputPieceScore {
+			fmt.Fprintf(&vocab, "\t%.6g", p.Score)
+		}
+		vocab.WriteByte('\n')
 	}
 	if err := weights.WriteFile(c.ModelPrefix+".vocab", []byte(vocab.String())); err != nil {
 		return err
 	}
+	if err := weights.WriteFile(c.ModelPrefix+".model", m.Marshal()); err != nil {
+		return err
+	}
 	if !c.Quiet {
-		fmt.Fprintf(os.Stderr, "%s.model: %d pieces from %d sentences (%d read), %d distinct words, %.1f s\n", c.ModelPrefix, len(m.Pieces), stats.Used, stats.Sentences, stats.Words, time.Since(start).Seconds())
+		fmt.Fprintf(os.Stderr, "%s.model: %d pieces from %d of %d sentences, %d characters, %d distinct words, in %.1f s\n", c.ModelPrefix, len(m.Pieces),
+			stats.Used, stats.Sentences, stats.Characters, stats.Words, time.Since(start).Seconds())
 	}
 	return nil
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
 }

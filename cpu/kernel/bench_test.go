@@ -9,34 +9,66 @@ import (
 	"testing"
 )
 
-// againstPeak times f, which does flops operations, and the FMA loop of s by turns, so that both meet the same clock and the same
-// neighbours, and reports the medians: GFLOP/s, and the percentage of the peak.
+// The benchmarks take the processor time of their own thread and report medians over bursts, as machines are shared: an op is a burst,
+// so that its time says nothing.
+
+// timed is the seconds that f takes.
+func timed(f func()) float64 {
+	start := threadTime()
+	f()
+	return (threadTime() - start).Seconds()
+}
+
+// repeat gives a function that calls f as often as fits in about the given seconds, and that number.
+func repeat(f func(), seconds float64) (burst func(), calls int) {
+	f()
+	calls = 1
+	for timed(func() {
+		for range calls {
+			f()
+		}
+	}) < seconds/2 {
+		calls *= 2
+	}
+	return func() {
+		for range calls {
+			f()
+		}
+	}, calls
+}
+
+// againstPeak measures f, which does flops operations, and the FMA loop of s by turns, so that both meet the same clock and the same
+// neighbours: GFLOP/s, and the percentage of the peak.
 func againstPeak(b *testing.B, s *Set, flops float64, f func()) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	timed := func(f func()) float64 {
-		start := threadTime()
-		f()
-		return (threadTime() - start).Seconds()
-	}
-	// Bursts of about a millisecond.
-	f()
-	calls := max(1, int(1e-3/timed(f)))
-	rounds := max(1, int(1e-3/timed(func() { s.PeakFMA(1000) }))*1000)
+	burst, calls := repeat(f, 1e-3)
+	const rounds = 1000
+	done := 0.0
+	peak, peaks := repeat(func() { done = float64(s.PeakFMA(rounds)) }, 1e-3)
 	var speed, share []float64
 	for b.Loop() {
-		speed = append(speed, flops*float64(calls)/timed(func() {
-			for range calls {
-				f()
-			}
-		}))
-		var done int
-		peak := float64(1) / timed(func() { done = s.PeakFMA(rounds) })
-		share = append(share, speed[len(speed)-1]/(peak*float64(done)))
+		own := flops * float64(calls) / timed(burst)
+		speed, share = append(speed, own), append(share, own/(done*float64(peaks)/timed(peak)))
 	}
 	b.ReportMetric(median(speed)/1e9, "GFLOP/s")
 	b.ReportMetric(100*median(share), "%peak")
-	b.ReportMetric(0, "ns/op") // an op is a burst of the work and one of the loop
+	b.ReportMetric(0, "ns/op")
+}
+
+// perValue measures f, which handles n values and reads and writes so many bytes for each.
+func perValue(b *testing.B, n int, bytes float64, f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	burst, calls := repeat(f, 50e-6)
+	var times []float64
+	for b.Loop() {
+		times = append(times, timed(burst))
+	}
+	ns := median(times) / float64(calls*n) * 1e9
+	b.ReportMetric(ns*1000, "ps/value")
+	b.ReportMetric(bytes/ns, "GB/s")
+	b.ReportMetric(0, "ns/op")
 }
 
 func median(x []float64) float64 {
@@ -94,7 +126,7 @@ func BenchmarkRows(b *testing.B) {
 		for _, c := range []struct {
 			name  string
 			n     int
-			bytes int // read and written for a value
+			bytes float64 // read and written for a value
 			f     func()
 		}{
 			{"Add", n, 12, func() { s.Add(a, x, y) }},
@@ -125,14 +157,7 @@ func BenchmarkRows(b *testing.B) {
 			{"Finite", n, 4, func() { s.Finite(x) }},
 			{"Adam", n, 32, func() { s.Adam(a, z, positive, y, x, 1, 0.9, 0.999, 1e-6, 0.01) }},
 		} {
-			b.Run(s.Name+"/"+c.name, func(b *testing.B) {
-				for b.Loop() {
-					c.f()
-				}
-				perValue := float64(b.Elapsed().Nanoseconds()) / float64(b.N) / float64(c.n)
-				b.ReportMetric(perValue, "ns/value")
-				b.ReportMetric(float64(c.bytes)/perValue, "GB/s")
-			})
+			b.Run(s.Name+"/"+c.name, func(b *testing.B) { perValue(b, c.n, c.bytes, c.f) })
 		}
 	}
 }
@@ -153,12 +178,7 @@ func BenchmarkPack(b *testing.B) {
 				{"PackCols", func() { s.PackCols(byCols, src, cols+16, 0, (rows+s.NR-1)/s.NR) }},
 				{"Transpose", func() { s.Transpose(dst, rows+16, src, cols+16, rows, cols) }},
 			} {
-				b.Run(fmt.Sprintf("%s/%s/%dx%d", s.Name, f.name, rows, cols), func(b *testing.B) {
-					for b.Loop() {
-						f.f()
-					}
-					b.ReportMetric(float64(8*rows*cols*b.N)/float64(b.Elapsed().Nanoseconds()), "GB/s")
-				})
+				b.Run(fmt.Sprintf("%s/%s/%dx%d", s.Name, f.name, rows, cols), func(b *testing.B) { perValue(b, rows*cols, 8, f.f) })
 			}
 		}
 	}

@@ -12,6 +12,9 @@ func (s *Set) PanelsLen(K, N int) int { return (N + s.NR - 1) / s.NR * s.NR * K 
 
 // PackRows packs panels p0 to p1 of B from src[K][N], rows ld apart.
 func (s *Set) PackRows(b *Panels, src []float32, ld, p0, p1 int) {
+	if b.K == 0 {
+		return
+	}
 	for p := p0; p < p1; p++ {
 		n := p * s.NR
 		dst := b.Data[n*b.K : (n+s.NR)*b.K]
@@ -28,6 +31,9 @@ func (s *Set) PackRows(b *Panels, src []float32, ld, p0, p1 int) {
 
 // PackCols packs panels p0 to p1 of B from its transpose src[N][K], rows ld apart.
 func (s *Set) PackCols(b *Panels, src []float32, ld, p0, p1 int) {
+	if b.K == 0 {
+		return
+	}
 	for p := p0; p < p1; p++ {
 		n := p * s.NR
 		dst := b.Data[n*b.K : (n+s.NR)*b.K]
@@ -58,38 +64,47 @@ func (s *Set) Gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float
 	}
 	_ = a[(m-1)*lda+b.K-1]
 	_ = c[(m-1)*ldc+min(b.N, p1*s.NR)-1]
-	for k0 := 0; k0 < b.K; k0 += kcBlock {
-		kc := min(kcBlock, b.K-k0)
+	blocks := (b.K + kcBlock - 1) / kcBlock
+	for i := range blocks {
+		k0, k1 := b.K*i/blocks&^3, b.K*(i+1)/blocks&^3
+		if i == blocks-1 {
+			k1 = b.K
+		}
 		start := init
 		if k0 > 0 {
 			start = Accumulate
 		}
 		for p := p0; p < p1; p++ {
 			n := p * s.NR
-			panel := b.Data[n*b.K+k0*s.NR:]
-			if cols := b.N - n; cols < s.NR {
-				s.edge(m, a[k0:], lda, panel, kc, c[n:], ldc, cols, bias, n, start)
-				continue
-			}
+			cols := min(s.NR, b.N-n)
 			var bp *float32
 			if start == Bias {
-				bp = &bias[n : n+s.NR][0]
+				bp = &bias[n : n+cols][0]
+				if cols < s.NR {
+					bp = &append(make([]float32, 0, s.NR), bias[n:n+cols]...)[:s.NR][0]
+				}
 			}
-			next := panel // the panel that follows, to be brought closer
+			panel := b.Data[n*b.K+k0*s.NR : n*b.K+k1*s.NR]
+			next, nextC := panel, c[p0*s.NR:]
 			if p+1 < p1 {
-				next = b.Data[(n+s.NR)*b.K+k0*s.NR:]
+				next, nextC = b.Data[(n+s.NR)*b.K+k0*s.NR:], c[n+s.NR:]
 			}
-			s.rows(m, a[k0:], lda, panel, kc, c[n:], ldc, bp, start, next)
+			s.rows(m, a[k0:], lda, panel, k1-k0, c[n:], ldc, cols, bp, start, next, nextC)
 		}
 	}
 }
 
-// rows runs the tiles of one full panel over m rows. Tiles are of nearly equal height: 128 rows are 8 tiles of 13 and 2 of 12
-// rather than 9 of 14 and one of 2, which could not hide the latency of its FMAs.
-func (s *Set) rows(m int, a []float32, lda int, panel []float32, kc int, c []float32, ldc int, bias *float32, init Init, next []float32) {
-	tiles := (m + s.MR - 1) / s.MR
+// rows runs the tiles of one panel over m rows. Tiles are of nearly equal height: 128 rows are 8 tiles of 13 and 2 of 12 rather than
+// 9 of 14 and one of 2, which could not hide the latency of its FMAs.
+func (s *Set) rows(m int, a []float32, lda int, panel []float32, kc int, c []float32, ldc, cols int, bias *float32, init Init, next, nextC []float32) {
+	mr := s.MR
+	if cols <= s.NR/2 {
+		mr = s.halfMR
+	}
+	tiles := (m + mr - 1) / mr
 	height, high := m/tiles, m%tiles // the first tiles have a row more
 	perCall := max(1, maxTileFlops/(2*kc*s.NR*(height+1)))
+	fetch := s.NR / 4 // tiles whose rounds take the next panel's lines: one line of 16 values for 4 rows of a panel
 	r := 0
 	for t := 0; t < tiles; {
 		h, n := height, tiles-t
@@ -97,33 +112,18 @@ func (s *Set) rows(m int, a []float32, lda int, panel []float32, kc int, c []flo
 			h, n = height+1, high-t
 		}
 		n = min(n, perCall)
-		s.tile(kc, &a[r*lda], 4*lda, &panel[0], &c[r*ldc], 4*ldc, n, h, bias, int(init), &next[min(len(next)-1, t*kc*s.NR/8)])
+		near := &panel[0]
+		if t < fetch {
+			n = min(n, fetch-t)
+			near = &next[min(len(next)-1, t*kc*4)]
+		}
+		after := &nextC[0]
+		if t+n < tiles {
+			after = &c[(r+h*n)*ldc]
+		}
+		s.tile(kc, &a[r*lda], 4*lda, &panel[0], &c[r*ldc], 4*ldc, n, h, cols, bias, int(init), near, after)
 		r += h * n
 		t += n
-	}
-}
-
-// edge is the last panel of a matrix whose width is no multiple of NR: tiles go through a buffer, of which only the valid columns
-// are copied.
-func (s *Set) edge(m int, a []float32, lda int, panel []float32, kc int, c []float32, ldc, cols int, bias []float32, n int, init Init) {
-	var buf [16 * 64]float32
-	var wide [64]float32
-	var bp *float32
-	if init == Bias {
-		copy(wide[:], bias[n:n+cols])
-		bp = &wide[0]
-	}
-	for r := 0; r < m; r += s.MR {
-		h := min(s.MR, m-r)
-		if init == Accumulate {
-			for i := range h {
-				copy(buf[i*s.NR:i*s.NR+cols], c[(r+i)*ldc:])
-			}
-		}
-		s.tile(kc, &a[r*lda], 4*lda, &panel[0], &buf[0], 4*s.NR, 1, h, bp, int(init), &panel[0])
-		for i := range h {
-			copy(c[(r+i)*ldc:(r+i)*ldc+cols], buf[i*s.NR:])
-		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 // generic is the plain Go set: the definition that the others are held to.
 var generic = &Set{
-	Name: "generic", MR: 4, NR: 16,
+	Name: "generic", MR: 4, NR: 16, halfMR: 4,
 	tile: genericTile, packRows: genericPackRows, transpose: genericTranspose,
 	Add: genericAdd, AddTo: func(dst, a []float32) { genericAdd(dst, dst, a) }, Scale: genericScale, Axpy: genericAxpy,
 	LayerNorm: genericLayerNorm, LayerNormGrad: genericLayerNormGrad, LayerNormGradParams: genericLayerNormGradParams,
@@ -21,15 +21,15 @@ var generic = &Set{
 	SumSquares: numeric.SumSquares, Adam: genericAdam, Finite: genericFinite, PeakFMA: genericPeak,
 }
 
-func genericTile(kc int, a *float32, lda int, b, c *float32, ldc, tiles, rows int, bias *float32, init int, _ *float32) {
+func genericTile(kc int, a *float32, lda int, b, c *float32, ldc, tiles, rows, cols int, bias *float32, init int, _, _ *float32) {
 	const nr = 16
 	lda, ldc = lda/4, ldc/4
 	m := tiles * rows
 	as := unsafe.Slice(a, (m-1)*lda+kc)
 	bs := unsafe.Slice(b, kc*nr)
-	cs := unsafe.Slice(c, (m-1)*ldc+nr)
+	cs := unsafe.Slice(c, (m-1)*ldc+cols)
 	for r := range m {
-		row := cs[r*ldc : r*ldc+nr]
+		row := cs[r*ldc : r*ldc+cols]
 		var acc [nr]float32
 		switch Init(init) {
 		case Bias:
@@ -119,20 +119,8 @@ func genericLayerNormGradParams(dgamma, dbeta, dy, x []float32, mean, rstd float
 	}
 }
 
-// laneMax is the maximum of a row, -inf of none. The order of comparisons does not matter but for NaN, which is passed over here as
-// VMAXPS does with its operands in this order: max(v, m) is m unless v > m.
-func laneMax(x []float32) float32 {
-	m := float32(math.Inf(-1))
-	for _, v := range x {
-		if v > m {
-			m = v
-		}
-	}
-	return m
-}
-
 func genericSoftmax(x []float32, scale float32) {
-	m := laneMax(x)
+	m := numeric.LaneMax(x)
 	var l [numeric.Lanes]float32
 	for i, v := range x {
 		e := numeric.Exp(float32((v - m) * scale))
@@ -156,28 +144,37 @@ func genericSoftmaxGrad(dp, p []float32, scale float32) {
 	}
 }
 
-// The tanh form of GELU is x/(1 + e^-2u) with u = sqrt(2/pi)(x + 0.044715 x^3): constants of -2u/x in x^2.
+// The tanh form of GELU is x/(1 + e^-2u) with u = sqrt(2/pi)(x + 0.044715 x^3): constants of -2u/x in x^2. Where |2u| is so large that
+// a float32 does not tell the result from x or 0 the exponent is cut, which spares the exponential its limits.
 const (
-	geluC1 = -2 * 0.7978845608028654
-	geluC3 = -2 * 0.7978845608028654 * 0.044715
+	geluC1   = -2 * 0.7978845608028654
+	geluC3   = -2 * 0.7978845608028654 * 0.044715
+	geluHigh = 80
+	geluLow  = -80
 )
 
-// geluSigmoid is 1/(1 + e^-2u).
-func geluSigmoid(x float32) float32 {
-	t := numeric.FMA(geluC3, float32(x*x), geluC1)
-	return 1 / (1 + numeric.Exp(float32(t*x)))
+// geluExp is 1 + e^-2u.
+func geluExp(x float32) float32 {
+	e := float32(numeric.FMA(geluC3, float32(x*x), geluC1) * x)
+	if e < geluLow {
+		e = geluLow
+	}
+	if e > geluHigh {
+		e = geluHigh
+	}
+	return 1 + numeric.Exp(e)
 }
 
 func genericGeluTanh(y, x []float32) {
 	for i, v := range x[:len(y)] {
-		y[i] = v * geluSigmoid(v)
+		y[i] = v / geluExp(v)
 	}
 }
 
-// The derivative is s + x s (1-s) 2u', with 2u' = sqrt(8/pi)(1 + 3 * 0.044715 x^2).
+// The derivative is s + x s (1-s) 2u', with s = 1/(1 + e^-2u) and 2u' = sqrt(8/pi)(1 + 3 * 0.044715 x^2).
 func genericGeluTanhGrad(dx, dy, x []float32) {
 	for i, v := range x[:len(dx)] {
-		s := geluSigmoid(v)
+		s := 1 / geluExp(v)
 		t := numeric.FMA(-3*geluC3, float32(v*v), -geluC1)
 		q := float32(float32(v*s) * (1 - s))
 		dx[i] = dy[i] * numeric.FMA(q, t, s)
@@ -238,7 +235,7 @@ func genericTanhGrad(dx, dy, y []float32) {
 
 // logSumExp finds the maximum, the first place where it stands, and the sum of e^(x - max).
 func logSumExp(x []float32) (m, sum float32, argmax int) {
-	m = laneMax(x)
+	m = numeric.LaneMax(x)
 	var l [numeric.Lanes]float32
 	for i, v := range x {
 		l[i%numeric.Lanes] += numeric.Exp(v - m)
@@ -278,16 +275,16 @@ func genericCrossEntropy(x []float32, target int, scale float32) (loss float32, 
 }
 
 func genericDropout(y, x []float32, drop uint32, scale float32, key [2]uint32, ctr [3]uint32) {
-	dropoutFrom(0, y, x, nil, drop, scale, key, ctr)
+	dropout(y, x, nil, drop, scale, key, ctr)
 }
 
 func genericDropoutAdd(y, x, res []float32, drop uint32, scale float32, key [2]uint32, ctr [3]uint32) {
-	dropoutFrom(0, y, x, res, drop, scale, key, ctr)
+	dropout(y, x, res, drop, scale, key, ctr)
 }
 
-// dropoutFrom is Dropout, or DropoutAdd with res, of the values from a multiple of 64 on.
-func dropoutFrom(from int, y, x, res []float32, drop uint32, scale float32, key [2]uint32, ctr [3]uint32) {
-	for block := from; block < len(y); block += 64 {
+// dropout is Dropout, or DropoutAdd with res.
+func dropout(y, x, res []float32, drop uint32, scale float32, key [2]uint32, ctr [3]uint32) {
+	for block := 0; block < len(y); block += 64 {
 		for j := range min(16, len(y)-block) {
 			w := numeric.Philox(key, [4]uint32{uint32(block/4 + j), ctr[0], ctr[1], ctr[2]})
 			for i := range 4 {

@@ -17,27 +17,29 @@ func init() {
 	}
 }
 
+// tileFunc multiplies tiles of a fixed height, strides in bytes; of the last register's columns the first tail are C's.
+type tileFunc func(kc int, a *float32, lda int, b, c *float32, ldc, tiles, tail int, bias *float32, init int, next, nextC *float32)
+
 // asm is the generated functions of one instruction set. A float32 result of a row is finished in Go.
 type asm struct {
-	tiles                                         []func(kc int, a *float32, lda int, b, c *float32, ldc, tiles int, bias *float32, init int, next *float32)
+	tiles, halves                                 []tileFunc // by height, for panels' full width and for the first half of it
 	packRows                                      func(dst, src *float32, ld, k int)
 	add                                           func(dst, a, b *float32, n int)
 	scale, axpy                                   func(dst, a *float32, s float32, n int)
 	finite                                        func(x *float32, n int) uint32
-	sum, max                                      func(x *float32, n int) float32
 	dot                                           func(a, b *float32, n int) float32
-	squares                                       func(x *float32, mean float32, n int) float32
-	normalize                                     func(y, x, gamma, beta *float32, mean, rstd float32, n int)
-	normGradSums                                  func(dy, x, gamma *float32, mean, rstd float32, n int) (total, weighted float32)
-	normGrad                                      func(dx, dy, x, gamma *float32, mean, rstd, a, b float32, n int)
+	norm                                          func(y, x, gamma, beta *float32, eps float32, n int, count float32) (mean, rstd float32)
+	normGrad                                      func(dx, dy, x, gamma *float32, mean, rstd float32, n int, count float32)
 	normGradParams                                func(dgamma, dbeta, dy, x *float32, mean, rstd float32, n int)
-	expStore, expSum                              func(x *float32, m, scale float32, n int) float32
-	softmaxGrad                                   func(dp, p *float32, s, scale float32, n int)
+	softmax                                       func(x *float32, scale float32, n int)
+	softmaxGrad                                   func(dp, p *float32, scale float32, n int)
+	max                                           func(x *float32, n int) float32
+	expStore, expSum                              func(x *float32, m float32, n int) float32
 	first                                         func(x *float32, m float32, n int) int
 	geluTanh, geluErf, relu, tanh                 func(y, x *float32, n int)
 	geluTanhGrad, geluErfGrad, reluGrad, tanhGrad func(dx, dy, x *float32, n int)
-	dropout                                       func(y, x *float32, blocks int, drop uint32, scale float32, key, ctr *uint32)
-	dropoutAdd                                    func(y, x, res *float32, blocks int, drop uint32, scale float32, key, ctr *uint32)
+	dropout                                       func(y, x *float32, n int, drop uint32, scale float32, key0, key1, ctr0, ctr1, ctr2 uint32)
+	dropoutAdd                                    func(y, x, res *float32, n int, drop uint32, scale float32, key0, key1, ctr0, ctr1, ctr2 uint32)
 	adam                                          func(u, m, v, g, w *float32, gscale, beta1, beta2, c1, c2, eps, decay float32, n int)
 	peak                                          func(n int, seeds *float32)
 	peakFlops                                     int // of one iteration
@@ -70,8 +72,13 @@ func assemble(name string, mr, nr int, f asm) *Set {
 		return 0
 	}
 	s := &Set{Name: name, MR: mr, NR: nr, transpose: transposeBlocks}
-	s.tile = func(kc int, a *float32, lda int, b, c *float32, ldc, tiles, rows int, bias *float32, init int, next *float32) {
-		f.tiles[rows](kc, a, lda, b, c, ldc, tiles, bias, init, next)
+	s.halfMR = len(f.halves) - 1
+	s.tile = func(kc int, a *float32, lda int, b, c *float32, ldc, tiles, rows, cols int, bias *float32, init int, next, nextC *float32) {
+		if half := nr / 2; cols <= half {
+			f.halves[rows](kc, a, lda, b, c, ldc, tiles, cols, bias, init, next, nextC)
+		} else {
+			f.tiles[rows](kc, a, lda, b, c, ldc, tiles, cols-half, bias, init, next, nextC)
+		}
 	}
 	s.packRows = func(dst, src []float32, ld, k int) {
 		_ = src[(k-1)*ld+nr-1]
@@ -95,15 +102,11 @@ func assemble(name string, mr, nr int, f asm) *Set {
 	}
 	s.LayerNorm = func(y, x, gamma, beta []float32, eps float32) (mean, rstd float32) {
 		n := len(x)
-		mean = f.sum(&x[0], n) / float32(n)
-		rstd = 1 / sqrt(f.squares(&x[0], mean, n)/float32(n)+eps)
-		f.normalize(&y[:n][0], &x[0], &gamma[:n][0], &beta[:n][0], mean, rstd, n)
-		return mean, rstd
+		return f.norm(&y[:n][0], &x[0], &gamma[:n][0], &beta[:n][0], eps, n, float32(n))
 	}
 	s.LayerNormGrad = func(dx, dy, x, gamma []float32, mean, rstd float32) {
 		n := len(x)
-		g, gh := f.normGradSums(&dy[:n][0], &x[0], &gamma[:n][0], mean, rstd, n)
-		f.normGrad(&dx[:n][0], &dy[0], &x[0], &gamma[0], mean, rstd, g/float32(n), gh/float32(n), n)
+		f.normGrad(&dx[:n][0], &dy[:n][0], &x[0], &gamma[:n][0], mean, rstd, n, float32(n))
 	}
 	s.LayerNormGradParams = func(dgamma, dbeta, dy, x []float32, mean, rstd float32) {
 		if n := len(dgamma); n > 0 {
@@ -112,48 +115,39 @@ func assemble(name string, mr, nr int, f asm) *Set {
 	}
 	s.Softmax = func(x []float32, scale float32) {
 		if n := len(x); n > 0 {
-			sum := f.expStore(&x[0], f.max(&x[0], n), scale, n)
-			f.scale(&x[0], &x[0], 1/sum, n)
+			f.softmax(&x[0], scale, n)
 		}
 	}
 	s.SoftmaxGrad = func(dp, p []float32, scale float32) {
 		if n := len(p); n > 0 {
-			f.softmaxGrad(&dp[:n][0], &p[0], f.dot(&dp[0], &p[0], n), scale, n)
+			f.softmaxGrad(&dp[:n][0], &p[0], scale, n)
 		}
 	}
 	s.GeluTanh, s.GeluErf, s.Relu, s.Tanh = unary(f.geluTanh), unary(f.geluErf), unary(f.relu), unary(f.tanh)
 	s.GeluTanhGrad, s.GeluErfGrad = gradient(f.geluTanhGrad), gradient(f.geluErfGrad)
 	s.ReluGrad, s.TanhGrad = gradient(f.reluGrad), gradient(f.tanhGrad)
 	s.LogSumExp = func(x []float32, target int) (loss float32, argmax int) {
-		m := f.max(&x[0], len(x))
-		return lossOf(m, f.expSum(&x[0], m, 1, len(x)), x[target]), find(x, m)
+		n, hit := len(x), x[target]
+		m := f.max(&x[0], n)
+		return lossOf(m, f.expSum(&x[0], m, n), hit), find(x, m)
 	}
 	s.CrossEntropy = func(x []float32, target int, scale float32) (loss float32, argmax int) {
-		n := len(x)
+		n, hit := len(x), x[target]
 		m := f.max(&x[0], n)
 		argmax = find(x, m)
-		hit := x[target]
-		sum := f.expStore(&x[0], m, 1, n)
+		sum := f.expStore(&x[0], m, n)
 		f.scale(&x[0], &x[0], scale/sum, n)
 		x[target] -= scale
 		return lossOf(m, sum, hit), argmax
 	}
 	s.Dropout = func(y, x []float32, drop uint32, scale float32, key [2]uint32, ctr [3]uint32) {
-		n := len(y)
-		if whole := n / 64; whole > 0 {
-			f.dropout(&y[0], &x[:n][0], whole, drop, scale, &key[0], &ctr[0])
-		}
-		if at := n &^ 63; at < n {
-			dropoutFrom(at, y, x, nil, drop, scale, key, ctr)
+		if n := len(y); n > 0 {
+			f.dropout(&y[0], &x[:n][0], n, drop, scale, key[0], key[1], ctr[0], ctr[1], ctr[2])
 		}
 	}
 	s.DropoutAdd = func(y, x, res []float32, drop uint32, scale float32, key [2]uint32, ctr [3]uint32) {
-		n := len(y)
-		if whole := n / 64; whole > 0 {
-			f.dropoutAdd(&y[0], &x[:n][0], &res[:n][0], whole, drop, scale, &key[0], &ctr[0])
-		}
-		if at := n &^ 63; at < n {
-			dropoutFrom(at, y, x, res, drop, scale, key, ctr)
+		if n := len(y); n > 0 {
+			f.dropoutAdd(&y[0], &x[:n][0], &res[:n][0], n, drop, scale, key[0], key[1], ctr[0], ctr[1], ctr[2])
 		}
 	}
 	s.SumSquares = func(x []float32) float64 {

@@ -23,7 +23,10 @@ type Set struct {
 	MR   int // rows of a tile
 	NR   int // columns of a panel
 
-	tile func(kc int, a *float32, lda int, b, c *float32, ldc, tiles, rows int, bias *float32, init int, next *float32)
+	halfMR int // rows of a tile that is at most NR/2 columns wide
+	// tile multiplies tiles of one height with a panel, whose first cols columns are C's; strides in bytes. What lies at next and
+	// nextC will be wanted afterwards.
+	tile func(kc int, a *float32, lda int, b, c *float32, ldc, tiles, rows, cols int, bias *float32, init int, next, nextC *float32)
 
 	packRows  func(dst, src []float32, ld, k int) // one full panel from rows
 	transpose func(dst []float32, ldd int, src []float32, lds, rows, cols int)

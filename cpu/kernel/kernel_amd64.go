@@ -5,22 +5,58 @@
 package kernel
 
 //go:noescape
-func tile6AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile6AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile5AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile5AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile4AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile4AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile3AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile3AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile2AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile2AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile1AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile1AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half12AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half11AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half10AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half9AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half8AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half7AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half6AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half5AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half4AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half3AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half2AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half1AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
 func packRowsAVX2(dst *float32, src *float32, ld int, k int)
@@ -38,37 +74,31 @@ func axpyAVX2(dst *float32, a *float32, s float32, n int)
 func finiteAVX2(x *float32, n int) uint32
 
 //go:noescape
-func sumAVX2(x *float32, n int) float32
-
-//go:noescape
 func dotAVX2(a *float32, b *float32, n int) float32
 
 //go:noescape
-func squaresAVX2(x *float32, mean float32, n int) float32
+func normAVX2(y *float32, x *float32, gamma *float32, beta *float32, eps float32, n int, count float32) (mean float32, rstd float32)
 
 //go:noescape
-func normalizeAVX2(y *float32, x *float32, gamma *float32, beta *float32, mean float32, rstd float32, n int)
-
-//go:noescape
-func normGradSumsAVX2(dy *float32, x *float32, gamma *float32, mean float32, rstd float32, n int) (total float32, weighted float32)
-
-//go:noescape
-func normGradAVX2(dx *float32, dy *float32, x *float32, gamma *float32, mean float32, rstd float32, a float32, b float32, n int)
+func normGradAVX2(dx *float32, dy *float32, x *float32, gamma *float32, mean float32, rstd float32, n int, count float32)
 
 //go:noescape
 func normGradParamsAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean float32, rstd float32, n int)
 
 //go:noescape
+func softmaxAVX2(x *float32, scale float32, n int)
+
+//go:noescape
+func softmaxGradAVX2(dp *float32, p *float32, scale float32, n int)
+
+//go:noescape
 func maxAVX2(x *float32, n int) float32
 
 //go:noescape
-func expStoreAVX2(x *float32, m float32, scale float32, n int) float32
+func expStoreAVX2(x *float32, m float32, n int) float32
 
 //go:noescape
-func expSumAVX2(x *float32, m float32, scale float32, n int) float32
-
-//go:noescape
-func softmaxGradAVX2(dp *float32, p *float32, s float32, scale float32, n int)
+func expSumAVX2(x *float32, m float32, n int) float32
 
 //go:noescape
 func firstAVX2(x *float32, m float32, n int) int
@@ -98,10 +128,10 @@ func tanhAVX2(y *float32, x *float32, n int)
 func tanhGradAVX2(dx *float32, dy *float32, x *float32, n int)
 
 //go:noescape
-func dropoutAVX2(y *float32, x *float32, blocks int, drop uint32, scale float32, key *uint32, ctr *uint32)
+func dropoutAVX2(y *float32, x *float32, n int, drop uint32, scale float32, key0 uint32, key1 uint32, ctr0 uint32, ctr1 uint32, ctr2 uint32)
 
 //go:noescape
-func dropoutAddAVX2(y *float32, x *float32, res *float32, blocks int, drop uint32, scale float32, key *uint32, ctr *uint32)
+func dropoutAddAVX2(y *float32, x *float32, res *float32, n int, drop uint32, scale float32, key0 uint32, key1 uint32, ctr0 uint32, ctr1 uint32, ctr2 uint32)
 
 //go:noescape
 func adamAVX2(u *float32, m *float32, v *float32, grad *float32, w *float32, gscale float32, beta1 float32, beta2 float32, c1 float32, c2 float32, eps float32, decay float32, n int)
@@ -110,46 +140,88 @@ func adamAVX2(u *float32, m *float32, v *float32, grad *float32, w *float32, gsc
 func peakAVX2(n int, seeds *float32)
 
 //go:noescape
-func tile14AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile14AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile13AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile13AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile12AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile12AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile11AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile11AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile10AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile10AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile9AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile9AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile8AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile8AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile7AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile7AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile6AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile6AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile5AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile5AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile4AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile4AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile3AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile3AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile2AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile2AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
-func tile1AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, bias *float32, init int, next *float32)
+func tile1AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half14AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half13AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half12AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half11AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half10AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half9AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half8AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half7AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half6AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half5AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half4AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half3AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half2AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
+
+//go:noescape
+func half1AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
 func packRowsAVX512(dst *float32, src *float32, ld int, k int)
@@ -167,37 +239,31 @@ func axpyAVX512(dst *float32, a *float32, s float32, n int)
 func finiteAVX512(x *float32, n int) uint32
 
 //go:noescape
-func sumAVX512(x *float32, n int) float32
-
-//go:noescape
 func dotAVX512(a *float32, b *float32, n int) float32
 
 //go:noescape
-func squaresAVX512(x *float32, mean float32, n int) float32
+func normAVX512(y *float32, x *float32, gamma *float32, beta *float32, eps float32, n int, count float32) (mean float32, rstd float32)
 
 //go:noescape
-func normalizeAVX512(y *float32, x *float32, gamma *float32, beta *float32, mean float32, rstd float32, n int)
-
-//go:noescape
-func normGradSumsAVX512(dy *float32, x *float32, gamma *float32, mean float32, rstd float32, n int) (total float32, weighted float32)
-
-//go:noescape
-func normGradAVX512(dx *float32, dy *float32, x *float32, gamma *float32, mean float32, rstd float32, a float32, b float32, n int)
+func normGradAVX512(dx *float32, dy *float32, x *float32, gamma *float32, mean float32, rstd float32, n int, count float32)
 
 //go:noescape
 func normGradParamsAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean float32, rstd float32, n int)
 
 //go:noescape
+func softmaxAVX512(x *float32, scale float32, n int)
+
+//go:noescape
+func softmaxGradAVX512(dp *float32, p *float32, scale float32, n int)
+
+//go:noescape
 func maxAVX512(x *float32, n int) float32
 
 //go:noescape
-func expStoreAVX512(x *float32, m float32, scale float32, n int) float32
+func expStoreAVX512(x *float32, m float32, n int) float32
 
 //go:noescape
-func expSumAVX512(x *float32, m float32, scale float32, n int) float32
-
-//go:noescape
-func softmaxGradAVX512(dp *float32, p *float32, s float32, scale float32, n int)
+func expSumAVX512(x *float32, m float32, n int) float32
 
 //go:noescape
 func firstAVX512(x *float32, m float32, n int) int
@@ -227,10 +293,10 @@ func tanhAVX512(y *float32, x *float32, n int)
 func tanhGradAVX512(dx *float32, dy *float32, x *float32, n int)
 
 //go:noescape
-func dropoutAVX512(y *float32, x *float32, blocks int, drop uint32, scale float32, key *uint32, ctr *uint32)
+func dropoutAVX512(y *float32, x *float32, n int, drop uint32, scale float32, key0 uint32, key1 uint32, ctr0 uint32, ctr1 uint32, ctr2 uint32)
 
 //go:noescape
-func dropoutAddAVX512(y *float32, x *float32, res *float32, blocks int, drop uint32, scale float32, key *uint32, ctr *uint32)
+func dropoutAddAVX512(y *float32, x *float32, res *float32, n int, drop uint32, scale float32, key0 uint32, key1 uint32, ctr0 uint32, ctr1 uint32, ctr2 uint32)
 
 //go:noescape
 func adamAVX512(u *float32, m *float32, v *float32, grad *float32, w *float32, gscale float32, beta1 float32, beta2 float32, c1 float32, c2 float32, eps float32, decay float32, n int)

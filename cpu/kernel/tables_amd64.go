@@ -1,22 +1,23 @@
 package kernel
 
 var asmAVX2 = asm{
-	tiles: []func(kc int, a *float32, lda int, b, c *float32, ldc, tiles int, bias *float32, init int, next *float32){
+	tiles: []tileFunc{
 		nil, tile1AVX2, tile2AVX2, tile3AVX2, tile4AVX2, tile5AVX2, tile6AVX2,
+	},
+	halves: []tileFunc{
+		nil, half1AVX2, half2AVX2, half3AVX2, half4AVX2, half5AVX2, half6AVX2, half7AVX2, half8AVX2, half9AVX2, half10AVX2, half11AVX2, half12AVX2,
 	},
 	packRows:       packRowsAVX2,
 	add:            addAVX2,
 	scale:          scaleAVX2,
 	axpy:           axpyAVX2,
 	finite:         finiteAVX2,
-	sum:            sumAVX2,
-	max:            maxAVX2,
 	dot:            dotAVX2,
-	squares:        squaresAVX2,
-	normalize:      normalizeAVX2,
-	normGradSums:   normGradSumsAVX2,
+	norm:           normAVX2,
 	normGrad:       normGradAVX2,
 	normGradParams: normGradParamsAVX2,
+	max:            maxAVX2,
+	softmax:        softmaxAVX2,
 	expStore:       expStoreAVX2,
 	expSum:         expSumAVX2,
 	softmaxGrad:    softmaxGradAVX2,
@@ -33,26 +34,27 @@ var asmAVX2 = asm{
 	dropoutAdd:     dropoutAddAVX2,
 	adam:           adamAVX2,
 	peak:           peakAVX2,
-	peakFlops:      2 * 2 * 10 * 8, // two rounds of 10 accumulators of 8 values
+	peakFlops:      2 * 2 * 12 * 8, // two rounds of 12 accumulators of 8 values
 }
 
 var asmAVX512 = asm{
-	tiles: []func(kc int, a *float32, lda int, b, c *float32, ldc, tiles int, bias *float32, init int, next *float32){
+	tiles: []tileFunc{
 		nil, tile1AVX512, tile2AVX512, tile3AVX512, tile4AVX512, tile5AVX512, tile6AVX512, tile7AVX512, tile8AVX512, tile9AVX512, tile10AVX512, tile11AVX512, tile12AVX512, tile13AVX512, tile14AVX512,
+	},
+	halves: []tileFunc{
+		nil, half1AVX512, half2AVX512, half3AVX512, half4AVX512, half5AVX512, half6AVX512, half7AVX512, half8AVX512, half9AVX512, half10AVX512, half11AVX512, half12AVX512, half13AVX512, half14AVX512,
 	},
 	packRows:       packRowsAVX512,
 	add:            addAVX512,
 	scale:          scaleAVX512,
 	axpy:           axpyAVX512,
 	finite:         finiteAVX512,
-	sum:            sumAVX512,
-	max:            maxAVX512,
 	dot:            dotAVX512,
-	squares:        squaresAVX512,
-	normalize:      normalizeAVX512,
-	normGradSums:   normGradSumsAVX512,
+	norm:           normAVX512,
 	normGrad:       normGradAVX512,
 	normGradParams: normGradParamsAVX512,
+	max:            maxAVX512,
+	softmax:        softmaxAVX512,
 	expStore:       expStoreAVX512,
 	expSum:         expSumAVX512,
 	softmaxGrad:    softmaxGradAVX512,

@@ -6,120 +6,176 @@ import (
 	"albert/numeric"
 )
 
-// node is a piece that a word could have at a place.
-type node struct {
-	id       int32 // -1: an unknown character
-	from, to int32
-	score    float64
-}
-
-// lattice is all the ways to cut one word into pieces.
-type lattice struct {
-	nodes       []node
-	begin       []int32 // the first node that begins at each place; nodes are sorted by where they begin
-	alpha, beta []float64
-	best        []float64
-	back        []int32
-}
-
-// unkPenalty is how much less likely an unknown character is than the least likely piece.
+// unkPenalty is how much less likely than the least likely piece, in natural logarithms, a character without a piece is.
 const unkPenalty = 10
 
+// vocabulary is the candidates as training has left them, ready to be used.
+type vocabulary struct {
+	list   []piece // sorted by letters
+	trie   *trie
+	score  []float64 // of each piece, and of an unknown character
+	prob   []float64 // e to the score
+	lowest float64
+	most   int // letters of the longest piece
+	first  int // the piece of the most frequent character; see doc.go
+}
+
+func (t *trainer) vocabulary(list []piece) *vocabulary {
+	v := &vocabulary{list: list, trie: newTrie(t.words.letters, list, len(t.alphabet)), score: make([]float64, len(list)+1), prob: make([]float64, len(list)+1)}
+	best := int64(-1)
+	for i, p := range list {
+		if n := t.charFreq[t.words.letters[p.at]]; p.n == 1 && n > best {
+			best, v.first = n, i
+		}
+		v.score[i] = p.score
+		v.prob[i] = numeric.Exp64(p.score)
+		v.most = max(v.most, int(p.n))
+		if i == 0 || p.score < v.lowest {
+			v.lowest = p.score
+		}
+	}
+	v.score[len(list)] = v.lowest - unkPenalty
+	v.prob[len(list)] = numeric.Exp64(v.lowest - unkPenalty)
+	return v
+}
+
+// unknown is the id that stands for a character without a piece.
+func (v *vocabulary) unknown() int32 { return int32(len(v.list)) }
+
+// node is a piece that stands in a word: from its first letter to before another.
+type node struct{ id, to int32 }
+
+// lattice is all the ways to cut a word into pieces. Its memory is used again for the next word.
+type lattice struct {
+	v     *vocabulary
+	nodes []node  // by where they begin, then by length
+	begin []int32 // the first node from each place, and the end
+
+	alpha, beta []float64 // probability of all ways up to a place, and from it to the end; see tiny
+	shift       []int32   // of alpha
+
+	best []float64
+	back []node // the last node of the best way to a place; its to is where it begins
+	path []int32
+}
+
 // fill finds the pieces of a word.
-func (l *lattice) fill(m *pieces, w []rune) {
+func (l *lattice) fill(w []int32) {
 	l.nodes, l.begin = l.nodes[:0], l.begin[:0]
+	tr := l.v.trie
 	for i := range w {
 		l.begin = append(l.begin, int32(len(l.nodes)))
 		single := false
-		state := int32(0)
-		for j := i; j < len(w); j++ {
-			var ok bool
-			if state, ok = m.next(state, w[j]); !ok {
+		at := tr.root[w[i]]
+		for j := i + 1; at != 0; j++ {
+			if id := tr.nodes[at].id; id >= 0 {
+				l.nodes = append(l.nodes, node{id, int32(j)})
+				single = single || j == i+1
+			}
+			if j == len(w) {
 				break
 			}
-			if id := m.states[state].id; id >= 0 {
-				l.nodes = append(l.nodes, node{id, int32(i), int32(j + 1), m.list[id].score})
-				single = single || j == i
-			}
+			at = tr.next(at, w[j])
 		}
 		if !single {
-			l.nodes = append(l.nodes, node{-1, int32(i), int32(i + 1), m.lowest - unkPenalty})
+			l.nodes = append(l.nodes, node{l.v.unknown(), int32(i + 1)})
 		}
 	}
 	l.begin = append(l.begin, int32(len(l.nodes)))
 }
 
-// addLog is log(e^a + e^b).
-func addLog(a, b float64) float64 {
-	if a < b {
-		a, b = b, a
+// Probabilities of long words leave the range of float64. Where one falls below tiny, all that are still to be used are multiplied by
+// 1/tiny, and a shift counts how often.
+const tiny = 0x1p-300
+
+// expect adds to expected, for each piece, how often it is expected in the filled word, times weight: the forward-backward algorithm.
+// Numbers are rounded to integers, so that their sum does not depend on its order.
+func (l *lattice) expect(weight float64, expected []int64) {
+	n := len(l.begin) - 1
+	l.alpha, l.beta, l.shift = zeros(l.alpha, n+1), zeros(l.beta, n+1), zeros(l.shift, n+1)
+	alpha, beta, prob := l.alpha, l.beta, l.v.prob
+	alpha[0] = 1
+	shift := int32(0)
+	for i := range n {
+		if alpha[i] < tiny {
+			shift++
+			raise(alpha[i : min(n, i+l.v.most)+1])
+		}
+		l.shift[i] = shift
+		for _, x := range l.nodes[l.begin[i]:l.begin[i+1]] {
+			alpha[x.to] += float64(alpha[i] * prob[x.id])
+		}
 	}
-	if math.IsInf(b, -1) || a-b > 50 {
-		return a
+	beta[n] = 1
+	unit := weight / alpha[n]
+	end := shift
+	shift = 0
+	for i := n - 1; i >= 0; i-- {
+		q := float64(alpha[i] * unit)
+		// alpha and beta hold shifts too many or too few for what their product is divided by.
+		for s := l.shift[i] + shift - end; s != 0; {
+			if s > 0 {
+				q *= tiny
+				s--
+			} else {
+				q *= 1 / tiny
+				s++
+			}
+		}
+		for _, x := range l.nodes[l.begin[i]:l.begin[i+1]] {
+			p := float64(prob[x.id] * beta[x.to])
+			beta[i] += p
+			expected[x.id] += int64(float64(p*q) + 0.5)
+		}
+		if beta[i] < tiny {
+			shift++
+			raise(beta[i : min(n, i+l.v.most)+1])
+		}
 	}
-	return a + numeric.Log64(1+numeric.Exp64(b-a))
 }
 
-func resize(x []float64, n int, v float64) []float64 {
+// raise multiplies the probabilities that are still to be used by 1/tiny.
+func raise(x []float64) {
+	for i := range x {
+		x[i] *= 1 / tiny
+	}
+}
+
+func zeros[T float64 | int32](x []T, n int) []T {
 	if cap(x) < n {
-		x = make([]float64, 2*n)
+		return make([]T, n, 2*n)
 	}
 	x = x[:n]
-	for i := range x {
-		x[i] = v
-	}
+	clear(x)
 	return x
 }
 
-// marginals adds to expected how often each piece is expected in the word, times freq; it gives the word's log-likelihood.
-func (l *lattice) marginals(freq float64, expected []float64) float64 {
-	n := len(l.begin) // places, the end included
-	inf := math.Inf(-1)
-	l.alpha, l.beta = resize(l.alpha, n, inf), resize(l.beta, n, inf)
-	l.alpha[0], l.beta[n-1] = 0, 0
-	for i := range l.nodes {
-		x := &l.nodes[i]
-		l.alpha[x.to] = addLog(l.alpha[x.to], l.alpha[x.from]+x.score)
+// viterbi gives the ids of the likeliest way to cut the filled word, last first; without the node at avoid (-1: with all). There is
+// none if that was the only way. Among equals the piece that begins first stays.
+func (l *lattice) viterbi(avoid int) (path []int32, score float64) {
+	n := len(l.begin) - 1
+	l.best, l.path = zeros(l.best, n+1), l.path[:0]
+	if cap(l.back) < n+1 {
+		l.back = make([]node, 2*n+1)
 	}
-	for i := len(l.nodes) - 1; i >= 0; i-- {
-		x := &l.nodes[i]
-		l.beta[x.from] = addLog(l.beta[x.from], l.beta[x.to]+x.score)
+	best, back := l.best, l.back[:n+1]
+	for i := range best {
+		best[i] = math.Inf(-1)
 	}
-	z := l.alpha[n-1]
-	for i := range l.nodes {
-		if x := &l.nodes[i]; x.id >= 0 {
-			expected[x.id] += float64(freq * numeric.Exp64(l.alpha[x.from]+x.score+l.beta[x.to]-z))
+	best[0] = 0
+	for i := range n {
+		for k := l.begin[i]; k < l.begin[i+1]; k++ {
+			x := l.nodes[k]
+			if s := best[i] + l.v.score[x.id]; s > best[x.to] && int(k) != avoid {
+				best[x.to], back[x.to] = s, node{x.id, int32(i)}
+			}
 		}
 	}
-	return z
-}
-
-// viterbi gives the best path's nodes, last first. Among equals the one found first stays. Without the node at avoid (-1: none).
-func (l *lattice) viterbi(avoid int, path []int32) []int32 {
-	n := len(l.begin)
-	l.best = resize(l.best, n, math.Inf(-1))
-	if cap(l.back) < n {
-		l.back = make([]int32, 2*n)
+	if math.IsInf(best[n], -1) {
+		return nil, best[n]
 	}
-	l.back = l.back[:n]
-	l.best[0] = 0
-	for i := range l.nodes {
-		x := &l.nodes[i]
-		if i == avoid {
-			continue
-		}
-		if s := l.best[x.from] + x.score; s > l.best[x.to] {
-			l.best[x.to], l.back[x.to] = s, int32(i)
-		}
+	for at := int32(n); at > 0; at = back[at].to {
+		l.path = append(l.path, back[at].id)
 	}
-	path = path[:0]
-	if math.IsInf(l.best[n-1], -1) {
-		return path
-	}
-	for at := int32(n - 1); at > 0; {
-		i := l.back[at]
-		path = append(path, i)
-		at = l.nodes[i].from
-	}
-	return path
+	return l.path, best[n]
 }

@@ -1,9 +1,11 @@
 package spmtrain
 
 import (
+	"errors"
 	"fmt"
 	"math"
-	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"albert/tokenizer"
 
@@ -13,145 +15,186 @@ import (
 // Options are spm_train's, by its names.
 type Options struct {
 	VocabSize             int
-	CharacterCoverage     float64 // share of characters that get a piece of their own
-	InputSentenceSize     int     // sentences used at most, sampled at random; 0: all
-	ShuffleInputSentence  bool    // sample at random; false: the first ones
-	SeedSentencepieceSize int
-	ShrinkingFactor       float64
-	NumSubIterations      int
-	MaxSentencepieceLen   int // in characters
-	MaxSentenceLength     int // in bytes; longer sentences are left out
-	NormalizationRule     string
-	AddDummyPrefix        bool
-	RemoveExtraWhitespace bool
-	SplitByUnicodeScript  bool
-	SplitByNumber         bool
-	SplitByWhitespace     bool
-	SplitDigits           bool
-	ByteFallback          bool
-	HardVocabLimit        bool
-	RequiredChars         string
-	ControlSymbols        []string
-	UserDefinedSymbols    []string
-	UnkID, BosID          int
-	EosID, PadID          int // -1: none
-	UnkPiece, BosPiece    string
-	EosPiece, PadPiece    string
-	UnkSurface            string
-	Seed                  uint64
-	Threads               int // 0: GOMAXPROCS; changes no bits
+	CharacterCoverage     float64 // share of the text's characters that get a piece of their own
+	InputSentenceSize     int     // sentences used at most; 0: all
+	ShuffleInputSentence  bool    // sample them at random; false: the first ones
+	SeedSentencepieceSize int     // candidates at the start, beside the characters; 0: eight times VocabSize, at least 100,000
+	ShrinkingFactor       float64 // share of the candidates that a round keeps
+	NumSubIterations      int     // EM steps of a round
 
+	MaxSentencepieceLength int // in characters
+	MaxSentenceLength      int // in bytes; longer sentences are left out
+
+	NormalizationRuleName  string
+	CharsMap               []byte // compiled rule of one's own (tokenizer.BuildCharsMap), instead of the one of that name; nil: none
+	DenormalizerCharsMap   []byte // applied to decoded text; nil: none
+	AddDummyPrefix         bool   // a space before each sentence
+	RemoveExtraWhitespaces bool
+
+	SplitByUnicodeScript      bool // no piece has letters of two scripts
+	SplitByNumber             bool // no piece has digits beside letters
+	SplitByWhitespace         bool // no piece goes across a space
+	SplitDigits               bool // each digit is a piece
+	TreatWhitespaceAsSuffix   bool // spaces end words instead of beginning them
+	AllowWhitespaceOnlyPieces bool
+	PretokenizationDelimiter  string // no piece goes across this text, and none has a part of it; "": none
+
+	ByteFallback       bool // unknown characters become bytes
+	HardVocabLimit     bool // a text too small for the vocabulary is an error
+	RequiredChars      string
+	ControlSymbols     []string
+	UserDefinedSymbols []string
+
+	UnkID, BosID, EosID, PadID             int // -1: none
+	UnkPiece, BosPiece, EosPiece, PadPiece string
+	UnkSurface                             string // what an unknown piece is decoded to
+
+	Seed    uint64 // of the sampling
+	Threads int    // 0: GOMAXPROCS; changes no bits
+
+	// Progress, if there, is called now and then from the calling goroutine: how much of a phase is done; of is 0 where the end is not
+	// known.
 	Progress func(phase string, done, of int)
 }
 
 // DefaultOptions are those of the released training command (README of google-research/albert), and spm_train's where it names none.
 func DefaultOptions() Options {
 	return Options{VocabSize: 30000, CharacterCoverage: 0.99995, InputSentenceSize: 10_000_000, ShuffleInputSentence: true,
-		SeedSentencepieceSize: 1_000_000, ShrinkingFactor: 0.75, NumSubIterations: 2, MaxSentencepieceLen: 16, MaxSentenceLength: 4192,
-		NormalizationRule: "nmt_nfkc", AddDummyPrefix: true, RemoveExtraWhitespace: true, SplitByUnicodeScript: true, SplitByNumber: true,
+		SeedSentencepieceSize: 1_000_000, ShrinkingFactor: 0.75, NumSubIterations: 2, MaxSentencepieceLength: 16, MaxSentenceLength: 4192,
+		NormalizationRuleName: "nmt_nfkc", AddDummyPrefix: true, RemoveExtraWhitespaces: true, SplitByUnicodeScript: true, SplitByNumber: true,
 		SplitByWhitespace: true, HardVocabLimit: true, ControlSymbols: []string{"[CLS]", "[SEP]", "[MASK]"},
 		UserDefinedSymbols: []string{"(", ")", `"`, "-", ".", "–", "£", "€"}, PadID: 0, UnkID: 1, BosID: -1, EosID: -1,
 		UnkPiece: "<unk>", BosPiece: "<s>", EosPiece: "</s>", PadPiece: "<pad>", UnkSurface: " \u2047 "}
 }
 
-func (o *Options) check() error {
+// maxVocab is the largest vocabulary: what a model file may hold.
+const maxVocab = 2_000_000
+
+// Check tells what is wrong with the options, by the name of spm_train's flag.
+func (o *Options) Check() error {
 	switch {
-	case o.VocabSize < 1:
-		return fmt.Errorf("--vocab-size %d: want at least 1", o.VocabSize)
+	case o.VocabSize < 1 || o.VocabSize > maxVocab:
+		return fmt.Errorf("--vocab-size %d: want 1 to %d", o.VocabSize, maxVocab)
 	case !(o.CharacterCoverage > 0 && o.CharacterCoverage <= 1):
 		return fmt.Errorf("--character-coverage %v: want above 0 up to 1 (usual: 0.98 to 1)", o.CharacterCoverage)
 	case o.InputSentenceSize < 0:
 		return fmt.Errorf("--input-sentence-size %d: want 0 (all) or more", o.InputSentenceSize)
-	case o.SeedSentencepieceSize < 1:
-		return fmt.Errorf("--seed-sentencepiece-size %d: want at least 1", o.SeedSentencepieceSize)
+	case o.SeedSentencepieceSize < 0:
+		return fmt.Errorf("--seed-sentencepiece-size %d: want 0 (by the vocabulary) or more", o.SeedSentencepieceSize)
 	case !(o.ShrinkingFactor > 0 && o.ShrinkingFactor < 1):
-		return fmt.Errorf("--shrinking-factor %v: want between 0 and 1", o.ShrinkingFactor)
+		return fmt.Errorf("--shrinking-factor %v: want between 0 and 1 (usual: 0.5 to 0.95)", o.ShrinkingFactor)
 	case o.NumSubIterations < 1 || o.NumSubIterations > 100:
 		return fmt.Errorf("--num-sub-iterations %d: want 1 to 100", o.NumSubIterations)
-	case o.MaxSentencepieceLen < 1 || o.MaxSentencepieceLen > 512:
-		return fmt.Errorf("--max-sentencepiece-length %d: want 1 to 512", o.MaxSentencepieceLen)
-	case o.MaxSentenceLength < 1:
-		return fmt.Errorf("--max-sentence-length %d: want at least 1", o.MaxSentenceLength)
-	case !o.SplitByWhitespace:
-		return fmt.Errorf("--no-split-by-whitespace: pieces across spaces are not supported")
-	case o.UnkID < 0:
-		return fmt.Errorf("--unk-id %d: a model needs an unknown piece", o.UnkID)
+	case o.MaxSentencepieceLength < 1 || o.MaxSentencepieceLength > 512:
+		return fmt.Errorf("--max-sentencepiece-length %d: want 1 to 512", o.MaxSentencepieceLength)
+	case o.MaxSentenceLength < 1 || o.MaxSentenceLength > 1<<30:
+		return fmt.Errorf("--max-sentence-length %d: want 1 to %d", o.MaxSentenceLength, 1<<30)
+	case o.Threads < 0:
+		return fmt.Errorf("--threads %d: want 0 (all) or more", o.Threads)
+	case o.UnkID < 0 && !o.ByteFallback:
+		return fmt.Errorf("--unk-id %d: without --byte-fallback a model needs an unknown piece", o.UnkID)
+	case !utf8.ValidString(o.RequiredChars):
+		return errors.New("--required-chars: not UTF-8")
 	}
-	return nil
+	if o.CharsMap == nil {
+		if _, err := tokenizer.NormalizationRule(o.NormalizationRuleName); err != nil {
+			return fmt.Errorf("--normalization-rule-name: %w", err)
+		}
+	}
+	_, err := o.metaPieces()
+	return err
 }
 
-// metaPieces lays out the pieces that are not learned: those with an id of their own, then control symbols, user-defined symbols and
-// byte pieces in the places that are free.
+// metaPieces lays out the pieces that are not learned, by id: those with an id of their own, then control symbols, user-defined symbols
+// and bytes in the places that are free. A symbol may name one of the first again, which sets its type.
 func (o *Options) metaPieces() (map[int]tokenizer.Piece, error) {
 	at := map[int]tokenizer.Piece{}
-	names := map[string]bool{}
-	put := func(id int, p tokenizer.Piece) error {
-		if p.Text == "" {
-			return fmt.Errorf("an empty symbol")
+	place := map[string]int{} // of the pieces with an id of their own
+	for _, s := range []struct {
+		flag, text string
+		id         int
+		typ        tokenizer.PieceType
+	}{{"unk", o.UnkPiece, o.UnkID, tokenizer.Unknown}, {"bos", o.BosPiece, o.BosID, tokenizer.Control}, {"eos", o.EosPiece, o.EosID, tokenizer.Control},
+		{"pad", o.PadPiece, o.PadID, tokenizer.Control}} {
+		other, taken := at[s.id]
+		_, twice := place[s.text]
+		switch {
+		case s.id < 0:
+			continue
+		case s.id >= o.VocabSize:
+			return nil, fmt.Errorf("--%s-id %d: outside the vocabulary of %d", s.flag, s.id, o.VocabSize)
+		case taken:
+			return nil, fmt.Errorf("--%s-id %d: is the id of %s already", s.flag, s.id, other.Text)
+		case twice:
+			return nil, fmt.Errorf("--%s-piece %s: is another piece's text already", s.flag, s.text)
 		}
-		if names[p.Text] {
-			return fmt.Errorf("symbol %q is given twice", p.Text)
+		if err := checkSymbol(s.text); err != nil {
+			return nil, fmt.Errorf("--%s-piece: %w", s.flag, err)
 		}
-		names[p.Text] = true
-		at[id] = p
+		at[s.id] = tokenizer.Piece{Text: s.text, Type: s.typ}
+		place[s.text] = s.id
+	}
+	free := 0
+	named := map[string]bool{}
+	add := func(flag, text string, typ tokenizer.PieceType) error {
+		if err := checkSymbol(text); err != nil {
+			return fmt.Errorf("--%s: %w", flag, err)
+		}
+		if named[text] || text == o.UnkPiece {
+			return fmt.Errorf("--%s: %q is defined already", flag, text)
+		}
+		named[text] = true
+		if id, ok := place[text]; ok {
+			at[id] = tokenizer.Piece{Text: text, Type: typ}
+			return nil
+		}
+		for at[free].Text != "" {
+			free++
+		}
+		at[free] = tokenizer.Piece{Text: text, Type: typ}
 		return nil
 	}
-	for _, s := range []struct {
-		id   int
-		text string
-		typ  tokenizer.PieceType
-	}{{o.UnkID, o.UnkPiece, tokenizer.Unknown}, {o.BosID, o.BosPiece, tokenizer.Control}, {o.EosID, o.EosPiece, tokenizer.Control}, {o.PadID, o.PadPiece, tokenizer.Control}} {
-		if s.id < 0 {
-			continue
-		}
-		if s.id >= o.VocabSize {
-			return nil, fmt.Errorf("id %d of %s is outside a vocabulary of %d", s.id, s.text, o.VocabSize)
-		}
-		if _, taken := at[s.id]; taken {
-			return nil, fmt.Errorf("id %d of %s is taken", s.id, s.text)
-		}
-		if err := put(s.id, tokenizer.Piece{Text: s.text, Type: s.typ}); err != nil {
-			return nil, err
-		}
-	}
-	next := 0
-	add := func(text string, typ tokenizer.PieceType) error {
-		for {
-			if _, taken := at[next]; !taken {
-				break
-			}
-			next++
-		}
-		return put(next, tokenizer.Piece{Text: text, Type: typ})
-	}
 	for _, s := range o.ControlSymbols {
-		if names[s] { // as in spm_train, a control symbol may name a special piece again
-			continue
-		}
-		if err := add(s, tokenizer.Control); err != nil {
+		if err := add("control-symbols", s, tokenizer.Control); err != nil {
 			return nil, err
 		}
 	}
 	for _, s := range o.UserDefinedSymbols {
-		if err := add(s, tokenizer.UserDefined); err != nil {
+		if err := add("user-defined-symbols", s, tokenizer.UserDefined); err != nil {
 			return nil, err
 		}
 	}
 	if o.ByteFallback {
 		for b := range 256 {
-			if err := add(fmt.Sprintf("<0x%02X>", b), tokenizer.Byte); err != nil {
+			if err := add("byte-fallback", fmt.Sprintf("<0x%02X>", b), tokenizer.Byte); err != nil {
 				return nil, err
 			}
 		}
 	}
 	if len(at) >= o.VocabSize {
-		return nil, fmt.Errorf("--vocab-size %d: the %d special symbols leave no room", o.VocabSize, len(at))
+		return nil, fmt.Errorf("--vocab-size %d: the %d pieces that are not learned leave no room for others", o.VocabSize, len(at))
 	}
 	return at, nil
 }
 
-// trainerSpec is the message that a model file keeps of its training.
-func (o *Options) trainerSpec() []byte {
+// maxSymbol is how many bytes a symbol may have.
+const maxSymbol = 4096
+
+func checkSymbol(s string) error {
+	switch {
+	case s == "":
+		return errors.New("an empty symbol")
+	case !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0:
+		return fmt.Errorf("%q is not text", s)
+	case len(s) > maxSymbol:
+		return fmt.Errorf("%.40q... has %d bytes, at most %d are taken", s, len(s), maxSymbol)
+	}
+	return nil
+}
+
+// trainerSpec is the message that a model file keeps of its training: TrainerSpec of sentencepiece_model.proto. What names files and
+// threads is left out: it does not change the model.
+func (o *Options) trainerSpec(pieces int) []byte {
 	var b []byte
 	num := func(f protowire.Number, v int) {
 		b = protowire.AppendTag(b, f, protowire.VarintType)
@@ -166,8 +209,9 @@ func (o *Options) trainerSpec() []byte {
 		b = protowire.AppendTag(b, f, protowire.Fixed32Type)
 		b = protowire.AppendFixed32(b, math.Float32bits(float32(v)))
 	}
-	num(3, 1) // unigram
-	num(4, o.VocabSize)
+	const unigram = 1
+	num(3, unigram)
+	num(4, pieces)
 	float(10, o.CharacterCoverage)
 	num(11, o.InputSentenceSize)
 	num(14, o.SeedSentencepieceSize)
@@ -175,11 +219,13 @@ func (o *Options) trainerSpec() []byte {
 	num(17, o.NumSubIterations)
 	num(18, o.MaxSentenceLength)
 	boolean(19, o.ShuffleInputSentence)
-	num(20, o.MaxSentencepieceLen)
+	num(20, o.MaxSentencepieceLength)
 	boolean(21, o.SplitByUnicodeScript)
 	boolean(22, o.SplitByWhitespace)
 	boolean(23, o.SplitByNumber)
+	boolean(24, o.TreatWhitespaceAsSuffix)
 	boolean(25, o.SplitDigits)
+	boolean(26, o.AllowWhitespaceOnlyPieces)
 	for _, s := range o.ControlSymbols {
 		text(30, s)
 	}
@@ -198,14 +244,31 @@ func (o *Options) trainerSpec() []byte {
 	text(46, o.BosPiece)
 	text(47, o.EosPiece)
 	text(48, o.PadPiece)
+	text(53, o.PretokenizationDelimiter)
 	return b
 }
 
-// model joins the special pieces with the learned ones.
-func (o *Options) model(meta map[int]tokenizer.Piece, learned []tokenizer.Piece, charsMap []byte) (*tokenizer.Model, error) {
-	m := &tokenizer.Model{Trainer: o.trainerSpec(), Normalizer: tokenizer.Normalizer{Name: o.NormalizationRule, CharsMap: charsMap,
-		AddDummyPrefix: o.AddDummyPrefix, RemoveExtraWhitespaces: o.RemoveExtraWhitespace, EscapeWhitespaces: true}}
+// model joins the pieces that are not learned with those that are, which fill the places left.
+func (o *Options) model(meta map[int]tokenizer.Piece, learned []tokenizer.Piece) (*tokenizer.Model, error) {
+	rule, charsMap := "user_defined", o.CharsMap
+	if charsMap == nil {
+		rule = o.NormalizationRuleName
+		var err error
+		if charsMap, err = tokenizer.NormalizationRule(rule); err != nil {
+			return nil, err
+		}
+	}
 	n := len(meta) + len(learned)
+	m := &tokenizer.Model{Trainer: o.trainerSpec(n), Normalizer: tokenizer.Normalizer{Name: rule, CharsMap: charsMap,
+		AddDummyPrefix: o.AddDummyPrefix, RemoveExtraWhitespaces: o.RemoveExtraWhitespaces, EscapeWhitespaces: true}}
+	if o.DenormalizerCharsMap != nil {
+		m.Denormalizer = &tokenizer.Normalizer{CharsMap: o.DenormalizerCharsMap}
+	}
+	for id, p := range meta {
+		if id >= n {
+			return nil, fmt.Errorf("%s has the id %d, but there are only %d pieces", p.Text, id, n)
+		}
+	}
 	for id := range n {
 		if p, ok := meta[id]; ok {
 			m.Pieces = append(m.Pieces, p)
@@ -215,5 +278,5 @@ func (o *Options) model(meta map[int]tokenizer.Piece, learned []tokenizer.Piece,
 		learned = learned[1:]
 	}
 	// Read again, as every user of the model will.
-	return tokenizer.Parse(slices.Clone(m.Marshal()))
+	return tokenizer.Parse(m.Marshal())
 }

@@ -3,145 +3,162 @@ package spmtrain
 import (
 	"cmp"
 	"slices"
+	"unicode/utf8"
 
 	"albert/numeric"
 )
 
-// piece is a candidate and the logarithm of its probability.
+// piece is a candidate: n letters of words.letters, and the logarithm of its probability.
 type piece struct {
-	text  string
+	at, n int32
 	score float64
 }
 
-// seeds gives the first candidates: every required character, and the repeated substrings of words with the highest count times
-// length. Repeats are found by sorting the suffixes of all distinct words, as far as a piece is long: substrings that several
-// suffixes share stand together.
-func (t *trainer) seeds() []piece {
-	type suffix struct{ word, at int32 }
-	words := t.text.words
-	n := 0
-	for _, w := range words {
-		n += len(w.text)
-	}
-	suffixes := make([]suffix, 0, n)
-	for i, w := range words {
-		for j := range w.text {
-			suffixes = append(suffixes, suffix{int32(i), int32(j)})
-		}
-	}
-	most := t.o.MaxSentencepieceLen
-	of := func(s suffix) []rune {
-		r := words[s.word].text[s.at:]
-		return r[:min(len(r), most)]
-	}
-	t.sortParallel(len(suffixes), func(from, to int) {
-		slices.SortFunc(suffixes[from:to], func(a, b suffix) int { return slices.Compare(of(a), of(b)) })
-	}, func(from, mid, to int) {
-		merged := make([]suffix, 0, to-from)
-		i, j := from, mid
-		for i < mid && j < to {
-			if slices.Compare(of(suffixes[j]), of(suffixes[i])) < 0 {
-				merged = append(merged, suffixes[j])
-				j++
-			} else {
-				merged = append(merged, suffixes[i])
-				i++
-			}
-		}
-		merged = append(append(merged, suffixes[i:mid]...), suffixes[j:to]...)
-		copy(suffixes[from:to], merged)
-	})
+// seed is a repeated run of letters, and its count times its length.
+type seed struct {
+	at, n int32
+	score int64
+}
 
-	// Intervals of suffixes with a common beginning, from the lengths that neighbours share: a stack of open ones.
-	type found struct {
-		suffix suffix
-		length int32
-		score  int64
-	}
-	type open struct {
-		length int
-		first  suffix
-		freq   int64
-	}
-	var list []found
-	var stack []open
-	emit := func(o open) {
-		if o.length >= 2 && o.freq >= 2 && t.valid(words[o.first.word].text[o.first.at:int(o.first.at)+o.length]) {
-			list = append(list, found{o.first, int32(o.length), o.freq * int64(o.length)})
+// interval is a range of the suffix array whose suffixes have their first depth letters in common.
+type interval struct {
+	depth int
+	first int32 // a suffix of it
+	freq  int64 // how often its letters stand in the text
+	next  int16 // the first byte of what follows them there
+	many  bool  // not always the same
+}
+
+func (v *interval) follow(b int16) {
+	v.many = v.many || b != v.next
+}
+
+// leads are the first bytes of what may follow a word, by the bits of ending. A space and spm_train's mark for an unknown character
+// begin with the same one.
+var leads = []int16{0, 0xE2, 0xE2}
+
+// followEnd adds what follows words that end where the interval's letters do.
+func (v *interval) followEnd(e ending) {
+	for i, b := range leads {
+		if e&(1<<i) != 0 {
+			if v.next < 0 {
+				v.next = b
+			}
+			v.follow(b)
 		}
 	}
-	for i, s := range suffixes {
+}
+
+// seeds gives the first candidates, sorted by their letters: the alphabet, and of the runs that repeat in the text and are followed by
+// different bytes, the inner nodes of its suffix tree (Abouelhoda and others, 2004), those with the largest count times length.
+func (t *trainer) seeds() []piece {
+	letters := t.words.letters
+	most := t.o.MaxSentencepieceLength
+	sa := t.suffixArray(most + 1)
+	if t.ctx.Err() != nil {
+		return nil // not sorted
+	}
+	lead := make([]int16, len(t.alphabet))
+	for i, r := range t.alphabet {
+		var b [utf8.UTFMax]byte
+		utf8.EncodeRune(b[:], r)
+		lead[i] = int16(b[0])
+	}
+	var list []seed
+	limit := t.o.SeedSentencepieceSize
+	if limit == 0 {
+		limit = max(100_000, 8*t.o.VocabSize)
+	}
+	compare := func(a, b seed) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(t.bytes(b), t.bytes(a)), slices.Compare(letters[a.at:a.at+a.n], letters[b.at:b.at+b.n]))
+	}
+	emit := func(v *interval) {
+		if v.many && v.freq >= 2 && v.depth >= 2 && t.valid(letters[v.first:int(v.first)+v.depth]) {
+			if len(list) >= 4*limit {
+				slices.SortFunc(list, compare)
+				list = list[:limit]
+			}
+			list = append(list, seed{v.first, int32(v.depth), v.freq * int64(v.depth)})
+		}
+	}
+	// Open intervals, each inside the one before it. What an interval has counted goes to the next outer one when it closes.
+	var open []interval
+	closeTo := func(depth int) {
+		for len(open) > 0 && open[len(open)-1].depth > depth {
+			top := open[len(open)-1]
+			open = open[:len(open)-1]
+			emit(&top)
+			if len(open) == 0 || open[len(open)-1].depth < depth {
+				if depth == 0 {
+					continue
+				}
+				open = append(open, interval{depth: depth, first: top.first, next: lead[letters[int(top.first)+depth]]})
+			}
+			outer := &open[len(open)-1]
+			outer.freq += top.freq
+			outer.follow(lead[letters[int(top.first)+outer.depth]])
+		}
+	}
+	for i, place := range sa {
 		shared := 0
 		if i > 0 {
-			a, b := of(suffixes[i-1]), of(s)
-			for shared < min(len(a), len(b)) && a[shared] == b[shared] {
+			before := sa[i-1]
+			for shared <= most && letters[int(before)+shared] >= 0 && letters[int(before)+shared] == letters[int(place)+shared] {
 				shared++
 			}
 		}
-		carried := int64(0)
-		first := s
-		for len(stack) > 0 && stack[len(stack)-1].length > shared {
-			top := stack[len(stack)-1]
-			stack = stack[:len(stack)-1]
-			top.freq += carried
-			emit(top)
-			carried, first = top.freq, top.first
+		closeTo(shared)
+		length := shared // of the suffix, as far as it is looked at
+		for length <= most && letters[int(place)+length] >= 0 {
+			length++
 		}
-		if len(stack) > 0 && stack[len(stack)-1].length == shared {
-			stack[len(stack)-1].freq += carried
-		} else if carried > 0 {
-			stack = append(stack, open{shared, first, carried})
+		word := t.words.at(place + int32(length))
+		if length > shared {
+			open = append(open, interval{depth: length, first: place, next: -1})
 		}
-		// The suffix itself, whole.
-		if l := len(of(s)); len(stack) > 0 && stack[len(stack)-1].length == l {
-			stack[len(stack)-1].freq += words[s.word].freq
-		} else {
-			stack = append(stack, open{l, s, words[s.word].freq})
+		top := &open[len(open)-1]
+		top.freq += t.words.freq[word]
+		if letters[int(place)+length] < 0 {
+			top.followEnd(t.words.ends[word])
 		}
 	}
-	for carried := int64(0); len(stack) > 0; {
-		top := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		top.freq += carried
-		emit(top)
-		carried = top.freq
+	closeTo(0)
+	slices.SortFunc(list, compare)
+	list = list[:min(len(list), limit)]
+	t.stats.Seeds = len(list) + len(t.alphabet)
+
+	single := int32(len(letters) - len(t.alphabet))
+	for c, n := range t.charFreq {
+		if n > 0 {
+			list = append(list, seed{single + int32(c), 1, n})
+		}
 	}
-	textOf := func(f found) []rune { return words[f.suffix.word].text[f.suffix.at : f.suffix.at+f.length] }
-	slices.SortFunc(list, func(a, b found) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), slices.Compare(textOf(a), textOf(b)))
-	})
-	if len(list) > t.o.SeedSentencepieceSize {
-		list = list[:t.o.SeedSentencepieceSize]
-	}
-	var out []piece
-	var scores []int64
+	slices.SortFunc(list, func(a, b seed) int { return slices.Compare(letters[a.at:a.at+a.n], letters[b.at:b.at+b.n]) })
 	total := int64(0)
-	add := func(text string, score int64) {
-		out = append(out, piece{text: text})
-		scores = append(scores, score)
-		total += score
-	}
-	for _, r := range t.requiredChars() {
-		add(string(r), max(1, t.text.charFreq[r]))
-	}
-	for _, f := range list {
-		add(string(textOf(f)), f.score)
+	for _, s := range list {
+		total += s.score
 	}
 	logTotal := numeric.Log64(float64(total))
-	for i := range out {
-		out[i].score = numeric.Log64(float64(scores[i])) - logTotal
+	out := make([]piece, len(list))
+	for i, s := range list {
+		out[i] = piece{s.at, s.n, numeric.Log64(float64(s.score)) - logTotal}
 	}
 	return out
 }
 
-// requiredChars are the characters that must have pieces, the most frequent first.
-func (t *trainer) requiredChars() []rune {
-	var chars []rune
-	for r := range t.text.required {
-		chars = append(chars, r)
+// bytes is the length of a seed in UTF-8.
+func (t *trainer) bytes(s seed) (n int) {
+	for _, c := range t.words.letters[s.at : s.at+s.n] {
+		n += utf8.RuneLen(t.alphabet[c])
 	}
-	slices.SortFunc(chars, func(a, b rune) int {
-		return cmp.Or(cmp.Compare(t.text.charFreq[b], t.text.charFreq[a]), cmp.Compare(a, b))
-	})
-	return chars
+	return n
+}
+
+// text is a piece as a string.
+func (t *trainer) text(p piece) string {
+	r := make([]rune, p.n)
+	for i, c := range t.words.letters[p.at : p.at+p.n] {
+		r[i] = t.alphabet[c]
+	}
+	return string(r)
 }

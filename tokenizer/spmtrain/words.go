@@ -3,270 +3,385 @@ package spmtrain
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
-	"unicode"
 	"unicode/utf8"
 
 	"albert/numeric"
 )
 
-const space = '\u2581'
-
 // Stats is what was seen of the text.
 type Stats struct {
-	Sentences   int64 // read
+	Sentences   int64 // read, empty ones included
 	Used        int64 // after sampling
-	TooLong     int64
+	TooLong     int64 // longer than MaxSentenceLength, left out
+	Reserved    int64 // with the reserved character U+2585, left out
 	InvalidUTF8 int64 // sentences with bytes that were replaced
-	Characters  int64
-	Words       int // distinct
-	Required    int // characters with a piece of their own
-	Largest     int // vocabulary that the text allows, if it was too small
+	Characters  int64 // of normal text, user-defined symbols counted as one each
+	Words       int   // distinct, as far as pieces may be cut from them
+	Required    int   // characters with a piece of their own
+	Seeds       int   // candidates at the start
+	Largest     int   // vocabulary that the text allows, if it was too small
 }
 
-// word is a run of characters that pieces may be cut from, and how often it stands in the text.
-type word struct {
-	text []rune
-	freq int64
+// reserved is the character that spm_train puts in the place of unknown ones; it leaves out sentences that have it.
+const reserved = "\u2585"
+
+// ending is what follows a word in the text: a bit of a set.
+type ending uint8
+
+const (
+	endOfSentence ending = 1 << iota
+	endAtSpace           // another word follows
+	endAtOther           // a symbol that no piece has a part of, or a character without a piece
+)
+
+// words are the distinct words of the text, one after another.
+type words struct {
+	letters []int32  // 0, 1, ... of the alphabet; after word i stands ^i; at the end each letter once
+	start   []int32  // of each word in letters, and the end of the last
+	freq    []int64  // how often each stands in the text
+	ends    []ending // what follows it there
+	other   int64    // characters of the text that belong to no word
 }
 
-// text is the words of the sentences and the characters that must have pieces.
-type text struct {
-	words    []word
-	required map[rune]bool
-	charFreq map[rune]int64
-}
+// of is a word's letters.
+func (w *words) of(i int) []int32 { return w.letters[w.start[i] : w.start[i+1]-1] }
 
-// batchSentences is how many sentences are normalised at a time.
-const batchSentences = 2048
-
-// collect reads sentences, samples them if there are more than wanted, and counts their words.
-func (t *trainer) collect(ctx context.Context, sentences iter.Seq2[string, error]) error {
-	words := map[string]int64{}
-	limit := t.o.InputSentenceSize
-	var reservoir []string
-	pick := numeric.NewStream(t.o.Seed, numeric.PurposeReservoir, 0, 0, 0)
-	var batch []string
-	flush := func() {
-		t.count(batch, words)
-		batch = batch[:0]
+// at is the word that a place in letters belongs to.
+func (w *words) at(place int32) int {
+	for w.letters[place] >= 0 {
+		place++
 	}
+	return int(^w.letters[place])
+}
+
+// counted is a run of characters of the text before the alphabet is known, and what follows it.
+type counted struct {
+	text string
+	end  ending
+}
+
+// counts adds up how often things stand in the text. Threads share it: each has its own share of the sentences, and adds what it
+// found there to the shard that a thing belongs to.
+type counts struct {
+	seed   maphash.Seed
+	shards [64]struct {
+		sync.Mutex
+		m map[counted]int64
+	}
+}
+
+func newCounts() *counts {
+	c := &counts{seed: maphash.MakeSeed()}
+	for i := range c.shards {
+		c.shards[i].m = map[counted]int64{}
+	}
+	return c
+}
+
+func (c *counts) add(found map[counted]int64) {
+	for k, n := range found {
+		s := &c.shards[maphash.String(c.seed, k.text)%uint64(len(c.shards))]
+		s.Lock()
+		if _, ok := s.m[k]; !ok {
+			k.text = strings.Clone(k.text) // it is part of a sentence
+		}
+		s.m[k] += n
+		s.Unlock()
+	}
+}
+
+// batchBytes is how much text is normalised at a time.
+const batchBytes = 4 << 20
+
+// collect reads the sentences, samples them if there are more than wanted, and counts their words.
+func (t *trainer) collect(ctx context.Context, sentences iter.Seq2[string, error]) error {
+	found := newCounts()
+	limit := t.o.InputSentenceSize
+	pick := numeric.NewStream(t.o.Seed, numeric.PurposeReservoir, 0, 0, 0)
+	var kept []string // the sample, or the sentences that wait
+	seen, size := 0, 0
 	for s, err := range sentences {
 		if err != nil {
 			return err
 		}
 		t.stats.Sentences++
-		if t.stats.Sentences%10_000 == 0 {
+		if t.stats.Sentences%4096 == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			t.progress("reading", int(t.stats.Sentences), 0)
+			t.progress("reading", t.stats.Sentences, 0)
 		}
-		if s == "" {
+		switch {
+		case s == "":
 			continue
-		}
-		if len(s) > t.o.MaxSentenceLength {
+		case len(s) > t.o.MaxSentenceLength:
 			t.stats.TooLong++
 			continue
-		}
-		if !utf8.ValidString(s) {
+		case strings.Contains(s, reserved):
+			t.stats.Reserved++
+			continue
+		case !utf8.ValidString(s):
 			t.stats.InvalidUTF8++
 		}
-		if limit == 0 {
-			if batch = append(batch, strings.Clone(s)); len(batch) == batchSentences {
-				flush()
+		seen++
+		switch {
+		case limit == 0:
+			kept = append(kept, s)
+			if size += len(s); size >= batchBytes*t.threads {
+				t.count(kept, found)
+				kept, size = kept[:0], 0
 			}
+		case len(kept) < limit:
+			kept = append(kept, strings.Clone(s)) // it may be part of something longer
+		case t.o.ShuffleInputSentence: // a reservoir: each sentence so far has the same chance to be in it
+			if i := pick.Intn(seen); i < limit {
+				kept[i] = strings.Clone(s)
+			}
+		}
+		if limit > 0 && !t.o.ShuffleInputSentence && len(kept) == limit {
+			break
+		}
+	}
+	for len(kept) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, size := 0, 0
+		for n < len(kept) && size < batchBytes*t.threads {
+			size += len(kept[n])
+			n++
+		}
+		t.count(kept[:n], found)
+		clear(kept[:n]) // memory for the words
+		kept = kept[n:]
+		t.progress("counting words", t.stats.Used, t.stats.Used+int64(len(kept)))
+	}
+	return t.choose(found)
+}
+
+// count normalises sentences on all threads and adds their words up.
+func (t *trainer) count(sentences []string, found *counts) {
+	t.stats.Used += int64(len(sentences))
+	const chunk = 512
+	t.parallel((len(sentences)+chunk-1)/chunk, 1, func(int) func(int) {
+		m := map[counted]int64{}
+		return func(i int) {
+			for _, s := range sentences[i*chunk : min(len(sentences), (i+1)*chunk)] {
+				t.split(t.normalizer.Normalized(s), m)
+			}
+			found.add(m)
+			clear(m)
+		}
+	})
+}
+
+// boundary is how a symbol counts among characters. As a control character it cannot stand in normal text of most rules; where it
+// does, it is no part of a piece either.
+const boundary = "\x1f"
+
+// split counts the words of a sentence in normal form. Symbols of the vocabulary stand apart: no piece has any part of them.
+func (t *trainer) split(s string, found map[counted]int64) {
+	for s != "" {
+		at, n := t.symbols.find(s)
+		part := s[:at]
+		s = s[at+n:]
+		last := endOfSentence
+		if n > 0 {
+			found[counted{boundary, 0}]++
+			last = endAtOther
+		}
+		for part != "" {
+			w := t.o.word(part)
+			part = part[len(w):]
+			end := endAtSpace
+			if part == "" {
+				end = last
+			}
+			found[counted{w, end}]++
+		}
+	}
+}
+
+// word is the first word of normal text: it begins with a space, or ends with one.
+func (o *Options) word(s string) string {
+	if !o.SplitByWhitespace {
+		return s
+	}
+	mark := string(space)
+	at := 0 // from here on the other words may begin
+	switch {
+	case o.TreatWhitespaceAsSuffix:
+		i := strings.Index(s, mark)
+		if i < 0 {
+			return s
+		}
+		at = i + len(mark)
+		for o.AllowWhitespaceOnlyPieces && strings.HasPrefix(s[at:], mark) {
+			at += len(mark)
+		}
+		return s[:at]
+	case strings.HasPrefix(s, mark):
+		at = len(mark)
+		for o.AllowWhitespaceOnlyPieces && strings.HasPrefix(s[at:], mark) {
+			at += len(mark)
+		}
+	}
+	if i := strings.Index(s[at:], mark); i >= 0 {
+		return s[:at+i]
+	}
+	return s
+}
+
+// symbols finds texts in text, the longest at each place.
+type symbols struct{ byFirst [256][]string }
+
+func newSymbols(texts []string) *symbols {
+	s := &symbols{}
+	for _, x := range texts {
+		s.byFirst[x[0]] = append(s.byFirst[x[0]], x)
+	}
+	for _, list := range s.byFirst {
+		slices.SortFunc(list, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	}
+	return s
+}
+
+// find gives the first place of a symbol and its length; len(text) and 0 without one.
+func (s *symbols) find(text string) (at, n int) {
+	for i := range len(text) {
+		for _, x := range s.byFirst[text[i]] {
+			if strings.HasPrefix(text[i:], x) {
+				return i, len(x)
+			}
+		}
+	}
+	return len(text), 0
+}
+
+// choose finds the characters that must have pieces, cuts words at all others, and lays out what is left.
+func (t *trainer) choose(found *counts) error {
+	freq := map[rune]int64{}
+	entries := 0
+	for i := range found.shards {
+		for k, n := range found.shards[i].m {
+			entries++
+			for _, r := range k.text {
+				if r != 0 {
+					freq[r] += n
+					t.stats.Characters += n
+				}
+			}
+		}
+	}
+	if t.stats.Characters == 0 {
+		return errors.New("the corpus is empty: no sentence with text")
+	}
+	t.require(freq)
+	type run struct {
+		counted
+		n int64
+	}
+	runs := make([]run, 0, entries)
+	for i := range found.shards {
+		for k, n := range found.shards[i].m {
+			start := 0
+			for j, r := range k.text {
+				if _, ok := t.letterOf[r]; ok {
+					continue
+				}
+				if j > start {
+					runs = append(runs, run{counted{k.text[start:j], endAtOther}, n})
+				}
+				t.words.other += n
+				start = j + utf8.RuneLen(r)
+				if r == utf8.RuneError {
+					_, size := utf8.DecodeRuneInString(k.text[j:])
+					start = j + size
+				}
+			}
+			if start < len(k.text) {
+				runs = append(runs, run{counted{k.text[start:], k.end}, n})
+			}
+		}
+		found.shards[i].m = nil
+	}
+	slices.SortFunc(runs, func(a, b run) int { return strings.Compare(a.text, b.text) })
+	w := &t.words
+	total := 0
+	for i, r := range runs {
+		if i == 0 || r.text != runs[i-1].text {
+			total += utf8.RuneCountInString(r.text) + 1
+		}
+	}
+	if total += len(t.alphabet); total > math.MaxInt32 {
+		return fmt.Errorf("the text has %d letters of distinct words, more than %d: lower --input-sentence-size", total, math.MaxInt32)
+	}
+	w.letters = make([]int32, 0, total)
+	for i, r := range runs {
+		if i > 0 && r.text == runs[i-1].text {
+			w.freq[len(w.freq)-1] += r.n
+			w.ends[len(w.ends)-1] |= r.end
 			continue
 		}
-		// A reservoir of limit sentences, each as likely as any other.
-		if len(reservoir) < limit {
-			reservoir = append(reservoir, strings.Clone(s))
-		} else if t.o.ShuffleInputSentence {
-			if i := pick.Intn(int(t.stats.Sentences)); i < limit {
-				reservoir[i] = strings.Clone(s)
-			}
+		w.start = append(w.start, int32(len(w.letters)))
+		for _, c := range r.text {
+			w.letters = append(w.letters, t.letterOf[c])
 		}
+		w.letters = append(w.letters, ^int32(len(w.freq)))
+		w.freq, w.ends = append(w.freq, r.n), append(w.ends, r.end)
 	}
-	flush()
-	for len(reservoir) > 0 {
-		n := min(batchSentences, len(reservoir))
-		t.count(reservoir[:n], words)
-		clear(reservoir[:n])
-		reservoir = reservoir[n:]
+	w.start = append(w.start, int32(len(w.letters)))
+	for c := range int32(len(t.alphabet)) {
+		w.letters = append(w.letters, c)
 	}
-	if len(words) == 0 {
-		return fmt.Errorf("the corpus is empty: no sentence with text")
-	}
-	t.choose(words)
+	t.stats.Words, t.stats.Required = len(w.freq), len(t.alphabet)
 	return nil
 }
 
-// count normalises sentences on all threads and adds their words up: sums of integers, whose order does not matter.
-func (t *trainer) count(sentences []string, words map[string]int64) {
-	if len(sentences) == 0 {
-		return
-	}
-	t.stats.Used += int64(len(sentences))
-	parts := make([]map[string]int64, t.threads)
-	var wg sync.WaitGroup
-	for i := range parts {
-		wg.Go(func() {
-			m := map[string]int64{}
-			for _, s := range sentences[len(sentences)*i/t.threads : len(sentences)*(i+1)/t.threads] {
-				t.split(t.normalizer.Normalized(s), m)
-			}
-			parts[i] = m
-		})
-	}
-	wg.Wait()
-	for _, m := range parts {
-		for w, n := range m {
-			words[w] += n
-		}
-	}
-}
-
-// split cuts normal text into words: a word begins with the sign of the space before it. User-defined symbols stand apart: no piece
-// has any part of them.
-func (t *trainer) split(s string, words map[string]int64) {
-	for s != "" {
-		i := strings.IndexRune(s[1:], space)
-		w := s
-		if i >= 0 {
-			w = s[:i+1]
-		}
-		s = s[len(w):]
-		for w != "" {
-			at, n := t.userDefined(w)
-			if at > 0 {
-				words[w[:at]]++
-			}
-			w = w[at+n:]
-		}
-	}
-}
-
-// userDefined finds the first user-defined symbol in s and its length; len(s) and 0 without one.
-func (t *trainer) userDefined(s string) (at, n int) {
-	if t.symbols == nil {
-		return len(s), 0
-	}
-	for i := range s {
-		for _, u := range t.symbols[s[i]] {
-			if strings.HasPrefix(s[i:], u) {
-				return i, len(u)
-			}
-		}
-	}
-	return len(s), 0
-}
-
-// choose finds the characters that must have pieces, and cuts words at all others.
-func (t *trainer) choose(counted map[string]int64) {
-	freq := map[rune]int64{}
-	for w, n := range counted {
-		for _, r := range w {
-			freq[r] += n
-		}
-	}
-	for _, n := range freq {
-		t.stats.Characters += n
-	}
-	chars := slices.SortedFunc(maps.Keys(freq), func(a, b rune) int { return cmp.Or(cmp.Compare(freq[b], freq[a]), cmp.Compare(a, b)) })
-	required := map[rune]bool{}
+// require finds the alphabet: the characters asked for, and of all others, the most frequent first, as many as cover the share of the
+// text that is asked for.
+func (t *trainer) require(freq map[rune]int64) {
+	asked := map[rune]bool{}
 	for _, r := range t.o.RequiredChars {
-		required[r] = true
-	}
-	sum := int64(0)
-	for _, r := range chars {
-		// As in spm_train: until the share is reached, counting only what was taken.
-		if float64(sum)/float64(t.stats.Characters) >= t.o.CharacterCoverage {
-			break
+		if r != 0 {
+			asked[r] = true
+			freq[r] += 0
 		}
-		if r != utf8.RuneError && r != 0 {
-			required[r] = true
+	}
+	order := slices.SortedFunc(maps.Keys(freq), func(a, b rune) int {
+		switch {
+		case asked[a] != asked[b]:
+			return map[bool]int{true: -1, false: 1}[asked[a]]
+		default:
+			return cmp.Or(cmp.Compare(freq[b], freq[a]), cmp.Compare(a, b))
+		}
+	})
+	sum := int64(0)
+	for _, r := range order {
+		// In float32, as spm_train compares.
+		if float32(float64(sum)/float64(t.stats.Characters)) >= float32(t.o.CharacterCoverage) {
+			break
 		}
 		sum += freq[r]
-	}
-	cut := map[string]int64{}
-	for w, n := range counted {
-		start := -1
-		for i, r := range w {
-			switch {
-			case required[r] && start < 0:
-				start = i
-			case !required[r] && start >= 0:
-				cut[w[start:i]] += n
-				start = -1
-			}
-		}
-		if start >= 0 {
-			cut[w[start:]] += n
+		if string(r) != boundary {
+			t.alphabet = append(t.alphabet, r)
 		}
 	}
-	t.text.required, t.text.charFreq = required, freq
-	for _, w := range slices.Sorted(maps.Keys(cut)) {
-		t.text.words = append(t.text.words, word{[]rune(w), cut[w]})
+	slices.Sort(t.alphabet)
+	t.letters = lettersOf(t.alphabet)
+	t.letterOf = make(map[rune]int32, len(t.alphabet))
+	t.charFreq = make([]int64, len(t.alphabet))
+	for i, r := range t.alphabet {
+		t.letterOf[r] = int32(i)
+		t.charFreq[i] = freq[r]
 	}
-	t.stats.Words, t.stats.Required = len(t.text.words), len(required)
-}
-
-// scripts finds the script of a character.
-type scripts struct{ cache map[rune]string }
-
-var scriptNames = slices.Sorted(maps.Keys(unicode.Scripts))
-
-func (s *scripts) of(r rune) string {
-	if name, ok := s.cache[r]; ok {
-		return name
-	}
-	name := ""
-	for _, n := range scriptNames {
-		if unicode.Is(unicode.Scripts[n], r) {
-			name = n
-			break
-		}
-	}
-	if name == "Hiragana" || name == "Katakana" || r == 0x30fc {
-		name = "Han"
-	}
-	s.cache[r] = name
-	return name
-}
-
-// valid tells whether characters may be a piece: short enough, no space sign inside, one script, digits alone where asked.
-func (t *trainer) valid(p []rune) bool {
-	if len(p) == 0 || len(p) > t.o.MaxSentencepieceLen {
-		return false
-	}
-	before := ""
-	for i, r := range p {
-		if r == space {
-			if i > 0 {
-				return false
-			}
-			continue
-		}
-		digit := r >= '0' && r <= '9'
-		if t.o.SplitDigits && digit && len(p) > 1 {
-			return false
-		}
-		script := t.scripts.of(r)
-		if script == "Inherited" {
-			script = before
-		}
-		if !t.o.SplitByNumber && digit {
-			script = ""
-		}
-		if t.o.SplitByUnicodeScript && script != "" && before != "" && before != script {
-			return false
-		}
-		before = script
-	}
-	return true
 }

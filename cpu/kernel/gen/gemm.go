@@ -15,14 +15,17 @@ func imm(v int) Op {
 	return I32(int32(v))
 }
 
-// genTile writes the product of tiles of mr rows with one panel of nv registers' width: C = (0 | C | bias) + A B, a chain over k for
-// each element. The accumulators fill the register file: 6x2 of 16 YMM, 14x2 of 32 ZMM, two registers for a row of the panel, two for
-// broadcasts, so that 12 and 28 independent chains hide the FMAs' latency of 4 at two a cycle. The loop over row tiles is inside, as
-// a call costs as much as some rows of k. Rows of A are broadcast from where they lie, through one pointer for three rows.
-func genTile(mr, nv int) {
-	begin(fmt.Sprintf("tile%d", mr), "(kc int, a *float32, lda int, b, c *float32, ldc, tiles int, bias *float32, init int, next *float32)")
-	kc, a, lda, b, c, ldc := ptr("kc"), ptr("a"), ptr("lda"), ptr("b"), ptr("c"), ptr("ldc")
-	row := nv * cur.bytes // of the panel
+// genTile writes the product of tiles of mr rows with one panel, nv registers of its width: C = (0 | C | bias) + A B, a chain over k
+// for each element; of the last register's columns the first tail are C's. The accumulators fill the register file: 6x2 of 16 YMM,
+// 14x2 of 32 ZMM, two registers for a row of the panel, two for broadcasts: 12 and 28 independent chains hide the FMAs' latency of 4
+// at two a cycle. Where C ends in the first half of a panel one register is enough, and 12x1 or 14x1 accumulators are used. The loop
+// over row tiles is inside, as a call costs as much as some rows of k. Rows of A are broadcast from where they lie, through one
+// pointer for three rows.
+func genTile(name string, mr, nv int) {
+	begin(fmt.Sprintf("%s%d", name, mr), "(kc int, a *float32, lda int, b, c *float32, ldc, tiles, tail int, bias *float32, init int, next, nextC *float32)")
+	lda, ldc := ptr("lda"), ptr("ldc")
+	lanes := cur.bytes / 4
+	row := 2 * cur.bytes // of the panel
 	acc := make([][]reg.VecVirtual, mr)
 	for i := range acc {
 		for range nv {
@@ -40,10 +43,26 @@ func genTile(mr, nv int) {
 	for i := range base {
 		base[i] = GP64()
 	}
-	k, bp := GP64(), GP64()
-	var next reg.GPVirtual
+	k, bp, rest, ahead, aheadStep := GP64(), GP64(), GP64(), GP64(), GP64()
+	next := ptr("next")
+	// The mask of the last register's columns: a K register, or bv[0], which is free before and after the loop over k.
+	var valid Op = bv[0]
 	if cur.bytes == 64 {
-		next = ptr("next")
+		valid = K()
+		Load(Param("tail"), k)
+		ones := GP32()
+		MOVL(U32(0xffff), ones)
+		BZHIL(k.As32(), ones, ones)
+		KMOVW(ones, valid)
+	}
+	loadMask := func() {
+		if cur.bytes == 32 {
+			Load(Param("tail"), k)
+			NEGQ(k)
+			t := base[0]
+			LEAQ(maskTable, t)
+			VMOVUPS(Mem{Base: t, Index: k, Scale: 4, Disp: 64}, bv[0])
+		}
 	}
 
 	Label("tile")
@@ -66,32 +85,50 @@ func genTile(mr, nv int) {
 		}
 	}
 	JMP(LabelRef("go"))
-	Label("fromC")
-	MOVQ(c, bp)
-	for i := range acc {
-		for j := range acc[i] {
-			VMOVUPS(Mem{Base: bp, Disp: cur.bytes * j}, acc[i][j])
-		}
-		if i < mr-1 {
-			ADDQ(ldc, bp)
+	// walk calls f for every register of C, masked or not.
+	walk := func(p reg.GPVirtual, masked bool, f func(m Mem, r reg.VecVirtual, masked bool)) {
+		for i := range acc {
+			for j := range acc[i] {
+				f(Mem{Base: p, Disp: cur.bytes * j}, acc[i][j], masked && j == nv-1)
+			}
+			ADDQ(ldc, p)
 		}
 	}
+	Label("fromC")
+	Load(Param("c"), bp)
+	fromC := func(m Mem, r reg.VecVirtual, masked bool) {
+		switch {
+		case !masked:
+			VMOVUPS(m, r)
+		case cur.bytes == 32:
+			VMASKMOVPS(m, valid, r)
+		default:
+			VMOVUPS_Z(m, valid, r)
+		}
+	}
+	CMPQ(param("tail"), imm(lanes))
+	JNE(LabelRef("fromPart"))
+	walk(bp, false, fromC)
+	JMP(LabelRef("go"))
+	Label("fromPart")
+	loadMask()
+	walk(bp, true, fromC)
 
 	Label("go")
-	MOVQ(a, base[0])
+	Load(Param("a"), base[0])
 	if len(base) > 1 {
 		LEAQ(Mem{Base: lda, Index: lda, Scale: 2}, k)
 		for i := 1; i < len(base); i++ {
 			LEAQ(Mem{Base: base[i-1], Index: k, Scale: 1}, base[i])
 		}
 	}
-	MOVQ(b, bp)
-	step := func(u int, ahead bool) {
+	Load(Param("b"), bp)
+	step := func(u int, fetch bool) {
 		for j := range nv {
 			VMOVUPS(Mem{Base: bp, Disp: u*row + cur.bytes*j}, bv[j])
 		}
-		if ahead { // 2 KB: some 16 to 32 rows of the panel, the way to L2
-			for l := 0; l < row; l += 64 {
+		if fetch { // 2 KB: some 16 to 32 rows of the panel, the way to L2
+			for l := 0; l < row*nv/2; l += 64 {
 				PREFETCHT0(Mem{Base: bp, Disp: 2048 + u*row + l})
 			}
 		}
@@ -112,47 +149,83 @@ func genTile(mr, nv int) {
 			ADDQ(imm(4*u), base[i])
 		}
 	}
+	// The first mr rounds bring C's next rows closer, one each: those of the tile below, or the next panel's. All at once they would
+	// hold up the panel. Later rounds stay where the last ended.
 	const unroll = 4
-	MOVQ(kc, k)
-	SUBQ(imm(unroll), k)
-	JLT(LabelRef("tail"))
+	IMUL3Q(imm(mr), ldc, ahead)
+	ADDQ(param("c"), ahead)
+	CMPQ(param("tiles"), imm(1))
+	CMOVQEQ(param("nextC"), ahead)
+	MOVQ(ldc, aheadStep)
+	Load(Param("kc"), rest)
+	SHRQ(U8(2), rest)
+	JEQ(LabelRef("rest"))
+	MOVQ(U32(uint32(mr)), k)
+	CMPQ(rest, k)
+	CMOVQLT(rest, k)
+	SUBQ(k, rest)
 	Label("loop")
-	if cur.bytes == 64 { // the next panel, an eighth of it while each tile is worked on
-		PREFETCHT1(Mem{Base: next})
-		ADDQ(imm(64), next)
-	}
+	PREFETCHT1(Mem{Base: next})
+	ADDQ(imm(64), next)
 	for u := range unroll {
 		step(u, true)
+		if u < nv*cur.bytes/64 {
+			PREFETCHT0(Mem{Base: ahead, Disp: 64 * u})
+		}
 	}
+	ADDQ(aheadStep, ahead)
 	advance(unroll)
-	SUBQ(imm(unroll), k)
-	JGE(LabelRef("loop"))
-	Label("tail")
-	ADDQ(imm(unroll), k)
+	DECQ(k)
+	JNE(LabelRef("loop"))
+	XORQ(aheadStep, aheadStep)
+	ORQ(rest, k)
+	MOVQ(U32(0), rest)
+	JNE(LabelRef("loop"))
+	Label("rest")
+	Load(Param("kc"), k)
+	ANDQ(imm(unroll-1), k)
 	JEQ(LabelRef("store"))
-	Label("tailloop")
+	Label("restloop")
 	step(0, false)
 	advance(1)
 	DECQ(k)
-	JNE(LabelRef("tailloop"))
+	JNE(LabelRef("restloop"))
 
 	Label("store")
-	for i := range acc {
-		for j := range acc[i] {
-			VMOVUPS(acc[i][j], Mem{Base: c, Disp: cur.bytes * j})
+	toC := func(m Mem, r reg.VecVirtual, masked bool) {
+		switch {
+		case !masked:
+			VMOVUPS(r, m)
+		case cur.bytes == 32:
+			VMASKMOVPS(r, valid, m)
+		default:
+			VMOVUPS(r, valid, m)
 		}
-		ADDQ(ldc, c)
 	}
-	for range mr {
-		ADDQ(lda, a)
-	}
-	p, err := Param("tiles").Resolve()
+	Load(Param("c"), bp)
+	CMPQ(param("tail"), imm(lanes))
+	JNE(LabelRef("storePart"))
+	walk(bp, false, toC)
+	JMP(LabelRef("stored"))
+	Label("storePart")
+	loadMask()
+	walk(bp, true, toC)
+	Label("stored")
+	MOVQ(bp, param("c"))
+	IMUL3Q(imm(mr), lda, k)
+	ADDQ(k, param("a"))
+	DECQ(param("tiles"))
+	JNE(LabelRef("tile"))
+	end()
+}
+
+// param is the place of a parameter on the stack.
+func param(name string) Mem {
+	p, err := Param(name).Resolve()
 	if err != nil {
 		panic(err)
 	}
-	DECQ(p.Addr)
-	JNE(LabelRef("tile"))
-	end()
+	return p.Addr
 }
 
 // genPackRows copies rows of a panel's width together.
@@ -226,12 +299,13 @@ func genTranspose() {
 	end()
 }
 
-// genPeak writes loops of FMAs on registers: as many accumulators as a tile has, factors of random bits that change from one
-// instruction to the next, so that the multipliers switch as they do in a product.
+// genPeak writes loops of FMAs on registers: factors of random bits that change from one instruction to the next, so that the
+// multipliers switch as they do in a product. With 8 accumulators, all that latency 4 at two a cycle needs, a Zen 5 does 90 % of what
+// it does with 12 or more, with 10 it does 96 %; more than 12 bring nothing.
 func genPeak() {
-	acc, factors := 10, 3
+	acc, factors := 12, 2
 	if cur == avx512 {
-		acc, factors = 24, 4
+		acc, factors = 24, 3
 	}
 	begin("peak", "(n int, seeds *float32)")
 	n, seeds := ptr("n"), ptr("seeds")

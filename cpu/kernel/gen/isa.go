@@ -24,13 +24,16 @@ var (
 
 const group = 64 // bytes of 16 values
 
-// vec is 16 values.
+// vec is one group of values or, inside forGroups, several. Where vectors meet, a shorter one is repeated.
 type vec []reg.VecVirtual
 
 // mask chooses among 16 values: K registers with AVX-512, vectors of all-ones with AVX2.
 type mask []Op
 
 func parts() int { return group / cur.bytes }
+
+// width is how many groups a new vec has.
+var width = 1
 
 func register() reg.VecVirtual {
 	if cur.bytes == 32 {
@@ -40,12 +43,14 @@ func register() reg.VecVirtual {
 }
 
 func newVec() vec {
-	v := make(vec, parts())
+	v := make(vec, parts()*width)
 	for i := range v {
 		v[i] = register()
 	}
 	return v
 }
+
+func (v vec) at(i int) reg.VecVirtual { return v[i%len(v)] }
 
 // at is the memory of part i of the group at base + index.
 func at(base, index reg.Register, i int) Mem {
@@ -56,14 +61,15 @@ func at(base, index reg.Register, i int) Mem {
 	return m
 }
 
-// constant gives memory that holds the 32 bits in every lane of a register.
+// constants are 32 bits in each of the eight lanes of a YMM; AVX-512 instructions broadcast the first. (Go aligns data to 32 bytes: of
+// 64-byte constants half would lie across cache lines.)
 var constants = map[uint32]Mem{}
 
 func constantBits(bits uint32) Mem {
 	m, ok := constants[bits]
 	if !ok {
 		m = GLOBL(fmt.Sprintf("c%08x", bits), RODATA|NOPTR)
-		for i := range 16 {
+		for i := range 8 {
 			DATA(4*i, U32(bits))
 		}
 		constants[bits] = m
@@ -71,28 +77,62 @@ func constantBits(bits uint32) Mem {
 	return m
 }
 
+// instruction is one in whose first operand a constant may stand.
+type instruction func(ops ...Op)
+
+func either(full, broadcast func(ops ...Op)) instruction {
+	return func(ops ...Op) {
+		if _, ok := ops[0].(Mem); ok && cur.bytes == 64 {
+			broadcast(ops...)
+		} else {
+			full(ops...)
+		}
+	}
+}
+
+var (
+	addPS     = either(VADDPS, VADDPS_BCST)
+	subPS     = either(VSUBPS, VSUBPS_BCST)
+	mulPS     = either(VMULPS, VMULPS_BCST)
+	divPS     = either(VDIVPS, VDIVPS_BCST)
+	minPS     = either(VMINPS, VMINPS_BCST)
+	maxPS     = either(VMAXPS, VMAXPS_BCST)
+	fmadd213  = either(VFMADD213PS, VFMADD213PS_BCST)
+	fmadd231  = either(VFMADD231PS, VFMADD231PS_BCST)
+	fnmadd231 = either(VFNMADD231PS, VFNMADD231PS_BCST)
+	addD      = either(VPADDD, VPADDD_BCST)
+	mulUDQ    = either(VPMULUDQ, VPMULUDQ_BCST)
+)
+
 func constant(v float32) Mem { return constantBits(math.Float32bits(v)) }
 
+// load fills a new vec with a constant.
 func load(m Mem) vec {
 	v := newVec()
 	for i := range v {
-		VMOVUPS(m.Offset(i*cur.bytes), v[i])
+		if cur.bytes == 64 {
+			VBROADCASTSS(m, v[i])
+		} else {
+			VMOVUPS(m, v[i])
+		}
+	}
+	return v
+}
+
+// same is one register for all parts of a vec that will not be written.
+func same(r reg.VecVirtual) vec {
+	v := make(vec, parts())
+	for i := range v {
+		v[i] = r
 	}
 	return v
 }
 
 // splat broadcasts a float32 parameter.
-func splat(param string) vec {
-	c, err := Param(param).Resolve()
-	if err != nil {
-		panic(err)
-	}
-	v := newVec()
-	VBROADCASTSS(c.Addr, v[0])
-	for i := 1; i < len(v); i++ {
-		VMOVAPS(v[0], v[i])
-	}
-	return v
+func splat(name string) vec {
+	r := register()
+	VBROADCASTSS(param(name), r)
+	return same(r)
 }
 
 func zero() vec {
@@ -123,7 +163,7 @@ func copyOf(a vec) vec {
 func opOf(x any, i int) Op {
 	switch x := x.(type) {
 	case vec:
-		return x[i]
+		return x.at(i)
 	case Mem:
 		return x
 	}
@@ -131,50 +171,66 @@ func opOf(x any, i int) Op {
 }
 
 // binary makes out = f(a, b) in Intel's order of operands (a first).
-func binary(f func(ops ...Op), a vec, b any) vec {
+func binary(f instruction, a vec, b any) vec {
 	v := newVec()
 	for i := range v {
-		f(opOf(b, i), a[i], v[i])
+		f(opOf(b, i), a.at(i), v[i])
 	}
 	return v
 }
 
-func add(a vec, b any) vec { return binary(VADDPS, a, b) }
-func sub(a vec, b any) vec { return binary(VSUBPS, a, b) }
-func mul(a vec, b any) vec { return binary(VMULPS, a, b) }
-func div(a vec, b any) vec { return binary(VDIVPS, a, b) }
+func add(a vec, b any) vec { return binary(addPS, a, b) }
+func sub(a vec, b any) vec { return binary(subPS, a, b) }
+func mul(a vec, b any) vec { return binary(mulPS, a, b) }
+func div(a vec, b any) vec { return binary(divPS, a, b) }
 
-// maxOf is a where a > b, else b; minOf likewise.
-func maxOf(a vec, b any) vec { return binary(VMAXPS, a, b) }
-func minOf(a vec, b any) vec { return binary(VMINPS, a, b) }
+// minOf is a where a < b, else b; maxOf is a where a > b, else b: of a NaN among them, b.
+func minOf(a vec, b any) vec { return binary(minPS, a, b) }
+func maxOf(a vec, b any) vec { return binary(maxPS, a, b) }
 
+// addTo: dst += b, group after group.
 func addTo(dst vec, b any) {
-	for i := range dst {
-		VADDPS(opOf(b, i), dst[i], dst[i])
+	for i := range longest(dst, b) {
+		addPS(opOf(b, i), dst.at(i), dst.at(i))
 	}
 }
 
-// fmaTo: dst = a*b + dst.
+// fmaTo: dst = a*b + dst, group after group.
 func fmaTo(dst, a vec, b any) {
-	for i := range dst {
-		VFMADD231PS(opOf(b, i), a[i], dst[i])
+	for i := range longest(dst, a, b) {
+		fmadd231(opOf(b, i), a.at(i), dst.at(i))
 	}
 }
 
 // fnmaTo: dst = -(a*b) + dst.
 func fnmaTo(dst, a vec, b any) {
 	for i := range dst {
-		VFNMADD231PS(opOf(b, i), a[i], dst[i])
+		fnmadd231(opOf(b, i), a.at(i), dst[i])
 	}
+}
+
+func longest(operands ...any) int {
+	n := 0
+	for _, o := range operands {
+		if v, ok := o.(vec); ok {
+			n = max(n, len(v))
+		}
+	}
+	return n
 }
 
 // fma is a*b + c.
 func fma(a, b vec, c any) vec {
 	v := copyOf(a)
-	for i := range v {
-		VFMADD213PS(opOf(c, i), b[i], v[i])
-	}
+	mulAdd(v, b, c)
 	return v
+}
+
+// mulAdd: dst = dst*b + c.
+func mulAdd(dst, b vec, c any) {
+	for i := range dst {
+		fmadd213(opOf(c, i), b.at(i), dst[i])
+	}
 }
 
 // and zeroes bits.
@@ -182,14 +238,14 @@ func and(a vec, b any) vec {
 	if cur.bytes == 32 {
 		return binary(VANDPS, a, b)
 	}
-	return binary(VPANDD, a, b)
+	return binary(either(VPANDD, VPANDD_BCST), a, b)
 }
 
 func or(a vec, b any) vec {
 	if cur.bytes == 32 {
 		return binary(VORPS, a, b)
 	}
-	return binary(VPORD, a, b)
+	return binary(either(VPORD, VPORD_BCST), a, b)
 }
 
 // Predicates of VCMPPS, ordered and quiet.
@@ -198,6 +254,8 @@ const (
 	cmpLT = 0x11
 	cmpGE = 0x1d
 	cmpGT = 0x1e
+
+	cmpNLT = 0x15 // not less, true of NaN
 )
 
 // compare gives the mask of a pred b.
@@ -210,7 +268,11 @@ func compare(pred uint8, a vec, b any) mask {
 			m[i] = r
 		} else {
 			k := K()
-			VCMPPS(U8(pred), opOf(b, i), a[i], k)
+			if c, ok := b.(Mem); ok {
+				VCMPPS_BCST(U8(pred), c, a[i], k)
+			} else {
+				VCMPPS(U8(pred), opOf(b, i), a[i], k)
+			}
 			m[i] = k
 		}
 	}
@@ -230,21 +292,6 @@ func keep(a vec, m mask) vec {
 	return v
 }
 
-// drop is +0 where m, else a.
-func drop(a vec, m mask) vec {
-	v := newVec()
-	for i := range v {
-		if cur.bytes == 32 {
-			VANDNPS(a[i], m[i], v[i])
-		} else {
-			k := K()
-			KNOTW(m[i], k)
-			VMOVAPS_Z(a[i], k, v[i])
-		}
-	}
-	return v
-}
-
 // choose is b where m, else a.
 func choose(m mask, b any, a vec) vec {
 	v := newVec()
@@ -259,7 +306,7 @@ func choose(m mask, b any, a vec) vec {
 	return v
 }
 
-// lower makes one register of the upper and lower half by op, down to one value in an XMM: the fixed tree of 16 lanes.
+// tree joins the lanes of v by op, upper half onto lower, down to one value in an XMM: the fixed tree of 16 lanes.
 func tree(v vec, op func(ops ...Op)) reg.VecVirtual {
 	var y reg.VecVirtual
 	if cur.bytes == 32 {
@@ -281,115 +328,19 @@ func tree(v vec, op func(ops ...Op)) reg.VecVirtual {
 	return x
 }
 
-// loop runs body over the 16-value groups of n values and once more over the rest. The body's pointers are base + i; live masks what
-// is computed from values beyond the end, and is all of them within.
-type loop struct {
-	i    reg.GPVirtual
-	rest mask // nil within
+// spread puts the lowest value of an XMM into all lanes.
+func spread(x reg.VecVirtual) vec {
+	r := register()
+	VBROADCASTSS(x, r)
+	return same(r)
 }
 
-func (l loop) load(base reg.Register) vec {
-	v := newVec()
-	for p := range v {
-		m := at(base, l.i, p)
-		switch {
-		case l.rest == nil:
-			VMOVUPS(m, v[p])
-		case cur.bytes == 32:
-			VMASKMOVPS(m, l.rest[p], v[p])
-		default:
-			VMOVUPS_Z(m, l.rest[p], v[p])
-		}
-	}
-	return v
-}
-
-func (l loop) store(v vec, base reg.Register) {
-	for p := range v {
-		m := at(base, l.i, p)
-		switch {
-		case l.rest == nil:
-			VMOVUPS(v[p], m)
-		case cur.bytes == 32:
-			VMASKMOVPS(v[p], l.rest[p], m)
-		default:
-			VMOVUPS(v[p], l.rest[p], m)
-		}
-	}
-}
-
-// live is v with +0 beyond the end.
-func (l loop) live(v vec) vec {
-	if l.rest == nil {
-		return v
-	}
-	return keep(v, l.rest)
-}
-
-// masks are 16 all-ones then 16 zeros, from which a rest's AVX2 mask is read.
-var maskTable Mem
-
-func restMask(rest reg.GPVirtual) mask {
-	if cur.bytes == 64 {
-		one, k := GP64(), K()
-		count := GP64()
-		MOVQ(rest, count)
-		MOVQ(U32(1), one)
-		t := GP64()
-		SHLXQ(count, one, t)
-		DECQ(t)
-		KMOVW(t.As32(), k)
-		return mask{k}
-	}
-	base := GP64()
-	LEAQ(maskTable, base)
-	off := GP64()
-	MOVQ(rest, off)
-	NEGQ(off)
-	m := make(mask, 2)
-	for i := range m {
-		r := YMM()
-		VMOVUPS(Mem{Base: base, Index: off, Scale: 4, Disp: 64 + 32*i}, r)
-		m[i] = r
-	}
-	return m
-}
-
-func makeMaskTable() {
-	maskTable = GLOBL("lanemask", RODATA|NOPTR)
-	for i := range 32 {
-		v := uint32(0xffffffff)
-		if i >= 16 {
-			v = 0
-		}
-		DATA(4*i, U32(v))
-	}
-}
-
-var labels int
-
-func label(s string) string {
-	labels++
-	return fmt.Sprintf("%s%d", s, labels)
-}
-
-func forGroups(n reg.GPVirtual, body func(l loop)) {
-	i, left := GP64(), GP64()
-	XORQ(i, i)
-	MOVQ(n, left)
-	head, rest, done := label("loop"), label("rest"), label("done")
-	SUBQ(U8(16), left)
-	JLT(LabelRef(rest))
-	Label(head)
-	body(loop{i: i})
-	ADDQ(U8(group), i)
-	SUBQ(U8(16), left)
-	JGE(LabelRef(head))
-	Label(rest)
-	ADDQ(U8(16), left)
-	JEQ(LabelRef(done))
-	body(loop{i: i, rest: restMask(left)})
-	Label(done)
+// reciprocal is 1/x of the lowest value.
+func reciprocal(x reg.VecVirtual) reg.VecVirtual {
+	one := XMM()
+	VMOVSS(constant(1), one)
+	VDIVSS(x, one, one)
+	return one
 }
 
 // begin starts a function with all pointer and integer parameters loaded.
@@ -405,5 +356,5 @@ func end() {
 	RET()
 }
 
-// result returns the lowest value of an XMM.
-func result(x reg.VecVirtual, i int) { Store(x, ReturnIndex(i)) }
+// result returns the lowest value of a register.
+func result(x reg.VecVirtual, i int) { Store(x.AsX(), ReturnIndex(i)) }

@@ -11,14 +11,17 @@ func main() {
 	ConstraintExpr("amd64")
 	makeMaskTable()
 	for _, cur = range []isa{avx2, avx512} {
-		rows, vectors := 6, 2
+		rows, half := 6, 12
 		if cur == avx512 {
-			rows = 14
+			rows, half = 14, 14
 		}
 		for r := rows; r > 0; r-- {
-			genTile(r, vectors)
+			genTile("tile", r, 2)
 		}
-		genPackRows(vectors)
+		for r := half; r > 0; r-- {
+			genTile("half", r, 1)
+		}
+		genPackRows(2)
 		genElementwise()
 		genNorm()
 		genSoftmax()

@@ -41,7 +41,7 @@ func genElementwise() {
 		one := load(constantBits(1))
 		forGroups(n, func(l loop) {
 			v := and(l.load(x), exponent)
-			// A finite value's exponent is below; subtracting it leaves a sign only where v is smaller.
+			// Infinity and NaN have every bit of the exponent.
 			m := make(mask, len(v))
 			for i := range v {
 				if cur.bytes == 32 {
@@ -63,7 +63,7 @@ func genElementwise() {
 				}
 			}
 		})
-		x0 := tree(bad, VPORish)
+		x0 := tree(bad, VORPS)
 		r := GP32()
 		VMOVD(x0, r)
 		Store(r, ReturnIndex(0))
@@ -71,18 +71,7 @@ func genElementwise() {
 	}
 }
 
-// VPORish joins bits in any register width.
-func VPORish(ops ...Op) { VORPS(ops...) }
-
 func genNorm() {
-	begin("sum", "(x *float32, n int) float32")
-	{
-		x, n := ptr("x"), ptr("n")
-		s := zero()
-		forGroups(n, func(l loop) { addTo(s, l.load(x)) })
-		result(tree(s, VADDPS), 0)
-		end()
-	}
 	begin("dot", "(a, b *float32, n int) float32")
 	{
 		a, b, n := ptr("a"), ptr("b"), ptr("n")
@@ -91,31 +80,36 @@ func genNorm() {
 		result(tree(s, VADDPS), 0)
 		end()
 	}
-	begin("squares", "(x *float32, mean float32, n int) float32")
-	{
-		x, n := ptr("x"), ptr("n")
-		mean := splat("mean")
-		s := zero()
-		forGroups(n, func(l loop) {
-			d := l.live(sub(l.load(x), mean))
-			fmaTo(s, d, d)
-		})
-		result(tree(s, VADDPS), 0)
-		end()
-	}
-	begin("normalize", "(y, x, gamma, beta *float32, mean, rstd float32, n int)")
+	begin("norm", "(y, x, gamma, beta *float32, eps float32, n int, count float32) (mean, rstd float32)")
 	{
 		y, x, gamma, beta, n := ptr("y"), ptr("x"), ptr("gamma"), ptr("beta"), ptr("n")
-		mean, rstd := splat("mean"), splat("rstd")
+		s := zero()
+		forGroups(n, func(l loop) { addTo(s, l.load(x)) })
+		m := tree(s, VADDPS)
+		VDIVSS(param("count"), m, m)
+		result(m, 0)
+		mean := spread(m)
+		q := zero()
+		forGroups(n, func(l loop) {
+			d := l.live(sub(l.load(x), mean))
+			fmaTo(q, d, d)
+		})
+		v := tree(q, VADDPS)
+		VDIVSS(param("count"), v, v)
+		VADDSS(param("eps"), v, v)
+		VSQRTSS(v, v, v)
+		r := reciprocal(v)
+		result(r, 1)
+		rstd := spread(r)
 		forGroups(n, func(l loop) {
 			h := mul(sub(l.load(x), mean), rstd)
 			l.store(fma(h, l.load(gamma), l.load(beta)), y)
 		})
 		end()
 	}
-	begin("normGradSums", "(dy, x, gamma *float32, mean, rstd float32, n int) (total, weighted float32)")
+	begin("normGrad", "(dx, dy, x, gamma *float32, mean, rstd float32, n int, count float32)")
 	{
-		dy, x, gamma, n := ptr("dy"), ptr("x"), ptr("gamma"), ptr("n")
+		dx, dy, x, gamma, n := ptr("dx"), ptr("dy"), ptr("x"), ptr("gamma"), ptr("n")
 		mean, rstd := splat("mean"), splat("rstd")
 		sg, sgh := zero(), zero()
 		forGroups(n, func(l loop) {
@@ -124,14 +118,10 @@ func genNorm() {
 			addTo(sg, g)
 			fmaTo(sgh, g, h)
 		})
-		result(tree(sg, VADDPS), 0)
-		result(tree(sgh, VADDPS), 1)
-		end()
-	}
-	begin("normGrad", "(dx, dy, x, gamma *float32, mean, rstd, a, b float32, n int)")
-	{
-		dx, dy, x, gamma, n := ptr("dx"), ptr("dy"), ptr("x"), ptr("gamma"), ptr("n")
-		mean, rstd, a, b := splat("mean"), splat("rstd"), splat("a"), splat("b")
+		tg, tgh := tree(sg, VADDPS), tree(sgh, VADDPS)
+		VDIVSS(param("count"), tg, tg)
+		VDIVSS(param("count"), tgh, tgh)
+		a, b := spread(tg), spread(tgh)
 		forGroups(n, func(l loop) {
 			g := sub(mul(l.load(dy), l.load(gamma)), a)
 			h := mul(sub(l.load(x), mean), rstd)
@@ -157,90 +147,118 @@ func genNorm() {
 }
 
 const (
-	expMin  = -87.3
-	expMax  = 88.72283
-	log2E   = 1.44269504
-	ln2High = 0.693359375
-	ln2Low  = -2.12194440e-4
+	expMin   = -87.3
+	expMax   = 88.72283
+	expRound = 3 << 22
+	log2E    = 1.44269504
+	ln2High  = 0.693359375
+	ln2Low   = -2.12194440e-4
 )
 
-var expPoly = []float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1}
+var expPoly = []float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1, 1}
 
-// exp is numeric.Exp. Without upper the argument is known to be below 88.
-func exp(x vec, upper bool) vec {
-	n := mul(x, constant(log2E))
-	for i := range n {
-		if cur.bytes == 32 {
-			VROUNDPS(U8(8), n[i], n[i])
-		} else {
-			VRNDSCALEPS(U8(8), n[i], n[i])
-		}
-	}
-	r := copyOf(x)
-	fnmaTo(r, n, constant(ln2High))
-	fnmaTo(r, n, constant(ln2Low))
-	p := load(constant(expPoly[0]))
-	for _, c := range expPoly[1:] {
-		for i := range p {
-			VFMADD213PS(constant(c), r[i], p[i])
-		}
-	}
-	y := fma(p, mul(r, r), r)
-	addTo(y, constant(1))
-	for i := range n {
-		VCVTPS2DQ(n[i], n[i])
-		VPSLLD(U8(23), n[i], n[i])
+// exp is numeric.Exp within its limits.
+func exp(x vec) vec {
+	y, n := expParts(x)
+	for i := range y {
 		VPADDD(n[i], y[i], y[i])
-	}
-	y = drop(y, compare(cmpLT, x, constant(expMin)))
-	if upper {
-		y = choose(compare(cmpGT, x, constant(expMax)), load(constant(float32(math.Inf(1)))), y)
 	}
 	return y
 }
 
+// expOrZero is numeric.Exp below its upper limit.
+func expOrZero(x vec) vec {
+	y, n := expParts(x)
+	m := compare(cmpNLT, x, constant(expMin))
+	for i := range y {
+		if cur.bytes == 64 {
+			VPADDD_Z(n[i], y[i], m[i], y[i])
+		} else {
+			VPADDD(n[i], y[i], y[i])
+			VANDPS(m[i], y[i], y[i])
+		}
+	}
+	return y
+}
+
+// expParts is e^r, and the n that has to be added to its exponent, in place.
+func expParts(x vec) (y, n vec) {
+	n = load(constant(log2E))
+	mulAdd(n, x, constant(expRound))
+	t := sub(n, constant(expRound))
+	r := copyOf(x)
+	fnmaTo(r, t, constant(ln2High))
+	fnmaTo(r, t, constant(ln2Low))
+	y = poly(r, expPoly)
+	for i := range n {
+		VPSLLD(U8(23), n[i], n[i])
+	}
+	return y, n
+}
+
+// maximum is the largest of n values at x, in all lanes.
+func maximum(x, n reg.GPVirtual) vec {
+	inf := constant(float32(math.Inf(-1)))
+	m := load(inf)
+	forGroups(n, func(l loop) {
+		v := l.load(x)
+		if l.rest != nil {
+			v = choose(l.rest, v, load(inf))
+		}
+		for i := range m {
+			VMAXPS(m[i], v[i], m[i]) // v > m ? v : m
+		}
+	})
+	return spread(tree(m, VMAXPS))
+}
+
 func genSoftmax() {
-	begin("max", "(x *float32, n int) float32")
+	begin("softmax", "(x *float32, scale float32, n int)")
 	{
 		x, n := ptr("x"), ptr("n")
-		inf := constant(float32(math.Inf(-1)))
-		m := load(inf)
-		forGroups(n, func(l loop) {
-			v := l.load(x)
-			if l.rest != nil {
-				v = choose(l.rest, v, load(inf))
-			}
-			for i := range m {
-				VMAXPS(m[i], v[i], m[i]) // v > m ? v : m
-			}
+		m := maximum(x, n)
+		scale := splat("scale")
+		s := zero()
+		forGroupsBy(wide(4, 1), n, func(l loop) {
+			e := expOrZero(mul(sub(l.load(x), m), scale))
+			l.store(e, x)
+			addTo(s, l.live(e))
 		})
-		result(tree(m, VMAXPS), 0)
+		r := spread(reciprocal(tree(s, VADDPS)))
+		forGroups(n, func(l loop) { l.store(mul(r, l.load(x)), x) })
 		end()
 	}
+	begin("softmaxGrad", "(dp, p *float32, scale float32, n int)")
+	{
+		dp, p, n := ptr("dp"), ptr("p"), ptr("n")
+		total := zero()
+		forGroups(n, func(l loop) { fmaTo(total, l.load(dp), l.load(p)) })
+		s := spread(tree(total, VADDPS))
+		scale := splat("scale")
+		forGroups(n, func(l loop) { l.store(mul(mul(l.load(p), sub(l.load(dp), s)), scale), dp) })
+		end()
+	}
+	begin("max", "(x *float32, n int) float32")
+	result(maximum(ptr("x"), ptr("n"))[0], 0)
+	end()
 	for _, store := range []bool{true, false} {
 		name := "expSum"
 		if store {
 			name = "expStore"
 		}
-		begin(name, "(x *float32, m, scale float32, n int) float32")
+		// The sum of e^(x - m), which are stored in place or not.
+		begin(name, "(x *float32, m float32, n int) float32")
 		x, n := ptr("x"), ptr("n")
-		m, scale := splat("m"), splat("scale")
+		m := splat("m")
 		s := zero()
-		forGroups(n, func(l loop) {
-			e := exp(mul(sub(l.load(x), m), scale), false)
+		forGroupsBy(wide(4, 1), n, func(l loop) {
+			e := expOrZero(sub(l.load(x), m))
 			if store {
 				l.store(e, x)
 			}
 			addTo(s, l.live(e))
 		})
 		result(tree(s, VADDPS), 0)
-		end()
-	}
-	begin("softmaxGrad", "(dp, p *float32, s, scale float32, n int)")
-	{
-		dp, p, n := ptr("dp"), ptr("p"), ptr("n")
-		s, scale := splat("s"), splat("scale")
-		forGroups(n, func(l loop) { l.store(mul(mul(l.load(p), sub(l.load(dp), s)), scale), dp) })
 		end()
 	}
 	begin("first", "(x *float32, m float32, n int) int")
@@ -255,7 +273,10 @@ func genSoftmax() {
 		Label("look")
 		SUBQ(U8(16), left)
 		JLT(LabelRef("out"))
-		hit := compare(cmpEQ, m, load0(x))
+		hit := make(mask, parts())
+		for i := range hit {
+			hit[i] = compare(cmpEQ, vec{loadPart(Mem{Base: x, Disp: cur.bytes * i}, nil)}, m)[0]
+		}
 		bits := GP32()
 		if cur.bytes == 32 {
 			other := GP32()
@@ -276,18 +297,11 @@ func genSoftmax() {
 	}
 }
 
-func load0(p reg.GPVirtual) vec { return load(Mem{Base: p}) }
-
 func genOptimizer() {
 	begin("adam", "(u, m, v, grad, w *float32, gscale, beta1, beta2, c1, c2, eps, decay float32, n int)")
 	u, mp, vp, gp, wp, n := ptr("u"), ptr("m"), ptr("v"), ptr("grad"), ptr("w"), ptr("n")
 	gscale, beta1, beta2 := splat("gscale"), splat("beta1"), splat("beta2")
 	c1, c2, eps, decay := splat("c1"), splat("c2"), splat("eps"), splat("decay")
-	if cur.bytes == 32 { // not enough registers for all constants twice: both halves use the same
-		for _, c := range []vec{gscale, beta1, beta2, c1, c2, eps, decay} {
-			c[1] = c[0]
-		}
-	}
 	one := func(l loop) {
 		d := mul(l.load(gp), gscale)
 		m := fma(l.load(mp), beta1, mul(c1, d))

@@ -1,0 +1,160 @@
+package corpus
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// maxFolders bounds how deep directories may lie in each other, which also ends a circle of links.
+const maxFolders = 64
+
+// listFiles lists the files in a directory and below, by byte order of their paths. Links are followed. Files and directories whose
+// names begin with a dot are left out, and files, or directories, that keep refuses by path and kind; nil keeps all.
+func listFiles(dir string, keep func(path string, isDir bool) bool) ([]string, error) {
+	var files []string
+	var walk func(dir string, depth int) error
+	walk = func(dir string, depth int) error {
+		if depth > maxFolders {
+			return fmt.Errorf("%s: more than %d directories in each other, or links in a circle", dir, maxFolders)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			path := filepath.Join(dir, e.Name())
+			if strings.HasPrefix(e.Name(), ".") {
+				continue
+			}
+			mode := e.Type()
+			if mode&fs.ModeSymlink != 0 {
+				st, err := os.Stat(path)
+				if err != nil {
+					return err
+				}
+				mode = st.Mode()
+			}
+			switch {
+			case !mode.IsDir() && !mode.IsRegular() || keep != nil && !keep(path, mode.IsDir()):
+			case mode.IsDir():
+				if err := walk(path, depth+1); err != nil {
+					return err
+				}
+			default:
+				files = append(files, path)
+			}
+		}
+		return nil
+	}
+	if err := walk(dir, 0); err != nil {
+		return nil, err
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+// inputFiles lists the files that reading inputs would read; stdin and inputs that are no longer there are left out.
+func inputFiles(inputs []string, o ReadOptions) ([]string, error) {
+	var files []string
+	for _, in := range inputs {
+		if in == "-" {
+			continue
+		}
+		st, err := os.Stat(in)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, err
+		case !st.IsDir():
+			files = append(files, in)
+		default:
+			var keep func(string, bool) bool
+			if o.GoDoc {
+				keep = keepGo
+			}
+			list, err := listFiles(in, keep)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, list...)
+		}
+	}
+	return files, nil
+}
+
+// InputBytes is how many bytes there are to read, of those in [Counts.Read]; ok is false if that cannot be known beforehand.
+func InputBytes(inputs []string, o ReadOptions) (n int64, ok bool) {
+	if len(inputs) == 0 || slices.Contains(inputs, "-") {
+		return 0, false
+	}
+	files, err := inputFiles(inputs, o)
+	if err != nil {
+		return 0, false
+	}
+	for _, f := range files {
+		st, err := os.Stat(f)
+		if err != nil || !st.Mode().IsRegular() {
+			return 0, false
+		}
+		n += st.Size()
+	}
+	return n, true
+}
+
+// hashFile reads a file as [reader.whole] does.
+func hashFile(path string) (File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return File{}, err
+	}
+	defer f.Close()
+	var out File
+	r := &reader{counts: new(Counts), file: func(f File) error { out = f; return nil }}
+	err = r.whole(path, f, func(string, io.Reader) error { return nil })
+	return out, err
+}
+
+// sameFiles tells whether inputs still hold what they held when old was read. An input that is gone as a whole is passed over.
+func sameFiles(old []File, inputs []string, o ReadOptions) error {
+	now, err := inputFiles(inputs, o)
+	if err != nil {
+		return err
+	}
+	was := map[string]File{}
+	for _, f := range old {
+		was[f.Path] = f
+	}
+	is := map[string]bool{}
+	for _, path := range now {
+		is[path] = true
+		before, ok := was[path]
+		if !ok {
+			return fmt.Errorf("%s is new among the inputs", path)
+		}
+		f, err := hashFile(path)
+		if err != nil {
+			return err
+		}
+		if f != before {
+			return fmt.Errorf("%s is not what it was", path)
+		}
+	}
+	for _, f := range old {
+		if is[f.Path] || f.Path == stdinName {
+			continue
+		}
+		for _, in := range inputs {
+			rel, err := filepath.Rel(in, f.Path)
+			if st, e := os.Stat(in); err == nil && e == nil && st.IsDir() && filepath.IsLocal(rel) {
+				return fmt.Errorf("%s is gone", f.Path)
+			}
+		}
+	}
+	return nil
+}

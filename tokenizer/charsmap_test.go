@@ -1,0 +1,115 @@
+package tokenizer
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestCharsMapHasItsRules(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for round := range 30 {
+		want := map[string]string{}
+		for range rnd.IntN(400) {
+			k, v := "", ""
+			for range 1 + rnd.IntN(5) {
+				k += string(rune("abcé\u0301漢\U0001f600\xff"[0]) + rune(rnd.IntN(1<<uint(1+rnd.IntN(16)))))
+			}
+			for range rnd.IntN(4) {
+				v += string(rune('a' + rnd.IntN(3)))
+			}
+			want[k] = v
+		}
+		blob, err := BuildCharsMap(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, _ := BuildCharsMap(maps.Clone(want)); !bytes.Equal(blob, again) {
+			t.Error("the same rules give other bytes")
+		}
+		if got := charsMapRules(t, blob); !maps.Equal(got, want) {
+			t.Fatalf("round %d: %d rules, want %d", round, len(got), len(want))
+		}
+		c, err := parseCharsMap(blob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := slices.Sorted(maps.Keys(want))
+		for range 200 {
+			if len(keys) == 0 {
+				break
+			}
+			text := keys[rnd.IntN(len(keys))]
+			text = text[:rnd.IntN(len(text)+1)] + "x" + keys[rnd.IntN(len(keys))]
+			longest := ""
+			for _, k := range keys {
+				if strings.HasPrefix(text, k) && len(k) > len(longest) {
+					longest = k
+				}
+			}
+			if got, n := c.longest(text); n != len(longest) || got != want[longest] {
+				t.Fatalf("%q: %d bytes become %q, want %d and %q", text, n, got, len(longest), want[longest])
+			}
+		}
+	}
+}
+
+func TestCharsMapRefusesWhatItCannotHold(t *testing.T) {
+	many := map[string]string{}
+	for n := range maxRules {
+		many[strings.Repeat("a", n+1)] = fmt.Sprint(n)
+	}
+	for want, m := range map[string]map[string]string{
+		"no empty text":           {"": "a"},
+		"a zero byte":             {"a": "b\x00"},
+		"begins with 31 other":    many,
+		"zero byte in \"a\\x00\"": {"a\x00": "b"},
+	} {
+		if _, err := BuildCharsMap(m); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if blob, err := BuildCharsMap(nil); err != nil || blob != nil {
+		t.Error("no rules:", blob, err)
+	}
+}
+
+// TestLargeTrie has more states than an offset of one step reaches.
+func TestLargeTrie(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a trie of some million states")
+	}
+	rnd := rand.New(rand.NewPCG(3, 4))
+	seen := map[string]struct{}{}
+	for len(seen) < 220000 {
+		k := make([]byte, 4+rnd.IntN(20))
+		for i := range k {
+			k[i] = byte(1 + rnd.IntN(255))
+		}
+		seen[string(k)] = struct{}{}
+	}
+	keys := slices.Sorted(maps.Keys(seen))
+	values := make([]uint32, len(keys))
+	for i := range values {
+		values[i] = uint32(i)
+	}
+	d, err := newDoubleArray(keys, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d) < 1<<21 {
+		t.Fatalf("%d states are too few to try it", len(d))
+	}
+	if err := d.check(len(keys)); err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range keys {
+		if v, n := d.longest(k+"\x01", 1<<30); n < len(k) || n == len(k) && v != uint32(i) {
+			t.Fatalf("key %d: value %d, length %d", i, v, n)
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package tokenizer
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// Decode gives the text of pieces as SentencePiece does: spaces for their signs, the one at the front left out, nothing for control
+// pieces, bytes joined to characters. Ids outside the vocabulary are left out.
+func (e *Encoder) Decode(ids []int32) string {
+	spec := &e.model.Normalizer
+	var b strings.Builder
+	var raw []byte
+	flush := func() {
+		for len(raw) > 0 {
+			r, n := utf8.DecodeRune(raw)
+			b.WriteRune(r)
+			raw = raw[n:]
+		}
+	}
+	front := spec.AddDummyPrefix || spec.RemoveExtraWhitespaces // a space sign here is none of the text's
+	for _, id := range ids {
+		if id < 0 || int(id) >= len(e.model.Pieces) {
+			continue
+		}
+		p := &e.model.Pieces[id]
+		if p.Type == Byte {
+			raw = append(raw, byte(byteOf(p.Text)))
+			continue
+		}
+		flush()
+		front = front && b.Len() == 0
+		switch p.Type {
+		case Control:
+		case Unknown:
+			b.WriteString(e.model.UnkSurface)
+		default:
+			text := p.Text
+			if front {
+				rest, cut := strings.CutPrefix(text, space)
+				text = rest
+				// One such sign is the dummy prefix; where extra spaces are removed, all of them go.
+				front = !cut || spec.RemoveExtraWhitespaces
+			}
+			b.WriteString(strings.ReplaceAll(text, space, " "))
+		}
+	}
+	flush()
+	if e.denormalizer != nil {
+		var n normal
+		e.denormalizer.normalize(b.String(), &n)
+		return string(n.text)
+	}
+	return b.String()
+}

@@ -1,0 +1,81 @@
+package tokenizer
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// What Python's str does, which ALBERT's clean-up is written in. Its tables here are Go's (Unicode 15); Python 3.12 has the same.
+
+// isPySpace is what str.split and str.strip take for space.
+func isPySpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
+
+// isPyDigit is str.isdigit for one character: those with a digit value, the decimal ones and superscripts, circled ones and the like.
+func isPyDigit(r rune) bool {
+	if r < utf8.RuneSelf {
+		return '0' <= r && r <= '9'
+	}
+	return unicode.Is(unicode.Nd, r) || unicode.Is(digitForms, r)
+}
+
+// digitForms have a digit value and are not decimal (UnicodeData.txt, field 7 without field 6).
+var digitForms = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{0xb2, 0xb3, 1}, {0xb9, 0xb9, 1}, {0x1369, 0x1371, 1}, {0x19da, 0x19da, 1}, {0x2070, 0x2070, 1}, {0x2074, 0x2079, 1},
+		{0x2080, 0x2089, 1}, {0x2460, 0x2468, 1}, {0x2474, 0x247c, 1}, {0x2488, 0x2490, 1}, {0x24ea, 0x24ea, 1}, {0x24f5, 0x24fd, 1},
+		{0x24ff, 0x24ff, 1}, {0x2776, 0x277e, 1}, {0x2780, 0x2788, 1}, {0x278a, 0x2792, 1},
+	},
+	R32: []unicode.Range32{
+		{0x10a40, 0x10a43, 1}, {0x10e60, 0x10e68, 1}, {0x11052, 0x1105a, 1}, {0x1f100, 0x1f10a, 1},
+	},
+	LatinOffset: 2,
+}
+
+// lowerRune is str.lower for one character on its own.
+func lowerRune(r rune) string {
+	if r == 'İ' {
+		return "i\u0307"
+	}
+	return string(unicode.ToLower(r))
+}
+
+// lowerSigma is what a capital sigma at s[i:] becomes in str.lower: a final one after a letter and not before one, signs between
+// not counted (The Unicode Standard, section 3.13, Final_Sigma).
+func lowerSigma(s []byte, i int) rune {
+	before := false
+	for rest := s[:i]; len(rest) > 0; {
+		r, n := utf8.DecodeLastRune(rest)
+		rest = rest[:len(rest)-n]
+		if !isCaseIgnorable(r) {
+			before = isCased(r)
+			break
+		}
+	}
+	if !before {
+		return 'σ'
+	}
+	for rest := s[i+len("Σ"):]; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		rest = rest[n:]
+		if !isCaseIgnorable(r) {
+			if isCased(r) {
+				return 'σ'
+			}
+			break
+		}
+	}
+	return 'ς'
+}
+
+func isCased(r rune) bool {
+	return unicode.IsLower(r) || unicode.IsUpper(r) || unicode.IsTitle(r) || unicode.In(r, unicode.Other_Lowercase, unicode.Other_Uppercase)
+}
+
+func isCaseIgnorable(r rune) bool {
+	// The word-break classes MidLetter, MidNumLet and Single_Quote.
+	if strings.ContainsRune("'.:·\u0387\u055f\u05f4‘’․‧︓﹒﹕＇．：", r) {
+		return true
+	}
+	return unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk)
+}

@@ -1,0 +1,276 @@
+package tokenizer
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// RuleNames lists the rules that [NormalizationRule] knows, by SentencePiece's names.
+var RuleNames = []string{"nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"}
+
+var rules = map[string]func() ([]byte, error){
+	"nmt_nfkc":    sync.OnceValues(func() ([]byte, error) { return BuildCharsMap(ruleMap(true, false)) }),
+	"nfkc":        sync.OnceValues(func() ([]byte, error) { return BuildCharsMap(ruleMap(false, false)) }),
+	"nmt_nfkc_cf": sync.OnceValues(func() ([]byte, error) { return BuildCharsMap(ruleMap(true, true)) }),
+	"nfkc_cf":     sync.OnceValues(func() ([]byte, error) { return BuildCharsMap(ruleMap(false, true)) }),
+	"identity":    func() ([]byte, error) { return nil, nil },
+}
+
+// NormalizationRule gives the precompiled charsmap of a rule: Unicode's NFKC, with "nmt" also special spaces and control characters,
+// with "cf" also case folding, "identity" nothing. They are made of Unicode's tables and have the same rules as those of the C++
+// library 0.2.3 (Unicode 17). The bytes are shared: they may not be changed.
+func NormalizationRule(name string) ([]byte, error) {
+	f, ok := rules[name]
+	if !ok {
+		return nil, fmt.Errorf("unknown normalization rule %q: want one of %v", name, RuleNames)
+	}
+	return f()
+}
+
+// ruleMap gives the replacements of a rule.
+func ruleMap(nmt, fold bool) map[string]string {
+	m := nfkcMap()
+	if nmt {
+		addNMT(m)
+	}
+	if fold {
+		addFold(m)
+	}
+	return withoutRedundant(m)
+}
+
+// nfkcMap maps what is not in NFKC to what is: characters, and sequences that compose. A sequence is one that some character
+// decomposes to, each of its characters in all the forms that decompose to it.
+func nfkcMap() map[string]string {
+	m := map[string]string{}
+	forms := map[rune][]rune{}           // single characters by the one that they decompose to
+	sequences := map[string]struct{}{}   // decompositions of more than one character
+	for r := range unicodeCharacters() { // ascending
+		d := decompose(r)
+		if d == "" {
+			continue
+		}
+		s := string(r)
+		if c := compose(d); c != s {
+			m[s] = c
+		}
+		if first, n := utf8.DecodeRuneInString(d); n == len(d) {
+			forms[first] = append(forms[first], r)
+		} else {
+			sequences[d] = struct{}{}
+		}
+	}
+	for _, d := range slices.Sorted(maps.Keys(sequences)) {
+		c := compose(d)
+		if c == d {
+			continue
+		}
+		expanded := []string{""}
+		for _, r := range d {
+			var longer []string
+			for _, e := range expanded {
+				longer = append(longer, e+string(r))
+				for _, f := range forms[r] {
+					longer = append(longer, e+string(f))
+				}
+			}
+			expanded = longer
+		}
+		for _, e := range expanded {
+			if e != c {
+				m[e] = c
+			}
+		}
+	}
+	return m
+}
+
+// withoutRedundant leaves out the rules that shorter ones make good.
+func withoutRedundant(m map[string]string) map[string]string {
+	byLength := map[int][]string{}
+	longest := 0
+	for k := range m {
+		n := utf8.RuneCountInString(k)
+		byLength[n] = append(byLength[n], k)
+		longest = max(longest, n)
+	}
+	out := make(map[string]string, len(m))
+	for _, k := range byLength[1] {
+		out[k] = m[k]
+	}
+	var text []byte
+	for n := 2; n <= longest; n++ {
+		var kept []string
+		for _, k := range byLength[n] {
+			text = text[:0]
+			for rest := k; rest != ""; {
+				end := prefixOfRunes(rest, n-1)
+				v, ok := out[rest[:end]]
+				for !ok {
+					_, last := utf8.DecodeLastRuneInString(rest[:end])
+					if end == last {
+						v = rest[:end]
+						break
+					}
+					end -= last
+					v, ok = out[rest[:end]]
+				}
+				text, rest = append(text, v...), rest[end:]
+			}
+			if string(text) != m[k] {
+				kept = append(kept, k)
+			}
+		}
+		for _, k := range kept {
+			out[k] = m[k]
+		}
+	}
+	return out
+}
+
+// prefixOfRunes is the length of the first n characters of s, or of s.
+func prefixOfRunes(s string, n int) int {
+	for i := range s {
+		if n == 0 {
+			return i
+		}
+		n--
+	}
+	return len(s)
+}
+
+// addNMT adds what SentencePiece's default rule has above NFKC: control characters go, special spaces become spaces.
+func addNMT(m map[string]string) {
+	for r := rune(1); r < ' '; r++ {
+		m[string(r)] = ""
+	}
+	for _, r := range []rune{0x7f, 0x8f, 0x9f} {
+		m[string(r)] = ""
+	}
+	for _, r := range "\t\n\f\r\u061c\u1680\u200b\u200c\u200e\u200f\u2028\u2029\u2581\ufeff\ufffd" {
+		m[string(r)] = " "
+	}
+	delete(m, "\uff5e") // the full-width tilde, which in Japanese is another sign than the tilde
+}
+
+// addFold folds what m gives, and adds the characters that it leaves alone.
+func addFold(m map[string]string) {
+	for k, v := range m {
+		folded := ""
+		for _, r := range v {
+			folded += string(foldRune(r))
+		}
+		m[k] = folded
+	}
+	for r := range unicodeCharacters() {
+		if _, ok := m[string(r)]; ok {
+			continue
+		}
+		if f := foldRune(r); f != r {
+			m[string(r)] = string(f)
+		}
+	}
+}
+
+// unicodeCharacters yields the code points that can stand for a character and that some table here knows of.
+func unicodeCharacters() func(yield func(rune) bool) {
+	return func(yield func(rune) bool) {
+		for r := rune(1); r < 0x30000; r++ {
+			if r >= 0xd800 && r < 0xe000 {
+				continue
+			}
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// Hangul syllables are composed by arithmetic (The Unicode Standard, section 3.12).
+const (
+	hangulL, hangulV, hangulT, hangulS = 0x1100, 0x1161, 0x11a7, 0xac00
+	hangulVs, hangulTs, hangulSs       = 21, 28, 11172
+)
+
+// decompose is the full compatibility decomposition of a character, "" if it has none.
+func decompose(r rune) string {
+	if s := r - hangulS; s >= 0 && s < hangulSs {
+		d := []rune{hangulL + s/(hangulVs*hangulTs), hangulV + s%(hangulVs*hangulTs)/hangulTs, hangulT + s%hangulTs}
+		if d[2] == hangulT {
+			d = d[:2]
+		}
+		return string(d)
+	}
+	if d, ok := newDecompositions()[r]; ok {
+		return d
+	}
+	return string(norm.NFKD.PropertiesString(string(r)).Decomposition())
+}
+
+// compose is NFKC of a decomposition.
+func compose(d string) string {
+	if r, ok := newCompositions()[d]; ok {
+		return string(r)
+	}
+	return norm.NFKC.String(d)
+}
+
+// newDecompositions are those of Unicode 16 and 17 (UnicodeData.txt), full ones: golang.org/x/text has Unicode 15's. The outlined
+// letters and digits (U+1CCD6 to U+1CCF9) are added where it is first used.
+var newDecompositions = sync.OnceValue(func() map[rune]string {
+	m := map[rune]string{
+		0xa7f1:  "S",
+		0x105c9: "\U000105d2\u0307", 0x105e4: "\U000105da\u0307",
+		0x11383: "\U00011382\U000113c9", 0x11385: "\U00011384\U000113bb", 0x1138e: "\U0001138b\U000113c2", 0x11391: "\U00011390\U000113c9",
+		0x113c5: "\U000113c2\U000113c2", 0x113c7: "\U000113c2\U000113b8", 0x113c8: "\U000113c2\U000113c9",
+		0x16121: "\U0001611e\U0001611e", 0x16122: "\U0001611e\U00016129", 0x16123: "\U0001611e\U0001611f", 0x16124: "\U00016129\U0001611f",
+		0x16125: "\U0001611e\U00016120", 0x16126: "\U0001611e\U0001611e\U0001611f", 0x16127: "\U0001611e\U00016129\U0001611f",
+		0x16128: "\U0001611e\U0001611e\U00016120",
+		0x16d68: "\U00016d67\U00016d67", 0x16d69: "\U00016d63\U00016d67", 0x16d6a: "\U00016d63\U00016d67\U00016d67",
+	}
+	for i, r := range "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" {
+		m[0x1ccd6+rune(i)] = string(r)
+	}
+	return m
+})
+
+// newCompositions are the canonical ones among newDecompositions, backwards.
+var newCompositions = sync.OnceValue(func() map[string]rune {
+	m := map[string]rune{}
+	for r, d := range newDecompositions() {
+		if len(d) > 1 {
+			m[d] = r
+		}
+	}
+	return m
+})
+
+// foldRune is simple case folding (CaseFolding.txt, C and S), with the letters of Unicode 16 and 17 that package unicode lacks.
+func foldRune(r rune) rune {
+	switch {
+	case r == 'İ' || r == 'ı':
+		return r
+	case r >= 0x13a0 && r <= 0x13f5: // Cherokee folds to the capital letters, which are the older ones
+		return r
+	case r >= 0x13f8 && r <= 0x13fd:
+		return r - 8
+	case r >= 0xab70 && r <= 0xabbf:
+		return r - 0xab70 + 0x13a0
+	case r >= 0x10d50 && r <= 0x10d65: // Garay
+		return r + 0x20
+	case r >= 0x16ea0 && r <= 0x16eb8: // Beria Erfe
+		return r + 0x1b
+	}
+	if f, ok := newFolds[r]; ok {
+		return f
+	}
+	return unicode.ToLower(unicode.ToUpper(r))
+}
+
+var newFolds = map[rune]rune{0x1c89: 0x1c8a, 0xa7cb: 0x264, 0xa7cc: 0xa7cd, 0xa7ce: 0xa7cf, 0xa7d2: 0xa7d3, 0xa7d4: 0xa7d5, 0xa7da: 0xa7db, 0xa7dc: 0x19b}

@@ -1,0 +1,110 @@
+package spmtrain
+
+import (
+	"cmp"
+	"slices"
+)
+
+// suffixArray sorts the suffixes of the words, as far as most letters, by their letters: where they begin in letters. A word's end
+// comes before all letters. Suffixes with the same letters stand in the order of their places.
+func (t *trainer) suffixArray(most int) []int32 {
+	w := &t.words
+	end := w.start[len(w.start)-1]
+	letters := w.letters[:end]
+	// By the first letter, by counting: the parts are sorted on all threads.
+	from := make([]int32, len(t.alphabet)+1)
+	n := int32(0)
+	for _, c := range letters {
+		if c >= 0 {
+			from[c+1]++
+			n++
+		}
+	}
+	for c := range t.alphabet {
+		from[c+1] += from[c]
+	}
+	sa := make([]int32, n)
+	next := slices.Clone(from)
+	for i, c := range letters {
+		if c >= 0 {
+			sa[next[c]] = int32(i)
+			next[c]++
+		}
+	}
+	// The largest part first, so that no thread is left with it at the end.
+	order := make([]int, len(t.alphabet))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(from[b+1]-from[b], from[a+1]-from[a]) })
+	t.parallel(len(order), 1, func(int) func(int) {
+		return func(i int) { sortSuffixes(letters, sa[from[order[i]]:from[order[i]+1]], 1, most) }
+	})
+	return sa
+}
+
+// letterAt is a suffix's letter at a depth that it reaches, -1 for its end.
+func letterAt(letters []int32, place int32, depth int) int32 {
+	return max(-1, letters[int(place)+depth])
+}
+
+// compareSuffixes compares two suffixes from a depth on.
+func compareSuffixes(letters []int32, a, b int32, depth, most int) int {
+	for ; depth < most; depth++ {
+		x, y := letterAt(letters, a, depth), letterAt(letters, b, depth)
+		if x != y {
+			return cmp.Compare(x, y)
+		}
+		if x < 0 {
+			break
+		}
+	}
+	return cmp.Compare(a, b)
+}
+
+// sortSuffixes sorts suffixes that have their first depth letters in common, by quicksort with three parts on the letter that
+// follows (Bentley and Sedgewick, 1997).
+func sortSuffixes(letters, sa []int32, depth, most int) {
+	for {
+		if len(sa) < 24 || depth >= most { // few: by insertion
+			if len(sa) < 24 {
+				for i := 1; i < len(sa); i++ {
+					x := sa[i]
+					j := i
+					for j > 0 && compareSuffixes(letters, sa[j-1], x, depth, most) > 0 {
+						sa[j] = sa[j-1]
+						j--
+					}
+					sa[j] = x
+				}
+				return
+			}
+			slices.Sort(sa)
+			return
+		}
+		n := len(sa)
+		a, b, c := letterAt(letters, sa[n/4], depth), letterAt(letters, sa[n/2], depth), letterAt(letters, sa[n/4*3], depth)
+		pivot := max(min(a, b), min(max(a, b), c))
+		less, i, more := 0, 0, n
+		for i < more {
+			switch x := letterAt(letters, sa[i], depth); {
+			case x < pivot:
+				sa[less], sa[i] = sa[i], sa[less]
+				less++
+				i++
+			case x > pivot:
+				more--
+				sa[i], sa[more] = sa[more], sa[i]
+			default:
+				i++
+			}
+		}
+		sortSuffixes(letters, sa[:less], depth, most)
+		sortSuffixes(letters, sa[more:], depth, most)
+		if pivot < 0 { // whole words
+			slices.Sort(sa[less:more])
+			return
+		}
+		sa, depth = sa[less:more], depth+1
+	}
+}
