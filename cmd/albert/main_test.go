@@ -85,7 +85,7 @@ func workplace(t *testing.T) (dir string, in func(string) string) {
 	if err := os.WriteFile(in("config.json"), []byte(tinyConfig), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	must(t, "tokenizer", "train", "--input", in("train.txt"), "--sentences", "auto", "--cleanup", "albert", "--model-prefix", in("tok"), "--vocab-size", "70", "--quiet")
+	must(t, "tokenizer", "train", "--input", in("train.txt"), "--sentences", "auto", "--cleanup", "albert", "--model-prefix", in("tok"), "--vocab-size", "60", "--quiet")
 	return dir, in
 }
 
