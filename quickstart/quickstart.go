@@ -281,7 +281,7 @@ func settings(o Options, t *text, tok *tokenizer.Tokenizer) pretrain.RunConfig {
 // evaluate measures the finished model on all held-out text.
 func evaluate(ctx context.Context, o Options, t *text) (*Result, error) {
 	examples := pretrain.DefaultOptions()
-	examples.Seed = o.Seed
+	examples.MaxSeqLength, examples.Seed = maxSeqLength, o.Seed
 	f, err := pretrain.Evaluate(ctx, o.Output, pretrain.Data{Inputs: []string{filepath.Join(o.Output, "data", "dev")}}, examples, 0, o.Threads)
 	if err != nil {
 		return nil, stopped(ctx, err)
