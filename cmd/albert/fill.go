@@ -8,6 +8,7 @@ import (
 type FillCmd struct {
 	Model    string   `arg:"" help:"Model directory or run directory."`
 	Input    []string `arg:"" optional:"" help:"Texts, or files with a text a line; stdin without any."`
+	More     []string `name:"input" sep:"none" help:"A file, again." placeholder:"FILE"`
 	TopK     int      `default:"5" help:"How many answers for each mask."`
 	Logits   bool     `negatable:"" help:"Give the logits over the vocabulary instead."`
 	Truncate bool     `default:"true" negatable:"" help:"Cut texts that are too long for the model."`
@@ -24,7 +25,7 @@ func (c *FillCmd) Run() error {
 		return err
 	}
 	defer m.Close()
-	return answerLines(m, c.Input, c.Truncate, func(inputs []albert.Input) ([]answer, error) {
+	return answerLines(m, append(c.Input, c.More...), c.Truncate, func(inputs []albert.Input) ([]answer, error) {
 		answers := make([]answer, len(inputs))
 		var masked []albert.Input
 		var at []int
@@ -65,6 +66,7 @@ func (c *FillCmd) Run() error {
 type EmbedCmd struct {
 	Model     string         `arg:"" help:"Model directory or run directory."`
 	Input     []string       `arg:"" optional:"" help:"Texts, or files with a text a line; stdin without any."`
+	More      []string       `name:"input" sep:"none" help:"A file, again." placeholder:"FILE"`
 	Pooling   albert.Pooling `default:"mean" enum:"mean,cls,pooler,none" help:"mean, cls, pooler, or none for a row a piece."`
 	Layer     int            `default:"-1" help:"Take the output of this layer (0: the embedding); the last by default."`
 	Normalize bool           `negatable:"" help:"Scale each vector to length 1."`
@@ -79,7 +81,7 @@ func (c *EmbedCmd) Run() error {
 		return err
 	}
 	defer m.Close()
-	return answerLines(m, c.Input, c.Truncate, func(inputs []albert.Input) ([]answer, error) {
+	return answerLines(m, append(c.Input, c.More...), c.Truncate, func(inputs []albert.Input) ([]answer, error) {
 		rows, err := m.EmbedAll(inputs, albert.EmbedOptions{Pooling: c.Pooling, Layer: c.Layer, Normalize: c.Normalize})
 		if err != nil {
 			return nil, err

@@ -17,15 +17,16 @@ import (
 
 // CLI is the whole command line.
 type CLI struct {
-	Tokenizer TokenizerCmd `cmd:"" help:"Train and apply SentencePiece tokenizers."`
-	Prepare   PrepareCmd   `cmd:"" help:"Make tokenised shards of text."`
-	Pretrain  PretrainCmd  `cmd:"" help:"Pretrain a model on text or shards."`
-	Eval      EvalCmd      `cmd:"" help:"Evaluate a model."`
-	Fill      FillCmd      `cmd:"" help:"Fill [MASK] in texts."`
-	Embed     EmbedCmd     `cmd:"" help:"Embed texts."`
-	Inspect   InspectCmd   `cmd:"" help:"Show a model's or run's configuration, parameters, or a step's examples."`
-	Bench     BenchCmd     `cmd:"" help:"Measure this machine against its own peak."`
-	Version   VersionCmd   `cmd:"" help:"Say what this binary is."`
+	Quickstart QuickstartCmd `cmd:"" help:"The main job on what every Go installation has: pretrain on Go's comments, try it."`
+	Tokenizer  TokenizerCmd  `cmd:"" help:"Train and apply SentencePiece tokenizers."`
+	Prepare    PrepareCmd    `cmd:"" help:"Make tokenised shards of text."`
+	Pretrain   PretrainCmd   `cmd:"" help:"Pretrain a model on text or shards."`
+	Eval       EvalCmd       `cmd:"" help:"Evaluate a model."`
+	Fill       FillCmd       `cmd:"" help:"Fill [MASK] in texts."`
+	Embed      EmbedCmd      `cmd:"" help:"Embed texts."`
+	Inspect    InspectCmd    `cmd:"" help:"Show a model's or run's configuration, parameters, or a step's examples."`
+	Bench      BenchCmd      `cmd:"" help:"Measure this machine against its own peak."`
+	Version    VersionCmd    `cmd:"" help:"Say what this binary is."`
 }
 
 // usageError is an error of the command line itself: exit status 2.

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"albert/pretrain"
+	"albert/quickstart"
+	"albert/train"
+)
+
+// QuickstartCmd is the main job on what every Go installation has.
+type QuickstartCmd struct {
+	Output  string `default:"albert-quickstart" help:"Run directory." placeholder:"DIR"`
+	Force   bool   `help:"Begin anew what is there."`
+	GOROOT  string `name:"goroot" help:"Go installation whose comments are read (go env GOROOT)." placeholder:"DIR"`
+	Steps   int    `help:"Training steps (default: what takes some minutes on two cores)."`
+	Seed    uint64 `default:"12345" help:"Seed of everything random."`
+	Threads int    `help:"Threads (0: all)."`
+	Quiet   bool   `help:"No progress."`
+}
+
+// Run does it.
+func (c *QuickstartCmd) Run(ctx context.Context) error {
+	if c.Steps < 0 {
+		return usagef("--steps %d: want at least 1", c.Steps)
+	}
+	v := currentVersion()
+	err := quickstart.Run(ctx, quickstart.Options{Output: c.Output, Force: c.Force, GOROOT: c.GOROOT, Steps: c.Steps, Seed: c.Seed, Threads: c.Threads, Quiet: c.Quiet,
+		About: append(train.Fields{{Name: "version", Value: v.Version}, {Name: "commit", Value: v.Commit}}, pretrain.Machine()...), Out: os.Stdout, Log: os.Stderr})
+	if errors.Is(err, train.ErrStopped) {
+		return fmt.Errorf("%w: %w", err, errStopped)
+	}
+	return err
+}

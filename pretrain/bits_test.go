@@ -1,0 +1,114 @@
+package pretrain
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"albert/cpu"
+	"albert/cpu/kernel"
+	"albert/model"
+	"albert/numeric"
+	"albert/optim"
+	"albert/train"
+)
+
+// bitsRun is a short pretraining run with dropout whose batches have at least nine leaves of unequal length.
+type bitsRun struct {
+	set        string
+	threads    int
+	microBatch int
+	steps      int
+}
+
+func (r bitsRun) hash(t *testing.T) string {
+	t.Helper()
+	rng := numeric.NewStream(8, numeric.PurposeSample, 0, 0, 0)
+	var docs [][][]int32
+	for range 60 {
+		var doc [][]int32
+		for range 2 + rng.Intn(40) {
+			sentence := make([]int32, 3+rng.Intn(60))
+			for i := range sentence {
+				sentence[i] = int32(5 + rng.Intn(100))
+			}
+			doc = append(doc, sentence)
+		}
+		docs = append(docs, doc)
+	}
+	v := Vocabulary{CLS: 2, SEP: 3, Mask: 4}
+	for id := range int32(105) {
+		v.Starts = append(v.Starts, id%3 != 1)
+		if id > 4 {
+			v.Normal = append(v.Normal, id)
+		}
+	}
+	o := DefaultOptions()
+	o.MaxSeqLength, o.Seed = 400, 5
+	sampler, err := NewSampler(NewMemory(docs), v, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := model.NamedConfig("base")
+	c.VocabSize, c.EmbeddingSize, c.HiddenSize, c.IntermediateSize = 105, 16, 20, 44
+	c.NumHiddenLayers, c.NumAttentionHeads, c.MaxPositionEmbeddings = 2, 2, 400
+	c.HiddenDropoutProb, c.AttentionProbsDropoutProb = 0.1, 0.1
+	m := model.New(c, 3)
+	dev, err := cpu.New(r.set, r.threads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	task := &Task{Objective: Objective{Model: m, Device: dev, Seed: 3, Drop: model.Dropouts{Hidden: 0.1, Attention: 0.1}}, Sampler: sampler, BatchSize: 26, Mask: 4}
+	b, err := task.Batch(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaves := train.Leaves(b)
+	sizes := map[int]bool{}
+	for _, l := range leaves {
+		sizes[l.Pieces] = true
+	}
+	if len(leaves) < 9 || len(sizes) < 5 {
+		t.Fatalf("%d leaves of %d sizes: the test wants more", len(leaves), len(sizes))
+	}
+	err = train.Run(context.Background(), train.Config{Dir: t.TempDir(), Steps: r.steps, Rate: optim.Schedule{LearningRate: 0.01, Steps: 40, Warmup: 4},
+		Optimizer: optim.Config{Kind: optim.LAMB, WeightDecay: 0.01, Clip: 1}, MicroBatch: r.microBatch, Keep: 1, Quiet: true, Device: dev, Tensors: m.Tensors,
+		Settings: train.Fields{{Name: "test", Value: 1}}}, m.Params, task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Hash()
+}
+
+// TestBits: the weights after a run are the same for every number of threads, micro-batch size and instruction set.
+func TestBits(t *testing.T) {
+	best := kernel.Available()[len(kernel.Available())-1]
+	want := bitsRun{set: best, threads: 1, steps: 2}.hash(t)
+	for _, r := range []bitsRun{{best, 2, 0, 2}, {best, 7, 0, 2}, {best, 2, 1, 2}, {best, 1, 5, 2}} {
+		if got := r.hash(t); got != want {
+			t.Errorf("%+v: weights_sha256 %.12s, want %.12s", r, got, want)
+		}
+	}
+	for _, set := range kernel.Available() {
+		if got := (bitsRun{set: set, threads: 2, steps: 2}).hash(t); got != want {
+			t.Errorf("%s: weights_sha256 %.12s, want %.12s", set, got, want)
+		}
+	}
+}
+
+// golden is the weights_sha256 after 30 steps with this version of the numerics. If it changes, numeric.Version must be raised.
+const golden = "10a55ed51011bcae5293e82248efbe2c50b51aa0c2715f8a7ff439e4a9c98fb4"
+
+func TestGoldenBits(t *testing.T) {
+	got := bitsRun{threads: 2, steps: 30}.hash(t)
+	if got != golden {
+		t.Errorf("weights_sha256 after 30 steps is %s, want %s: raise numeric.Version (%d) with it", got, golden, numeric.Version)
+	}
+}
+
+func ExampleOptions() {
+	o := DefaultOptions()
+	fmt.Println(o.Objective, o.MaxSeqLength, o.NGram)
+	// Output: sop 512 3
+}
