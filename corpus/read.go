@@ -221,7 +221,9 @@ const (
 )
 
 // stream reads one input, unpacking what is packed.
-func (r *reader) stream(name string, in io.Reader) error { return r.unpack(name, in, maxBuffer, maxNesting) }
+func (r *reader) stream(name string, in io.Reader) error {
+	return r.unpack(name, in, maxBuffer, maxNesting)
+}
 
 func (r *reader) unpack(name string, in io.Reader, buffer, depth int) error {
 	if depth == 0 {
