@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
 	"albert/corpus"
@@ -54,23 +55,23 @@ type TokenizerTrainCmd struct {
 	AddDummyPrefix         bool   `aliases:"add_dummy_prefix" default:"true" negatable:"" help:"Treat the start of a text like a space."`
 	RemoveExtraWhitespaces bool   `aliases:"remove_extra_whitespaces" default:"true" negatable:"" help:"Make one space of several."`
 
-	ByteFallback           bool   `aliases:"byte_fallback" negatable:"" help:"Unknown characters become bytes."`
-	HardVocabLimit         bool   `aliases:"hard_vocab_limit" default:"true" negatable:"" help:"A text too small for the vocabulary is an error."`
-	RequiredChars          string `aliases:"required_chars" help:"Characters that get a piece in any case."`
-	RequiredCharsFile      string `aliases:"required_chars_file" help:"More of them, from a file." placeholder:"FILE"`
-	ControlSymbols         string `aliases:"control_symbols" default:"[CLS],[SEP],[MASK]" help:"A list with commas and CSV quotes."`
-	ControlSymbolsFile     string `aliases:"control_symbols_file" help:"More of them, one a line." placeholder:"FILE"`
-	UserDefinedSymbols     string `aliases:"user_defined_symbols" default:"(,),\"\"\"\",-,.,–,£,€" help:"A list with commas and CSV quotes."`
-	UserDefinedSymbolsFile string `aliases:"user_defined_symbols_file" help:"More of them, one a line." placeholder:"FILE"`
-	PadID                  int    `name:"pad-id" aliases:"pad_id" default:"0" help:"Id of the padding piece (-1: none)."`
-	UnkID                  int    `name:"unk-id" aliases:"unk_id" default:"1" help:"Id of the unknown piece."`
-	BosID                  int    `name:"bos-id" aliases:"bos_id" default:"-1" help:"Id of the piece for a beginning (-1: none)."`
-	EosID                  int    `name:"eos-id" aliases:"eos_id" default:"-1" help:"Id of the piece for an end (-1: none)."`
-	PadPiece               string `aliases:"pad_piece" default:"<pad>" help:"Text of the padding piece."`
-	UnkPiece               string `aliases:"unk_piece" default:"<unk>" help:"Text of the unknown piece."`
-	BosPiece               string `aliases:"bos_piece" default:"<s>" help:"Text of the piece for a beginning."`
-	EosPiece               string `aliases:"eos_piece" default:"</s>" help:"Text of the piece for an end."`
-	UnkSurface             string `aliases:"unk_surface" default:" \u2047 " help:"What an unknown piece is decoded to."`
+	ByteFallback           bool    `aliases:"byte_fallback" negatable:"" help:"Unknown characters become bytes."`
+	HardVocabLimit         bool    `aliases:"hard_vocab_limit" default:"true" negatable:"" help:"A text too small for the vocabulary is an error."`
+	RequiredChars          string  `aliases:"required_chars" help:"Characters that get a piece in any case."`
+	RequiredCharsFile      string  `aliases:"required_chars_file" help:"More of them, from a file." placeholder:"FILE"`
+	ControlSymbols         string  `aliases:"control_symbols" default:"[CLS],[SEP],[MASK]" help:"A list with commas and CSV quotes."`
+	ControlSymbolsFile     string  `aliases:"control_symbols_file" help:"More of them, one a line." placeholder:"FILE"`
+	UserDefinedSymbols     string  `aliases:"user_defined_symbols" default:"(,),\"\"\"\",-,.,–,£,€" help:"A list with commas and CSV quotes."`
+	UserDefinedSymbolsFile string  `aliases:"user_defined_symbols_file" help:"More of them, one a line." placeholder:"FILE"`
+	PadID                  pieceID `name:"pad-id" aliases:"pad_id" default:"0" help:"Id of the padding piece (-1: none)."`
+	UnkID                  pieceID `name:"unk-id" aliases:"unk_id" default:"1" help:"Id of the unknown piece."`
+	BosID                  pieceID `name:"bos-id" aliases:"bos_id" default:"-1" help:"Id of the piece for a beginning (-1: none)."`
+	EosID                  pieceID `name:"eos-id" aliases:"eos_id" default:"-1" help:"Id of the piece for an end (-1: none)."`
+	PadPiece               string  `aliases:"pad_piece" default:"<pad>" help:"Text of the padding piece."`
+	UnkPiece               string  `aliases:"unk_piece" default:"<unk>" help:"Text of the unknown piece."`
+	BosPiece               string  `aliases:"bos_piece" default:"<s>" help:"Text of the piece for a beginning."`
+	EosPiece               string  `aliases:"eos_piece" default:"</s>" help:"Text of the piece for an end."`
+	UnkSurface             string  `aliases:"unk_surface" default:" \u2047 " help:"What an unknown piece is decoded to."`
 
 	VocabularyOutputPieceScore bool `aliases:"vocabulary_output_piece_score" default:"true" negatable:"" help:"P.vocab has the scores, too."`
 	TrainExtremelyLargeCorpus  bool `aliases:"train_extremely_large_corpus" negatable:"" hidden:"" help:"Without effect, as in spm_train today."`
@@ -82,6 +83,19 @@ type TokenizerTrainCmd struct {
 	TextColumn string           `default:"text" help:"Column of JSONL and Parquet that holds the text."`
 	GoDoc      bool             `negatable:"" help:"Directories are Go source trees: their comments are read."`
 	cleanupFlags
+}
+
+// pieceID is the id of a piece, -1 for none: spm_train's command lines have --bos_id -1, with a space, too.
+type pieceID int
+
+// Decode reads the next argument, even if it begins with a dash.
+func (p *pieceID) Decode(ctx *kong.DecodeContext) error {
+	id, err := strconv.Atoi(ctx.Scan.Pop().String())
+	if err != nil {
+		return errors.New("want the id of a piece, or -1 for none")
+	}
+	*p = pieceID(id)
+	return nil
 }
 
 // symbolList reads a list with commas and CSV quotes.
@@ -172,7 +186,7 @@ func (c *TokenizerTrainCmd) options() (o spmtrain.Options, err error) {
 		SplitByUnicodeScript: c.SplitByUnicodeScript, SplitByNumber: c.SplitByNumber, SplitByWhitespace: c.SplitByWhitespace,
 		SplitDigits: c.SplitDigits, TreatWhitespaceAsSuffix: c.TreatWhitespaceAsSuffix, AllowWhitespaceOnlyPieces: c.AllowWhitespaceOnlyPieces,
 		PretokenizationDelimiter: c.PretokenizationDelimiter, ByteFallback: c.ByteFallback, HardVocabLimit: c.HardVocabLimit,
-		RequiredChars: c.RequiredChars, UnkID: c.UnkID, BosID: c.BosID, EosID: c.EosID, PadID: c.PadID, UnkPiece: c.UnkPiece,
+		RequiredChars: c.RequiredChars, UnkID: int(c.UnkID), BosID: int(c.BosID), EosID: int(c.EosID), PadID: int(c.PadID), UnkPiece: c.UnkPiece,
 		BosPiece: c.BosPiece, EosPiece: c.EosPiece, PadPiece: c.PadPiece, UnkSurface: c.UnkSurface, Seed: c.Seed, Threads: c.Threads}
 	for _, l := range []struct {
 		flag, list, file string
