@@ -43,7 +43,7 @@ const (
 // ExpPoly is the polynomial for e^r on |r| <= ln(2)/2, highest power first: that of Cephes' expf for (e^r - 1 - r)/r^2, then 1 and 1.
 var ExpPoly = [8]float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1, 1}
 
-// Exp is e^x, within EXPULP ulp; exactly 0 below -87.3.
+// Exp is e^x, within 0.9 ulp; exactly 0 below -87.3.
 func Exp(x float32) float32 {
 	if x < ExpMin {
 		return 0

@@ -17,8 +17,8 @@ func ulps32(got float32, want float64) float64 {
 	return math.Abs(float64(got)-want) / math.Ldexp(1, max(e-24, -149))
 }
 
-// TestFloat32Functions holds the largest error over the float32 numbers. Every one of them tried (-ulp-stride 1): Exp 1.010 ulp at
-// -5.8778844, Log 0.500, Tanh 1.330 at 0.62830955, Erf 7.483 at 3.91514.
+// TestFloat32Functions holds the largest error over the float32 numbers. Every one of them tried (-ulp-stride 1): Exp 0.894 ulp at
+// 26.688702, Log 0.500, Tanh 1.371 at 0.63022083, Erf 7.483 at 3.91514.
 func TestFloat32Functions(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -27,7 +27,7 @@ func TestFloat32Functions(t *testing.T) {
 		low, top float32
 		limit    float64
 	}{
-		{"Exp", Exp, math.Exp, ExpMin, 88.72283, 1.02},
+		{"Exp", Exp, math.Exp, ExpMin, 88.72283, 0.9},
 		{"Log", Log, math.Log, 0x1p-149, math.MaxFloat32, 0.51},
 		{"Tanh", Tanh, math.Tanh, -math.MaxFloat32, math.MaxFloat32, 1.4},
 		{"Erf", Erf, math.Erf, -math.MaxFloat32, math.MaxFloat32, 7.5},

@@ -86,7 +86,7 @@ func BenchmarkGemm(b *testing.B) {
 			{gemmCase{128, 768, 768}, Bias}, {gemmCase{128, 768, 3072}, Bias}, {gemmCase{128, 3072, 768}, Bias}, {gemmCase{1024, 768, 3072}, Bias},
 			{gemmCase{3072, 1024, 768}, Accumulate}, {gemmCase{768, 1024, 3072}, Accumulate}, // gradients of weights
 			{gemmCase{64, 64, 64}, Zero}, {gemmCase{128, 64, 128}, Zero}, {gemmCase{128, 64, 512}, Zero}, {gemmCase{100, 64, 100}, Zero}, {gemmCase{25, 64, 25}, Zero}, // attention scores
-			{gemmCase{64, 64, 64}, Zero}, {gemmCase{128, 128, 64}, Zero}, {gemmCase{128, 512, 64}, Zero}, {gemmCase{100, 100, 64}, Zero}, {gemmCase{25, 25, 64}, Zero}, // attention sums
+			{gemmCase{128, 128, 64}, Zero}, {gemmCase{128, 512, 64}, Zero}, {gemmCase{100, 100, 64}, Zero}, {gemmCase{25, 25, 64}, Zero}, // attention sums
 			{gemmCase{128, 32, 128}, Zero}, {gemmCase{128, 128, 32}, Zero},
 			{gemmCase{25, 768, 3072}, Bias}, {gemmCase{8, 768, 3072}, Bias}, {gemmCase{1, 768, 768}, Bias}, {gemmCase{128, 768, 2}, Bias},
 		} {
