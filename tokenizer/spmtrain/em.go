@@ -104,8 +104,7 @@ func (t *trainer) prune(v *vocabulary, desired int) *vocabulary {
 				return
 			}
 			kind[i] = alone
-			// The whole piece is the longest from the first place.
-			if path, _ := l.viterbi(int(l.begin[1]) - 1); len(path) > 0 {
+			if path, _ := l.viterbi(l.whole(int32(i))); len(path) > 0 {
 				kind[i], alternatives[i] = choice, slices.Clone(path)
 			}
 		}
@@ -194,7 +193,7 @@ func (t *trainer) reachable(v *vocabulary) *vocabulary {
 		return func(i int) {
 			p := v.list[i]
 			l.fill(t.words.letters[p.at : p.at+p.n])
-			_, score := l.viterbi(int(l.begin[1]) - 1)
+			_, score := l.viterbi(l.whole(int32(i)))
 			keep[i] = !(score > p.score)
 		}
 	})

@@ -2,6 +2,7 @@ package spmtrain
 
 import (
 	"math"
+	"slices"
 
 	"albert/numeric"
 )
@@ -48,7 +49,7 @@ type node struct{ id, to int32 }
 // lattice is all the ways to cut a word into pieces. Its memory is used again for the next word.
 type lattice struct {
 	v     *vocabulary
-	nodes []node  // by where they begin, then by length
+	nodes []node  // by where they begin
 	begin []int32 // the first node from each place, and the end
 
 	alpha, beta []float64 // probability of all ways up to a place, and from it to the end; see tiny
@@ -82,6 +83,11 @@ func (l *lattice) fill(w []int32) {
 		}
 	}
 	l.begin = append(l.begin, int32(len(l.nodes)))
+}
+
+// whole is the node of a piece that is the filled word.
+func (l *lattice) whole(id int32) int {
+	return slices.IndexFunc(l.nodes, func(x node) bool { return x.id == id })
 }
 
 // Probabilities of long words leave the range of float64. Where one falls below tiny, all that are still to be used are multiplied by

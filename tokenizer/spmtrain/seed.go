@@ -25,28 +25,7 @@ type interval struct {
 	depth int
 	first int32 // a suffix of it
 	freq  int64 // how often its letters stand in the text
-	next  int16 // the first byte of what follows them there
-	many  bool  // not always the same
-}
-
-func (v *interval) follow(b int16) {
-	v.many = v.many || b != v.next
-}
-
-// leads are the first bytes of what may follow a word, by the bits of ending. A space and spm_train's mark for an unknown character
-// begin with the same one.
-var leads = []int16{0, 0xE2, 0xE2}
-
-// followEnd adds what follows words that end where the interval's letters do.
-func (v *interval) followEnd(e ending) {
-	for i, b := range leads {
-		if e&(1<<i) != 0 {
-			if v.next < 0 {
-				v.next = b
-			}
-			v.follow(b)
-		}
-	}
+	next  follower
 }
 
 // seeds gives the first candidates, sorted by their letters: the alphabet, and of the runs that repeat in the text and are followed by
@@ -58,11 +37,9 @@ func (t *trainer) seeds() []piece {
 	if t.ctx.Err() != nil {
 		return nil // not sorted
 	}
-	lead := make([]int16, len(t.alphabet))
+	lead := make([]follower, len(t.alphabet))
 	for i, r := range t.alphabet {
-		var b [utf8.UTFMax]byte
-		utf8.EncodeRune(b[:], r)
-		lead[i] = int16(b[0])
+		lead[i] = follower(string(r)[0])
 	}
 	var list []seed
 	limit := t.o.SeedSentencepieceSize
@@ -73,7 +50,7 @@ func (t *trainer) seeds() []piece {
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(t.bytes(b), t.bytes(a)), slices.Compare(letters[a.at:a.at+a.n], letters[b.at:b.at+b.n]))
 	}
 	emit := func(v *interval) {
-		if v.many && v.freq >= 2 && v.depth >= 2 && t.valid(letters[v.first:int(v.first)+v.depth]) {
+		if v.next == several && v.freq >= 2 && v.depth >= 2 && t.valid(letters[v.first:int(v.first)+v.depth]) {
 			if len(list) >= 4*limit {
 				slices.SortFunc(list, compare)
 				list = list[:limit]
@@ -92,11 +69,11 @@ func (t *trainer) seeds() []piece {
 				if depth == 0 {
 					continue
 				}
-				open = append(open, interval{depth: depth, first: top.first, next: lead[letters[int(top.first)+depth]]})
+				open = append(open, interval{depth: depth, first: top.first, next: notKnown})
 			}
 			outer := &open[len(open)-1]
 			outer.freq += top.freq
-			outer.follow(lead[letters[int(top.first)+outer.depth]])
+			outer.next = outer.next.and(lead[letters[int(top.first)+outer.depth]])
 		}
 	}
 	for i, place := range sa {
@@ -114,12 +91,12 @@ func (t *trainer) seeds() []piece {
 		}
 		word := t.words.at(place + int32(length))
 		if length > shared {
-			open = append(open, interval{depth: length, first: place, next: -1})
+			open = append(open, interval{depth: length, first: place, next: notKnown})
 		}
 		top := &open[len(open)-1]
 		top.freq += t.words.freq[word]
 		if letters[int(place)+length] < 0 {
-			top.followEnd(t.words.ends[word])
+			top.next = top.next.and(t.words.next[word])
 		}
 	}
 	closeTo(0)

@@ -50,7 +50,7 @@ func TestSeeds(t *testing.T) {
 			b.WriteByte('\n')
 		}
 		o := smallOptions(1000)
-		o.MaxSentencepieceLength = 1 + s.Intn(6)
+		o.MaxSentencepieceLength, o.TreatWhitespaceAsSuffix = 1+s.Intn(6), s.Intn(3) == 0
 		if strings.TrimSpace(b.String()) == "" {
 			continue
 		}
@@ -73,7 +73,7 @@ func TestSeeds(t *testing.T) {
 				for j := range text {
 					if x := ""; j > i {
 						x = text[i:j]
-						if strings.Contains(x, reserved) || strings.LastIndex(x, string(space)) > 0 || utf8.RuneCountInString(x) < 2 {
+						if strings.Contains(x, reserved) || utf8.RuneCountInString(x) < 2 {
 							continue
 						}
 						if want[x] == nil {

@@ -167,7 +167,10 @@ func (t *trainer) finish(v *vocabulary, want int) []tokenizer.Piece {
 	for i, c := range lost {
 		out = append(out, scored{piece{score: v.lowest + float64(step*float64(i))}, string(t.alphabet[c])})
 	}
-	order := func(a, b scored) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.text, b.text)) }
+	// By the scores as they will stand in the file, so that pieces that are as good as equally likely stand by their text.
+	order := func(a, b scored) int {
+		return cmp.Or(cmp.Compare(float32(b.score), float32(a.score)), cmp.Compare(a.text, b.text))
+	}
 	slices.SortFunc(rest, order)
 	out = append(out, rest[:min(len(rest), want-len(out))]...)
 	slices.SortFunc(out, order)

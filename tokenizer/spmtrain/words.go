@@ -34,22 +34,34 @@ type Stats struct {
 // reserved is the character that spm_train puts in the place of unknown ones; it leaves out sentences that have it.
 const reserved = "\u2585"
 
-// ending is what follows a word in the text: a bit of a set.
-type ending uint8
+// follower is what follows letters in the text: the first byte of it, several different ones, or not known yet.
+type follower uint16
 
 const (
-	endOfSentence ending = 1 << iota
-	endAtSpace           // another word follows
-	endAtOther           // a symbol that no piece has a part of, or a character without a piece
+	endOfSentence follower = 0
+	atUnknown     follower = 0xE2 // of spm_train's mark for unknown characters, U+2585
+	several       follower = 256
+	notKnown      follower = 257
 )
+
+// and is what follows where one and where the other does.
+func (f follower) and(g follower) follower {
+	switch {
+	case f == notKnown || f == g:
+		return g
+	case g == notKnown:
+		return f
+	}
+	return several
+}
 
 // words are the distinct words of the text, one after another.
 type words struct {
-	letters []int32  // 0, 1, ... of the alphabet; after word i stands ^i; at the end each letter once
-	start   []int32  // of each word in letters, and the end of the last
-	freq    []int64  // how often each stands in the text
-	ends    []ending // what follows it there
-	other   int64    // characters of the text that belong to no word
+	letters []int32    // 0, 1, ... of the alphabet; after word i stands ^i; at the end each letter once
+	start   []int32    // of each word in letters, and the end of the last
+	freq    []int64    // how often each stands in the text
+	next    []follower // what follows it there
+	other   int64      // characters of the text that belong to no word
 }
 
 // of is a word's letters.
@@ -66,7 +78,7 @@ func (w *words) at(place int32) int {
 // counted is a run of characters of the text before the alphabet is known, and what follows it.
 type counted struct {
 	text string
-	end  ending
+	next follower
 }
 
 // counts adds up how often things stand in the text. Threads share it: each has its own share of the sentences, and adds what it
@@ -196,17 +208,17 @@ func (t *trainer) split(s string, found map[counted]int64) {
 		s = s[at+n:]
 		last := endOfSentence
 		if n > 0 {
-			found[counted{boundary, 0}]++
-			last = endAtOther
+			found[counted{boundary, notKnown}]++
+			last = atUnknown
 		}
 		for part != "" {
 			w := t.o.word(part)
 			part = part[len(w):]
-			end := endAtSpace
-			if part == "" {
-				end = last
+			next := last
+			if part != "" {
+				next = follower(part[0])
 			}
-			found[counted{w, end}]++
+			found[counted{w, next}]++
 		}
 	}
 }
@@ -299,7 +311,7 @@ func (t *trainer) choose(found *counts) error {
 					continue
 				}
 				if j > start {
-					runs = append(runs, run{counted{k.text[start:j], endAtOther}, n})
+					runs = append(runs, run{counted{k.text[start:j], atUnknown}, n})
 				}
 				t.words.other += n
 				start = j + utf8.RuneLen(r)
@@ -309,7 +321,7 @@ func (t *trainer) choose(found *counts) error {
 				}
 			}
 			if start < len(k.text) {
-				runs = append(runs, run{counted{k.text[start:], k.end}, n})
+				runs = append(runs, run{counted{k.text[start:], k.next}, n})
 			}
 		}
 		found.shards[i].m = nil
@@ -329,7 +341,7 @@ func (t *trainer) choose(found *counts) error {
 	for i, r := range runs {
 		if i > 0 && r.text == runs[i-1].text {
 			w.freq[len(w.freq)-1] += r.n
-			w.ends[len(w.ends)-1] |= r.end
+			w.next[len(w.next)-1] = w.next[len(w.next)-1].and(r.next)
 			continue
 		}
 		w.start = append(w.start, int32(len(w.letters)))
@@ -337,7 +349,7 @@ func (t *trainer) choose(found *counts) error {
 			w.letters = append(w.letters, t.letterOf[c])
 		}
 		w.letters = append(w.letters, ^int32(len(w.freq)))
-		w.freq, w.ends = append(w.freq, r.n), append(w.ends, r.end)
+		w.freq, w.next = append(w.freq, r.n), append(w.next, r.next)
 	}
 	w.start = append(w.start, int32(len(w.letters)))
 	for c := range int32(len(t.alphabet)) {
