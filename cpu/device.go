@@ -95,9 +95,10 @@ func (d *Device) New(rows, cols int) *ops.Tensor {
 	ld := stride(cols)
 	class := classSize(rows * ld)
 	d.mu.Lock()
-	var t *ops.Tensor
-	if l := d.free[class]; len(l) > 0 {
-		t, d.free[class] = l[len(l)-1], l[:len(l)-1]
+	t := d.take(class, 2*class)
+	if t == nil {
+		// A smaller buffer goes for the new one, so that leaves of growing size do not leave a set of buffers each.
+		d.take(class/2, class)
 	}
 	d.mu.Unlock()
 	if t == nil {
@@ -105,6 +106,19 @@ func (d *Device) New(rows, cols int) *ops.Tensor {
 	}
 	t.Rows, t.Cols, t.Stride = rows, cols, ld
 	return t
+}
+
+// take takes a free buffer of at least from and below to values, the smallest there is, or nil. The mutex is held.
+func (d *Device) take(from, to int) *ops.Tensor {
+	for class := classSize(from); class < to; class = classSize(class + 1) {
+		if l := d.free[class]; len(l) > 0 {
+			t := l[len(l)-1]
+			l[len(l)-1] = nil
+			d.free[class] = l[:len(l)-1]
+			return t
+		}
+	}
+	return nil
 }
 
 // classSize rounds a number of values up: buffers come in eight sizes to the octave, so that ragged batches of about the same size

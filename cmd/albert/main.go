@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"albert/train"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -73,7 +75,7 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "albert:", err)
 		var usage usageError
 		switch {
-		case errors.Is(err, errStopped):
+		case errors.Is(err, errStopped), errors.Is(err, train.ErrStopped):
 			return 75
 		case errors.As(err, &usage):
 			return 2

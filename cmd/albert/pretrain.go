@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -141,11 +140,7 @@ func (c *PretrainCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = pretrain.Run(ctx, *rc)
-	if errors.Is(err, train.ErrStopped) {
-		return fmt.Errorf("%w: %w", err, errStopped)
-	}
-	return err
+	return pretrain.Run(ctx, *rc)
 }
 
 // EvalCmd evaluates a model.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 
 	"albert/pretrain"
@@ -28,10 +26,6 @@ func (c *QuickstartCmd) Run(ctx context.Context) error {
 		return usagef("--steps %d: want at least 1", c.Steps)
 	}
 	v := currentVersion()
-	err := quickstart.Run(ctx, quickstart.Options{Output: c.Output, Force: c.Force, GOROOT: c.GOROOT, Steps: c.Steps, Seed: c.Seed, Threads: c.Threads, Quiet: c.Quiet,
+	return quickstart.Run(ctx, quickstart.Options{Output: c.Output, Force: c.Force, GOROOT: c.GOROOT, Steps: c.Steps, Seed: c.Seed, Threads: c.Threads, Quiet: c.Quiet,
 		About: append(train.Fields{{Name: "version", Value: v.Version}, {Name: "commit", Value: v.Commit}}, pretrain.Machine()...), Out: os.Stdout, Log: os.Stderr})
-	if errors.Is(err, train.ErrStopped) {
-		return fmt.Errorf("%w: %w", err, errStopped)
-	}
-	return err
 }
