@@ -2,6 +2,9 @@ package pretrain
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 
 	"albert/model"
 	"albert/ops"
@@ -136,12 +139,14 @@ type Batch struct {
 	step               int
 	mask               int32
 	mlmCount, sopCount int
-	total              sums
+
+	mu     sync.Mutex
+	leaves map[int]sums // of the leaf that begins at a sequence
 }
 
 // NewBatch counts the divisors of a step's losses: masked pieces and labelled pairs of the whole batch.
 func (o *Objective) NewBatch(step int, examples []Example, mask int32) *Batch {
-	b := &Batch{Examples: examples, objective: o, step: step, mask: mask}
+	b := &Batch{Examples: examples, objective: o, step: step, mask: mask, leaves: map[int]sums{}}
 	for _, e := range examples {
 		b.mlmCount += len(e.MaskedPositions)
 		if e.Label >= 0 {
@@ -157,14 +162,23 @@ func (b *Batch) Len() int { return len(b.Examples) }
 // Pieces is the length of sequence i.
 func (b *Batch) Pieces(i int) int { return len(b.Examples[i].InputIDs) }
 
-// Leaf runs sequences [from,to) forward and back, adding their gradients to g. Leaves come in ascending order.
+// Leaf runs sequences [from,to) forward and back, adding their gradients to g. It may be called by several goroutines.
 func (b *Batch) Leaf(g *ops.Grads, from, to int) error {
-	b.total.add(b.objective.run(g, b.Examples[from:to], b.step, b.mlmCount, b.sopCount, b.mask))
+	s := b.objective.run(g, b.Examples[from:to], b.step, b.mlmCount, b.sopCount, b.mask)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.leaves[from] = s
 	return nil
 }
 
 // Report gives the step's losses and accuracies.
-func (b *Batch) Report() train.Fields { return b.total.losses() }
+func (b *Batch) Report() train.Fields {
+	var total sums
+	for _, from := range slices.Sorted(maps.Keys(b.leaves)) {
+		total.add(b.leaves[from])
+	}
+	return total.losses()
+}
 
 // Example names sequence i in the log of a skipped step.
 func (b *Batch) Example(i int) string { return fmt.Sprint(b.Examples[i].Index) }

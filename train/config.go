@@ -29,8 +29,10 @@ type Config struct {
 	Steps     int
 	Rate      optim.Schedule
 	Optimizer optim.Config
-	// MicroBatch bounds the sequences whose activations are held at once, rounded to whole leaves, at least one; 0: no bound. The
-	// loop holds one leaf at a time, which every bound allows, so that it changes neither bits nor memory.
+	// Together is how many leaves may run at once, each on a thread of its own; below 2 the threads share every operation. It
+	// changes no bits. Small models are faster with as many as there are threads; the memory is that of so many leaves.
+	Together int
+	// MicroBatch bounds the sequences whose activations are held at once, rounded to whole leaves, at least one; 0: no bound.
 	MicroBatch int
 
 	EvalEvery int    // steps from one evaluation to the next; 0: only after the last step

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"albert/ops"
 	"albert/optim"
@@ -48,6 +49,17 @@ func (h *halves) each(a, b int, f func(Leaf) error) error {
 	return h.each(m, b, f)
 }
 
+// parts calls f for what the first levels of the halving of [a,b) come down to, in ascending order.
+func (h *halves) parts(a, b, levels int, f func(Leaf)) {
+	if levels == 0 || h.isLeaf(a, b) {
+		f(Leaf{a, b, h.pieces(a, b)})
+		return
+	}
+	m := (a + b) / 2
+	h.parts(a, m, levels-1, f)
+	h.parts(m, b, levels-1, f)
+}
+
 // buffers is how many gradient buffers are alive at once while [from,to) is added as a tree: its left half's sum is kept while the
 // right half is computed.
 func (h *halves) buffers(from, to, levels int) int {
@@ -69,53 +81,102 @@ func Leaves(b Batch) []Leaf {
 	return list
 }
 
-// GradientBuffers is how many gradient buffers a step on b has alive at once, 7 at most.
+// GradientBuffers is how many gradient buffers a step on b has alive at once when one part runs at a time, 7 at most.
 func GradientBuffers(b Batch) int { return newHalves(b).buffers(0, b.Len(), treeLevels) }
 
 // accumulator computes the gradient of a batch, leaf by leaf.
 type accumulator struct {
 	params *ops.Params
 	dev    optim.Device
-	free   []*ops.Grads
+	// together is how many parts are worked on at once, each by a thread of its own, if there are so many; else, and for what is
+	// left over, the threads share each operation. Small operations lose more time in sharing out than they take.
+	together int
+	micro    int // Config.MicroBatch
+	free     []*ops.Grads
 }
 
 // gradient runs every leaf of the batch and gives the sum of their gradients; the caller hands it back with put. The first six
 // levels of the halving are added as that tree; in a part below, the sum goes on from leaf to leaf in one buffer. After each leaf
-// done is told its pieces. If ctx is done the work ends after the running leaf.
+// done is told its pieces, one call at a time. If ctx is done the work ends after the running leaves.
 func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces int)) (*ops.Grads, error) {
 	h := newHalves(b)
-	part := func(from, to int) (*ops.Grads, error) {
-		g := a.get()
-		err := h.each(from, to, func(l Leaf) error {
+	var parts []Leaf // in ascending order, those without a buffer yet
+	h.parts(0, b.Len(), treeLevels, func(l Leaf) { parts = append(parts, l) })
+	width := together(h, a.together, a.micro)
+	var mu sync.Mutex
+	compute := func(part Leaf, g *ops.Grads) error {
+		return h.each(part.From, part.To, func(l Leaf) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			if err := b.Leaf(g, l.From, l.To); err != nil {
 				return fmt.Errorf("sequences %d to %d of the batch: %w", l.From, l.To-1, err)
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			done(l.Pieces)
 			return nil
 		})
-		if err != nil {
-			a.put(g)
-			return nil, err
+	}
+	var ready []*ops.Grads
+	next := func() (*ops.Grads, error) {
+		if len(ready) == 0 {
+			n := min(width, len(parts))
+			errs := make([]error, n)
+			for range n {
+				ready = append(ready, a.get())
+			}
+			a.dev.Run(n, func(i int) { errs[i] = compute(parts[i], ready[i]) })
+			parts = parts[n:]
+			for _, err := range errs {
+				if err != nil {
+					return nil, err
+				}
+			}
 		}
+		g := ready[0]
+		ready = ready[1:]
 		return g, nil
 	}
-	return a.tree(h, 0, b.Len(), treeLevels, part)
+	g, err := a.tree(h, 0, b.Len(), treeLevels, next)
+	for _, r := range ready {
+		a.put(r)
+	}
+	return g, err
 }
 
-// tree adds the parts of [from,to), each a buffer of its own.
-func (a *accumulator) tree(h *halves, from, to, levels int, part func(from, to int) (*ops.Grads, error)) (*ops.Grads, error) {
+// LeavesTogether is how many leaves of b run at once with Config.Together and Config.MicroBatch.
+func LeavesTogether(b Batch, most, micro int) int { return together(newHalves(b), most, micro) }
+
+// together is how many parts run at once: most, if there are so many and a bound on the sequences held at once allows.
+func together(h *halves, most, micro int) int {
+	n := len(h.before) - 1
+	parts, sequences := 0, 1
+	h.parts(0, n, treeLevels, func(Leaf) { parts++ })
+	_ = h.each(0, n, func(l Leaf) error { // never fails
+		sequences = max(sequences, l.To-l.From)
+		return nil
+	})
+	if parts < most {
+		return 1
+	}
+	if micro > 0 {
+		most = min(most, micro/sequences)
+	}
+	return max(1, most)
+}
+
+// tree adds the parts of [from,to), each a buffer of its own, which next gives in ascending order.
+func (a *accumulator) tree(h *halves, from, to, levels int, next func() (*ops.Grads, error)) (*ops.Grads, error) {
 	if levels == 0 || h.isLeaf(from, to) {
-		return part(from, to)
+		return next()
 	}
 	m := (from + to) / 2
-	left, err := a.tree(h, from, m, levels-1, part)
+	left, err := a.tree(h, from, m, levels-1, next)
 	if err != nil {
 		return nil, err
 	}
-	right, err := a.tree(h, m, to, levels-1, part)
+	right, err := a.tree(h, m, to, levels-1, next)
 	if err != nil {
 		a.put(left)
 		return nil, err

@@ -47,7 +47,7 @@ func (r *run) newPlan(b Batch) *plan {
 		p.Memory = append(p.Memory, r.c.Memory(b)...)
 	}
 	size := 4 * int64(r.params.Size())
-	buffers := GradientBuffers(b)
+	buffers := GradientBuffers(b) + LeavesTogether(b, r.c.Together, r.c.MicroBatch) - 1
 	p.Memory = append(p.Memory, Memory{fmt.Sprintf("gradients (%d)", buffers), int64(buffers) * size},
 		Memory{"moments (2)", 2 * size})
 	for _, m := range p.Memory {

@@ -70,7 +70,7 @@ func start(ctx context.Context, c *Config, params *ops.Params, task Task, at fun
 	defer unlock()
 	r := &run{c: c, params: params, task: task, began: time.Now(), saved: -1, at: at, progress: newProgress(c)}
 	r.optimizer = optim.New(c.Optimizer, params, c.Device)
-	r.gradients = &accumulator{params: params, dev: c.Device}
+	r.gradients = &accumulator{params: params, dev: c.Device, together: c.Together, micro: c.MicroBatch}
 	r.batches = &ahead{task: task, steps: c.Steps}
 	m, v := r.optimizer.Moments()
 	r.checkpoints = &checkpoints{dir: c.Dir, params: params, m: m, v: v, tensors: c.Tensors, files: c.Files, keep: c.Keep, at: at}

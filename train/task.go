@@ -25,8 +25,8 @@ type Batch interface {
 	Len() int
 	// Pieces is the length of sequence i.
 	Pieces(i int) int
-	// Leaf runs sequences [a,b) forward and back and adds their gradients to g. The divisors are those of the whole batch. Leaves
-	// come in ascending order, each sequence once.
+	// Leaf runs sequences [a,b) forward and back and adds their gradients to g. The divisors are those of the whole batch. Each
+	// sequence comes once; with Config.Together above 1 several leaves run at once, so that their order is not known.
 	Leaf(g *ops.Grads, a, b int) error
 	// Report gives, after the last leaf, the step's "loss", and what else the log shows of it.
 	Report() Fields
