@@ -14,6 +14,7 @@ import (
 	"albert/cpu"
 	"albert/model"
 	"albert/ops"
+	"albert/task"
 	"albert/tokenizer"
 )
 
@@ -22,12 +23,15 @@ type Model struct {
 	net *model.Model
 	tok *tokenizer.Tokenizer // nil: only piece ids can be asked
 	dev *cpu.Device
+
+	task Task // of Options
 }
 
 // Options of [OpenWith].
 type Options struct {
 	Threads        int    // 0: GOMAXPROCS
 	InstructionSet string // "": what ALBERT_CPU says, else the best
+	Task           Task   // what the head is for; "": what the model's config says
 }
 
 // Open opens a model directory in Hugging Face layout (config.json, model.safetensors, spiece.model), or a run directory, whose
@@ -58,7 +62,33 @@ func OpenWith(path string, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Model{net: net, tok: tok, dev: dev}, nil
+	m := &Model{net: net, tok: tok, dev: dev, task: o.Task}
+	if err := m.checkTask(); err != nil {
+		dev.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+// checkTask reports a task that the model has no head for.
+func (m *Model) checkTask() error {
+	has := false
+	switch m.task {
+	case TaskNone:
+		has = true
+	case TaskOrder:
+		has = m.net.SOP.W != nil
+	case TaskAnswer:
+		has = m.net.Spans.W != nil
+	case TaskClassify, TaskMultiLabel, TaskRegress, TaskTag, TaskChoice:
+		has = m.net.Classifier.W != nil
+	default:
+		return fmt.Errorf("task %q is not known", m.task)
+	}
+	if !has {
+		return fmt.Errorf("task %q: the model (%s) has no such head", m.task, m.net.Class())
+	}
+	return nil
 }
 
 // Close ends the model's threads.
@@ -71,9 +101,14 @@ func (m *Model) Config() model.Config { return m.net.Config }
 func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tok }
 
 // Input is one text or pair of texts as pieces, special ones included.
-type Input struct {
-	IDs, Types []int32
-	Truncated  bool // the text was longer than the model takes
+type Input = task.Input
+
+// SEP is the id of the piece between texts.
+func (m *Model) SEP() int32 {
+	if m.tok == nil {
+		return 3 // ALBERT's own
+	}
+	return m.tok.SEP
 }
 
 // ErrTooLong is wrapped by the error for a text that is longer than the model takes and must not be cut.
@@ -82,50 +117,24 @@ var ErrTooLong = errors.New("longer than the model takes")
 // MaxPieces is the longest input, special pieces included.
 func (m *Model) MaxPieces() int { return m.net.Config.MaxPositionEmbeddings }
 
+// errNoTokenizer is what texts meet in a model without a tokenizer.
+var errNoTokenizer = errors.New("the model has no tokenizer (spiece.model): give input_ids")
+
 // Encode makes pieces of a text: [CLS] text [SEP]. A text that is too long is cut at its end.
 func (m *Model) Encode(text string) (Input, error) {
 	if m.tok == nil {
-		return Input{}, errors.New("the model has no tokenizer (spiece.model): give input_ids")
+		return Input{}, errNoTokenizer
 	}
-	return m.assemble(m.tok.Encode(text), nil), nil
+	return task.Single(m.tok, m.tok.Encode(text), m.MaxPieces()), nil
 }
 
 // EncodePair makes pieces of two texts: [CLS] a [SEP] b [SEP], token types 0 and 1. If they are too long, the longer one loses its
 // last pieces, one by one.
 func (m *Model) EncodePair(a, b string) (Input, error) {
 	if m.tok == nil {
-		return Input{}, errors.New("the model has no tokenizer (spiece.model): give input_ids")
+		return Input{}, errNoTokenizer
 	}
-	second := m.tok.Encode(b)
-	if second == nil {
-		second = []int32{}
-	}
-	return m.assemble(m.tok.Encode(a), second), nil
-}
-
-func (m *Model) assemble(a, b []int32) Input {
-	var in Input
-	room := m.MaxPieces() - 2
-	if b != nil {
-		room--
-	}
-	for len(a)+len(b) > room {
-		in.Truncated = true
-		if len(a) > len(b) {
-			a = a[:len(a)-1]
-		} else {
-			b = b[:len(b)-1]
-		}
-	}
-	in.IDs = append(append(append(in.IDs, m.tok.CLS), a...), m.tok.SEP)
-	in.Types = make([]int32, len(in.IDs), len(in.IDs)+len(b)+1)
-	if b != nil {
-		in.IDs = append(append(in.IDs, b...), m.tok.SEP)
-		for len(in.Types) < len(in.IDs) {
-			in.Types = append(in.Types, 1)
-		}
-	}
-	return in
+	return task.Pair(m.tok, m.tok.Encode(a), m.tok.Encode(b), m.MaxPieces()), nil
 }
 
 // Check reports the first thing about pieces that the model cannot take.
@@ -177,7 +186,7 @@ func (m *Model) checkAll(inputs []Input) error {
 // Tokenize gives the pieces of a text, without special ones.
 func (m *Model) Tokenize(text string) ([]string, error) {
 	if m.tok == nil {
-		return nil, errors.New("the model has no tokenizer (spiece.model)")
+		return nil, errNoTokenizer
 	}
 	var out []string
 	for _, id := range m.tok.Encode(text) {

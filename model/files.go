@@ -3,6 +3,7 @@ package model
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -37,7 +38,19 @@ func FromFile(c Config, f weights.Reader) (m *Model, unused []string, err error)
 		left[name] = n
 	}
 	has := func(n string) bool { _, ok := left[n]; return ok }
-	m = build(c, Heads{Pooler: has("albert.pooler.weight"), MLM: has("predictions.dense.weight"), SOP: has("sop_classifier.classifier.weight")}, ops.NewParam)
+	heads := Heads{Pooler: has("albert.pooler.weight"), MLM: has("predictions.dense.weight"), SOP: has("sop_classifier.classifier.weight"),
+		Spans: has("qa_outputs.weight")}
+	if n, ok := left["classifier.weight"]; ok {
+		_, shape, err := f.Float32(n)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(shape) != 2 || shape[0] < 1 || shape[0] > maxDimension {
+			return nil, nil, fmt.Errorf("tensor %s has shape %v, want [labels, hidden_size]", n, shape)
+		}
+		heads.Labels = shape[0]
+	}
+	m = build(c, heads, ops.NewParam)
 	filled := map[*ops.Param]string{}
 	for _, d := range m.disk {
 		from, ok := left[d.name]
@@ -148,6 +161,40 @@ func (m *Model) Tensors() []weights.Tensor {
 	return list
 }
 
+// Class is the transformers class that a model's heads make it. A classifier is taken to be over whole sequences unless the
+// config's architectures say that it is of another class.
+func (m *Model) Class() string {
+	var listed []string
+	_ = json.Unmarshal(m.Config.Extra("architectures"), &listed) // anything else lists none
+	switch {
+	case m.Classifier.W != nil:
+		for _, class := range []string{TokenClassification, MultipleChoice} {
+			if slices.Contains(listed, class) {
+				return class
+			}
+		}
+		return SequenceClassification
+	case m.Spans.W != nil:
+		return QuestionAnswering
+	case m.MLMDense.W != nil && m.SOP.W != nil:
+		return PreTraining
+	case m.MLMDense.W != nil:
+		return MaskedLM
+	}
+	return Bare
+}
+
+// The classes of transformers, as config.json's architectures name them.
+const (
+	Bare                   = "AlbertModel"
+	PreTraining            = "AlbertForPreTraining"
+	MaskedLM               = "AlbertForMaskedLM"
+	SequenceClassification = "AlbertForSequenceClassification"
+	TokenClassification    = "AlbertForTokenClassification"
+	QuestionAnswering      = "AlbertForQuestionAnswering"
+	MultipleChoice         = "AlbertForMultipleChoice"
+)
+
 // Save writes config.json and model.safetensors into dir, each whole or not at all.
 func (m *Model) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -155,7 +202,7 @@ func (m *Model) Save(dir string) error {
 	}
 	c := m.Config
 	if c.Extra("architectures") == nil {
-		if err := c.SetExtra("architectures", []string{"AlbertForPreTraining"}); err != nil {
+		if err := c.SetExtra("architectures", []string{m.Class()}); err != nil {
 			return err
 		}
 	}

@@ -27,7 +27,7 @@ type Layer struct {
 	FullNorm                 Norm
 }
 
-// Model is ALBERT with its pretraining heads.
+// Model is ALBERT with its heads.
 type Model struct {
 	Config Config
 	Params *ops.Params // each distinct parameter once
@@ -44,6 +44,9 @@ type Model struct {
 	MLMBias  *ops.Param
 	// SOP head; W nil in a model without it.
 	SOP ops.Affine
+	// Classifier is over the pooled output (sequence classification; one output for multiple choice) or over every piece (token
+	// classification); Spans gives every piece's start and end logit (question answering). W nil in a model without it.
+	Classifier, Spans ops.Affine
 
 	act  ops.Activation
 	disk []diskTensor
@@ -56,7 +59,11 @@ type diskTensor struct {
 }
 
 // Heads says which heads a model has.
-type Heads struct{ Pooler, MLM, SOP bool }
+type Heads struct {
+	Pooler, MLM, SOP bool
+	Labels           int  // of the classifier; 0: none
+	Spans            bool // of question answering
+}
 
 // PretrainingHeads are the heads of AlbertForPreTraining.
 var PretrainingHeads = Heads{Pooler: true, MLM: true, SOP: true}
@@ -130,6 +137,12 @@ func build(c Config, heads Heads, newParam func(name string, shape ...int) *ops.
 	if heads.SOP {
 		m.SOP = affine("sop_classifier.classifier", 2, h)
 	}
+	if heads.Labels > 0 {
+		m.Classifier = affine("classifier", heads.Labels, h)
+	}
+	if heads.Spans {
+		m.Spans = affine("qa_outputs", 2, h)
+	}
 	m.Params = ops.NewParams(list)
 	return m
 }
@@ -150,11 +163,14 @@ func (m *Model) repeat(n int, parts ...any) {
 	}
 }
 
-// New makes a model with the released initialisation: kernels and tables from a normal distribution of standard deviation
+// New makes a model for pretraining with the released initialisation: kernels and tables from a normal distribution of standard deviation
 // initializer_range, redrawn beyond two deviations; biases 0; normalisations the identity. (modeling.py, create_initializer.)
 // Each tensor's values depend on the seed and its name only.
-func New(c Config, seed uint64) *Model {
-	m := build(c, PretrainingHeads, ops.NewParam)
+func New(c Config, seed uint64) *Model { return NewWith(c, PretrainingHeads, seed) }
+
+// NewWith is New with other heads.
+func NewWith(c Config, heads Heads, seed uint64) *Model {
+	m := build(c, heads, ops.NewParam)
 	norms := map[*ops.Param]bool{m.EmbeddingNorm.Gamma: true, m.MLMNorm.Gamma: true}
 	for _, l := range m.Layers {
 		norms[l.AttentionNorm.Gamma], norms[l.FullNorm.Gamma] = true, true
@@ -276,4 +292,14 @@ func (m *Model) MLMLoss(t *ops.Tape, hidden *ops.Tensor, rows, targets []int32, 
 // SOPLogits is the sentence-order head's output [sequences,2]: in order, swapped.
 func (m *Model) SOPLogits(t *ops.Tape, pooled *ops.Tensor) *ops.Tensor {
 	return t.Linear(pooled, ops.Identity, m.SOP)
+}
+
+// ClassifierLogits is the classifier's output, [R, labels], for the rows of x: pooled sequences [sequences,H], or pieces [T,H].
+func (m *Model) ClassifierLogits(t *ops.Tape, x *ops.Tensor) *ops.Tensor {
+	return t.Linear(x, ops.Identity, m.Classifier)
+}
+
+// SpanLogits is each piece's logits of being the answer's start and end, [T,2].
+func (m *Model) SpanLogits(t *ops.Tape, hidden *ops.Tensor) *ops.Tensor {
+	return t.Linear(hidden, ops.Identity, m.Spans)
 }

@@ -25,7 +25,9 @@ func (c *FillCmd) Run() error {
 		return err
 	}
 	defer m.Close()
-	return answerLines(m, append(c.Input, c.More...), c.Truncate, func(inputs []albert.Input) ([]answer, error) {
+	encode := func(it *item) ([]albert.Input, error) { return it.encode(m) }
+	return answerLines(m, append(c.Input, c.More...), lineOptions{c.Truncate, encode, func(_ []*item, groups [][]albert.Input) ([]answer, error) {
+		inputs := flat(groups)
 		answers := make([]answer, len(inputs))
 		var masked []albert.Input
 		var at []int
@@ -59,7 +61,7 @@ func (c *FillCmd) Run() error {
 			}
 		}
 		return answers, nil
-	})
+	}})
 }
 
 // EmbedCmd embeds texts.
@@ -81,7 +83,9 @@ func (c *EmbedCmd) Run() error {
 		return err
 	}
 	defer m.Close()
-	return answerLines(m, append(c.Input, c.More...), c.Truncate, func(inputs []albert.Input) ([]answer, error) {
+	encode := func(it *item) ([]albert.Input, error) { return it.encode(m) }
+	return answerLines(m, append(c.Input, c.More...), lineOptions{c.Truncate, encode, func(_ []*item, groups [][]albert.Input) ([]answer, error) {
+		inputs := flat(groups)
 		rows, err := m.EmbedAll(inputs, albert.EmbedOptions{Pooling: c.Pooling, Layer: c.Layer, Normalize: c.Normalize})
 		if err != nil {
 			return nil, err
@@ -97,5 +101,5 @@ func (c *EmbedCmd) Run() error {
 			}
 		}
 		return answers, nil
-	})
+	}})
 }

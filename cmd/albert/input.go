@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 
 	"albert"
@@ -20,8 +21,11 @@ const maxLine = 64 << 20
 // item is one example of the commands that answer line by line.
 type item struct {
 	Text, Pair string
-	HasPair    bool
-	IDs, Types []int32
+	HasPair    bool            // {"question", "context"} is such a pair too
+	Question   bool            // it is {"question", "context"}, with choices or without
+	Choices    []string        // of a question; nil: none were given
+	IDs, Types [][]int32       // pieces instead of texts: one list, or one for each choice
+	Lists      bool            // the pieces were given as a list of lists
 	ID         json.RawMessage // comes back with the answer
 	File       string          // "" for stdin and the command line
 	Line       int             // from 1; 0 for a text of the command line
@@ -35,8 +39,8 @@ type rawItem struct {
 	Question *string         `json:"question"`
 	Context  *string         `json:"context"`
 	Choices  json.RawMessage `json:"choices"`
-	IDs      []int32         `json:"input_ids"`
-	Types    []int32         `json:"token_type_ids"`
+	IDs      json.RawMessage `json:"input_ids"`
+	Types    json.RawMessage `json:"token_type_ids"`
 	ID       json.RawMessage `json:"id"`
 }
 
@@ -150,33 +154,92 @@ func parseItem(text, file string, line int) item {
 		return it
 	}
 	it.ID = raw.ID
+	if raw.Choices != nil {
+		if err := json.Unmarshal(raw.Choices, &it.Choices); err != nil {
+			it.Err = errors.New(`"choices" is not a list of texts`)
+			return it
+		}
+		it.Choices = append([]string{}, it.Choices...)
+	}
 	switch {
 	case raw.IDs != nil:
-		it.IDs, it.Types = raw.IDs, raw.Types
-		if it.Types == nil {
-			it.Types = make([]int32, len(it.IDs))
-		}
+		it.Err = it.pieces(raw.IDs, raw.Types)
 	case raw.Text != nil:
 		it.Text = *raw.Text
 		if raw.TextPair != nil {
 			it.Pair, it.HasPair = *raw.TextPair, true
 		}
 	case raw.Question != nil && raw.Context != nil:
-		it.Text, it.Pair, it.HasPair = *raw.Question, *raw.Context, true
+		it.Text, it.Pair, it.HasPair, it.Question = *raw.Question, *raw.Context, true, true
+	case raw.Question != nil:
+		it.Err = errors.New(`"question" without "context"`)
 	default:
 		it.Err = errors.New(`no field "text" or "input_ids"`)
 	}
 	return it
 }
 
-// encode makes the item's pieces.
-func (it *item) encode(m *albert.Model, truncate bool) (albert.Input, error) {
-	if it.Err != nil {
-		return albert.Input{}, it.Err
+// pieces reads input_ids and token_type_ids: lists of numbers, or lists of such lists.
+func (it *item) pieces(ids, types json.RawMessage) error {
+	read := func(name string, raw json.RawMessage) ([][]int32, error) {
+		if it.Lists = bytes.HasPrefix(bytes.TrimSpace(raw[1:]), []byte("[")); it.Lists {
+			var lists [][]int32
+			if err := json.Unmarshal(raw, &lists); err != nil {
+				return nil, fmt.Errorf("%q is not a list of lists of whole numbers", name)
+			}
+			return lists, nil
+		}
+		var list []int32
+		if err := json.Unmarshal(raw, &list); err != nil || list == nil {
+			return nil, fmt.Errorf("%q is not a list of whole numbers", name)
+		}
+		return [][]int32{list}, nil
+	}
+	var err error
+	if types != nil && string(types) != "null" {
+		if it.Types, err = read("token_type_ids", types); err != nil {
+			return err
+		}
+	}
+	lists := it.Lists
+	if it.IDs, err = read("input_ids", ids); err != nil {
+		return err
+	}
+	if it.Types == nil {
+		for _, list := range it.IDs {
+			it.Types = append(it.Types, make([]int32, len(list)))
+		}
+		return nil
+	}
+	if lists != it.Lists || len(it.Types) != len(it.IDs) {
+		return errors.New(`"token_type_ids" has another shape than "input_ids"`)
+	}
+	return nil
+}
+
+// given is the item's pieces where they were given as such: one input, or with lists one for each choice.
+func (it *item) given(m *albert.Model) ([]albert.Input, error) {
+	var inputs []albert.Input
+	for i, ids := range it.IDs {
+		in := albert.Input{IDs: ids, Types: it.Types[i]}
+		if err := m.Check(in); err != nil {
+			if it.Lists {
+				err = fmt.Errorf("choice %d: %w", i, err)
+			}
+			return nil, err
+		}
+		inputs = append(inputs, in)
+	}
+	return inputs, nil
+}
+
+// encode makes the item's pieces as one input.
+func (it *item) encode(m *albert.Model) ([]albert.Input, error) {
+	if it.Lists {
+		return nil, errors.New(`"input_ids" is a list of lists, which only choices are`)
 	}
 	if it.IDs != nil {
-		in := albert.Input{IDs: it.IDs, Types: it.Types}
-		return in, m.Check(in)
+		return it.given(m)
 	}
 	var in albert.Input
 	var err error
@@ -185,10 +248,7 @@ func (it *item) encode(m *albert.Model, truncate bool) (albert.Input, error) {
 	} else {
 		in, err = m.Encode(it.Text)
 	}
-	if err == nil && in.Truncated && !truncate {
-		err = fmt.Errorf("the text is %w (%d pieces)", albert.ErrTooLong, m.MaxPieces())
-	}
-	return in, err
+	return []albert.Input{in}, err
 }
 
 // answer is what a command says to one item.
@@ -281,34 +341,43 @@ func writeJSON(w io.Writer, fields []field) error {
 // maxBatchPieces bounds the pieces of one forward pass over lines of input: enough to fill the kernels, little memory.
 const maxBatchPieces = 4096
 
-// answerLines reads items, answers them in batches and writes a line for each, in order. It returns errSomeFailed if any line
-// could not be answered.
-func answerLines(m *albert.Model, args []string, truncate bool, answerBatch func([]albert.Input) ([]answer, error)) error {
+// lineOptions say how answerLines works.
+type lineOptions struct {
+	truncate bool // cut texts that are too long; else they are errors
+	// encode makes an item's inputs.
+	encode func(it *item) ([]albert.Input, error)
+	// answer answers items, of which inputs holds what encode made.
+	answer func(items []*item, inputs [][]albert.Input) ([]answer, error)
+}
+
+// answerLines reads items, answers them in batches and writes a line for each, in order. It returns an error if any line could not
+// be answered.
+func answerLines(m *albert.Model, args []string, o lineOptions) error {
 	out := bufio.NewWriter(os.Stdout)
 	failed := 0
-	var batch []item
-	var inputs []albert.Input
+	var batch []*item
+	var inputs [][]albert.Input
 	pieces := 0
 	flush := func() error {
-		var good []albert.Input
+		var good []*item
+		var given [][]albert.Input
 		for i, it := range batch {
 			if it.Err == nil {
-				good = append(good, inputs[i])
+				good, given = append(good, it), append(given, inputs[i])
 			}
 		}
 		var answers []answer
 		if len(good) > 0 {
 			var err error
-			if answers, err = answerBatch(good); err != nil {
+			if answers, err = o.answer(good, given); err != nil {
 				return err
 			}
 		}
-		for i := range batch {
-			it := &batch[i]
+		for i, it := range batch {
 			a := answer{err: it.Err}
 			if it.Err == nil {
 				a, answers = answers[0], answers[1:]
-				a.truncated = inputs[i].Truncated
+				a.truncated = truncated(inputs[i])
 			}
 			if a.err != nil {
 				failed++
@@ -321,10 +390,18 @@ func answerLines(m *albert.Model, args []string, truncate bool, answerBatch func
 		return out.Flush()
 	}
 	for it := range items(args) {
-		in, err := it.encode(m, truncate)
-		it.Err = err
-		batch, inputs = append(batch, it), append(inputs, in)
-		if pieces += len(in.IDs); pieces >= maxBatchPieces || len(batch) >= 256 {
+		var in []albert.Input
+		if it.Err == nil {
+			in, it.Err = o.encode(&it)
+		}
+		if it.Err == nil && truncated(in) && !o.truncate {
+			it.Err = fmt.Errorf("the text is %w (%d pieces)", albert.ErrTooLong, m.MaxPieces())
+		}
+		batch, inputs = append(batch, &it), append(inputs, in)
+		for _, x := range in {
+			pieces += len(x.IDs)
+		}
+		if pieces >= maxBatchPieces || len(batch) >= 256 {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -338,3 +415,10 @@ func answerLines(m *albert.Model, args []string, truncate bool, answerBatch func
 	}
 	return nil
 }
+
+func truncated(inputs []albert.Input) bool {
+	return slices.ContainsFunc(inputs, func(in albert.Input) bool { return in.Truncated })
+}
+
+// flat joins the inputs of items for one pass.
+func flat(inputs [][]albert.Input) []albert.Input { return slices.Concat(inputs...) }

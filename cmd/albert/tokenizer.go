@@ -194,8 +194,10 @@ func (c *TokenizerEncodeCmd) encodeItem(t *tokenizer.Tokenizer, it *item) (encod
 	}
 	e := encoded{}
 	switch {
+	case it.Lists:
+		return e, errors.New(`"input_ids" is a list of lists, which only choices are`)
 	case it.IDs != nil:
-		for i, id := range it.IDs {
+		for i, id := range it.IDs[0] {
 			if id < 0 || int(id) >= t.VocabSize() {
 				return e, fmt.Errorf("input_ids[%d] is %d, the vocabulary has %d pieces", i, id, t.VocabSize())
 			}

@@ -1,0 +1,435 @@
+package albert
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"albert/model"
+	"albert/numeric"
+	"albert/ops"
+	"albert/task"
+	"albert/tokenizer"
+)
+
+// Task is what a model's head answers.
+type Task string
+
+// The tasks of the heads.
+const (
+	TaskNone       Task = ""           // there is no head but that of masked pieces, or none
+	TaskOrder      Task = "order"      // whether two texts stand in order (AlbertForPreTraining)
+	TaskClassify   Task = "classify"   // one of the labels
+	TaskMultiLabel Task = "multilabel" // any of the labels
+	TaskRegress    Task = "regress"    // a number
+	TaskTag        Task = "tag"        // a label for every piece
+	TaskAnswer     Task = "answer"     // a span of a context
+	TaskChoice     Task = "choice"     // one of several texts
+)
+
+// Task is what the model's head answers: what [Options] say, else by config.json's architectures and problem_type, and the head
+// that there is.
+func (m *Model) Task() Task {
+	if m.task != TaskNone {
+		return m.task
+	}
+	switch m.net.Class() {
+	case model.PreTraining:
+		return TaskOrder
+	case model.TokenClassification:
+		return TaskTag
+	case model.QuestionAnswering:
+		return TaskAnswer
+	case model.MultipleChoice:
+		return TaskChoice
+	case model.SequenceClassification:
+		var problem string
+		_ = json.Unmarshal(m.net.Config.Extra("problem_type"), &problem) // null or absent: by the number of labels
+		switch {
+		case problem == "multi_label_classification":
+			return TaskMultiLabel
+		case problem == "regression", problem == "" && m.net.Classifier.W.Rows() == 1:
+			return TaskRegress
+		}
+		return TaskClassify
+	}
+	return TaskNone
+}
+
+// Labels are the names of the head's outputs: config.json's id2label, else LABEL_0 and so on, as transformers has it.
+func (m *Model) Labels() []string {
+	if m.Task() == TaskOrder {
+		return []string{"ordered", "swapped"}
+	}
+	if m.net.Classifier.W == nil {
+		return nil
+	}
+	var named map[string]string
+	_ = json.Unmarshal(m.net.Config.Extra("id2label"), &named) // anything else names none
+	labels := make([]string, m.net.Classifier.W.Rows())
+	for i := range labels {
+		var ok bool
+		if labels[i], ok = named[strconv.Itoa(i)]; !ok {
+			labels[i] = fmt.Sprintf("LABEL_%d", i)
+		}
+	}
+	return labels
+}
+
+// Label is a class and how likely it is.
+type Label struct {
+	Label string  `json:"label"`
+	Score float32 `json:"score"` // softmax over the labels; of any number of labels each one's sigmoid
+}
+
+// Classify gives the labels of a text, the likeliest first. Of a model with several labels at once each score stands for itself.
+func (m *Model) Classify(text string) ([]Label, error) {
+	in, err := m.Encode(text)
+	if err != nil {
+		return nil, err
+	}
+	return m.classifyOne(in)
+}
+
+// ClassifyPair is Classify for two texts.
+func (m *Model) ClassifyPair(a, b string) ([]Label, error) {
+	in, err := m.EncodePair(a, b)
+	if err != nil {
+		return nil, err
+	}
+	return m.classifyOne(in)
+}
+
+func (m *Model) classifyOne(in Input) ([]Label, error) {
+	all, err := m.ClassifyAll([]Input{in})
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// ClassifyAll classifies several inputs in one pass, each with all labels, best first.
+func (m *Model) ClassifyAll(inputs []Input) ([][]Label, error) {
+	k := m.Task()
+	if k != TaskClassify && k != TaskMultiLabel && k != TaskOrder {
+		return nil, m.wrongTask("classify")
+	}
+	logits, err := m.SequenceLogits(inputs)
+	if err != nil {
+		return nil, err
+	}
+	names := m.Labels()
+	out := make([][]Label, len(inputs))
+	for i, row := range logits {
+		scores := slices.Clone(row)
+		if k == TaskMultiLabel {
+			for j, x := range row {
+				scores[j] = float32(1 / (1 + numeric.Exp64(-float64(x))))
+			}
+		} else {
+			m.dev.Kernels().Softmax(scores, 1)
+		}
+		for j, name := range names {
+			out[i] = append(out[i], Label{name, scores[j]})
+		}
+		slices.SortStableFunc(out[i], func(a, b Label) int { return cmp.Compare(b.Score, a.Score) })
+	}
+	return out, nil
+}
+
+// wrongTask tells that a model has another head than what is asked of it.
+func (m *Model) wrongTask(asked string) error {
+	has := string(m.Task())
+	if has == "" {
+		has = "no task's"
+	}
+	return fmt.Errorf("the model (%s) has %s head, it cannot %s", m.net.Class(), has, asked)
+}
+
+// SequenceLogits gives what the head over whole sequences gives before softmax: a row for each input.
+func (m *Model) SequenceLogits(inputs []Input) ([][]float32, error) {
+	k := m.Task()
+	if k == TaskNone || k == TaskTag || k == TaskAnswer {
+		return nil, m.wrongTask("judge whole sequences")
+	}
+	if m.net.Pooler.W == nil {
+		return nil, errors.New("the model has no pooler (albert.pooler), which its head needs")
+	}
+	if err := m.checkAll(inputs); err != nil {
+		return nil, err
+	}
+	t := ops.NewTape(m.dev, nil)
+	defer t.Reset()
+	b := batch(inputs)
+	pooled := m.net.Pool(t, b, m.net.Encode(t, b, model.NoDropout))
+	var y *ops.Tensor
+	if k == TaskOrder {
+		y = m.net.SOPLogits(t, pooled)
+	} else {
+		y = m.net.ClassifierLogits(t, pooled)
+	}
+	return copyRows(y, 0, y.Rows), nil
+}
+
+func copyRows(x *ops.Tensor, from, to int) [][]float32 {
+	rows := make([][]float32, to-from)
+	for i := range rows {
+		rows[i] = clone(x.Row(from + i))
+	}
+	return rows
+}
+
+// PieceLogits gives what the head over pieces gives before softmax: for each input a row for every piece, special ones included.
+// Of question answering a row is the logits of start and end.
+func (m *Model) PieceLogits(inputs []Input) ([][][]float32, error) {
+	k := m.Task()
+	if k != TaskTag && k != TaskAnswer {
+		return nil, m.wrongTask("judge pieces")
+	}
+	if err := m.checkAll(inputs); err != nil {
+		return nil, err
+	}
+	t := ops.NewTape(m.dev, nil)
+	defer t.Reset()
+	b := batch(inputs)
+	hidden := m.net.Encode(t, b, model.NoDropout)
+	var y *ops.Tensor
+	if k == TaskTag {
+		y = m.net.ClassifierLogits(t, hidden)
+	} else {
+		y = m.net.SpanLogits(t, hidden)
+	}
+	out := make([][][]float32, len(inputs))
+	for i := range inputs {
+		out[i] = copyRows(y, int(b.Offsets[i]), int(b.Offsets[i+1]))
+	}
+	return out, nil
+}
+
+// Entity is a tagged piece, or several joined.
+type Entity struct {
+	Entity string  `json:"entity"`
+	Score  float32 `json:"score"`
+	Index  int     `json:"index,omitempty"` // the piece's row, [CLS] is 0; 0 where pieces are joined
+	Word   string  `json:"word,omitempty"`
+	Start  int     `json:"start"` // code points of the text
+	End    int     `json:"end"`
+
+	sum   float32 // of the scores of pieces joined
+	count int
+}
+
+// Tag gives the label of every piece of a text but those labelled "O"; with aggregate, pieces of the same entity are joined as
+// [Aggregate] does. A text that is too long is cut.
+func (m *Model) Tag(text string, aggregate bool) ([]Entity, error) {
+	in, err := m.TagInput(text)
+	if err != nil {
+		return nil, err
+	}
+	logits, err := m.PieceLogits([]Input{in.Input})
+	if err != nil {
+		return nil, err
+	}
+	list := m.Entities(in, logits[0])
+	if aggregate {
+		list = Aggregate(list, text)
+	}
+	return list, nil
+}
+
+// TagInput is a text as pieces that know their places.
+type TagInput struct {
+	Input
+	Tokens []tokenizer.Token // from row 1 on; places in code points, without the space before a word. Nil: places are rows
+}
+
+// TagInput makes pieces of a text. One that is too long is cut.
+func (m *Model) TagInput(text string) (TagInput, error) {
+	if m.tok == nil {
+		return TagInput{}, errNoTokenizer
+	}
+	tokens := m.tok.EncodeWithOffsets(text)
+	for i, t := range tokens { // the space before a word is none of it
+		s := text[t.Begin:t.End]
+		tokens[i].Begin += len(s) - len(strings.TrimLeftFunc(s, unicode.IsSpace))
+	}
+	tokenizer.InRunes(text, tokens)
+	ids := make([]int32, len(tokens))
+	for i, t := range tokens {
+		ids[i] = t.ID
+	}
+	in := task.Single(m.tok, ids, m.MaxPieces())
+	return TagInput{Input: in, Tokens: tokens[:len(in.IDs)-2]}, nil
+}
+
+// Entities turns the logits of an input's rows into labels; special pieces, and pieces labelled "O", give none.
+func (m *Model) Entities(in TagInput, logits [][]float32) []Entity {
+	names := m.Labels()
+	list := []Entity{}
+	for i, row := range logits {
+		if m.tok != nil && (in.IDs[i] == m.tok.CLS || in.IDs[i] == m.tok.SEP || in.IDs[i] == m.tok.PAD) {
+			continue
+		}
+		p := slices.Clone(row)
+		m.dev.Kernels().Softmax(p, 1)
+		best := 0
+		for j := range p {
+			if row[j] > row[best] {
+				best = j
+			}
+		}
+		if names[best] == "O" {
+			continue
+		}
+		e := Entity{Entity: names[best], Score: p[best], Index: i, Start: i, End: i + 1}
+		if in.Tokens != nil {
+			t := in.Tokens[i-1]
+			e.Word, e.Start, e.End = t.Piece, t.Begin, t.End
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// Aggregate joins neighbouring pieces of one entity: labels that are the same but for "B-" or "I-", where no "B-" begins another one.
+// The score is the mean of the pieces'; the word is the text between the places.
+func Aggregate(list []Entity, text string) []Entity {
+	out := []Entity{}
+	runes := []rune(text)
+	last := -1 // the row of the last piece
+	for _, e := range list {
+		begins, name := strings.HasPrefix(e.Entity, "B-"), e.Entity
+		if begins || strings.HasPrefix(name, "I-") {
+			name = name[2:]
+		}
+		if n := len(out); n > 0 && last+1 == e.Index && out[n-1].Entity == name && !begins {
+			o := &out[n-1]
+			o.End = e.End
+			o.sum += e.Score
+			o.count++
+		} else {
+			e.Entity, e.sum, e.count = name, e.Score, 1
+			out = append(out, e)
+		}
+		last = e.Index
+	}
+	for i := range out {
+		o := &out[i]
+		o.Index, o.Score = 0, o.sum/float32(o.count)
+		if o.Word != "" && o.End <= len(runes) {
+			o.Word = string(runes[o.Start:max(o.Start, o.End)])
+		}
+	}
+	return out
+}
+
+// Choose gives for a question about a context how likely each of the choices is, in their order.
+func (m *Model) Choose(context, question string, choices []string) ([]float32, error) {
+	inputs, err := m.ChoiceInputs(context, question, choices)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := m.SequenceLogits(inputs)
+	if err != nil {
+		return nil, err
+	}
+	return m.ChoiceScores(rows), nil
+}
+
+// ChoiceInputs lays out a question with its choices: one input each (see [task.Choices]).
+func (m *Model) ChoiceInputs(context, question string, choices []string) ([]Input, error) {
+	if m.tok == nil {
+		return nil, errNoTokenizer
+	}
+	if len(choices) == 0 {
+		return nil, errors.New("there are no choices")
+	}
+	return task.Choices(m.tok, context, question, choices, m.MaxPieces()), nil
+}
+
+// ChoiceScores is the softmax over the logits of the choices.
+func (m *Model) ChoiceScores(logits [][]float32) []float32 {
+	p := make([]float32, len(logits))
+	for i, row := range logits {
+		p[i] = row[0]
+	}
+	m.dev.Kernels().Softmax(p, 1)
+	return p
+}
+
+// Span is an answer found in a context.
+type Span struct {
+	Answer string  `json:"answer"` // "": there is none
+	Score  float32 `json:"score"`
+	Start  int     `json:"start"` // code points of the context
+	End    int     `json:"end"`
+}
+
+// Answer finds the span of a context that answers a question best. A long context is read in windows.
+func (m *Model) Answer(question, context string) (Span, error) {
+	spans, err := m.AnswerSpans(question, context, task.DefaultSpanOptions)
+	if err != nil {
+		return Span{}, err
+	}
+	return m.BestSpan(spans, nil), nil
+}
+
+// AnswerWindows lays out a question and its context in windows no longer than the model takes.
+func (m *Model) AnswerWindows(question, context string, o task.SpanOptions) ([]task.Window, error) {
+	if m.tok == nil {
+		return nil, errNoTokenizer
+	}
+	o.MaxSeqLength = min(o.MaxSeqLength, m.MaxPieces())
+	return task.Windows(m.tok, question, context, o), nil
+}
+
+// AnswerSpans gives the likeliest answers, and what speaks against any.
+func (m *Model) AnswerSpans(question, context string, o task.SpanOptions) (task.Spans, error) {
+	ws, err := m.AnswerWindows(question, context, o)
+	if err != nil {
+		return task.Spans{}, err
+	}
+	inputs := make([]Input, len(ws))
+	for i, w := range ws {
+		inputs[i] = w.Input
+	}
+	logits, err := m.PieceLogits(inputs)
+	if err != nil {
+		return task.Spans{}, err
+	}
+	starts, ends := Columns(logits)
+	return task.BestSpans(ws, starts, ends, context, o), nil
+}
+
+// Columns splits the rows of [Model.PieceLogits] into start and end logits, each input's apart.
+func Columns(logits [][][]float32) (starts, ends [][]float32) {
+	for _, rows := range logits {
+		s, e := make([]float32, len(rows)), make([]float32, len(rows))
+		for i, r := range rows {
+			s[i], e[i] = r[0], r[1]
+		}
+		starts, ends = append(starts, s), append(ends, e)
+	}
+	return starts, ends
+}
+
+// BestSpan is the best of the spans, or no answer if its score is above the threshold: the given one, else that of a model trained
+// on questions without answers (config.json's null_threshold), else there always is an answer, unless the context is empty.
+func (m *Model) BestSpan(s task.Spans, threshold *float64) Span {
+	if threshold == nil {
+		var t float64
+		if raw := m.net.Config.Extra("null_threshold"); raw != nil && json.Unmarshal(raw, &t) == nil {
+			threshold = &t
+		}
+	}
+	if len(s.Best) == 0 || threshold != nil && float64(s.NullScore()) > *threshold {
+		return Span{Score: s.Null.Score}
+	}
+	b := s.Best[0]
+	return Span{Answer: b.Text, Score: b.Score, Start: b.Begin, End: b.End}
+}

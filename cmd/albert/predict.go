@@ -1,0 +1,270 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"albert"
+	"albert/task"
+)
+
+// PredictCmd answers with the head of a model, as Hugging Face's pipelines do.
+type PredictCmd struct {
+	Model    string   `arg:"" help:"Model directory, run directory or model file."`
+	Input    []string `arg:"" optional:"" help:"Texts, or files with an example a line; stdin without any."`
+	More     []string `name:"input" sep:"none" help:"A file, again." placeholder:"FILE"`
+	Task     string   `enum:",classify,multilabel,regress,tag,answer,choice,order" default:"" help:"What the head is for (${enum}), where the config does not say." placeholder:"TASK"`
+	All      bool     `negatable:"" help:"Classification: give all labels."`
+	Logits   bool     `negatable:"" help:"Give what the head gives before softmax instead."`
+	Truncate bool     `default:"true" negatable:"" help:"Cut texts that are too long for the model."`
+
+	Aggregate bool `negatable:"" help:"Tagging: join the pieces of an entity."`
+
+	TopK            int      `default:"1" help:"Answering: so many answers; more than one gives a list."`
+	NullThreshold   *float64 `help:"Answering: no answer where the logits of none exceed the best span's by more than this." placeholder:"X"`
+	MaxSeqLength    int      `default:"384" help:"Answering: pieces of a window."`
+	DocStride       int      `default:"128" help:"Answering: pieces from one window's beginning to the next's."`
+	MaxQueryLength  int      `default:"64" help:"Answering: pieces of the question that are kept."`
+	MaxAnswerLength int      `default:"30" help:"Answering: pieces of an answer."`
+
+	Threads int `help:"Threads (0: all)."`
+}
+
+// Run answers every example with a line of JSON.
+func (c *PredictCmd) Run() error {
+	switch {
+	case c.TopK < 1:
+		return usagef("--top-k %d: want at least 1", c.TopK)
+	case c.MaxSeqLength < 8, c.DocStride < 1, c.MaxQueryLength < 0, c.MaxAnswerLength < 1:
+		return usagef("--max-seq-length %d, --doc-stride %d, --max-query-length %d, --max-answer-length %d: want at least 8, 1, 0, 1",
+			c.MaxSeqLength, c.DocStride, c.MaxQueryLength, c.MaxAnswerLength)
+	}
+	m, err := albert.OpenWith(c.Model, albert.Options{Threads: c.Threads, Task: albert.Task(c.Task)})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	o := lineOptions{truncate: c.Truncate, encode: func(it *item) ([]albert.Input, error) { return it.encode(m) }}
+	switch m.Task() {
+	case albert.TaskClassify, albert.TaskMultiLabel, albert.TaskOrder, albert.TaskRegress:
+		o.answer = c.sequences(m)
+	case albert.TaskTag:
+		o.answer = c.tags(m)
+	case albert.TaskAnswer:
+		o.encode, o.answer = c.answers(m)
+	case albert.TaskChoice:
+		o.encode, o.answer = c.choices(m)
+	default:
+		return fmt.Errorf("%s: the model has no head to predict with: use `albert fill` or `albert embed`, or fine-tune it first", c.Model)
+	}
+	return answerLines(m, append(c.Input, c.More...), o)
+}
+
+// logitsOf answers with logits.
+func logitsOf(v any) answer {
+	text, err := object(field{"logits", v})
+	return answer{value: text, err: err}
+}
+
+// sequences answers with the head over whole sequences.
+func (c *PredictCmd) sequences(m *albert.Model) func([]*item, [][]albert.Input) ([]answer, error) {
+	return func(_ []*item, groups [][]albert.Input) ([]answer, error) {
+		inputs := flat(groups)
+		answers := make([]answer, len(inputs))
+		if c.Logits || m.Task() == albert.TaskRegress {
+			rows, err := m.SequenceLogits(inputs)
+			if err != nil {
+				return nil, err
+			}
+			for i, row := range rows {
+				if c.Logits {
+					answers[i] = logitsOf(row)
+					continue
+				}
+				score := any(row)
+				if len(row) == 1 {
+					score = row[0]
+				}
+				if answers[i].value, err = object(field{"score", score}); err != nil {
+					return nil, err
+				}
+			}
+			return answers, nil
+		}
+		labels, err := m.ClassifyAll(inputs)
+		if err != nil {
+			return nil, err
+		}
+		for i, l := range labels {
+			answers[i].value = l[0]
+			if c.All || m.Task() == albert.TaskMultiLabel {
+				if answers[i].value, err = object(field{"labels", l}); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return answers, nil
+	}
+}
+
+// tags answers with a label for each piece.
+func (c *PredictCmd) tags(m *albert.Model) func([]*item, [][]albert.Input) ([]answer, error) {
+	return func(its []*item, groups [][]albert.Input) ([]answer, error) {
+		logits, err := m.PieceLogits(flat(groups))
+		if err != nil {
+			return nil, err
+		}
+		answers := make([]answer, len(its))
+		for i, it := range its {
+			if c.Logits {
+				answers[i] = logitsOf(logits[i])
+				continue
+			}
+			in := albert.TagInput{Input: groups[i][0]}
+			if it.IDs == nil {
+				if it.HasPair {
+					answers[i].err = errors.New("tagging takes one text, not a pair")
+					continue
+				}
+				if in, err = m.TagInput(it.Text); err != nil {
+					return nil, err
+				}
+			}
+			list := m.Entities(in, logits[i])
+			if c.Aggregate {
+				list = albert.Aggregate(list, it.Text)
+			}
+			answers[i].value = list
+		}
+		return answers, nil
+	}
+}
+
+// answers answers with spans of contexts.
+func (c *PredictCmd) answers(m *albert.Model) (func(*item) ([]albert.Input, error), func([]*item, [][]albert.Input) ([]answer, error)) {
+	o := task.SpanOptions{MaxSeqLength: c.MaxSeqLength, DocStride: c.DocStride, MaxQueryLength: c.MaxQueryLength,
+		MaxAnswerLength: c.MaxAnswerLength, NBest: max(task.DefaultSpanOptions.NBest, c.TopK)}
+	windows := map[*item][]task.Window{}
+	encode := func(it *item) ([]albert.Input, error) {
+		if it.IDs != nil {
+			if it.Lists {
+				return nil, errors.New(`"input_ids" is a list of lists, which only choices are`)
+			}
+			return it.given(m)
+		}
+		if !it.HasPair {
+			return nil, errors.New(`want {"question": ..., "context": ...}`)
+		}
+		ws, err := m.AnswerWindows(it.Text, it.Pair, o)
+		if err != nil {
+			return nil, err
+		}
+		windows[it] = ws
+		inputs := make([]albert.Input, len(ws))
+		for i, w := range ws {
+			inputs[i] = w.Input
+		}
+		return inputs, nil
+	}
+	return encode, func(its []*item, groups [][]albert.Input) ([]answer, error) {
+		all, err := m.PieceLogits(flat(groups))
+		if err != nil {
+			return nil, err
+		}
+		answers := make([]answer, len(its))
+		for i, it := range its {
+			logits := all[:len(groups[i])]
+			all = all[len(groups[i]):]
+			ws := windows[it]
+			delete(windows, it)
+			starts, ends := albert.Columns(logits)
+			switch {
+			case c.Logits:
+				answers[i] = spanLogits(starts, ends)
+			case it.IDs != nil:
+				ws = []task.Window{task.GivenWindow(groups[i][0], m.SEP())}
+				answers[i].value = c.spans(m, task.BestSpans(ws, starts, ends, "", o))
+			default:
+				answers[i].value = c.spans(m, task.BestSpans(ws, starts, ends, it.Pair, o))
+			}
+		}
+		return answers, nil
+	}
+}
+
+// spans is one answer, or with --top-k several.
+func (c *PredictCmd) spans(m *albert.Model, s task.Spans) any {
+	best := m.BestSpan(s, c.NullThreshold)
+	if c.TopK == 1 {
+		return best
+	}
+	var list []albert.Span
+	if best.Answer == "" {
+		list = append(list, best)
+	}
+	for _, b := range s.Best {
+		list = append(list, albert.Span{Answer: b.Text, Score: b.Score, Start: b.Begin, End: b.End})
+	}
+	return list[:min(c.TopK, len(list))]
+}
+
+// spanLogits gives the logits of one window, or of several in a list.
+func spanLogits(starts, ends [][]float32) answer {
+	var list []any
+	for i := range starts {
+		o, err := object(field{"start_logits", starts[i]}, field{"end_logits", ends[i]})
+		if err != nil {
+			return answer{err: err}
+		}
+		list = append(list, o)
+	}
+	if len(list) == 1 {
+		return answer{value: list[0]}
+	}
+	text, err := object(field{"windows", list})
+	return answer{value: text, err: err}
+}
+
+// choices answers with one of several texts.
+func (c *PredictCmd) choices(m *albert.Model) (func(*item) ([]albert.Input, error), func([]*item, [][]albert.Input) ([]answer, error)) {
+	encode := func(it *item) ([]albert.Input, error) {
+		switch {
+		case it.IDs != nil && !it.Lists:
+			return nil, errors.New(`"input_ids" of choices is a list of lists, one for each`)
+		case it.IDs != nil:
+			return it.given(m)
+		case !it.Question || it.Choices == nil:
+			return nil, errors.New(`want {"context": ..., "question": ..., "choices": [...]}`)
+		}
+		return m.ChoiceInputs(it.Pair, it.Text, it.Choices)
+	}
+	return encode, func(its []*item, groups [][]albert.Input) ([]answer, error) {
+		all, err := m.SequenceLogits(flat(groups))
+		if err != nil {
+			return nil, err
+		}
+		answers := make([]answer, len(its))
+		for i := range its {
+			rows := all[:len(groups[i])]
+			all = all[len(groups[i]):]
+			if c.Logits {
+				var v []float32
+				for _, r := range rows {
+					v = append(v, r[0])
+				}
+				answers[i] = logitsOf(v)
+				continue
+			}
+			scores, best := m.ChoiceScores(rows), 0
+			for j := range rows {
+				if rows[j][0] > rows[best][0] {
+					best = j
+				}
+			}
+			if answers[i].value, err = object(field{"choice", best}, field{"scores", scores}); err != nil {
+				return nil, err
+			}
+		}
+		return answers, nil
+	}
+}
