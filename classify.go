@@ -18,18 +18,18 @@ import (
 )
 
 // Task is what a model's head answers.
-type Task string
+type Task = task.Kind
 
 // The tasks of the heads.
 const (
-	TaskNone       Task = ""           // there is no head but that of masked pieces, or none
-	TaskOrder      Task = "order"      // whether two texts stand in order (AlbertForPreTraining)
-	TaskClassify   Task = "classify"   // one of the labels
-	TaskMultiLabel Task = "multilabel" // any of the labels
-	TaskRegress    Task = "regress"    // a number
-	TaskTag        Task = "tag"        // a label for every piece
-	TaskAnswer     Task = "answer"     // a span of a context
-	TaskChoice     Task = "choice"     // one of several texts
+	TaskNone       = task.None
+	TaskOrder      = task.Order
+	TaskClassify   = task.Classify
+	TaskMultiLabel = task.MultiLabel
+	TaskRegress    = task.Regress
+	TaskTag        = task.Tag
+	TaskAnswer     = task.Answer
+	TaskChoice     = task.Choice
 )
 
 // Task is what the model's head answers: what [Options] say, else by config.json's architectures and problem_type, and the head
