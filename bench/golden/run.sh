@@ -11,4 +11,7 @@ if ! cmp -s "$here/requirements.txt" "$venv/requirements.txt"; then
 	"$venv/bin/pip" install --quiet -r "$here/requirements.txt"
 	cp "$here/requirements.txt" "$venv/requirements.txt"
 fi
-exec "$venv/bin/python" "$here/make.py" "$@"
+"$venv/bin/python" "$here/make.py" "$@"
+case ${1:-} in
+'' | --check) exec "$venv/bin/python" "$here/heads.py" "$@" ;;
+esac
