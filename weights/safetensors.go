@@ -3,7 +3,8 @@
 //	f, err := weights.OpenModel("albert-base-v2")
 //	values, shape, err := f.Float32("albert.pooler.weight")
 //
-// The format is safetensors: eight bytes of length, a JSON header, then the tensors' bytes, little-endian, without gaps.
+// The format is safetensors: eight bytes of length, a JSON header, then the tensors' bytes, little-endian, without gaps. PyTorch's own
+// files are package pytorch's.
 package weights
 
 import (
@@ -293,6 +294,7 @@ func (f *File) Float32(name string) ([]float32, []int, error) {
 	return v, t.Shape, nil
 }
 
+// Float32 gives the values as float32: F32 as they are (not a copy, where they are aligned), F16 and BF16 exactly, F64 rounded.
 func (t Tensor) Float32() ([]float32, error) {
 	n := len(t.Data) / sizes[t.DType]
 	if t.DType == "F32" && n > 0 && littleEndian && uintptr(unsafe.Pointer(&t.Data[0]))%4 == 0 {

@@ -15,6 +15,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,14 +91,14 @@ func Open(path string) (*File, error) {
 
 // parse reads the bytes of a file, which the tensors keep pointing to.
 func parse(data []byte) (*File, error) {
-	b := &builder{storages: map[string]*storage{}, limit: growthBase + growth*len(data)}
+	b := &builder{storages: map[string]*storage{}, limit: growthBase + growth*min(len(data), (math.MaxInt-growthBase)/growth)}
 	var object any
 	var err error
 	switch {
 	case bytes.HasPrefix(data, []byte("PK\x03\x04")):
 		object, err = readZip(data, b)
 	case len(data) > 262 && string(data[257:262]) == "ustar":
-		err = errors.New("a tar file, as PyTorch wrote before 0.1.10: load it there and save it anew")
+		err = errors.New("a tar file, the form of PyTorch's first releases: load it in PyTorch and save it anew")
 	case bytes.HasPrefix(data, []byte("version https://git-lfs")):
 		err = errors.New("a Git LFS pointer, not the file itself")
 	default:

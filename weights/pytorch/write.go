@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -192,7 +193,7 @@ func (p *program) integer(v int) {
 	switch {
 	case v < 1<<8:
 		p.Write([]byte{'K', byte(v)})
-	case v < 1<<31:
+	case v <= math.MaxInt32:
 		p.WriteByte('J')
 		p.Write(binary.LittleEndian.AppendUint32(nil, uint32(v)))
 	default:

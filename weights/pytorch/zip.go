@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -153,7 +154,7 @@ func directory(data []byte) (map[string]*record, error) {
 		if at > int64(len(data)) || f.CompressedSize64 > uint64(len(data))-uint64(at) {
 			return nil, fmt.Errorf("truncated: entry %s lies outside the file", show(name))
 		}
-		if f.Method == zip.Store && f.CompressedSize64 != f.UncompressedSize64 || f.UncompressedSize64 > 1<<62 {
+		if f.Method == zip.Store && f.CompressedSize64 != f.UncompressedSize64 || f.UncompressedSize64 > math.MaxInt/2 {
 			return nil, fmt.Errorf("entry %s: its sizes do not fit", show(name))
 		}
 		end := int(at) + int(f.CompressedSize64)
