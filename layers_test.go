@@ -27,6 +27,7 @@ var layers = []string{
 	"albert/ops",
 	"albert/tokenizer/spmtrain",
 	"albert/tokenizer",
+	"albert/weights/pytorch",
 	"albert/weights",
 	"albert/cpu/kernel",
 	"albert/numeric",

@@ -25,29 +25,36 @@ func OpenModel(dir string) (Reader, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	s := &shards{index: path + ".index.json", files: map[string]*File{}, of: map[string]*File{}}
-	err = s.open(dir)
-	if errors.Is(err, errNoIndex) {
+	r, err := OpenShards(path+".index.json", func(path string) (Reader, error) { return Open(path) }, func(name string) string { return name })
+	if errors.Is(err, ErrNoIndex) {
 		err = fmt.Errorf("%s: no model.safetensors there", dir)
 	}
-	if err != nil {
+	return r, err
+}
+
+// ErrNoIndex is OpenShards' error where the index itself is missing.
+var ErrNoIndex = errors.New("no index")
+
+// OpenShards opens a model in several files: those of the index's directory that its weight_map names. Each is opened by open; rename
+// gives the name under which open's readers offer a tensor of the index.
+func OpenShards(index string, open func(path string) (Reader, error), rename func(name string) string) (Reader, error) {
+	s := &shards{index: index, files: map[string]Reader{}, of: map[string]Reader{}}
+	if err := s.open(open, rename); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-var errNoIndex = errors.New("no index")
-
 // shards is a model in several files.
 type shards struct {
 	index string
-	files map[string]*File
-	of    map[string]*File
+	files map[string]Reader
+	of    map[string]Reader
 	names []string
 }
 
-func (s *shards) open(dir string) error {
+func (s *shards) open(open func(path string) (Reader, error), rename func(name string) string) error {
 	text, err := readIndex(s.index)
 	if err != nil {
 		return err
@@ -57,6 +64,7 @@ func (s *shards) open(dir string) error {
 		return fmt.Errorf("%s: %w", s.index, err)
 	}
 	for _, p := range places {
+		p.tensor = rename(p.tensor)
 		if p.file == "" || p.file != filepath.Base(p.file) || p.file == ".." || p.file == "." {
 			return fmt.Errorf("%s: tensor %s: %s is not a file of this directory", s.index, quote(p.tensor), quote(p.file))
 		}
@@ -65,13 +73,13 @@ func (s *shards) open(dir string) error {
 		}
 		f := s.files[p.file]
 		if f == nil {
-			if f, err = Open(filepath.Join(dir, p.file)); err != nil {
+			if f, err = open(filepath.Join(filepath.Dir(s.index), p.file)); err != nil {
 				return fmt.Errorf("%s: %w", s.index, err)
 			}
 			s.files[p.file] = f
 		}
-		if _, err := f.Tensor(p.tensor); err != nil {
-			return fmt.Errorf("%s: %w", s.index, err)
+		if _, ok := slices.BinarySearch(f.Names(), p.tensor); !ok {
+			return fmt.Errorf("%s: %s: no tensor %s", s.index, p.file, quote(p.tensor))
 		}
 		s.of[p.tensor] = f
 		s.names = append(s.names, p.tensor)
@@ -83,7 +91,7 @@ func (s *shards) open(dir string) error {
 func readIndex(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNoIndex
+		return nil, ErrNoIndex
 	}
 	if err != nil {
 		return nil, err

@@ -3,7 +3,8 @@
 //	f, err := weights.OpenModel("albert-base-v2")
 //	values, shape, err := f.Float32("albert.pooler.weight")
 //
-// The format is safetensors: eight bytes of length, a JSON header, then the tensors' bytes, little-endian, without gaps.
+// The format is safetensors: eight bytes of length, a JSON header, then the tensors' bytes, little-endian, without gaps. PyTorch's own
+// files are package pytorch's.
 package weights
 
 import (
@@ -286,14 +287,15 @@ func (f *File) Float32(name string) ([]float32, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := t.float32s()
+	v, err := t.Float32()
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: tensor %s: %w", f.path, quote(name), err)
 	}
 	return v, t.Shape, nil
 }
 
-func (t Tensor) float32s() ([]float32, error) {
+// Float32 gives the values as float32: F32 as they are (not a copy, where they are aligned), F16 and BF16 exactly, F64 rounded.
+func (t Tensor) Float32() ([]float32, error) {
 	n := len(t.Data) / sizes[t.DType]
 	if t.DType == "F32" && n > 0 && littleEndian && uintptr(unsafe.Pointer(&t.Data[0]))%4 == 0 {
 		return unsafe.Slice((*float32)(unsafe.Pointer(&t.Data[0])), n), nil
@@ -320,7 +322,7 @@ func (t Tensor) float32s() ([]float32, error) {
 // Float64 gives the values of an F64 tensor, or of one of a smaller type.
 func (t Tensor) Float64() ([]float64, error) {
 	if t.DType != "F64" {
-		v, err := t.float32s()
+		v, err := t.Float32()
 		out := make([]float64, len(v))
 		for i := range v {
 			out[i] = float64(v[i])

@@ -1,0 +1,421 @@
+package pytorch
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+)
+
+// What a pickle builds here: nil, bool, int64, *big.Int (where int64 is too small), float64, string, raw (bytes), tuple, *list, *dict,
+// global (a name that is allowed to be called), and what builder makes of calls: view and *tensor. Values are never walked, so that
+// one which holds itself does no harm.
+type (
+	raw    []byte
+	tuple  []any
+	list   struct{ items []any }
+	dict   struct{ entries []entry }
+	entry  struct{ key, value any }
+	global string
+)
+
+// unpickler runs the operations of a pickle. The first error stays in err; operations after it change nothing that is used.
+type unpickler struct {
+	builder *builder
+	data    []byte
+	at      int
+	stack   []any
+	marks   []int // lengths of the stack
+	memo    map[uint64]any
+	err     error
+}
+
+// unpickle reads the pickle at the beginning of data and says how many bytes it takes.
+func unpickle(data []byte, b *builder) (object any, size int, err error) {
+	u := &unpickler{builder: b, data: data[:min(len(data), maxPickle)], memo: map[uint64]any{}}
+	for ops := 0; ; ops++ {
+		if ops == maxOps {
+			return nil, 0, fmt.Errorf("a pickle of more than %d operations", maxOps)
+		}
+		at := u.at
+		op := byte(u.uint(1))
+		if u.err == nil && op == '.' {
+			object = u.pop()
+		} else if u.err == nil {
+			u.step(op)
+		}
+		_, refused := u.err.(refusal)
+		switch {
+		case u.err == errEnd && len(data) > len(u.data):
+			return nil, 0, fmt.Errorf("a pickle of more than %d bytes", maxPickle)
+		case u.err == errEnd || refused:
+			return nil, 0, u.err
+		case u.err != nil:
+			return nil, 0, fmt.Errorf("pickle, byte %d: %w", at, u.err)
+		case op == '.':
+			return object, u.at, nil
+		}
+		if len(u.stack) > maxStack {
+			return nil, 0, fmt.Errorf("a pickle with more than %d values on its stack", maxStack)
+		}
+		if len(u.memo) > maxMemo {
+			return nil, 0, fmt.Errorf("a pickle that remembers more than %d values", maxMemo)
+		}
+	}
+}
+
+var errEnd = errors.New("truncated: the pickle has no end")
+
+// refusal is the error of a pickle that asks for what is not to be had.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func refuse(what string) error { return refusal("refuses to " + what + ": only tensors are read") }
+
+// fail keeps the error if it is the first.
+func (u *unpickler) fail(err error) {
+	if u.err == nil {
+		u.err = err
+	}
+}
+
+func (u *unpickler) failf(format string, args ...any) { u.fail(fmt.Errorf(format, args...)) }
+
+// take gives the next n bytes, nil if there are not so many.
+func (u *unpickler) take(n uint64) []byte {
+	if n > uint64(len(u.data)-u.at) {
+		u.fail(errEnd)
+		return nil
+	}
+	u.at += int(n)
+	return u.data[u.at-int(n) : u.at]
+}
+
+// uint gives the little-endian number of the next n bytes.
+func (u *unpickler) uint(n uint64) uint64 {
+	var b [8]byte
+	copy(b[:], u.take(n))
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// line gives the text up to the next line feed.
+func (u *unpickler) line() string {
+	rest := u.data[u.at:]
+	for i := range min(len(rest), maxText) {
+		if rest[i] == '\n' {
+			u.at += i + 1
+			return string(rest[:i])
+		}
+	}
+	u.fail(errEnd)
+	return ""
+}
+
+// text gives the n bytes of a string.
+func (u *unpickler) text(n uint64) []byte {
+	if n > maxText {
+		u.failf("a string of %d bytes, the limit is %d", n, maxText)
+		return nil
+	}
+	return u.take(n)
+}
+
+func (u *unpickler) push(v any) { u.stack = append(u.stack, v) }
+
+// floor is the length below which the stack is not to be taken from: what lies under the last mark belongs to others.
+func (u *unpickler) floor() int {
+	if len(u.marks) == 0 {
+		return 0
+	}
+	return u.marks[len(u.marks)-1]
+}
+
+func (u *unpickler) pop() any {
+	if len(u.stack) <= u.floor() {
+		u.failf("nothing is left on the stack")
+		return nil
+	}
+	v := u.stack[len(u.stack)-1]
+	u.stack = u.stack[:len(u.stack)-1]
+	return v
+}
+
+func (u *unpickler) popN(n int) tuple {
+	if len(u.stack)-u.floor() < n {
+		u.failf("nothing is left on the stack")
+		return nil
+	}
+	v := append(tuple{}, u.stack[len(u.stack)-n:]...)
+	u.stack = u.stack[:len(u.stack)-n]
+	return v
+}
+
+// popMark gives what stands above the last mark, and takes the mark away.
+func (u *unpickler) popMark() tuple {
+	if len(u.marks) == 0 {
+		u.failf("no mark on the stack")
+		return nil
+	}
+	v := u.popN(len(u.stack) - u.floor())
+	u.marks = u.marks[:len(u.marks)-1]
+	return v
+}
+
+// top gives the value that stays on top of the stack.
+func (u *unpickler) top() any {
+	v := u.pop()
+	u.push(v)
+	return v
+}
+
+// step runs one operation.
+func (u *unpickler) step(op byte) {
+	switch op {
+	case 0x80: // PROTO
+		if v := u.uint(1); v > 5 {
+			u.failf("pickle protocol %d, known are 0 to 5", v)
+		}
+	case 0x95: // FRAME
+		if n := u.uint(8); n > uint64(len(u.data)-u.at) {
+			u.fail(errEnd)
+		}
+	case '(': // MARK
+		if len(u.marks) == maxMarks {
+			u.failf("more than %d marks", maxMarks)
+			return
+		}
+		u.marks = append(u.marks, len(u.stack))
+	case '0': // POP
+		if len(u.marks) > 0 && len(u.stack) == u.floor() {
+			u.marks = u.marks[:len(u.marks)-1]
+			return
+		}
+		u.pop()
+	case '1': // POP_MARK
+		u.popMark()
+
+	case 'N':
+		u.push(nil)
+	case 0x88:
+		u.push(true)
+	case 0x89:
+		u.push(false)
+	case 'I': // INT
+		switch s := u.line(); s {
+		case "00":
+			u.push(false)
+		case "01":
+			u.push(true)
+		default:
+			u.decimal(s)
+		}
+	case 'L': // LONG
+		u.decimal(strings.TrimSuffix(u.line(), "L"))
+	case 'J': // BININT
+		u.push(int64(int32(u.uint(4))))
+	case 'K': // BININT1
+		u.push(int64(u.uint(1)))
+	case 'M': // BININT2
+		u.push(int64(u.uint(2)))
+	case 0x8a: // LONG1
+		u.long(u.uint(1))
+	case 0x8b: // LONG4
+		u.long(u.uint(4))
+	case 'G': // BINFLOAT
+		var b [8]byte
+		copy(b[:], u.take(8))
+		u.push(math.Float64frombits(binary.BigEndian.Uint64(b[:])))
+	case 'X', 'T': // BINUNICODE, BINSTRING
+		u.push(string(u.text(u.uint(4))))
+	case 0x8c, 'U': // SHORT_BINUNICODE, SHORT_BINSTRING
+		u.push(string(u.text(u.uint(1))))
+	case 0x8d: // BINUNICODE8
+		u.push(string(u.text(u.uint(8))))
+	case 'C': // SHORT_BINBYTES
+		u.push(raw(u.text(u.uint(1))))
+	case 'B': // BINBYTES
+		u.push(raw(u.text(u.uint(4))))
+	case 0x8e: // BINBYTES8
+		u.push(raw(u.text(u.uint(8))))
+
+	case ')':
+		u.push(tuple(nil))
+	case 't': // TUPLE
+		u.push(u.popMark())
+	case 0x85, 0x86, 0x87: // TUPLE1, 2, 3
+		u.push(u.popN(int(op - 0x84)))
+	case ']':
+		u.push(&list{})
+	case 'l': // LIST
+		u.push(&list{items: u.popMark()})
+	case 'a': // APPEND
+		u.extend(tuple{u.pop()})
+	case 'e': // APPENDS
+		u.extend(u.popMark())
+	case '}':
+		u.push(&dict{})
+	case 'd': // DICT
+		items := u.popMark()
+		u.push(&dict{})
+		u.set(items)
+	case 's': // SETITEM
+		u.set(u.popN(2))
+	case 'u': // SETITEMS
+		u.set(u.popMark())
+
+	case 'p': // PUT
+		u.remember(u.index())
+	case 'q': // BINPUT
+		u.remember(u.uint(1))
+	case 'r': // LONG_BINPUT
+		u.remember(u.uint(4))
+	case 0x94: // MEMOIZE
+		u.remember(uint64(len(u.memo)))
+	case 'g': // GET
+		u.recall(u.index())
+	case 'h': // BINGET
+		u.recall(u.uint(1))
+	case 'j': // LONG_BINGET
+		u.recall(u.uint(4))
+
+	case 'c': // GLOBAL
+		module := u.line()
+		u.global(module, u.line())
+	case 0x93: // STACK_GLOBAL
+		name := u.pop()
+		module, ok := u.pop().(string)
+		if n, isText := name.(string); ok && isText {
+			u.global(module, n)
+		} else {
+			u.failf("the name of a global is not a string")
+		}
+	case 'R': // REDUCE
+		args, ok := u.pop().(tuple)
+		fn, callable := u.pop().(global)
+		if u.err == nil && (!ok || !callable) {
+			u.failf("a call of what cannot be called")
+		}
+		if u.err == nil {
+			v, err := u.builder.call(fn, args)
+			u.push(v)
+			u.fail(err)
+		}
+	case 'b': // BUILD: attributes of a dict, which are not needed
+		state := u.pop()
+		_, plain := state.(*dict)
+		if _, ok := u.top().(*dict); u.err == nil && !(ok && plain) {
+			u.fail(refuse("set the state of an object"))
+		}
+	case 'Q': // BINPERSID
+		id := u.pop()
+		if u.err == nil {
+			v, err := u.builder.persistent(id)
+			u.push(v)
+			u.fail(err)
+		}
+
+	case 'i': // INST
+		module := u.line()
+		if name := u.line(); u.err == nil {
+			u.fail(refuse("call " + show(module+"."+name)))
+		}
+	case 'o', 0x81, 0x92: // OBJ, NEWOBJ, NEWOBJ_EX
+		u.fail(refuse("make an object"))
+	default:
+		u.failf("operation 0x%02x, which no state dict needs", op)
+	}
+}
+
+// decimal pushes the integer of a text.
+func (u *unpickler) decimal(s string) {
+	if v, err := strconv.ParseInt(s, 10, 64); err == nil {
+		u.push(v)
+		return
+	}
+	v, ok := new(big.Int), false
+	if len(s) <= 2*maxLong {
+		v, ok = v.SetString(s, 10)
+	}
+	if !ok {
+		u.failf("%s is not an integer", show(s))
+		return
+	}
+	u.push(v)
+}
+
+// long pushes the integer of the next n bytes, two's complement.
+func (u *unpickler) long(n uint64) {
+	if n > maxLong {
+		u.failf("an integer of %d bytes", n)
+		return
+	}
+	b := u.take(n)
+	be := make([]byte, len(b))
+	for i, x := range b {
+		be[len(b)-1-i] = x
+	}
+	v := new(big.Int).SetBytes(be)
+	if len(be) > 0 && be[0] >= 0x80 {
+		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(be))))
+	}
+	if v.IsInt64() {
+		u.push(v.Int64())
+	} else {
+		u.push(v)
+	}
+}
+
+// extend appends to the list on top of the stack.
+func (u *unpickler) extend(items tuple) {
+	if l, ok := u.top().(*list); ok {
+		l.items = append(l.items, items...)
+	} else {
+		u.failf("items for what is not a list")
+	}
+}
+
+// set puts keys and values, in turn, into the dict on top of the stack.
+func (u *unpickler) set(items tuple) {
+	d, ok := u.top().(*dict)
+	if !ok || len(items)%2 != 0 {
+		u.failf("items for what is not a dict")
+		return
+	}
+	for i := 0; i < len(items); i += 2 {
+		d.entries = append(d.entries, entry{items[i], items[i+1]})
+	}
+}
+
+// index reads the memo's index of a text operation.
+func (u *unpickler) index() uint64 {
+	v, err := strconv.ParseUint(u.line(), 10, 32)
+	u.fail(err)
+	return v
+}
+
+func (u *unpickler) remember(i uint64) { u.memo[i] = u.top() }
+
+func (u *unpickler) recall(i uint64) {
+	v, ok := u.memo[i]
+	if !ok {
+		u.failf("nothing is remembered as %d", i)
+	}
+	u.push(v)
+}
+
+// global pushes a name that may be called or stands for a type of storage; any other is refused.
+func (u *unpickler) global(module, name string) {
+	if u.err != nil {
+		return
+	}
+	full := module + "." + name
+	if !u.builder.allows(full) {
+		u.fail(refuse("call " + show(full)))
+		return
+	}
+	u.push(global(full))
+}
