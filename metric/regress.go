@@ -8,7 +8,7 @@ import (
 
 // MSE is the mean squared error.
 func MSE(gold, predicted []float64) (float64, error) {
-	return meanError("mse", gold, predicted, func(d float64) float64 { return d * d })
+	return meanError("mse", gold, predicted, func(d float64) float64 { return float64(d * d) })
 }
 
 // MAE is the mean absolute error.

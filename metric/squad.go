@@ -86,6 +86,9 @@ func (o *NullOdds) UnmarshalJSON(data []byte) error {
 	if err != nil {
 		return err
 	}
+	if open == nil { // null
+		return nil
+	}
 	if open != json.Delim('{') {
 		return fmt.Errorf("null odds: want an object of ids and numbers, found %v", open)
 	}
