@@ -1,0 +1,138 @@
+package metric
+
+import "fmt"
+
+// names are the official metrics of the tasks that [Classify] and [Regress] know; the first one chooses the best step.
+var names = map[string][]string{
+	"cola": {"matthews_correlation"},
+	"sst2": {"accuracy"}, "mnli": {"accuracy"}, "mnli-mm": {"accuracy"}, "qnli": {"accuracy"}, "rte": {"accuracy"}, "wnli": {"accuracy"},
+	"mrpc": {"accuracy", "f1"}, "qqp": {"accuracy", "f1"},
+	"stsb": {"pearson", "spearmanr"},
+	"race": {"accuracy", "middle_accuracy", "high_accuracy"}, "choice": {"accuracy"},
+	"squad1":   {"f1", "exact_match"},
+	"squad2":   {"f1", "exact"},
+	"classify": {"accuracy", "f1_macro", "matthews_correlation"}, "multilabel": {"f1_micro", "f1_macro", "subset_accuracy"},
+	"regress": {"pearson", "spearmanr", "mse", "mae"},
+	"tag":     {"overall_f1", "overall_precision", "overall_recall", "overall_accuracy"},
+}
+
+// Names gives the official metrics of a task, the one to choose the best step by first; nil for a task without any. mnli-mm is MNLI's
+// mismatched half; classify, regress, multilabel, tag and choice are for data of one's own.
+func Names(task string) []string { return append([]string(nil), names[task]...) }
+
+// Classify gives the scores of a task with one class for each example: GLUE's (all but stsb), choice and classify.
+func Classify(task string, gold, predicted []int) (Scores, error) {
+	var s Scores
+	for _, name := range names[task] {
+		f := classMetrics[name]
+		if f == nil {
+			return nil, fmt.Errorf("task %s is not measured by classes", task)
+		}
+		v, err := f(gold, predicted)
+		if err := s.add(name, v, err); err != nil {
+			return nil, err
+		}
+		s[len(s)-1].note(gold, predicted)
+	}
+	if s == nil {
+		return nil, fmt.Errorf("no metrics for task %q", task)
+	}
+	return s, nil
+}
+
+var classMetrics = map[string]func(gold, predicted []int) (float64, error){
+	"accuracy": Accuracy, "f1": F1, "matthews_correlation": Matthews,
+	"f1_macro": func(gold, predicted []int) (float64, error) {
+		r, err := Report(gold, predicted)
+		if err != nil {
+			return 0, rename(err, "f1_macro")
+		}
+		return r.Macro.F1, nil
+	},
+}
+
+// rename gives an undefined value's error the name under which it is printed.
+func rename(err error, name string) error {
+	if because, ok := isUndefined(err); ok {
+		return &Undefined{name, because}
+	}
+	return err
+}
+
+// note says which zeros are convention.
+func (s *Score) note(gold, predicted []int) {
+	if s.Undefined != "" || s.Value != 0 {
+		return
+	}
+	switch s.Name {
+	case "matthews_correlation":
+		if c, ok := oneClass(gold); ok {
+			s.Note = fmt.Sprintf("by convention: all labels are %d", c)
+		} else if c, ok := oneClass(predicted); ok {
+			s.Note = fmt.Sprintf("by convention: all predictions are %d", c)
+		}
+	case "f1":
+		var c counts
+		for i, g := range gold {
+			c.add(g == 1, predicted[i] == 1)
+		}
+		if c.gold+c.predicted == 0 {
+			s.Note = "by convention: no label or prediction is 1"
+		}
+	}
+}
+
+// Regress gives the scores of a task with a number for each example: stsb and regress.
+func Regress(task string, gold, predicted []float64) (Scores, error) {
+	var s Scores
+	for _, name := range names[task] {
+		f := numberMetrics[name]
+		if f == nil {
+			return nil, fmt.Errorf("task %s is not measured by numbers", task)
+		}
+		v, err := f(gold, predicted)
+		if err := s.add(name, v, err); err != nil {
+			return nil, err
+		}
+	}
+	if s == nil {
+		return nil, fmt.Errorf("no metrics for task %q", task)
+	}
+	return s, nil
+}
+
+var numberMetrics = map[string]func(gold, predicted []float64) (float64, error){
+	"pearson": Pearson, "spearmanr": Spearman, "mse": MSE, "mae": MAE,
+}
+
+// RACE gives the accuracy over all questions, over those of middle and over those of high schools. gold and predicted are indexes of
+// choices, high says of each question where it is from. A level without questions is undefined.
+func RACE(gold, predicted []int, high []bool) (Scores, error) {
+	if len(high) != len(gold) {
+		return nil, fmt.Errorf("accuracy: levels of %d questions for %d examples", len(high), len(gold))
+	}
+	var s Scores
+	v, err := Accuracy(gold, predicted)
+	if err := s.add("accuracy", v, err); err != nil {
+		return nil, err
+	}
+	for _, level := range []struct {
+		name string
+		high bool
+	}{{"middle", false}, {"high", true}} {
+		var g, p []int
+		for i, h := range high {
+			if h == level.high {
+				g, p = append(g, gold[i]), append(p, predicted[i])
+			}
+		}
+		v, err := Accuracy(g, p)
+		if len(g) == 0 {
+			err = &Undefined{level.name + "_accuracy", "there are no questions of " + level.name + " schools"}
+		}
+		if err := s.add(level.name+"_accuracy", v, err); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
