@@ -26,6 +26,7 @@ var layers = []string{
 	"albert/ops",
 	"albert/tokenizer/spmtrain",
 	"albert/tokenizer",
+	"albert/weights/tensorflow",
 	"albert/weights",
 	"albert/cpu/kernel",
 	"albert/numeric",

@@ -37,6 +37,9 @@ var dtypes = []DType{"U64", "I64", "F64", "F32", "U32", "I32", "BF16", "F16", "U
 // sizes of the types in bytes.
 var sizes = map[DType]int{"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "U16": 2, "U32": 4, "U64": 8, "BOOL": 1}
 
+// Size is the bytes of one value, 0 of an unknown type.
+func (t DType) Size() int { return sizes[t] }
+
 // dataSize is the bytes of a tensor's values; what is over limit counts as limit+1.
 func dataSize(t DType, shape []int, limit int) (int, error) {
 	size, ok := sizes[t]
@@ -286,14 +289,15 @@ func (f *File) Float32(name string) ([]float32, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := t.float32s()
+	v, err := t.Float32()
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: tensor %s: %w", f.path, quote(name), err)
 	}
 	return v, t.Shape, nil
 }
 
-func (t Tensor) float32s() ([]float32, error) {
+// Float32 gives a tensor's values as float32: F32 as it is (not to be changed), F16 and BF16 exactly, F64 rounded.
+func (t Tensor) Float32() ([]float32, error) {
 	n := len(t.Data) / sizes[t.DType]
 	if t.DType == "F32" && n > 0 && littleEndian && uintptr(unsafe.Pointer(&t.Data[0]))%4 == 0 {
 		return unsafe.Slice((*float32)(unsafe.Pointer(&t.Data[0])), n), nil
@@ -320,7 +324,7 @@ func (t Tensor) float32s() ([]float32, error) {
 // Float64 gives the values of an F64 tensor, or of one of a smaller type.
 func (t Tensor) Float64() ([]float64, error) {
 	if t.DType != "F64" {
-		v, err := t.float32s()
+		v, err := t.Float32()
 		out := make([]float64, len(v))
 		for i := range v {
 			out[i] = float64(v[i])
