@@ -165,6 +165,7 @@ func unpack(r io.Reader, dir string, limit int64) (members []string, err error) 
 	}
 	t := tar.NewReader(in)
 	seen := map[string]bool{}
+	var total int64 // what headers say: a sparse file has more bytes than it takes
 	for count := 0; ; count++ {
 		h, err := t.Next()
 		if err == io.EOF {
@@ -175,6 +176,9 @@ func unpack(r io.Reader, dir string, limit int64) (members []string, err error) 
 		}
 		if count == maxMembers {
 			return nil, fmt.Errorf("more than %d members", maxMembers)
+		}
+		if h.Typeflag == tar.TypeXGlobalHeader { // a comment
+			continue
 		}
 		name, err := memberName(h)
 		if err != nil {
@@ -187,9 +191,10 @@ func unpack(r io.Reader, dir string, limit int64) (members []string, err error) 
 			return nil, fmt.Errorf("member %s stands twice", show(name))
 		}
 		seen[name] = true
-		if h.Size > limit {
-			return nil, fmt.Errorf("member %s has %d bytes, the limit is %d", show(name), h.Size, limit)
+		if h.Size > limit-total {
+			return nil, fmt.Errorf("member %s: with it %d bytes, the limit is %d", show(name), uint64(total)+uint64(h.Size), limit)
 		}
+		total += h.Size
 		if !needed(name) {
 			continue
 		}
