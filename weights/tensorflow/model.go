@@ -115,7 +115,7 @@ func FromHuggingFace(tensors []weights.Tensor) ([]weights.Tensor, error) {
 				return nil, fmt.Errorf("tensor %s has shape %v, want two dimensions", show(t.Name), t.Shape)
 			}
 			size := t.DType.Size()
-			if size == 0 || len(t.Data) != t.Shape[0]*t.Shape[1]*size {
+			if size == 0 || min(t.Shape[0], t.Shape[1]) < 0 || len(t.Data) != t.Shape[0]*t.Shape[1]*size {
 				return nil, fmt.Errorf("tensor %s: %d bytes do not fit %s", show(t.Name), len(t.Data), shapeOf(t.DType, t.Shape))
 			}
 			t.Data = transpose(t.Data, t.Shape[0], t.Shape[1], size)
