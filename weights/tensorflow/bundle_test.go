@@ -98,7 +98,7 @@ var malformed = map[string][]byte{
 	"a shape that is not known":      makeTable(head, item{"a", nested(2, number(3, 1))}),
 	"more than 254 dimensions":       makeTable(head, item{"a", message(1, 0, 4, make([]int, 255)...)}),
 	"does not fit its 8 bytes":       makeTable(head, item{"a", message(1, 0, 8, 1, 1)}),
-	"does not fit any file":          makeTable(head, item{"a", message(1, 0, 0, 1<<40, 1<<40, 1<<40)}),
+	"does not fit any file":          makeTable(head, item{"a", message(1, 0, 0, 1<<30, 1<<30, 1<<30)}),
 	"in data file 1, there are 1":    makeTable(head, item{"a", message(1, 0, 4, 1) + number(3, 1)}),
 	"tensor b overlaps":              makeTable(head, item{"a", message(1, 0, 8, 2)}, item{"b", message(1, 4, 4, 1)}),
 	"overlaps the one before it":     makeTable(head, item{"a", message(7, 0, 9, 2)}, item{"b", message(1, 8, 4, 1)}),
