@@ -38,6 +38,9 @@ var dtypes = []DType{"U64", "I64", "F64", "F32", "U32", "I32", "BF16", "F16", "U
 // sizes of the types in bytes.
 var sizes = map[DType]int{"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "U16": 2, "U32": 4, "U64": 8, "BOOL": 1}
 
+// Size is the bytes of one value, 0 of an unknown type.
+func (t DType) Size() int { return sizes[t] }
+
 // dataSize is the bytes of a tensor's values; what is over limit counts as limit+1.
 func dataSize(t DType, shape []int, limit int) (int, error) {
 	size, ok := sizes[t]

@@ -1,0 +1,256 @@
+package tensorflow
+
+import (
+	"archive/tar"
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// maxUnpacked bounds an archive's unpacked bytes. The largest that was released, xxlarge, has 0.9 GB of float32; with two slots for
+// each weight, as a training run keeps them, 2.7 GB.
+const maxUnpacked = 4 << 30
+
+// maxMembers bounds an archive's files and directories; those released have six.
+const maxMembers = 10000
+
+// Files are the paths of a released model's parts; "" where there is none.
+type Files struct {
+	Checkpoint    string // the prefix
+	Config        string // albert_config.json
+	SentencePiece string // 30k-clean.model
+	Vocab         string // vocab.txt of WordPiece (the Chinese models)
+}
+
+// Archive is an unpacked archive.
+type Archive struct {
+	Files
+	dir string
+}
+
+// Close removes the unpacked files. Close what was opened of them first.
+func (a *Archive) Close() error { return os.RemoveAll(a.dir) }
+
+// OpenTar unpacks what a model needs of a .tar.gz or .tar into a new temporary directory, which Close removes: the configuration, the
+// tokenizer, the checkpoint without its graph. Members that would leave the directory, links, and names that stand twice are
+// refused, and archives that unpack to more than 4 GiB.
+func OpenTar(path string) (*Archive, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	dir, err := os.MkdirTemp("", "albert-*")
+	if err != nil {
+		return nil, err
+	}
+	a := &Archive{dir: dir}
+	members, err := unpack(f, dir, maxUnpacked)
+	if err == nil {
+		a.Files, err = choose(members)
+	}
+	if err == nil && a.Checkpoint == "" {
+		err = errors.New("no checkpoint (*.index) in it")
+	}
+	if err != nil {
+		a.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, p := range []*string{&a.Checkpoint, &a.Config, &a.SentencePiece, &a.Vocab} {
+		if *p != "" {
+			*p = filepath.Join(dir, filepath.FromSlash(*p))
+		}
+	}
+	return a, nil
+}
+
+// Beside finds the parts of a model in the directory of its checkpoint.
+func Beside(checkpoint string) (Files, error) {
+	prefix := Prefix(checkpoint)
+	dir := filepath.Dir(prefix)
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return Files{}, err
+	}
+	var names []string
+	for _, e := range list {
+		if !strings.HasSuffix(e.Name(), ".index") && needed(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	f, err := choose(names)
+	if err != nil {
+		return Files{}, fmt.Errorf("%s: %w", dir, err)
+	}
+	f.Checkpoint = prefix
+	for _, p := range []*string{&f.Config, &f.SentencePiece, &f.Vocab} {
+		if *p != "" {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	return f, nil
+}
+
+var vocabName = regexp.MustCompile(`^vocab[^/]*\.txt$`)
+
+func isConfig(base string) bool { return strings.HasSuffix(base, "config.json") }
+func isModel(base string) bool  { return strings.HasSuffix(base, ".model") }
+func isIndex(base string) bool  { return strings.HasSuffix(base, ".index") }
+
+// needed tells whether a file is a part of a model, by its name.
+func needed(name string) bool {
+	base := path.Base(name)
+	if strings.HasPrefix(base, ".") { // "._x" is what macOS adds of its own
+		return false
+	}
+	return isConfig(base) || isModel(base) || isIndex(base) || vocabName.MatchString(base) || dataSuffix.MatchString(base)
+}
+
+// choose tells which of the files is which.
+func choose(names []string) (f Files, err error) {
+	for _, part := range []struct {
+		what      string
+		is        func(base string) bool
+		preferred string
+		to        *string
+	}{
+		{"checkpoints", isIndex, "model.ckpt-best.index", &f.Checkpoint},
+		{"configurations", isConfig, "albert_config.json", &f.Config},
+		{"SentencePiece models", isModel, "30k-clean.model", &f.SentencePiece},
+		{"vocabularies", vocabName.MatchString, "vocab.txt", &f.Vocab},
+	} {
+		var found []string
+		for _, n := range names {
+			if part.is(path.Base(n)) {
+				found = append(found, n)
+			}
+		}
+		if len(found) > 1 {
+			best := slices.DeleteFunc(slices.Clone(found), func(n string) bool { return path.Base(n) != part.preferred })
+			if len(best) != 1 {
+				return Files{}, fmt.Errorf("several %s: %s and %s", part.what, show(found[0]), show(found[1]))
+			}
+			found = best
+		}
+		if len(found) == 1 {
+			*part.to = found[0]
+		}
+	}
+	f.Checkpoint = strings.TrimSuffix(f.Checkpoint, ".index")
+	return f, nil
+}
+
+// unpack writes the needed members of an archive into a directory and lists them, slashes between the parts of a name.
+func unpack(r io.Reader, dir string, limit int64) (members []string, err error) {
+	b := bufio.NewReaderSize(r, 1<<16)
+	in := &bounded{left: limit, limit: limit}
+	if magic, _ := b.Peek(2); string(magic) == "\x1f\x8b" {
+		z, err := gzip.NewReader(b)
+		if err != nil {
+			return nil, err
+		}
+		defer z.Close()
+		in.r = z
+	} else {
+		in.r = b
+	}
+	t := tar.NewReader(in)
+	seen := map[string]bool{}
+	var total int64 // what headers say: a sparse file has more bytes than it takes
+	for count := 0; ; count++ {
+		h, err := t.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("not an archive that can be read: %w", err)
+		}
+		if count == maxMembers {
+			return nil, fmt.Errorf("more than %d members", maxMembers)
+		}
+		if h.Typeflag == tar.TypeXGlobalHeader { // a comment
+			continue
+		}
+		name, err := memberName(h)
+		if err != nil {
+			return nil, fmt.Errorf("member %s: %w", show(h.Name), err)
+		}
+		if h.Typeflag == tar.TypeDir {
+			continue
+		}
+		if seen[name] {
+			return nil, fmt.Errorf("member %s stands twice", show(name))
+		}
+		seen[name] = true
+		if h.Size > limit-total {
+			return nil, fmt.Errorf("member %s: with it %d bytes, the limit is %d", show(name), uint64(total)+uint64(h.Size), limit)
+		}
+		total += h.Size
+		if !needed(name) {
+			continue
+		}
+		if err := writeMember(filepath.Join(dir, filepath.FromSlash(name)), t); err != nil {
+			return nil, fmt.Errorf("member %s: %w", show(name), err)
+		}
+		members = append(members, name)
+	}
+	if _, err := io.Copy(io.Discard, in); err != nil { // to the end, where gzip's checksum stands
+		return nil, err
+	}
+	return members, nil
+}
+
+// memberName checks a member's name and type.
+func memberName(h *tar.Header) (string, error) {
+	switch h.Typeflag {
+	case tar.TypeReg, tar.TypeDir:
+	case tar.TypeLink, tar.TypeSymlink:
+		return "", errors.New("a link, which is refused")
+	default:
+		return "", fmt.Errorf("neither a file nor a directory (type %q)", h.Typeflag)
+	}
+	name := path.Clean(h.Name)
+	if strings.Contains(h.Name, `\`) || strings.Contains(h.Name, "\x00") || !filepath.IsLocal(filepath.FromSlash(name)) {
+		return "", errors.New("not a path inside the archive")
+	}
+	return name, nil
+}
+
+func writeMember(path string, r io.Reader) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, r)
+	return errors.Join(err, f.Close())
+}
+
+// bounded reads so many bytes and then fails.
+type bounded struct {
+	r           io.Reader
+	left, limit int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("unpacks to more than %d bytes", b.limit)
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n, err := b.r.Read(p)
+	b.left -= int64(n)
+	return n, err
+}
