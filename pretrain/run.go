@@ -177,10 +177,10 @@ func (c *RunConfig) dataDir(name string) string { return filepath.Join(c.Output,
 
 // CleanupName is a tokenizer's clean-up in a word.
 func CleanupName(t *tokenizer.Tokenizer) string {
-	if t.Cleanup != tokenizer.CleanupAlbert {
+	if t.Cleanup == tokenizer.CleanupNone {
 		return string(tokenizer.CleanupNone)
 	}
-	s := "albert"
+	s := string(t.Cleanup)
 	if !t.Lower {
 		s += ",cased"
 	}
@@ -189,6 +189,9 @@ func CleanupName(t *tokenizer.Tokenizer) string {
 	}
 	if !t.RemoveSpace {
 		s += ",spaces"
+	}
+	if t.JoinChinese {
+		s += ",join_chinese"
 	}
 	return s
 }

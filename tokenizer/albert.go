@@ -13,29 +13,34 @@ import (
 // Cleanup says what happens to text before SentencePiece sees it.
 type Cleanup string
 
-// CleanupNone is SentencePiece itself; CleanupAlbert is what ALBERT does (transformers' AlbertTokenizer).
+// CleanupNone is SentencePiece itself; CleanupAlbert is what ALBERT does (transformers' AlbertTokenizer). CleanupBert goes with
+// WordPiece, always and only (transformers' BertTokenizer).
 const (
 	CleanupNone   Cleanup = "none"
 	CleanupAlbert Cleanup = "albert"
+	CleanupBert   Cleanup = "bert"
 )
 
 // Options of the clean-up, by their names in tokenizer_config.json.
 type Options struct {
 	Cleanup     Cleanup
 	Lower       bool // do_lower_case
-	KeepAccents bool // keep_accents
+	KeepAccents bool // keep_accents; WordPiece: strip_accents is off
 	RemoveSpace bool // remove_space
+	JoinChinese bool // WordPiece: tokenize_chinese_chars is off, Chinese characters are no words of their own
 }
 
 // DefaultOptions are ALBERT's.
 var DefaultOptions = Options{Cleanup: CleanupAlbert, Lower: true, RemoveSpace: true}
 
-// Tokenizer is a model with a clean-up. It is safe for concurrent use.
+// Tokenizer is a model with a clean-up: SentencePiece, or WordPiece ([NewWordPiece]). It is safe for concurrent use.
 type Tokenizer struct {
 	Options
 	PAD, UNK, CLS, SEP, MASK int32 // -1 for one that the model lacks
 
+	// Encoder is SentencePiece alone. Its own methods are not for WordPiece.
 	*Encoder
+	tails    doubleArray // WordPiece: the pieces inside a word; SentencePiece: nil
 	data     []byte
 	sum      string
 	ids      map[string]int32 // reserved pieces before others of the same text
@@ -52,6 +57,13 @@ func New(data []byte, o Options) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newTokenizer(m, data, o), nil
+}
+
+// specialTexts are the texts of [CLS], [SEP], [MASK], the padding and the unknown piece.
+var specialTexts = map[bool][]string{false: {"[CLS]", "[SEP]", "[MASK]", "<pad>", "<unk>"}, true: {"[CLS]", "[SEP]", "[MASK]", "[PAD]", "[UNK]"}}
+
+func newTokenizer(m *Model, data []byte, o Options) *Tokenizer {
 	sum := sha256.Sum256(data)
 	t := &Tokenizer{Options: o, Encoder: NewEncoder(m), data: data, sum: hex.EncodeToString(sum[:]), ids: make(map[string]int32, len(m.Pieces))}
 	t.cleaners = &sync.Pool{New: func() any { return new(cleaner) }}
@@ -60,17 +72,15 @@ func New(data []byte, o Options) (*Tokenizer, error) {
 		if _, taken := t.ids[p.Text]; !taken || p.Type.reserved() {
 			t.ids[p.Text] = int32(i)
 		}
-		t.start = append(t.start, startsWord(p.Text))
+		t.start = append(t.start, m.wordPiece && !strings.HasPrefix(p.Text, continuation) || !m.wordPiece && startsWord(p.Text))
 		t.comma = append(t.comma, endsInDigitComma(p.Text))
 	}
-	for _, s := range []struct {
-		text string
-		id   *int32
-	}{{"[CLS]", &t.CLS}, {"[SEP]", &t.SEP}, {"[MASK]", &t.MASK}, {"<pad>", &t.PAD}, {"<unk>", &t.UNK}} {
-		*s.id = -1
-		if id, ok := t.ids[s.text]; ok {
-			*s.id = id
-			t.specials = append(t.specials, special{s.text, id, s.id == &t.MASK})
+	for i, to := range []*int32{&t.CLS, &t.SEP, &t.MASK, &t.PAD, &t.UNK} {
+		*to = -1
+		text := specialTexts[m.wordPiece][i]
+		if id, ok := t.ids[text]; ok {
+			*to = id
+			t.specials = append(t.specials, special{text, id, to == &t.MASK && !m.wordPiece})
 		}
 	}
 	if t.unkID >= 0 {
@@ -79,14 +89,28 @@ func New(data []byte, o Options) (*Tokenizer, error) {
 	if t.commaID = t.pieceID(","); t.commaID < 0 {
 		clear(t.comma) // nothing to cut them into
 	}
-	return t, nil
+	if m.wordPiece {
+		t.Cleanup, t.tails = CleanupBert, tails(m)
+	}
+	return t
 }
 
-// With is the same tokenizer with another clean-up.
+// With is the same tokenizer with another clean-up. That of WordPiece stays [CleanupBert].
 func (t *Tokenizer) With(o Options) *Tokenizer {
 	u := *t
 	u.Options = o
+	if t.model.wordPiece {
+		u.Cleanup = CleanupBert
+	}
 	return &u
+}
+
+// Type is "unigram" or "wordpiece".
+func (t *Tokenizer) Type() string {
+	if t.model.wordPiece {
+		return "wordpiece"
+	}
+	return "unigram"
 }
 
 // VocabSize is the number of pieces.
@@ -141,10 +165,14 @@ func (t *Tokenizer) pieceID(text string) int32 {
 // Encode gives the pieces of a text, special ones not added. With ALBERT's clean-up [CLS], [SEP], [MASK], <pad> and <unk> written
 // in the text are those pieces, and what is between them is encoded part by part; [MASK] takes the spaces before it.
 func (t *Tokenizer) Encode(text string) []int32 {
-	if t.Cleanup != CleanupAlbert {
+	if t.Cleanup != CleanupAlbert && !t.model.wordPiece {
 		return t.IDs(text)
 	}
 	ids := make([]int32, 0, 8+len(text)/4)
+	if t.model.wordPiece {
+		t.words(text, func(id int32, _, _ int) { ids = append(ids, id) })
+		return ids
+	}
 	t.parts(text, false, func(_ *cleaner, l *lattice, s *special, _, _ int) {
 		if s != nil {
 			ids = append(ids, s.id)
@@ -159,10 +187,14 @@ func (t *Tokenizer) Encode(text string) []int32 {
 
 // EncodeWithOffsets is Encode with the pieces' texts and places.
 func (t *Tokenizer) EncodeWithOffsets(text string) []Token {
+	var out []Token
+	if t.model.wordPiece {
+		t.words(text, func(id int32, from, to int) { out = append(out, Token{id, from, to, t.Piece(id)}) })
+		return out
+	}
 	if t.Cleanup != CleanupAlbert {
 		return t.Tokens(text)
 	}
-	var out []Token
 	t.parts(text, true, func(c *cleaner, l *lattice, s *special, begin, end int) {
 		if s != nil {
 			out = append(out, Token{s.id, begin, end, s.text})
@@ -197,22 +229,35 @@ func (t *Tokenizer) parts(text string, aligned bool, f func(c *cleaner, l *latti
 	c.lower.aligned = aligned
 	t.lowerRunes(text, t.specials, &c.lower)
 	part := func(from, to int) {
-		if from == to {
-			return
-		}
 		t.clean(c, from, to)
 		l := t.cut(string(c.part.text), aligned)
 		t.splitCommas(l)
 		f(c, l, nil, 0, 0)
 		t.release(l)
 	}
-	lower := c.lower.text
-	from := 0
+	eachPart(&c.lower, t.specials, func(s *special, from, to int) {
+		switch {
+		case s == nil:
+			part(from, to)
+		case aligned:
+			f(c, nil, s, c.lower.from[from], c.lower.from[to])
+		default:
+			f(c, nil, s, 0, 0)
+		}
+	})
+	if cap(c.lower.text) <= keepBytes {
+		t.cleaners.Put(c)
+	}
+}
+
+// eachPart calls f for the special tokens in a text, and with nil for what is between them, in turn, with their places in it.
+func eachPart(text *normal, specials []special, f func(s *special, from, to int)) {
+	lower, from := text.text, 0
 	for i := 0; i < len(lower); i++ {
 		if lower[i] != '[' && lower[i] != '<' {
 			continue
 		}
-		s := specialAt(lower[i:], t.specials)
+		s := specialAt(lower[i:], specials)
 		if s == nil {
 			continue
 		}
@@ -224,18 +269,15 @@ func (t *Tokenizer) parts(text string, aligned bool, f func(c *cleaner, l *latti
 			}
 			to -= n
 		}
-		part(from, to)
-		from = i + len(s.text)
-		begin, end := 0, 0
-		if aligned {
-			begin, end = c.lower.from[i], c.lower.from[from]
+		if from < to {
+			f(nil, from, to)
 		}
-		f(c, nil, s, begin, end)
+		from = i + len(s.text)
+		f(s, i, from)
 		i = from - 1
 	}
-	part(from, len(lower))
-	if cap(c.lower.text) <= keepBytes {
-		t.cleaners.Put(c)
+	if from < len(lower) {
+		f(nil, from, len(lower))
 	}
 }
 
@@ -310,7 +352,7 @@ func (t *Tokenizer) Contradiction() string {
 			}
 		}
 	}
-	lower := t.Cleanup == CleanupAlbert && t.Lower
+	lower := (t.Cleanup == CleanupAlbert || t.model.wordPiece) && t.Lower
 	switch {
 	case lower && upper*50 > letters:
 		return "the tokenizer has pieces with capital letters, but text is made lower-case (--cased keeps it as it is)"
@@ -323,6 +365,9 @@ func (t *Tokenizer) Contradiction() string {
 // Decode gives the text of pieces. With ALBERT's clean-up special pieces are written out, as AlbertTokenizer.decode does; else it is
 // [Encoder.Decode].
 func (t *Tokenizer) Decode(ids []int32) string {
+	if t.model.wordPiece {
+		return t.decodeWords(ids)
+	}
 	if t.Cleanup != CleanupAlbert {
 		return t.Encoder.Decode(ids)
 	}

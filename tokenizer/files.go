@@ -4,97 +4,172 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"albert/weights"
 )
 
-// ModelFile and ConfigFile are the names of a tokenizer's files in a Hugging Face directory.
+// The names of a tokenizer's files in a Hugging Face directory.
 const (
 	ModelFile  = "spiece.model"
+	VocabFile  = "vocab.txt" // WordPiece
+	JSONFile   = "tokenizer.json"
 	ConfigFile = "tokenizer_config.json"
+	mapFile    = "special_tokens_map.json"
 )
 
 // ErrNone tells that a directory has no tokenizer.
 var ErrNone = errors.New("no tokenizer")
 
-// config is tokenizer_config.json; what is not named there is ALBERT's default. Cleanup is ours: transformers cannot leave the
-// clean-up out.
+// config is tokenizer_config.json; what is not named there is ALBERT's default, with vocab.txt BERT's. Cleanup is ours: transformers
+// cannot leave the clean-up out.
 type config struct {
-	Class       string  `json:"tokenizer_class,omitempty"`
-	Lower       *bool   `json:"do_lower_case,omitempty"`
-	KeepAccents *bool   `json:"keep_accents,omitempty"`
-	RemoveSpace *bool   `json:"remove_space,omitempty"`
-	Cleanup     Cleanup `json:"cleanup,omitempty"`
+	Lower        *bool   `json:"do_lower_case,omitempty"`
+	KeepAccents  *bool   `json:"keep_accents,omitempty"`
+	RemoveSpace  *bool   `json:"remove_space,omitempty"`
+	StripAccents *bool   `json:"strip_accents,omitempty"`
+	Chinese      *bool   `json:"tokenize_chinese_chars,omitempty"`
+	Basic        *bool   `json:"do_basic_tokenize,omitempty"`
+	Cleanup      Cleanup `json:"cleanup,omitempty"`
+}
+
+// fullConfig is what transformers wants to read there besides.
+type fullConfig struct {
+	Class string `json:"tokenizer_class"`
+	config
+	Tidy  bool                  `json:"clean_up_tokenization_spaces"`
+	Added map[string]addedToken `json:"added_tokens_decoder"`
+	specialNames
 }
 
 // maxConfigBytes bounds tokenizer_config.json.
 const maxConfigBytes = 16 << 20
 
-// Open opens a model file (no clean-up), a directory with spiece.model and, if it is there, tokenizer_config.json, or a run directory,
-// whose model directory is meant.
+// Open opens a model file (no clean-up), a vocab.txt (BERT's clean-up), a tokenizer.json (the clean-up that it says), a directory with
+// spiece.model, vocab.txt or tokenizer.json, in that order, and, if it is there, tokenizer_config.json, or a run directory, whose
+// model directory is meant.
 func Open(path string) (*Tokenizer, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	o := Options{Cleanup: CleanupNone}
-	file := path
-	if st.IsDir() {
-		file = filepath.Join(path, ModelFile)
-		if !isFile(file) {
-			if inner := filepath.Join(path, "model"); isFile(filepath.Join(inner, ModelFile)) {
-				return Open(inner)
+	if !st.IsDir() {
+		return openFile(path, &config{Cleanup: CleanupNone})
+	}
+	for _, dir := range []string{path, filepath.Join(path, "model")} {
+		for _, name := range []string{ModelFile, VocabFile, JSONFile} {
+			file := filepath.Join(dir, name)
+			if !isFile(file) {
+				continue
 			}
-			return nil, fmt.Errorf("%s: %w: no %s there", path, ErrNone, ModelFile)
-		}
-		if o, err = readConfig(filepath.Join(path, ConfigFile)); err != nil {
-			return nil, err
+			c, err := readConfig(filepath.Join(dir, ConfigFile))
+			if err != nil {
+				return nil, err
+			}
+			return openFile(file, c)
 		}
 	}
-	_, data, err := Load(file)
+	return nil, fmt.Errorf("%s: %w: no %s, %s or %s there", path, ErrNone, ModelFile, VocabFile, JSONFile)
+}
+
+// openFile opens a file of any kind, told by its name.
+func openFile(file string, c *config) (*Tokenizer, error) {
+	if name := strings.ToLower(filepath.Base(file)); !strings.HasSuffix(name, ".json") && !strings.HasSuffix(name, ".txt") {
+		_, data, err := Load(file)
+		if err != nil {
+			return nil, err
+		}
+		return New(data, c.options(false))
+	}
+	data, err := readFile(file, maxModelBytes)
 	if err != nil {
 		return nil, err
 	}
-	return New(data, o)
+	var t *Tokenizer
+	if strings.HasSuffix(strings.ToLower(file), ".json") {
+		t, err = FromJSON(data)
+		if err == nil && c.RemoveSpace != nil {
+			t.RemoveSpace = *c.RemoveSpace
+		}
+	} else {
+		t, err = NewWordPiece(data, c.options(true))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return t, nil
+}
+
+// readFile reads a file that has at most so many bytes.
+func readFile(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("larger than %d MiB", most>>20)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, nil
 }
 
 // readConfig reads tokenizer_config.json; one that is not there says nothing.
-func readConfig(path string) (Options, error) {
-	o := DefaultOptions
-	st, err := os.Stat(path)
+func readConfig(path string) (*config, error) {
+	c := &config{}
+	text, err := readFile(path, maxConfigBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		return o, nil
-	}
-	if err == nil && st.Size() > maxConfigBytes {
-		err = fmt.Errorf("%s: larger than %d MiB", path, maxConfigBytes>>20)
+		return c, nil
 	}
 	if err != nil {
-		return o, err
+		return nil, err
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return o, err
+	if err := json.Unmarshal(text, c); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	var c config
-	if err := json.Unmarshal(text, &c); err != nil {
-		return o, fmt.Errorf("%s: %w", path, err)
+	switch c.Cleanup {
+	case "", CleanupAlbert, CleanupNone, CleanupBert:
+	default:
+		return nil, fmt.Errorf("%s: cleanup %q: want %s or %s", path, c.Cleanup, CleanupAlbert, CleanupNone)
 	}
-	for from, to := range map[*bool]*bool{c.Lower: &o.Lower, c.KeepAccents: &o.KeepAccents, c.RemoveSpace: &o.RemoveSpace} {
+	if c.Basic != nil && !*c.Basic {
+		return nil, fmt.Errorf("%s: do_basic_tokenize false: WordPiece without splitting into words is not there", path)
+	}
+	return c, nil
+}
+
+// options are what the configuration says, for SentencePiece or for WordPiece.
+func (c *config) options(wordPiece bool) Options {
+	o := DefaultOptions
+	set := func(to *bool, from *bool) {
 		if from != nil {
 			*to = *from
 		}
 	}
-	switch c.Cleanup {
-	case "", CleanupAlbert:
-	case CleanupNone:
-		o.Cleanup = CleanupNone
-	default:
-		return o, fmt.Errorf("%s: cleanup %q: want %s or %s", path, c.Cleanup, CleanupAlbert, CleanupNone)
+	set(&o.Lower, c.Lower)
+	if wordPiece {
+		o.Cleanup = CleanupBert
+		strip, chinese := o.Lower, true
+		set(&strip, c.StripAccents)
+		set(&chinese, c.Chinese)
+		o.KeepAccents, o.JoinChinese = !strip, !chinese
+		return o
 	}
-	return o, nil
+	set(&o.KeepAccents, c.KeepAccents)
+	set(&o.RemoveSpace, c.RemoveSpace)
+	if c.Cleanup == CleanupNone {
+		o.Cleanup = CleanupNone
+	}
+	return o
 }
 
 func isFile(path string) bool {
@@ -102,24 +177,44 @@ func isFile(path string) bool {
 	return err == nil && !st.IsDir()
 }
 
-// Files are the tokenizer's files, by name, as transformers' AlbertTokenizer loads them.
+// Files are the files that [Open] needs, by name, as transformers' AlbertTokenizer, with WordPiece BertTokenizer, loads them.
 func (t *Tokenizer) Files() map[string][]byte {
 	o := t.Options
-	c := config{Class: "AlbertTokenizer", Lower: &o.Lower, KeepAccents: &o.KeepAccents, RemoveSpace: &o.RemoveSpace}
-	if o.Cleanup != CleanupAlbert {
+	c := fullConfig{Class: "AlbertTokenizer", Added: map[string]addedToken{}, specialNames: t.specialNames()}
+	c.config = config{Lower: &o.Lower, KeepAccents: &o.KeepAccents, RemoveSpace: &o.RemoveSpace}
+	for _, a := range t.addedTokens() {
+		c.Added[strconv.Itoa(int(a.ID))] = a.addedToken
+	}
+	name := ModelFile
+	switch {
+	case t.model.wordPiece:
+		c.Class, c.Tidy, name = "BertTokenizer", true, VocabFile
+		c.config = config{Lower: &o.Lower, StripAccents: new(!o.KeepAccents), Chinese: new(!o.JoinChinese)}
+	case o.Cleanup != CleanupAlbert:
 		o.Lower, o.KeepAccents, o.RemoveSpace = false, true, false // as little as transformers can do
 		c.Cleanup = CleanupNone
 	}
-	text, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		panic(err) // strings and booleans
-	}
-	return map[string][]byte{ModelFile: t.data, ConfigFile: append(text, '\n')}
+	return map[string][]byte{name: t.data, ConfigFile: indented(c)}
 }
 
-// WriteDir writes the tokenizer's files into a directory.
+// indented is JSON for people.
+func indented(v any) []byte {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		panic(err) // strings, numbers and booleans
+	}
+	return append(text, '\n')
+}
+
+// WriteDir writes the tokenizer's files into a directory: those of [Tokenizer.Files], and for transformers' fast tokenizers
+// tokenizer.json, if it can be said there ([Tokenizer.JSON]), and special_tokens_map.json.
 func (t *Tokenizer) WriteDir(dir string) error {
-	for name, data := range t.Files() {
+	files := maps.Clone(t.Files())
+	files[mapFile] = indented(t.specialsMap())
+	if text, err := t.JSON(); err == nil {
+		files[JSONFile] = text
+	}
+	for name, data := range files {
 		if err := weights.WriteFile(filepath.Join(dir, name), data); err != nil {
 			return err
 		}

@@ -70,6 +70,7 @@ type Model struct {
 	UnkSurface   string // what an unknown piece is decoded to
 
 	whitespaceSuffix bool   // the dummy space stands after the text
+	wordPiece        bool   // no SentencePiece model: the pieces of a vocab.txt
 	other            []byte // further fields, as they stood
 }
 

@@ -4,22 +4,30 @@
 #
 #   bench/parity/tokenizer.sh spm      # every option: bench/parity/tokenizer.sh spm --help
 #   bench/parity/tokenizer.sh hf
+#   bench/parity/tokenizer.sh fast         # tokenizer.json in AlbertTokenizerFast
+#   bench/parity/tokenizer.sh fast5        # the same in transformers 5, with an environment of its own
+#   bench/parity/tokenizer.sh wordpiece    # vocab.txt against BertTokenizer
+#   bench/parity/tokenizer.sh prepare      # pairs, truncation and windows
 #   bench/parity/tokenizer.sh golden
 #
 # Data comes from ALBERT_DATA (default ../shared/data beside the repository).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
+what=${1:?spm, hf, fast, fast5, wordpiece, prepare or golden}
+shift
 venv=${PARITY_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/albert-parity-tokenizer}
+requirements=requirements.txt
+if [ "$what" = fast5 ]; then
+	what=fast venv=${PARITY_VENV5:-${XDG_CACHE_HOME:-$HOME/.cache}/albert-parity-tokenizer5} requirements=requirements5.txt
+fi
 export ALBERT_DATA=${ALBERT_DATA:-$root/../shared/data}
 if [ ! -x "$venv/bin/python" ]; then
 	python3 -m venv "$venv"
-	"$venv/bin/pip" install --quiet -r "$here/tokenizer/requirements.txt"
+	"$venv/bin/pip" install --quiet -r "$here/tokenizer/$requirements"
 fi
 bin=$(mktemp -d)
 trap 'rm -rf "$bin"' EXIT
-(cd "$root" && CGO_ENABLED=0 go build -o "$bin/albert" ./cmd/albert)
-what=${1:?spm, hf or golden}
-shift
+(cd "$root" && CGO_ENABLED=0 go build -o "$bin/" ./cmd/albert ./bench/parity/tokenizer/pairs)
 cd "$here/tokenizer"
-ALBERT_BIN="$bin/albert" "$venv/bin/python" "$what.py" "$@"
+ALBERT_BIN="$bin/albert" PAIRS_BIN="$bin/pairs" "$venv/bin/python" "$what.py" "$@"

@@ -44,10 +44,13 @@ func (f *cleanupFlags) open(path string) (*tokenizer.Tokenizer, error) {
 		return nil, err
 	}
 	o := t.Options
-	if st, err := os.Stat(path); err == nil && !st.IsDir() {
+	if st, err := os.Stat(path); err == nil && !st.IsDir() && t.Cleanup == tokenizer.CleanupNone {
 		o = tokenizer.DefaultOptions
 	}
 	if f.Cleanup != "" {
+		if err := ownCleanup(t); err != nil {
+			return nil, err
+		}
 		o.Cleanup = f.Cleanup
 	}
 	if f.Cased {

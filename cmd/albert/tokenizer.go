@@ -46,6 +46,9 @@ func openTokenizer(path, cleanup string) (*tokenizer.Tokenizer, error) {
 		return nil, fmt.Errorf("--model: %w", err)
 	}
 	if cleanup != "" && tokenizer.Cleanup(cleanup) != t.Cleanup {
+		if err := ownCleanup(t); err != nil {
+			return nil, err
+		}
 		o := t.Options
 		if o.Cleanup == tokenizer.CleanupNone {
 			o = tokenizer.DefaultOptions
@@ -54,6 +57,14 @@ func openTokenizer(path, cleanup string) (*tokenizer.Tokenizer, error) {
 		t = t.With(o)
 	}
 	return t, nil
+}
+
+// ownCleanup refuses another clean-up for a tokenizer that has only one.
+func ownCleanup(t *tokenizer.Tokenizer) error {
+	if t.Cleanup == tokenizer.CleanupBert {
+		return usagef("--cleanup: a WordPiece tokenizer has its own")
+	}
+	return nil
 }
 
 // eachLine calls f for every line of files, of all files in directories by byte order of path, or of stdin. Only '\n' ends a line.
@@ -314,7 +325,7 @@ func (c *TokenizerInfoCmd) Run() error {
 		return err
 	}
 	m := t.Model()
-	info := tokenizerInfo{VocabSize: t.VocabSize(), ModelType: "unigram", Normalizer: m.Normalizer.Name, SHA256: t.SHA256(),
+	info := tokenizerInfo{VocabSize: t.VocabSize(), ModelType: t.Type(), Normalizer: m.Normalizer.Name, SHA256: t.SHA256(),
 		Pieces: map[string]int{}, Specials: map[string]int32{}, ByteFallback: m.ByteFallback, DummyPrefix: m.Normalizer.AddDummyPrefix,
 		Whitespaces: m.Normalizer.RemoveExtraWhitespaces, Cleanup: string(t.Cleanup), Lower: t.Lower, Accents: t.KeepAccents, RemoveSpace: t.RemoveSpace}
 	for i, p := range m.Pieces {

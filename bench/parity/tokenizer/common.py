@@ -11,6 +11,7 @@ import tempfile
 
 DATA = os.environ["ALBERT_DATA"]
 ALBERT = os.environ["ALBERT_BIN"]
+PAIRS = os.environ["PAIRS_BIN"]
 
 
 def novels():
@@ -138,6 +139,13 @@ def albert_lines(args, lines):
                 yield out[:-1]
             if p.wait() != 0:
                 raise SystemExit(f"albert tokenizer {' '.join(args)}: exit status {p.returncode}")
+
+
+def pairs(args, requests=()):
+    """Runs the program in the folder pairs, with JSON lines in and out."""
+    text = "".join(json.dumps(r) + "\n" for r in requests)
+    out = subprocess.run([PAIRS, *args], input=text.encode(), stdout=subprocess.PIPE, check=True).stdout
+    return [json.loads(line) for line in out.splitlines()]
 
 
 class Counter:

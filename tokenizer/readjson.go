@@ -1,0 +1,331 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// FromJSON makes a tokenizer of a tokenizer.json (Hugging Face tokenizers) with a Unigram or a WordPiece model. It encodes as the slow
+// tokenizer of transformers does that the file was made from: pieces with a digit and a comma at their end get their score back and are
+// cut again, pieces with the score 0 are user-defined. Added tokens besides [CLS], [SEP], [MASK] and those for padding and the unknown
+// are pieces, but are not looked for in text. What cannot be done is an error that names the field.
+func FromJSON(data []byte) (*Tokenizer, error) {
+	if len(data) > maxModelBytes {
+		return nil, fmt.Errorf("larger than %d MiB", maxModelBytes>>20)
+	}
+	var j tokenizerJSON
+	if err := json.Unmarshal(data, &j); err != nil {
+		return nil, err
+	}
+	kind := j.Model.Type
+	if kind == "" { // older files
+		switch {
+		case j.Model.Merges != nil:
+			kind = "BPE"
+		case strings.HasPrefix(string(j.Model.Vocab), "["):
+			kind = "Unigram"
+		case j.Model.MaxChars != nil:
+			kind = "WordPiece"
+		}
+	}
+	switch kind {
+	case "Unigram":
+		return fromUnigram(&j)
+	case "WordPiece":
+		return fromWordPiece(&j)
+	case "":
+		return nil, errors.New("model.type is missing: no tokenizer.json of Hugging Face tokenizers")
+	}
+	return nil, fmt.Errorf("model.type is %s: only Unigram and WordPiece can be read", kind)
+}
+
+// vocabEntry is a piece of a Unigram model: a list of its text and its score.
+type vocabEntry struct {
+	text  string
+	score float64
+}
+
+func (v *vocabEntry) UnmarshalJSON(b []byte) error {
+	var pair []json.RawMessage
+	if err := json.Unmarshal(b, &pair); err != nil || len(pair) != 2 {
+		return fmt.Errorf("model.vocab: %.40s is no pair of text and score", b)
+	}
+	if err := json.Unmarshal(pair[0], &v.text); err != nil {
+		return fmt.Errorf("model.vocab: %w", err)
+	}
+	if err := json.Unmarshal(pair[1], &v.score); err != nil {
+		return fmt.Errorf("model.vocab: %q: %w", v.text, err)
+	}
+	return nil
+}
+
+func fromUnigram(j *tokenizerJSON) (*Tokenizer, error) {
+	var vocab []vocabEntry
+	if err := json.Unmarshal(j.Model.Vocab, &vocab); err != nil {
+		return nil, err
+	}
+	if len(vocab) > maxPieces {
+		return nil, fmt.Errorf("model.vocab: more than %d pieces", maxPieces)
+	}
+	m := &Model{ByteFallback: j.Model.ByteFallback != nil && *j.Model.ByteFallback, Normalizer: Normalizer{EscapeWhitespaces: true}}
+	o, err := j.settings(m)
+	if err != nil {
+		return nil, err
+	}
+	unknown := int32(-1)
+	if j.Model.UnkID != nil {
+		if unknown = *j.Model.UnkID; unknown < 0 || int(unknown) >= len(vocab) {
+			return nil, fmt.Errorf("model.unk_id is %d, there are %d pieces", unknown, len(vocab))
+		}
+	}
+	restore := o.Cleanup == CleanupAlbert && penalised(vocab)
+	for i, v := range vocab {
+		p := Piece{Text: v.text, Type: Normal}
+		if restore && endsInDigitComma(v.text) {
+			v.score += commaPenalty
+		}
+		p.Score = float32(v.score)
+		switch {
+		case int32(i) == unknown:
+			p.Type = Unknown
+		case m.ByteFallback && byteOf(v.text) >= 0:
+			p.Type = Byte
+		case slices.Contains(specialTexts[false], v.text):
+			p.Type = Control
+		case p.Score == 0:
+			p.Type = UserDefined
+		}
+		m.Pieces = append(m.Pieces, p)
+	}
+	if err := j.addTokens(m, unknown); err != nil {
+		return nil, err
+	}
+	m.Trainer = trainerOf(m, unknown)
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	return New(m.Marshal(), o)
+}
+
+// penalised tells whether the pieces that end with a digit and a comma all have a score that is lower by commaPenalty.
+func penalised(vocab []vocabEntry) bool {
+	high, low := math.Inf(-1), 0.0 // of those pieces, of the others
+	for _, v := range vocab {
+		if endsInDigitComma(v.text) {
+			high = max(high, v.score)
+		} else {
+			low = min(low, v.score)
+		}
+	}
+	return high < low && high <= -commaPenalty
+}
+
+// addTokens gives the added tokens their types, and appends those that are not in the vocabulary.
+func (j *tokenizerJSON) addTokens(m *Model, unknown int32) error {
+	for _, a := range j.Added {
+		typ := UserDefined
+		if a.Special {
+			typ = Control
+		}
+		switch n := int32(len(m.Pieces)); {
+		case a.ID < 0 || a.ID > n || n == maxPieces:
+			return fmt.Errorf("added_tokens: %q has the id %d, after %d pieces", a.Content, a.ID, n)
+		case a.ID == n:
+			m.Pieces = append(m.Pieces, Piece{Text: a.Content, Type: typ})
+		case m.Pieces[a.ID].Text != a.Content:
+			return fmt.Errorf("added_tokens: %q has the id %d, which is %q's", a.Content, a.ID, m.Pieces[a.ID].Text)
+		case a.ID != unknown && m.Pieces[a.ID].Type != Byte:
+			m.Pieces[a.ID].Type = typ
+		}
+	}
+	return nil
+}
+
+// trainerOf is a TrainerSpec for a model that comes from elsewhere.
+func trainerOf(m *Model, unknown int32) []byte {
+	number := func(b []byte, num protowire.Number, v int32) []byte {
+		return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), uint64(int64(v)))
+	}
+	b := number(nil, 3, 1) // model_type: unigram
+	b = number(b, 4, int32(len(m.Pieces)))
+	if m.ByteFallback {
+		b = number(b, 35, 1)
+	}
+	b = number(number(number(b, 40, unknown), 41, -1), 42, -1) // unk_id, bos_id, eos_id
+	for i, p := range m.Pieces {
+		if p.Text == specialTexts[false][3] && p.Type == Control {
+			b = appendBytes(number(b, 43, int32(i)), 48, []byte(p.Text)) // pad_id, pad_piece
+		}
+	}
+	if unknown >= 0 {
+		b = appendBytes(b, 45, []byte(m.Pieces[unknown].Text)) // unk_piece
+	}
+	return b
+}
+
+// settings reads the normalizer and the pre-tokenizer into the clean-up and the model's normalizer. Every step has to be one of those
+// that transformers' converters write.
+func (j *tokenizerJSON) settings(m *Model) (Options, error) {
+	o := Options{Cleanup: CleanupNone, KeepAccents: true, RemoveSpace: true}
+	var accents [2]bool // decomposed, taken off
+	for i, s := range j.Normalizer.flat() {
+		fail := func(what string) (Options, error) {
+			return o, fmt.Errorf("normalizer: step %d, %s: %s", i+1, s.Type, what)
+		}
+		switch s.Type {
+		case "Replace":
+			if s.Content == nil || s.Pattern == nil {
+				return fail("has no pattern or no content")
+			}
+			switch by := *s.Content; {
+			case s.Pattern.String != nil && (*s.Pattern.String == "``" || *s.Pattern.String == "''") && by == `"`:
+				o.Cleanup = CleanupAlbert
+			case s.Pattern.Regex != nil && *s.Pattern.Regex == " {2,}" && (by == " " || by == space):
+				m.Normalizer.RemoveExtraWhitespaces = true
+			default:
+				return fail(fmt.Sprintf("only that of quotes and of spaces is known, not one by %q", by))
+			}
+		case "NFKD":
+			accents[0] = true
+		case "StripAccents":
+			accents[1] = true
+		case "Lowercase":
+			o.Lower = true
+		case "Strip":
+			m.Normalizer.RemoveExtraWhitespaces = true
+		case "Precompiled":
+			if s.Map == nil || m.Normalizer.CharsMap != nil {
+				return fail("has no charsmap, or is the second")
+			}
+			m.Normalizer.CharsMap = *s.Map
+			if _, err := parseCharsMap(*s.Map); err != nil {
+				return fail(err.Error())
+			}
+		default:
+			return fail("not a step that can be done")
+		}
+	}
+	o.KeepAccents = accents != [2]bool{true, true}
+	if accents[0] != accents[1] || (o.Lower || accents[0]) && o.Cleanup != CleanupAlbert {
+		return o, errors.New("normalizer: NFKD, StripAccents and Lowercase are known together with ALBERT's replacing of quotes, the first two together")
+	}
+	found := false
+	for i, s := range j.PreTokenizer.flat() {
+		switch s.Type {
+		case "WhitespaceSplit":
+			m.Normalizer.RemoveExtraWhitespaces = true
+		case "Metaspace":
+			found = true
+			if s.Replacement != space {
+				return o, fmt.Errorf("pre_tokenizer: step %d, Metaspace: the space is %q, not %q", i+1, s.Replacement, space)
+			}
+			m.Normalizer.AddDummyPrefix = s.Prepend != "never" && (s.AddPrefix == nil || *s.AddPrefix)
+		default:
+			return o, fmt.Errorf("pre_tokenizer: step %d, %s: not a step that can be done", i+1, s.Type)
+		}
+	}
+	if !found {
+		return o, errors.New("pre_tokenizer: no Metaspace, which a Unigram model from SentencePiece has")
+	}
+	return o, nil
+}
+
+// flat lists the steps of a normalizer.
+func (n *normalizerJSON) flat() []*normalizerJSON {
+	if n == nil {
+		return nil
+	}
+	if n.Type != "Sequence" {
+		return []*normalizerJSON{n}
+	}
+	var out []*normalizerJSON
+	for _, s := range n.Steps {
+		out = append(out, s.flat()...)
+	}
+	return out
+}
+
+// flat lists the steps of a pre-tokenizer.
+func (p *preJSON) flat() []*preJSON {
+	if p == nil {
+		return nil
+	}
+	if p.Type != "Sequence" {
+		return []*preJSON{p}
+	}
+	var out []*preJSON
+	for _, s := range p.Steps {
+		out = append(out, s.flat()...)
+	}
+	return out
+}
+
+func fromWordPiece(j *tokenizerJSON) (*Tokenizer, error) {
+	var ids map[string]int32
+	if err := json.Unmarshal(j.Model.Vocab, &ids); err != nil {
+		return nil, fmt.Errorf("model.vocab: %w", err)
+	}
+	for _, a := range j.Added {
+		if id, ok := ids[a.Content]; ok && id != a.ID {
+			return nil, fmt.Errorf("added_tokens: %q has the id %d, in model.vocab %d", a.Content, a.ID, id)
+		}
+		if ids != nil {
+			ids[a.Content] = a.ID
+		}
+	}
+	size := int32(0)
+	for text, id := range ids {
+		if id < 0 || id >= maxPieces {
+			return nil, fmt.Errorf("model.vocab: %q has the id %d: want 0 to %d", text, id, maxPieces-1)
+		}
+		if strings.ContainsAny(text, "\r\n") {
+			return nil, fmt.Errorf("model.vocab: %q has a line's end", text)
+		}
+		size = max(size, id+1)
+	}
+	if int(size) > len(ids)+len(ids)/2+1000 {
+		return nil, fmt.Errorf("model.vocab: %d pieces, but ids to %d", len(ids), size-1)
+	}
+	lines := make([]string, size) // an id without piece is an empty line
+	for text, id := range ids {
+		if lines[id] != "" {
+			return nil, fmt.Errorf("model.vocab: two pieces have the id %d", id)
+		}
+		lines[id] = text
+	}
+	if p := j.Model.Continuation; p != nil && *p != continuation {
+		return nil, fmt.Errorf("model.continuing_subword_prefix is %q: only %q is known", *p, continuation)
+	}
+	if u := j.Model.UnkToken; u != nil && *u != "[UNK]" {
+		return nil, fmt.Errorf("model.unk_token is %q: only [UNK] is known", *u)
+	}
+	if n := j.Model.MaxChars; n != nil && *n != maxWordRunes {
+		return nil, fmt.Errorf("model.max_input_chars_per_word is %d: only %d is known", *n, maxWordRunes)
+	}
+	steps := j.Normalizer.flat()
+	if len(steps) != 1 || steps[0].Type != "BertNormalizer" {
+		return nil, errors.New("normalizer: only a BertNormalizer is known for WordPiece")
+	}
+	if p := j.PreTokenizer.flat(); len(p) != 1 || p[0].Type != "BertPreTokenizer" {
+		return nil, errors.New("pre_tokenizer: only a BertPreTokenizer is known for WordPiece")
+	}
+	n := steps[0]
+	is := func(b *bool, otherwise bool) bool {
+		if b != nil {
+			return *b
+		}
+		return otherwise
+	}
+	if !is(n.CleanText, true) {
+		return nil, errors.New("normalizer: clean_text is false: only true is known")
+	}
+	o := Options{Lower: is(n.Lower, true), RemoveSpace: true, JoinChinese: !is(n.Chinese, true)}
+	o.KeepAccents = !is(n.StripAccents, o.Lower)
+	return NewWordPiece([]byte(strings.Join(lines, "\n")+"\n"), o)
+}

@@ -1,0 +1,196 @@
+package tokenizer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// continuation begins a piece that goes on inside a word.
+const continuation = "##"
+
+// maxWordRunes is the longest word that is cut into pieces; a longer one is unknown. It is 100 as in transformers' WordpieceTokenizer;
+// ALBERT's released code has 200.
+const maxWordRunes = 100
+
+// NewWordPiece makes a tokenizer of the bytes of a vocab.txt: a piece a line, the line's number from 0 its id. Text is cut as
+// transformers' slow BertTokenizer cuts it: o.Lower is do_lower_case, o.KeepAccents is the opposite of strip_accents (which
+// BertTokenizer, unless told, sets to do_lower_case), o.JoinChinese the opposite of tokenize_chinese_chars.
+func NewWordPiece(vocab []byte, o Options) (*Tokenizer, error) {
+	m, err := parseVocab(vocab)
+	if err != nil {
+		return nil, err
+	}
+	return newTokenizer(m, vocab, o), nil
+}
+
+// parseVocab reads the lines of a vocab.txt. Of equal pieces the last is the one that text is cut into, as in transformers.
+func parseVocab(vocab []byte) (*Model, error) {
+	if len(vocab) > maxModelBytes {
+		return nil, fmt.Errorf("larger than %d MiB", maxModelBytes>>20)
+	}
+	m := &Model{Normalizer: defaultNormalizer, wordPiece: true}
+	last := map[string]int{}
+	unknown := -1
+	for n := 0; len(vocab) > 0; n++ {
+		var line []byte
+		line, vocab = cutLine(vocab)
+		p := Piece{Text: string(line), Type: Normal}
+		switch {
+		case n == maxPieces:
+			return nil, fmt.Errorf("more than %d lines", maxPieces)
+		case len(line) >= maxPieceBytes:
+			return nil, fmt.Errorf("line %d: has %d bytes, at most %d are taken", n+1, len(line), maxPieceBytes-1)
+		case !utf8.Valid(line):
+			return nil, fmt.Errorf("line %d: no UTF-8", n+1)
+		case len(line) == 0 || bytes.IndexByte(line, 0) >= 0:
+			p.Type = Unused // no text has it
+		case p.Text == "[UNK]":
+			p.Type, unknown = Unknown, n
+		case slices.Contains([]string{"[CLS]", "[SEP]", "[MASK]", "[PAD]"}, p.Text):
+			p.Type = Control
+		}
+		if was, ok := last[p.Text]; ok {
+			m.Pieces[was].Type = Unused
+		}
+		last[p.Text] = n
+		m.Pieces = append(m.Pieces, p)
+	}
+	if unknown < 0 {
+		return nil, errors.New("no piece [UNK]")
+	}
+	return m, nil
+}
+
+// cutLine cuts the first line off. Lines end with \n, \r\n or \r, as Python reads them.
+func cutLine(b []byte) (line, rest []byte) {
+	i := bytes.IndexAny(b, "\r\n")
+	if i < 0 {
+		return b, nil
+	}
+	line, rest = b[:i], b[i+1:]
+	if b[i] == '\r' && len(rest) > 0 && rest[0] == '\n' {
+		rest = rest[1:]
+	}
+	return line, rest
+}
+
+// tails are the pieces that go on inside a word, without continuation.
+func tails(m *Model) doubleArray {
+	ids := map[string]uint32{}
+	for i, p := range m.Pieces {
+		if rest, ok := strings.CutPrefix(p.Text, continuation); ok && rest != "" && p.Type == Normal {
+			ids[rest] = uint32(i)
+		}
+	}
+	keys := slices.Sorted(maps.Keys(ids))
+	values := make([]uint32, len(keys))
+	for i, k := range keys {
+		values[i] = ids[k]
+	}
+	return mustTrie(newDoubleArray(keys, values))
+}
+
+// words calls f for the pieces of a text in turn, with the bytes that they stand for.
+func (t *Tokenizer) words(text string, f func(id int32, from, to int)) {
+	c := t.cleaners.Get().(*cleaner)
+	c.lower.aligned = true
+	t.lowerRunes(text, t.specials, &c.lower)
+	var buf []byte
+	eachPart(&c.lower, t.specials, func(s *special, from, to int) {
+		if s != nil {
+			f(s.id, c.lower.from[from], c.lower.from[to])
+			return
+		}
+		l := composeLetters(cleanLetters(letters(nil, &c.lower, from, to), !t.JoinChinese))
+		split(l, isPySpace, false, func(token []letter) {
+			if s := t.specialOf(token); s != nil { // its parts only met by the cleaning
+				f(s.id, token[0].from, token[len(token)-1].to)
+				return
+			}
+			if !t.KeepAccents {
+				token = withoutAccents(token)
+			}
+			split(token, isPunctuation, true, func(word []letter) { buf = t.word(word, buf, f) })
+		})
+	})
+	if cap(c.lower.text) <= keepBytes {
+		t.cleaners.Put(c)
+	}
+}
+
+// specialOf is the special token that letters spell.
+func (t *Tokenizer) specialOf(token []letter) *special {
+	if token[0].r != '[' || len(token) > len("[MASK]") {
+		return nil
+	}
+	var text []byte
+	for _, l := range token {
+		text = utf8.AppendRune(text, l.r)
+	}
+	if s := specialAt(text, t.specials); s != nil && len(s.text) == len(text) {
+		return s
+	}
+	return nil
+}
+
+// word cuts a word into pieces; buf is room for its text.
+func (t *Tokenizer) word(word []letter, buf []byte, f func(id int32, from, to int)) []byte {
+	unknown := func() { f(t.UNK, word[0].from, max(word[0].from, word[len(word)-1].to)) }
+	if len(word) > maxWordRunes {
+		unknown()
+		return buf
+	}
+	buf = buf[:0]
+	for _, l := range word {
+		buf = utf8.AppendRune(buf, l.r)
+	}
+	type piece struct {
+		id       int32
+		from, to int // letters
+	}
+	var pieces [maxWordRunes]piece
+	n := 0
+	trie := t.pieces
+	for rest, at := string(buf), 0; rest != ""; {
+		id, length := trie.longest(rest, len(rest)+1)
+		if length == 0 {
+			unknown()
+			return buf
+		}
+		to := at + utf8.RuneCountInString(rest[:length])
+		pieces[n] = piece{int32(id), at, to}
+		n++
+		rest, at, trie = rest[length:], to, t.tails
+	}
+	for _, p := range pieces[:n] {
+		from := word[p.from].from
+		f(p.id, from, max(from, word[p.to-1].to))
+	}
+	return buf
+}
+
+// decodeWords gives the text of pieces as BertTokenizer.decode does: special pieces are written out, the spaces before some English
+// signs and endings go.
+func (t *Tokenizer) decodeWords(ids []int32) string {
+	var b strings.Builder
+	for _, id := range ids {
+		if id < 0 || int(id) >= len(t.model.Pieces) {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(t.model.Pieces[id].Text)
+	}
+	s := strings.TrimFunc(strings.ReplaceAll(b.String(), " "+continuation, ""), isPySpace)
+	for _, r := range [...][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"},
+		{" 've", "'ve"}, {" 're", "'re"}} {
+		s = strings.ReplaceAll(s, r[0], r[1])
+	}
+	return s
+}

@@ -1,0 +1,257 @@
+package tokenizer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"unicode/utf8"
+)
+
+// The parts of a tokenizer.json (Hugging Face tokenizers, version 1.0) that are read and written.
+type tokenizerJSON struct {
+	Version       string          `json:"version"`
+	Truncation    *struct{}       `json:"truncation"`
+	Padding       *struct{}       `json:"padding"`
+	Added         []addedTokenID  `json:"added_tokens"`
+	Normalizer    *normalizerJSON `json:"normalizer"`
+	PreTokenizer  *preJSON        `json:"pre_tokenizer"`
+	PostProcessor any             `json:"post_processor"`
+	Decoder       any             `json:"decoder"`
+	Model         modelJSON       `json:"model"`
+}
+
+// addedToken is a piece that is recognised where it is written in a text. In tokenizer_config.json its id is the key.
+type addedToken struct {
+	Content    string `json:"content"`
+	SingleWord bool   `json:"single_word"`
+	LStrip     bool   `json:"lstrip"`
+	RStrip     bool   `json:"rstrip"`
+	Normalized bool   `json:"normalized"`
+	Special    bool   `json:"special"`
+}
+
+type addedTokenID struct {
+	ID int32 `json:"id"`
+	addedToken
+}
+
+// normalizerJSON is one step of the normalizer, or a sequence of steps.
+type normalizerJSON struct {
+	Type    string            `json:"type"`
+	Steps   []*normalizerJSON `json:"normalizers,omitempty"`
+	Pattern *patternJSON      `json:"pattern,omitempty"` // Replace
+	Content *string           `json:"content,omitempty"`
+	Map     *[]byte           `json:"precompiled_charsmap,omitempty"` // Precompiled
+
+	// BertNormalizer.
+	CleanText    *bool `json:"clean_text,omitempty"`
+	Chinese      *bool `json:"handle_chinese_chars,omitempty"`
+	StripAccents *bool `json:"strip_accents,omitempty"`
+	Lower        *bool `json:"lowercase,omitempty"`
+}
+
+type patternJSON struct {
+	String *string `json:"String,omitempty"`
+	Regex  *string `json:"Regex,omitempty"`
+}
+
+// preJSON is a step of the pre-tokenizer, or a sequence of steps. Its Metaspace is the decoder's, too.
+type preJSON struct {
+	Type        string     `json:"type"`
+	Steps       []*preJSON `json:"pretokenizers,omitempty"`
+	Replacement string     `json:"replacement,omitempty"`
+	Prepend     string     `json:"prepend_scheme,omitempty"`
+	AddPrefix   *bool      `json:"add_prefix_space,omitempty"` // older files
+	Split       *bool      `json:"split,omitempty"`
+}
+
+type modelJSON struct {
+	Type         string          `json:"type"`
+	UnkID        *int32          `json:"unk_id,omitempty"`
+	UnkToken     *string         `json:"unk_token,omitempty"`
+	Continuation *string         `json:"continuing_subword_prefix,omitempty"`
+	MaxChars     *int            `json:"max_input_chars_per_word,omitempty"`
+	Merges       json.RawMessage `json:"merges,omitempty"` // BPE
+	Vocab        json.RawMessage `json:"vocab"`
+	ByteFallback *bool           `json:"byte_fallback,omitempty"`
+}
+
+// commaPenalty is what transformers' AlbertConverter takes off the score of a piece that ends with a digit and a comma, so that it is
+// not chosen. (The slow tokenizer cuts such pieces again.)
+const commaPenalty = 100
+
+// specialNames are the special pieces by their names in tokenizer_config.json and special_tokens_map.json.
+type specialNames struct {
+	BOS  string `json:"bos_token,omitempty"`
+	CLS  string `json:"cls_token,omitempty"`
+	EOS  string `json:"eos_token,omitempty"`
+	Mask any    `json:"mask_token,omitempty"`
+	PAD  string `json:"pad_token,omitempty"`
+	SEP  string `json:"sep_token,omitempty"`
+	UNK  string `json:"unk_token,omitempty"`
+}
+
+func (t *Tokenizer) specialNames() specialNames {
+	var n specialNames
+	name := func(id int32) string {
+		if id < 0 {
+			return ""
+		}
+		return t.Piece(id)
+	}
+	n.CLS, n.SEP, n.PAD, n.UNK = name(t.CLS), name(t.SEP), name(t.PAD), name(t.UNK)
+	if t.MASK >= 0 {
+		n.Mask = t.Piece(t.MASK)
+	}
+	if !t.model.wordPiece {
+		n.BOS, n.EOS = n.CLS, n.SEP
+	}
+	return n
+}
+
+// specialsMap is special_tokens_map.json.
+func (t *Tokenizer) specialsMap() specialNames {
+	n := t.specialNames()
+	if t.MASK >= 0 && !t.model.wordPiece {
+		n.Mask = map[string]any{"content": t.Piece(t.MASK), "lstrip": true, "normalized": false, "rstrip": false, "single_word": false}
+	}
+	return n
+}
+
+// addedTokens are the special pieces by their ids. User-defined pieces are not among them, unlike in what transformers 4.57 makes of a
+// model file: there, what follows one of them in a word begins like a new word, "(b)" is "▁", "(", "▁b", ")". In the files that were
+// published with ALBERT, and in transformers 5, they are pieces like others, too.
+func (t *Tokenizer) addedTokens() []addedTokenID {
+	var out []addedTokenID
+	for id := range int32(t.VocabSize()) {
+		for _, s := range t.specials {
+			if s.id == id {
+				out = append(out, addedTokenID{id, addedToken{Content: s.text, LStrip: s.trimmed, Special: true}})
+			}
+		}
+	}
+	return out
+}
+
+// JSON is the tokenizer as a tokenizer.json, which AlbertTokenizerFast, with WordPiece BertTokenizerFast, loads. What the file cannot
+// say is an error: a space sign after words, pieces that are no UTF-8. What it says is not in all cases what the tokenizer does:
+// pieces with a digit and a comma at their end are made unlikely instead of being cut again, user-defined pieces are merely likely.
+func (t *Tokenizer) JSON() ([]byte, error) {
+	m := t.model
+	for i := range m.Pieces {
+		if !utf8.ValidString(m.Pieces[i].Text) {
+			return nil, errors.New(JSONFile + ": a piece is no UTF-8")
+		}
+	}
+	j := tokenizerJSON{Version: "1.0", Added: t.addedTokens(), PostProcessor: t.template()}
+	if j.Added == nil {
+		j.Added = []addedTokenID{}
+	}
+	if m.wordPiece {
+		t.wordPieceJSON(&j)
+	} else if err := t.unigramJSON(&j); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(j)
+	return b.Bytes(), err
+}
+
+func (t *Tokenizer) unigramJSON(j *tokenizerJSON) error {
+	m := t.model
+	if m.whitespaceSuffix {
+		return errors.New(JSONFile + ": has no place for a space sign after words")
+	}
+	replace := func(p patternJSON, by string) *normalizerJSON {
+		return &normalizerJSON{Type: "Replace", Pattern: &p, Content: &by}
+	}
+	j.Normalizer = &normalizerJSON{Type: "Sequence"}
+	add := func(n ...*normalizerJSON) { j.Normalizer.Steps = append(j.Normalizer.Steps, n...) }
+	cleanup := t.Cleanup == CleanupAlbert
+	if cleanup {
+		add(replace(patternJSON{String: new("``")}, `"`), replace(patternJSON{String: new("''")}, `"`))
+		if !t.KeepAccents {
+			add(&normalizerJSON{Type: "NFKD"}, &normalizerJSON{Type: "StripAccents"})
+		}
+		if t.Lower {
+			add(&normalizerJSON{Type: "Lowercase"})
+		}
+	}
+	if len(m.Normalizer.CharsMap) > 0 {
+		add(&normalizerJSON{Type: "Precompiled", Map: &m.Normalizer.CharsMap})
+	}
+	split := m.Normalizer.RemoveExtraWhitespaces || cleanup && t.RemoveSpace
+	if split {
+		add(replace(patternJSON{Regex: new(" {2,}")}, " "))
+	}
+	yes := true
+	space := &preJSON{Type: "Metaspace", Replacement: space, Prepend: "always", Split: &yes}
+	j.PreTokenizer, j.Decoder = space, space
+	if !m.Normalizer.AddDummyPrefix {
+		space.Prepend = "never"
+	} else if split {
+		j.PreTokenizer = &preJSON{Type: "Sequence", Steps: []*preJSON{{Type: "WhitespaceSplit"}, space}}
+	}
+	vocab := make([][2]any, len(m.Pieces))
+	for i, p := range m.Pieces {
+		score := float64(p.Score)
+		if cleanup && endsInDigitComma(p.Text) {
+			score -= commaPenalty
+		}
+		vocab[i] = [2]any{p.Text, score}
+	}
+	j.Model = modelJSON{Type: "Unigram", ByteFallback: &m.ByteFallback, Vocab: compact(vocab)}
+	if t.unkID >= 0 {
+		j.Model.UnkID = &t.unkID
+	}
+	return nil
+}
+
+func (t *Tokenizer) wordPieceJSON(j *tokenizerJSON) {
+	yes, strip, chinese := true, !t.KeepAccents, !t.JoinChinese
+	j.Normalizer = &normalizerJSON{Type: "BertNormalizer", CleanText: &yes, Chinese: &chinese, StripAccents: &strip, Lower: &t.Lower}
+	j.PreTokenizer = &preJSON{Type: "BertPreTokenizer"}
+	j.Decoder = map[string]any{"type": "WordPiece", "prefix": continuation, "cleanup": true}
+	var b bytes.Buffer
+	for i, p := range t.model.Pieces {
+		if p.Type == Unused {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(compact(p.Text))
+		b.WriteByte(':')
+		b.Write(compact(i))
+	}
+	unk, prefix, most := t.Piece(t.UNK), continuation, maxWordRunes
+	j.Model = modelJSON{Type: "WordPiece", UnkToken: &unk, Continuation: &prefix, MaxChars: &most, Vocab: json.RawMessage("{" + b.String() + "}")}
+}
+
+// template is the post-processor: [CLS] A [SEP], [CLS] A [SEP] B [SEP]. Without these pieces nothing is added.
+func (t *Tokenizer) template() any {
+	if t.CLS < 0 || t.SEP < 0 {
+		return nil
+	}
+	type m = map[string]any
+	special := func(text string, typ int) m { return m{"SpecialToken": m{"id": text, "type_id": typ}} }
+	sequence := func(name string, typ int) m { return m{"Sequence": m{"id": name, "type_id": typ}} }
+	cls, sep := t.Piece(t.CLS), t.Piece(t.SEP)
+	single := []m{special(cls, 0), sequence("A", 0), special(sep, 0)}
+	token := func(id int32, text string) m { return m{"id": text, "ids": []int32{id}, "tokens": []string{text}} }
+	return m{"type": "TemplateProcessing", "single": single, "pair": append(single[:3:3], sequence("B", 1), special(sep, 1)),
+		"special_tokens": m{cls: token(t.CLS, cls), sep: token(t.SEP, sep)}}
+}
+
+// compact is JSON without spaces and without HTML's escapes.
+func compact(v any) json.RawMessage {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic(err) // strings and numbers
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
