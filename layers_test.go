@@ -20,6 +20,7 @@ var layers = []string{
 	"albert/pretrain",
 	"albert/train",
 	"albert/corpus",
+	"albert/onnx",
 	"albert/model",
 	"albert/optim",
 	"albert/cpu",
