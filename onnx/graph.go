@@ -52,7 +52,9 @@ type initializer struct {
 	data  []byte
 }
 
-func newGraph(name string) *graph { return &graph{name: name, have: map[string]bool{}, count: new(int)} }
+func newGraph(name string) *graph {
+	return &graph{name: name, have: map[string]bool{}, count: new(int)}
+}
 
 // body starts a graph that may use this one's values.
 func (g *graph) body(name string) *graph {
@@ -103,7 +105,9 @@ func attrGraph(name string, g *graph) attribute {
 }
 
 // op adds a node with one output and gives the output's name.
-func (g *graph) op(kind string, inputs []string, attrs ...attribute) string { return g.ops(kind, 1, inputs, attrs...)[0] }
+func (g *graph) op(kind string, inputs []string, attrs ...attribute) string {
+	return g.ops(kind, 1, inputs, attrs...)[0]
+}
 
 // ops adds a node with n outputs.
 func (g *graph) ops(kind string, n int, inputs []string, attrs ...attribute) []string {
