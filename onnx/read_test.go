@@ -148,7 +148,8 @@ func TestTensorsThatDoNotFitAreErrors(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	m := model.New(tiny(f, `, "sharing": "ffn"`), 1)
+	m := model.New(tiny(f, `, "sharing": "ffn", "vocab_size": 5, "embedding_size": 1, "hidden_size": 1, "num_attention_heads": 1, "num_hidden_layers": 2,
+		"intermediate_size": 1, "max_position_embeddings": 2`), 1)
 	for _, int8 := range []bool{false, true} {
 		f.Add(write(f, m.Config, m.Tensors(), onnx.Options{Head: onnx.Pretraining, Int8: int8}))
 	}
