@@ -11,7 +11,7 @@ import (
 	"albert/weights"
 )
 
-// TestExportForParity is no test but the exporter of bench/parity/onnx.py: ALBERT_ONNX_JOBS is a file with a JSON list of what to export.
+// TestExportForParity is no test but the exporter of bench/parity/onnx_export.py: ALBERT_ONNX_JOBS is a file with a JSON list of what to export.
 func TestExportForParity(t *testing.T) {
 	path := os.Getenv("ALBERT_ONNX_JOBS")
 	if path == "" {
