@@ -10,8 +10,10 @@ package albert
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"albert/cpu"
+	"albert/formats"
 	"albert/model"
 	"albert/ops"
 	"albert/task"
@@ -34,38 +36,38 @@ type Options struct {
 	Task           Task   // what the head is for; "": what the model's config says
 }
 
-// Open opens a model directory in Hugging Face layout (config.json, model.safetensors, spiece.model), or a run directory, whose
-// model or newest checkpoint is meant.
+// Open opens a model directory in Hugging Face layout (config.json, model.safetensors, spiece.model), a run directory, whose model or
+// newest checkpoint is meant, or a file of another format: see [albert/formats.Open].
 func Open(path string) (*Model, error) { return OpenWith(path, Options{}) }
 
 // OpenWith is Open with options.
 func OpenWith(path string, o Options) (*Model, error) {
-	place, err := model.Find(path)
+	f, err := formats.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	net, _, err := place.Open()
+	return start(f, o)
+}
+
+// OpenFS is OpenWith for a directory in Hugging Face layout of a file system, such as one that go:embed makes.
+func OpenFS(fsys fs.FS, dir string, o Options) (*Model, error) {
+	f, err := formats.OpenFS(fsys, dir)
 	if err != nil {
 		return nil, err
 	}
-	tok, err := tokenizer.Open(place.Dir)
-	if errors.Is(err, tokenizer.ErrNone) {
-		tok, err = nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if tok != nil && tok.VocabSize() > net.Config.VocabSize {
-		return nil, fmt.Errorf("%s: the tokenizer has %d pieces, the model only %d", path, tok.VocabSize(), net.Config.VocabSize)
-	}
+	return start(f, o)
+}
+
+// start makes an opened model ready.
+func start(f *formats.Model, o Options) (*Model, error) {
 	dev, err := cpu.New(o.InstructionSet, o.Threads)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{net: net, tok: tok, dev: dev, task: o.Task}
+	m := &Model{net: f.Model, tok: f.Tokenizer, dev: dev, task: o.Task}
 	if err := m.checkTask(); err != nil {
 		dev.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
 	return m, nil
 }

@@ -23,6 +23,8 @@ var layers = []string{
 	"albert/figure",
 	"albert/corpus",
 	"albert/metric",
+	"albert/formats",
+	"albert/onnx",
 	"albert/model",
 	"albert/optim",
 	"albert/cpu",

@@ -57,28 +57,64 @@ type source struct {
 // Open opens the model that a path means: a directory in Hugging Face layout (with model.safetensors, pytorch_model.bin, model.onnx, or
 // Google's files), a run or a checkpoint of one, a .safetensors, .bin, .pt or .onnx file beside its config.json, a checkpoint prefix or
 // a .tar.gz of Google's. The tensors are copied: nothing stays open.
-func Open(path string) (*Model, error) {
-	m, err := open(path, false)
-	return m, err
+func Open(path string) (*Model, error) { return open(path, nil) }
+
+// OpenAs is Open with another configuration than the model's own. Where it does not fit, the error names the first tensor that is
+// missing or of another shape.
+func OpenAs(path string, c model.Config) (*Model, error) { return open(path, &c) }
+
+// ReadConfig reads the configuration of a model.
+func ReadConfig(path string) (model.Config, error) {
+	s, r, err := openReader(path)
+	if err != nil {
+		return model.Config{}, err
+	}
+	defer s.done()
+	defer r.Close()
+	return s.readConfig(r)
 }
 
-// OpenTokenizer opens the tokenizer of a model, nil if it has none, without looking at its tensors.
+// OpenTokenizer opens a tokenizer: a file of one, or a model's. It is tokenizer.ErrNone that a model has none.
 func OpenTokenizer(path string) (*tokenizer.Tokenizer, error) {
-	m, err := open(path, true)
-	if err != nil {
+	t, err := tokenizer.Open(path)
+	if err == nil || Guess(path) == HuggingFace && !errors.Is(err, tokenizer.ErrNone) && !errors.Is(err, fs.ErrNotExist) {
+		return t, err
+	}
+	s, none := find(path)
+	if none != nil {
 		return nil, err
 	}
-	return m.Tokenizer, nil
+	defer s.done()
+	return s.tok()
 }
 
-func open(path string, tokenizerOnly bool) (*Model, error) {
+func (s *source) done() {
+	if s.close != nil {
+		s.close()
+	}
+}
+
+// openReader finds a model and opens its tensors.
+func openReader(path string) (*source, weights.Reader, error) {
 	s, err := find(path)
 	if err != nil {
+		return nil, nil, err
+	}
+	r, err := s.reader()
+	if err != nil {
+		s.done()
+		return nil, nil, err
+	}
+	return s, r, nil
+}
+
+func open(path string, c *model.Config) (*Model, error) {
+	s, r, err := openReader(path)
+	if err != nil {
 		return nil, err
 	}
-	if s.close != nil {
-		defer s.close()
-	}
+	defer s.done()
+	defer r.Close()
 	tok, err := s.tok()
 	if errors.Is(err, tokenizer.ErrNone) {
 		tok, err = nil, nil
@@ -86,19 +122,14 @@ func open(path string, tokenizerOnly bool) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tokenizerOnly {
-		return &Model{Tokenizer: tok}, nil
+	if c == nil {
+		own, err := s.readConfig(r)
+		if err != nil {
+			return nil, err
+		}
+		c = &own
 	}
-	r, err := s.reader()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	c, err := s.readConfig(r)
-	if err != nil {
-		return nil, err
-	}
-	net, unused, err := model.FromFile(c, r)
+	net, unused, err := model.FromFile(*c, r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.weights, err)
 	}
@@ -374,18 +405,7 @@ func OpenFS(fsys fs.FS, dir string) (*Model, error) {
 		return nil, fmt.Errorf("%s/%s: %w", dir, model.WeightsFile, err)
 	}
 	m := &Model{Model: net, Format: HuggingFace, Path: dir, Weights: dir, DTypes: dtypes(r), Unused: unused}
-	files := map[string][]byte{}
-	for _, name := range tokenizer.FileNames {
-		data, err := read(name, 64<<20)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		files[name] = data
-	}
-	if m.Tokenizer, err = tokenizer.FromFiles(files); errors.Is(err, tokenizer.ErrNone) {
+	if m.Tokenizer, err = tokenizer.OpenFS(fsys, dir); errors.Is(err, tokenizer.ErrNone) {
 		m.Tokenizer, err = nil, nil
 	}
 	if err != nil {

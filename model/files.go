@@ -95,6 +95,24 @@ func FromFile(c Config, f weights.Reader) (m *Model, unused []string, err error)
 	return m, unused, nil
 }
 
+// CopyFrom takes the values of the parameters that from has, too, under the same names and of the same shapes, and gives the names of
+// those that it has not.
+func (m *Model) CopyFrom(from *Model) (missing []string) {
+	has := map[string]*ops.Param{}
+	for _, p := range from.Params.List {
+		has[p.Name] = p
+	}
+	for _, p := range m.Params.List {
+		if q := has[p.Name]; q != nil && slices.Equal(p.Shape, q.Shape) {
+			copy(p.Data, q.Data)
+		} else {
+			missing = append(missing, p.Name)
+		}
+	}
+	m.Params.Touch()
+	return missing
+}
+
 // isHead tells whether a tensor of a model without the prefix belongs to a head.
 func isHead(n string) bool {
 	for _, p := range []string{"predictions.", "sop_classifier.", "classifier.", "qa_outputs."} {

@@ -16,6 +16,7 @@ import (
 
 	"albert/corpus"
 	"albert/cpu"
+	"albert/formats"
 	"albert/model"
 	"albert/ops"
 	"albert/optim"
@@ -201,31 +202,12 @@ func (c *RunConfig) model() (*model.Model, error) {
 	if c.Init == "" {
 		return model.New(c.Config, c.Seed), nil
 	}
-	place, err := model.Find(c.Init)
-	if err != nil {
-		return nil, err
-	}
-	f, err := place.OpenWeights()
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	from, _, err := model.FromFile(c.Config, f)
+	from, err := formats.OpenAs(c.Init, c.Config)
 	if err != nil {
 		return nil, fmt.Errorf("--init %s does not fit: %w", c.Init, err)
 	}
-	// Heads that the given model lacks start at random.
 	m := model.New(c.Config, c.Seed)
-	has := map[string]*ops.Param{}
-	for _, p := range from.Params.List {
-		has[p.Name] = p
-	}
-	for _, p := range m.Params.List {
-		if q := has[p.Name]; q != nil {
-			copy(p.Data, q.Data)
-		}
-	}
-	m.Params.Touch()
+	m.CopyFrom(from.Model) // heads that it lacks start at random
 	return m, nil
 }
 
@@ -402,11 +384,7 @@ func Machine() train.Fields {
 
 // Evaluate measures a model on the pretraining objectives over held-out text or shards: the evaluation fields of log.jsonl.
 func Evaluate(ctx context.Context, path string, d Data, o Options, most, threads int) (train.Fields, error) {
-	place, err := model.Find(path)
-	if err != nil {
-		return nil, err
-	}
-	m, _, err := place.Open()
+	m, err := formats.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -416,9 +394,9 @@ func Evaluate(ctx context.Context, path string, d Data, o Options, most, threads
 	if o.Objective != None && (m.SOP.W == nil || m.Pooler.W == nil) {
 		return nil, fmt.Errorf("%s: the model has no sentence-order head: use --objective none", path)
 	}
-	tok, err := tokenizer.Open(place.Dir)
-	if err != nil {
-		return nil, err
+	tok := m.Tokenizer
+	if tok == nil {
+		return nil, fmt.Errorf("%s: the model has no tokenizer", path)
 	}
 	if o.MaxSeqLength == 0 {
 		o.MaxSeqLength = m.Config.MaxPositionEmbeddings
@@ -447,7 +425,7 @@ func Evaluate(ctx context.Context, path string, d Data, o Options, most, threads
 		return nil, err
 	}
 	defer dev.Close()
-	objective := Objective{Model: m, Device: dev}
+	objective := Objective{Model: m.Model, Device: dev}
 	return objective.Measure(ctx, examples, v.Mask)
 }
 

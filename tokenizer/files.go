@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	slashpath "path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -63,42 +64,73 @@ func Open(path string) (*Tokenizer, error) {
 		return openFile(path, &config{Cleanup: CleanupNone})
 	}
 	for _, dir := range []string{path, filepath.Join(path, "model")} {
-		for _, name := range []string{ModelFile, VocabFile, JSONFile} {
-			file := filepath.Join(dir, name)
-			if !isFile(file) {
-				continue
-			}
-			c, err := readConfig(filepath.Join(dir, ConfigFile))
-			if err != nil {
-				return nil, err
-			}
-			return openFile(file, c)
+		t, err := openDir(dir, func(name string, most int64) ([]byte, error) { return readFile(filepath.Join(dir, name), most) })
+		if !errors.Is(err, ErrNone) {
+			return t, err
 		}
 	}
 	return nil, fmt.Errorf("%s: %w: no %s, %s or %s there", path, ErrNone, ModelFile, VocabFile, JSONFile)
 }
 
-// openFile opens a file of any kind, told by its name.
-func openFile(file string, c *config) (*Tokenizer, error) {
-	if name := strings.ToLower(filepath.Base(file)); !strings.HasSuffix(name, ".json") && !strings.HasSuffix(name, ".txt") {
-		_, data, err := Load(file)
+// OpenFS is [Open] for a directory of a file system, such as one that go:embed makes.
+func OpenFS(fsys fs.FS, dir string) (*Tokenizer, error) {
+	t, err := openDir(dir, func(name string, most int64) ([]byte, error) {
+		f, err := fsys.Open(slashpath.Join(dir, name))
 		if err != nil {
 			return nil, err
 		}
-		return New(data, c.options(false))
+		defer f.Close()
+		return readMost(f, name, most)
+	})
+	if errors.Is(err, ErrNone) {
+		err = fmt.Errorf("%s: %w: no %s, %s or %s there", dir, ErrNone, ModelFile, VocabFile, JSONFile)
 	}
+	return t, err
+}
+
+// openDir opens what read finds of a directory's files.
+func openDir(dir string, read func(name string, most int64) ([]byte, error)) (*Tokenizer, error) {
+	for _, name := range []string{ModelFile, VocabFile, JSONFile} {
+		data, err := read(name, maxModelBytes)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		text, err := read(ConfigFile, maxConfigBytes)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		c, err := parseConfig(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, ConfigFile), err)
+		}
+		return fromFile(filepath.Join(dir, name), data, c)
+	}
+	return nil, ErrNone
+}
+
+// openFile opens a file of any kind, told by its name.
+func openFile(file string, c *config) (*Tokenizer, error) {
 	data, err := readFile(file, maxModelBytes)
 	if err != nil {
 		return nil, err
 	}
-	var t *Tokenizer
-	if strings.HasSuffix(strings.ToLower(file), ".json") {
-		t, err = FromJSON(data)
-		if err == nil && c.RemoveSpace != nil {
+	return fromFile(file, data, c)
+}
+
+// fromFile makes a tokenizer of the bytes of a file of any kind, told by its name.
+func fromFile(file string, data []byte, c *config) (t *Tokenizer, err error) {
+	switch name := strings.ToLower(file); {
+	case strings.HasSuffix(name, ".json"):
+		if t, err = FromJSON(data); err == nil && c.RemoveSpace != nil {
 			t.RemoveSpace = *c.RemoveSpace
 		}
-	} else {
+	case strings.HasSuffix(name, ".txt"):
 		t, err = NewWordPiece(data, c.options(true))
+	default:
+		t, err = New(data, c.options(false))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
@@ -113,7 +145,11 @@ func readFile(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	return readMost(f, path, most)
+}
+
+func readMost(r io.Reader, path string, most int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err == nil && int64(len(data)) > most {
 		err = fmt.Errorf("larger than %d MiB", most>>20)
 	}
@@ -123,26 +159,22 @@ func readFile(path string, most int64) ([]byte, error) {
 	return data, nil
 }
 
-// readConfig reads tokenizer_config.json; one that is not there says nothing.
-func readConfig(path string) (*config, error) {
+// parseConfig reads the text of tokenizer_config.json; none says nothing.
+func parseConfig(text []byte) (*config, error) {
 	c := &config{}
-	text, err := readFile(path, maxConfigBytes)
-	if errors.Is(err, fs.ErrNotExist) {
+	if len(text) == 0 {
 		return c, nil
 	}
-	if err != nil {
-		return nil, err
-	}
 	if err := json.Unmarshal(text, c); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
 	switch c.Cleanup {
 	case "", CleanupAlbert, CleanupNone, CleanupBert:
 	default:
-		return nil, fmt.Errorf("%s: cleanup %q: want %s or %s", path, c.Cleanup, CleanupAlbert, CleanupNone)
+		return nil, fmt.Errorf("cleanup %q: want %s or %s", c.Cleanup, CleanupAlbert, CleanupNone)
 	}
 	if c.Basic != nil && !*c.Basic {
-		return nil, fmt.Errorf("%s: do_basic_tokenize false: WordPiece without splitting into words is not there", path)
+		return nil, errors.New("do_basic_tokenize false: WordPiece without splitting into words is not there")
 	}
 	return c, nil
 }
@@ -170,11 +202,6 @@ func (c *config) options(wordPiece bool) Options {
 		o.Cleanup = CleanupNone
 	}
 	return o
-}
-
-func isFile(path string) bool {
-	st, err := os.Stat(path)
-	return err == nil && !st.IsDir()
 }
 
 // Files are the files that [Open] needs, by name, as transformers' AlbertTokenizer, with WordPiece BertTokenizer, loads them.

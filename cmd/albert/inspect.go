@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"albert/formats"
 	"albert/model"
 	"albert/pretrain"
 	"albert/train"
@@ -15,7 +16,7 @@ import (
 
 // InspectCmd shows a model's or run's configuration, parameters, memory and FLOPs, or the examples of a step.
 type InspectCmd struct {
-	Path      string `arg:"" optional:"" help:"Model directory, run directory or .safetensors file."`
+	Path      string `arg:"" optional:"" help:"Model in any format, or run directory."`
 	Config    string `help:"A configuration by name (base, large, xlarge, xxlarge, base-v1, bert-base, ...) or a config.json." placeholder:"NAME|FILE"`
 	SeqLength int    `default:"128" help:"Pieces of the sequence that flops_forward counts."`
 	Step      int    `help:"Show the examples that this step of the run learns from, a JSON line each."`
@@ -26,6 +27,7 @@ type InspectCmd struct {
 type report struct {
 	Parameters        int             `json:"parameters"`
 	ParametersEncoder int             `json:"parameters_encoder"`
+	Format            string          `json:"format,omitempty"`
 	Config            json.RawMessage `json:"config"`
 	Tensors           []tensorInfo    `json:"tensors"`
 	WeightsSHA256     string          `json:"weights_sha256,omitempty"`
@@ -88,7 +90,6 @@ func (c *InspectCmd) Run(ctx context.Context) error {
 
 func (c *InspectCmd) report() (*report, error) {
 	r := &report{SeqLength: c.SeqLength}
-	var m *model.Model
 	var config model.Config
 	var err error
 	if c.Config != "" {
@@ -100,35 +101,26 @@ func (c *InspectCmd) report() (*report, error) {
 		}
 		r.ParametersEncoder, r.Parameters = config.ParameterCount()
 	} else {
-		place, err := model.Find(c.Path)
+		m, err := formats.Open(c.Path)
 		if err != nil {
 			return nil, err
 		}
-		f, err := place.OpenWeights()
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		if config, err = model.ReadConfig(place.Config); err != nil {
-			return nil, err
-		}
-		var unused []string
-		if m, unused, err = model.FromFile(config, f); err != nil {
-			return nil, fmt.Errorf("%s: %w", place.Weights, err)
-		}
+		config = m.Config
 		for _, t := range m.Tensors() {
-			r.Tensors = append(r.Tensors, tensorInfo{t.Name, t.Shape, string(t.DType)})
+			dtype := string(t.DType)
+			if d, ok := m.DTypes[t.Name]; ok {
+				dtype = d
+			}
+			r.Tensors = append(r.Tensors, tensorInfo{t.Name, t.Shape, dtype})
 		}
-		if len(unused) > 0 {
-			r.Notes = append(r.Notes, "tensors of heads that are not read: "+strings.Join(unused, ", "))
-		}
+		r.Format, r.Notes = string(m.Format), m.Notes
 		r.Parameters, r.ParametersEncoder = m.Params.Size(), m.EncoderSize()
 		r.WeightsSHA256 = m.Hash()
 		if run, err := train.ReadManifest(filepath.Clean(c.Path)); err == nil {
 			r.Run = run
 		}
 	}
-	if l := config.GroupsDifferInTransformers(); l >= 0 {
+	if l := config.GroupsDifferInTransformers(); l >= 0 && c.Config != "" {
 		r.Notes = append(r.Notes, fmt.Sprintf("layer %d is of group %d here (layer * groups / layers in integers), transformers computes another", l, config.Group(l)))
 	}
 	if r.Config, err = json.Marshal(config); err != nil {

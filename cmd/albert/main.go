@@ -27,6 +27,7 @@ type CLI struct {
 	Fill       FillCmd       `cmd:"" help:"Fill [MASK] in texts."`
 	Embed      EmbedCmd      `cmd:"" help:"Embed texts."`
 	Predict    PredictCmd    `cmd:"" help:"Classify, tag, answer or choose with a model's head."`
+	Convert    ConvertCmd    `cmd:"" help:"Take a model to another format: Hugging Face, PyTorch, TensorFlow, ONNX."`
 	Inspect    InspectCmd    `cmd:"" help:"Show a model's or run's configuration, parameters, or a step's examples."`
 	Bench      BenchCmd      `cmd:"" help:"Measure this machine against its own peak."`
 	Version    VersionCmd    `cmd:"" help:"Say what this binary is."`

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"albert/corpus"
+	"albert/formats"
 	"albert/pretrain"
 	"albert/tokenizer"
 )
@@ -39,7 +40,7 @@ type cleanupFlags struct {
 
 // open opens a tokenizer for training on text: ALBERT's clean-up unless its directory or a flag says otherwise.
 func (f *cleanupFlags) open(path string) (*tokenizer.Tokenizer, error) {
-	t, err := tokenizer.Open(path)
+	t, err := formats.OpenTokenizer(path)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"albert/corpus"
+	"albert/formats"
 	"albert/model"
 	"albert/optim"
 	"albert/pretrain"
@@ -65,11 +66,7 @@ func (c *PretrainCmd) resolve() (*pretrain.RunConfig, error) {
 		if c.Init == "" {
 			return nil, usagef("pretrain: --tokenizer FILE is missing (albert tokenizer train makes one)")
 		}
-		place, err := model.Find(c.Init)
-		if err != nil {
-			return nil, err
-		}
-		c.Tokenizer = place.Dir
+		c.Tokenizer = c.Init
 	}
 	var tok *tokenizer.Tokenizer
 	var err error
@@ -90,11 +87,7 @@ func (c *PretrainCmd) resolve() (*pretrain.RunConfig, error) {
 			config.VocabSize = tok.VocabSize()
 		}
 	} else {
-		place, err := model.Find(c.Init)
-		if err != nil {
-			return nil, err
-		}
-		if config, err = model.ReadConfig(place.Config); err != nil {
+		if config, err = formats.ReadConfig(c.Init); err != nil {
 			return nil, err
 		}
 	}
@@ -123,7 +116,7 @@ func (c *PretrainCmd) resolve() (*pretrain.RunConfig, error) {
 
 // openForShards opens the tokenizer with the clean-up that the shards were made with.
 func openForShards(path, shards string) (*tokenizer.Tokenizer, error) {
-	t, err := tokenizer.Open(path)
+	t, err := formats.OpenTokenizer(path)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"albert/formats"
 	"albert/tokenizer"
 )
 
@@ -38,7 +39,7 @@ type TokenizerEncodeCmd struct {
 
 // openTokenizer opens a tokenizer for one of the tokenizer commands.
 func openTokenizer(path, cleanup string) (*tokenizer.Tokenizer, error) {
-	t, err := tokenizer.Open(path)
+	t, err := formats.OpenTokenizer(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, tokenizer.ErrNone) {
 		return nil, fmt.Errorf("--model: %w (give a .model file, or a model directory with %s)", err, tokenizer.ModelFile)
 	}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"albert/formats"
+)
+
+// ConvertCmd takes a model from one format to another.
+type ConvertCmd struct {
+	From  string         `arg:"" help:"Model directory, run, .safetensors, .bin, .pt or .onnx file, checkpoint of TensorFlow, or .tar.gz."`
+	To    string         `arg:"" help:"A directory (Hugging Face), or a name with one of those endings."`
+	As    formats.Format `name:"to" enum:",hf,safetensors,pytorch,tensorflow,tar,onnx" default:"" help:"The format, where the name does not say: ${enum}." placeholder:"FORMAT"`
+	Int8  bool           `negatable:"" help:"ONNX: weights in int8."`
+	Force bool           `negatable:"" help:"Replace a model that is there."`
+	JSON  bool           `name:"json" help:"Give one JSON object."`
+}
+
+// Run converts, and says what it did.
+func (c *ConvertCmd) Run() error {
+	m, err := formats.Open(c.From)
+	if err != nil {
+		return err
+	}
+	format, notes, err := formats.Write(c.To, m, formats.WriteOptions{Format: c.As, Int8: c.Int8, Force: c.Force})
+	if err != nil {
+		return err
+	}
+	notes = append(m.Notes, notes...)
+	if m.Tokenizer == nil {
+		notes = append(notes, "there is no tokenizer beside the model, so none is written")
+	}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(struct {
+			From   string         `json:"from"`
+			To     string         `json:"to"`
+			Source formats.Format `json:"from_format"`
+			Target formats.Format `json:"to_format"`
+			Class  string         `json:"class"`
+			Hash   string         `json:"weights_sha256"`
+			Notes  []string       `json:"notes,omitempty"`
+		}{c.From, c.To, m.Format, format, m.Class(), m.Hash(), notes})
+	}
+	what := string(format)
+	if c.Int8 {
+		what += " int8"
+	}
+	fmt.Fprintf(os.Stderr, "%s (%s) to %s (%s): %s, %d parameters, weights_sha256 %s\n", c.From, m.Format, c.To, what, m.Class(), m.Params.Size(), m.Hash())
+	for _, n := range notes {
+		fmt.Fprintf(os.Stderr, "note: %s\n", n)
+	}
+	return nil
+}

@@ -1,0 +1,260 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// The file's versions: opset 17 is the first with LayerNormalization, IR 8 is that of its time, so that runtimes from 2022 on read it.
+const (
+	irVersion = 8
+	opset     = 17
+)
+
+// Types of onnx.proto's TensorProto.DataType.
+const (
+	typeFloat    = 1
+	typeUint8    = 2
+	typeInt8     = 3
+	typeInt32    = 6
+	typeInt64    = 7
+	typeBool     = 9
+	typeFloat16  = 10
+	typeDouble   = 11
+	typeBfloat16 = 16
+)
+
+// maxModel is the size that a protobuf message may have.
+const maxModel = math.MaxInt32
+
+// graph is a GraphProto being written. Values are known by name; every name is used once.
+type graph struct {
+	name            string
+	nodes           []byte // fields of GraphProto, encoded
+	inputs, outputs []byte
+	initializers    []initializer
+	have            map[string]bool // the initialisers' names
+	scope           string          // what the next nodes belong to, the start of their names
+	count           *int            // nodes so far, of the whole model
+}
+
+// initializer is a constant tensor; data is little-endian and not copied.
+type initializer struct {
+	name  string
+	kind  int
+	shape []int
+	data  []byte
+}
+
+func newGraph(name string) *graph {
+	return &graph{name: name, have: map[string]bool{}, count: new(int)}
+}
+
+// body starts a graph that may use this one's values.
+func (g *graph) body(name string) *graph {
+	b := newGraph(name)
+	b.count = g.count
+	return b
+}
+
+// attribute is an encoded AttributeProto.
+type attribute []byte
+
+func attr(name string, kind uint64, value func(b []byte) []byte) attribute {
+	b := appendString(nil, 1, name)
+	b = value(b)
+	return appendVarint(b, 20, kind)
+}
+
+func attrInt(name string, v int) attribute {
+	return attr(name, 2, func(b []byte) []byte { return appendVarint(b, 3, uint64(v)) })
+}
+
+func attrFloat(name string, v float32) attribute {
+	return attr(name, 1, func(b []byte) []byte {
+		return protowire.AppendFixed32(protowire.AppendTag(b, 2, protowire.Fixed32Type), math.Float32bits(v))
+	})
+}
+
+func attrInts(name string, v ...int) attribute {
+	return attr(name, 7, func(b []byte) []byte {
+		for _, x := range v {
+			b = appendVarint(b, 8, uint64(x))
+		}
+		return b
+	})
+}
+
+func attrGraph(name string, g *graph) attribute {
+	return attr(name, 5, func(b []byte) []byte {
+		head, tail := g.encode()
+		b = protowire.AppendTag(b, 6, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(len(head)+size(tail)))
+		b = append(b, head...)
+		for _, part := range tail {
+			b = append(b, part...)
+		}
+		return b
+	})
+}
+
+// op adds a node with one output and gives the output's name.
+func (g *graph) op(kind string, inputs []string, attrs ...attribute) string {
+	return g.ops(kind, 1, inputs, attrs...)[0]
+}
+
+// ops adds a node with n outputs.
+func (g *graph) ops(kind string, n int, inputs []string, attrs ...attribute) []string {
+	*g.count++
+	name := fmt.Sprintf("%s/%s_%d", g.scope, kind, *g.count)
+	outputs := []string{name}
+	for i := 1; i < n; i++ {
+		outputs = append(outputs, fmt.Sprintf("%s.%d", name, i))
+	}
+	g.node(kind, name, inputs, outputs, attrs...)
+	return outputs
+}
+
+func (g *graph) node(kind, name string, inputs, outputs []string, attrs ...attribute) {
+	var b []byte
+	for _, x := range inputs {
+		b = appendString(b, 1, x)
+	}
+	for _, y := range outputs {
+		b = appendString(b, 2, y)
+	}
+	b = appendString(b, 3, name)
+	b = appendString(b, 4, kind)
+	for _, a := range attrs {
+		b = appendBytes(b, 5, a)
+	}
+	g.nodes = appendBytes(g.nodes, 1, b)
+}
+
+// constant adds a tensor unless one of that name is there, and gives the name.
+func (g *graph) constant(t initializer) string {
+	if !g.have[t.name] {
+		g.have[t.name] = true
+		g.initializers = append(g.initializers, t)
+	}
+	return t.name
+}
+
+// ints is a constant vector of int64.
+func (g *graph) ints(v ...int) string {
+	return g.constant(initializer{"const/ints" + fmt.Sprint(v), typeInt64, []int{len(v)}, int64Bytes(v)})
+}
+
+// int is a constant scalar of int64.
+func (g *graph) int(v int) string {
+	return g.constant(initializer{fmt.Sprintf("const/int %d", v), typeInt64, nil, int64Bytes([]int{v})})
+}
+
+// float is a constant scalar.
+func (g *graph) float(v float32) string {
+	b := protowire.AppendFixed32(nil, math.Float32bits(v))
+	return g.constant(initializer{fmt.Sprintf("const/float %v", v), typeFloat, nil, b})
+}
+
+func int64Bytes(v []int) []byte {
+	var b []byte
+	for _, x := range v {
+		b = protowire.AppendFixed64(b, uint64(x))
+	}
+	return b
+}
+
+// input declares an input. A dimension is a number or, if dynamic, a name.
+func (g *graph) input(name string, kind int, dims ...any) {
+	g.inputs = appendBytes(g.inputs, 11, valueInfo(name, kind, dims))
+}
+
+// output declares that the value from is the output of that name.
+func (g *graph) output(name, from string, kind int, dims ...any) {
+	g.node("Identity", name, []string{from}, []string{name})
+	g.outputs = appendBytes(g.outputs, 12, valueInfo(name, kind, dims))
+}
+
+// valueInfo encodes a ValueInfoProto.
+func valueInfo(name string, kind int, dims []any) []byte {
+	var shape []byte
+	for _, d := range dims {
+		switch d := d.(type) {
+		case int:
+			shape = appendBytes(shape, 1, appendVarint(nil, 1, uint64(d)))
+		case string:
+			shape = appendBytes(shape, 1, appendString(nil, 2, d))
+		}
+	}
+	tensor := appendBytes(appendVarint(nil, 1, uint64(kind)), 2, shape)
+	return appendBytes(appendString(nil, 1, name), 2, appendBytes(nil, 1, tensor))
+}
+
+// encode gives the graph's fields: first all but the initialisers, then those in pieces, their values as they lie.
+func (g *graph) encode() (head []byte, tail [][]byte) {
+	head = appendString(slices.Clone(g.nodes), 2, g.name)
+	head = append(append(head, g.inputs...), g.outputs...)
+	for _, t := range g.initializers {
+		var b []byte
+		for _, d := range t.shape {
+			b = appendVarint(b, 1, uint64(d))
+		}
+		b = appendVarint(b, 2, uint64(t.kind))
+		b = appendString(b, 8, t.name)
+		b = protowire.AppendTag(b, 9, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(len(t.data)))
+		field := protowire.AppendTag(nil, 5, protowire.BytesType)
+		field = protowire.AppendVarint(field, uint64(len(b)+len(t.data)))
+		tail = append(tail, append(field, b...), t.data)
+	}
+	return head, tail
+}
+
+func size(parts [][]byte) int {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	return n
+}
+
+// writeModel writes the ModelProto that holds the graph.
+func (g *graph) writeModel(w io.Writer, metadata map[string]string) error {
+	head, tail := g.encode()
+	n := len(head) + size(tail)
+	b := appendVarint(nil, 1, irVersion)
+	b = appendString(b, 2, "albert")
+	b = appendBytes(b, 8, appendVarint(appendString(nil, 1, ""), 2, opset))
+	for _, k := range slices.Sorted(maps.Keys(metadata)) {
+		b = appendBytes(b, 14, appendString(appendString(nil, 1, k), 2, metadata[k]))
+	}
+	b = protowire.AppendTag(b, 7, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(n))
+	if len(b)+n > maxModel {
+		return errors.New("onnx: the model has more than 2 GB, the limit of an ONNX file")
+	}
+	for _, part := range append([][]byte{b, head}, tail...) {
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func appendString(b []byte, field protowire.Number, s string) []byte {
+	return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), s)
+}
+
+func appendBytes(b []byte, field protowire.Number, v []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(b, field, protowire.BytesType), v)
+}
+
+func appendVarint(b []byte, field protowire.Number, v uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), v)
+}
