@@ -122,18 +122,21 @@ func openFile(file string, c *config) (*Tokenizer, error) {
 
 // fromFile makes a tokenizer of the bytes of a file of any kind, told by its name.
 func fromFile(file string, data []byte, c *config) (t *Tokenizer, err error) {
+	what := "SentencePiece model"
 	switch name := strings.ToLower(file); {
 	case strings.HasSuffix(name, ".json"):
+		what = JSONFile
 		if t, err = FromJSON(data); err == nil && c.RemoveSpace != nil {
 			t.RemoveSpace = *c.RemoveSpace
 		}
 	case strings.HasSuffix(name, ".txt"):
+		what = "vocabulary of WordPiece"
 		t, err = NewWordPiece(data, c.options(true))
 	default:
 		t, err = New(data, c.options(false))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: not a usable %s: %w", file, what, err)
 	}
 	return t, nil
 }

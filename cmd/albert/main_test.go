@@ -206,9 +206,9 @@ func TestUsage(t *testing.T) {
 		{[]string{"pretrain", "--output", in("x"), "--config", "base", "--tokenizer", in("tok.model"), "--train", in("absent")}, 1, "absent"},
 		{[]string{"pretrain", "--output", in("x"), "--config", in("config.json"), "--tokenizer", in("tok.model"), "--train", in("train.txt"), "--max-seq-length", "64"}, 1, "48 positions"},
 		{[]string{"inspect"}, 2, "give a model or run directory, or --config NAME"},
-		{[]string{"inspect", filepath.Dir(in("x"))}, 1, "no model.safetensors there"},
+		{[]string{"inspect", filepath.Dir(in("x"))}, 1, "no weights there"},
 		{[]string{"fill", in("absent"), "x"}, 1, "absent"},
-		{[]string{"tokenizer", "encode", "--model", in("train.txt")}, 1, "SentencePiece model"},
+		{[]string{"tokenizer", "encode", "--model", in("train.txt")}, 1, "not a usable vocabulary"},
 		{[]string{"prepare", "--tokenizer", in("tok.model"), "--output", in("empty"), os.DevNull}, 1, "empty"},
 	} {
 		status, _, errs := call(t, c.args...)
