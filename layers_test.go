@@ -19,6 +19,7 @@ var layers = []string{
 	"albert",
 	"albert/pretrain",
 	"albert/train",
+	"albert/dataset",
 	"albert/corpus",
 	"albert/model",
 	"albert/optim",
