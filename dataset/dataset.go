@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"albert/corpus"
@@ -19,6 +21,16 @@ const (
 	Dev   Split = "dev"
 	Test  Split = "test"
 )
+
+// SplitNamed finds a split by the names that it goes by: dev is also validation, valid and val.
+func SplitNamed(name string) (Split, error) {
+	for _, s := range []Split{Train, Dev, Test} {
+		if slices.Contains(splitNames[s], strings.ToLower(name)) {
+			return s, nil
+		}
+	}
+	return "", fmt.Errorf("no split %q; there are train, dev and test", name)
+}
 
 // Example is one thing to learn from or to answer. Which fields hold something depends on the task's kind.
 type Example struct {
@@ -103,18 +115,8 @@ type reader struct {
 
 // Read reads a split from files given one by one. For RACE they may be directories and archives.
 func Read(task Task, split Split, files []string, o Options) (*Set, error) {
-	r := &reader{o: o, set: &Set{Task: task, Split: split}, ids: map[string]string{}}
-	if o.Multi {
-		if task.Kind != Classify && task.Kind != Multi {
-			return nil, fmt.Errorf("task %s has no labels that could be several", task.Name)
-		}
-		r.set.Task.Kind, r.known = Multi, true
-	}
-	known := o.Labels
-	if known == nil {
-		known = task.Labels
-	}
-	if err := r.labels.start(known); err != nil {
+	r, err := newReader(task, split, o)
+	if err != nil {
 		return nil, err
 	}
 	if len(files) == 0 {
@@ -130,6 +132,21 @@ func Read(task Task, split Split, files []string, o Options) (*Set, error) {
 	}
 	r.finish()
 	return r.set, nil
+}
+
+func newReader(task Task, split Split, o Options) (*reader, error) {
+	r := &reader{o: o, set: &Set{Task: task, Split: split}, ids: map[string]string{}}
+	if o.Multi {
+		if task.glue != nil || task.Kind != Classify && task.Kind != Multi {
+			return nil, fmt.Errorf("task %s has no labels that could be several", task.Name)
+		}
+		r.set.Task.Kind, r.known = Multi, true
+	}
+	known := o.Labels
+	if known == nil {
+		known = task.Labels
+	}
+	return r, r.labels.start(known)
 }
 
 // read reads one file in the form of the task.

@@ -77,7 +77,7 @@ func (r *reader) texts(w *row, e *Example) error {
 	if e.Text, err = get(text); err != nil {
 		return err
 	}
-	if pair != "" {
+	if v, ok := w.cells[pair]; pair != "" && (!ok || v != nil) { // null: no pair
 		e.Pair, err = get(pair)
 		e.HasPair = true
 	}

@@ -49,45 +49,48 @@ func (r *reader) rows(path string, each func(*row) error) error {
 	if n, _ := f.ReadAt(head, 0); string(head[:n]) == parquetMagic {
 		return r.parquet(path, f, each)
 	}
-	return r.open(path, func(in *input) error {
-		if len(bytes.TrimSpace(in.head)) == 0 && len(in.head) < bufferSize {
-			return fmt.Errorf("%s: %w", in.name, errEmpty)
-		}
-		form := in.kind
-		switch form {
-		case ".jsonl", ".json", ".ndjson", ".tsv", ".csv", ".conll", ".bio", ".iob":
-		default:
-			start := bytes.TrimLeft(in.head, " \t\r\n")
-			first, _, _ := bytes.Cut(start, []byte("\n"))
-			list := bytes.TrimLeft(bytes.TrimPrefix(start, []byte("[")), " \t\r\n")
-			switch {
-			case bytes.HasPrefix(list, []byte(`{"`)) || bytes.HasPrefix(list, []byte("{")) && r.set.Task.Kind != Tag:
-				form = ".json"
-			case r.set.Task.Kind == Tag:
-				form = ".conll"
-			case bytes.Contains(first, []byte("\t")):
-				form = ".tsv"
-			case bytes.Contains(first, []byte(",")):
-				form = ".csv"
-			default:
-				return fmt.Errorf("%s: cannot tell what form this is: name it .tsv, .csv, .jsonl or .parquet", in.name)
-			}
-		}
-		k := r.set.Task.Kind
+	return r.open(path, func(in *input) error { return r.table(in, each) })
+}
+
+// table reads what is no Parquet.
+func (r *reader) table(in *input, each func(*row) error) error {
+	if len(bytes.TrimSpace(in.head)) == 0 && len(in.head) < bufferSize {
+		return fmt.Errorf("%s: %w", in.name, errEmpty)
+	}
+	form := in.kind
+	switch form {
+	case ".jsonl", ".json", ".ndjson", ".tsv", ".csv", ".conll", ".bio", ".iob":
+	default:
+		start := bytes.TrimLeft(in.head, " \t\r\n")
+		first, _, _ := bytes.Cut(start, []byte("\n"))
+		list := bytes.TrimLeft(bytes.TrimPrefix(start, []byte("[")), " \t\r\n")
 		switch {
-		case form == ".jsonl" || form == ".json" || form == ".ndjson":
-			return r.jsonRows(in, each)
-		case k == Tag:
-			return r.conll(in)
-		case k == Span || k == Choose:
-			return fmt.Errorf("%s: %s data is JSON or Parquet, not %s", in.name, k, strings.TrimPrefix(form, "."))
-		case form == ".csv":
-			return r.csvRows(in, each)
-		case form == ".tsv":
-			return r.tsvRows(in, each)
+		case bytes.HasPrefix(list, []byte(`{"`)) || bytes.HasPrefix(list, []byte("{")) && r.set.Task.Kind != Tag:
+			form = ".json"
+		case r.set.Task.Kind == Tag:
+			form = ".conll"
+		case bytes.Contains(first, []byte("\t")):
+			form = ".tsv"
+		case bytes.Contains(first, []byte(",")):
+			form = ".csv"
+		default:
+			return fmt.Errorf("%s: cannot tell what form this is: name it .tsv, .csv, .jsonl or .parquet", in.name)
 		}
-		return fmt.Errorf("%s: columns of words are for the task tag", in.name)
-	})
+	}
+	k := r.set.Task.Kind
+	switch {
+	case form == ".jsonl" || form == ".json" || form == ".ndjson":
+		return r.jsonRows(in, each)
+	case k == Tag:
+		return r.conll(in)
+	case k == Span || k == Choose:
+		return fmt.Errorf("%s: %s data is JSON or Parquet, not %s", in.name, k, strings.TrimPrefix(form, "."))
+	case form == ".csv":
+		return r.csvRows(in, each)
+	case form == ".tsv":
+		return r.tsvRows(in, each)
+	}
+	return fmt.Errorf("%s: columns of words are for the task tag", in.name)
 }
 
 // tsvRows reads tab-separated rows under a header. Quotes are characters like others.
