@@ -21,6 +21,7 @@ var layers = []string{
 	"albert/task",
 	"albert/train",
 	"albert/figure",
+	"albert/dataset",
 	"albert/corpus",
 	"albert/metric",
 	"albert/formats",

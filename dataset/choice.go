@@ -1,0 +1,69 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+var errNoLabel = errors.New(`no label ("-")`)
+
+// maxChoices bounds the choices of one example: each is a pass through the model.
+const maxChoices = 100
+
+// choiceIndex reads which choice is right: an index from 0, or a letter from A.
+func choiceIndex(s string) (int, error) {
+	if len(s) == 1 && s[0] >= 'A' && s[0] <= 'Z' {
+		return int(s[0] - 'A'), nil
+	}
+	if n, err := strconv.Atoi(s); err == nil {
+		return n, nil
+	}
+	if s == "" {
+		return 0, errors.New("no label")
+	}
+	return 0, fmt.Errorf("%q is neither the index of a choice, from 0, nor its letter", short(s))
+}
+
+// addChoice adds an example of Choose. where names it.
+func (r *reader) addChoice(e Example, where string) error {
+	switch n := len(e.Choices); {
+	case n < 2:
+		return fmt.Errorf("%s: %d choices; there must be two at least", where, n)
+	case n > maxChoices:
+		return fmt.Errorf("%s: %d choices; the limit is %d", where, n, maxChoices)
+	case e.Label < -1 || e.Label >= n || e.Label == -1 && r.set.Split != Test:
+		return fmt.Errorf("%s: the right choice is %d; there are %d choices, counted from 0", where, e.Label, n)
+	}
+	return r.add(e)
+}
+
+// blank are the characters that are a blank to fill in a question, once ALBERT's clean-up has made them "_".
+const blank = "_\uff3f\ufe33\ufe34\ufe4d\ufe4e\ufe4f"
+
+// Continuations are what follows the context in an example of Choose, one for each choice: the question with every "_" replaced by the
+// choice or, where it has none, the question, a space and the choice. (The layout of the released race_utils.py.)
+func (e *Example) Continuations() []string {
+	out := make([]string, len(e.Choices))
+	hasBlank := strings.ContainsAny(e.Question, blank)
+	for i, c := range e.Choices {
+		switch {
+		case e.Question == "":
+			out[i] = c
+		case !hasBlank:
+			out[i] = e.Question + " " + c
+		default:
+			var b strings.Builder
+			for _, q := range e.Question {
+				if strings.ContainsRune(blank, q) {
+					b.WriteString(c)
+				} else {
+					b.WriteRune(q)
+				}
+			}
+			out[i] = b.String()
+		}
+	}
+	return out
+}

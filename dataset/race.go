@@ -1,0 +1,200 @@
+package dataset
+
+import (
+	"archive/tar"
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// passage is what a line of RACE's files holds.
+type passage struct {
+	ID        *string    `json:"id"`
+	Article   *string    `json:"article"`
+	Questions []string   `json:"questions"`
+	Options   [][]string `json:"options"`
+	Answers   []string   `json:"answers"`
+}
+
+// race reads an archive, a directory or a file. The order is the same for all: middle before high, then byte order of paths.
+func (r *reader) race(name string) error {
+	st, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	from := len(r.set.Examples)
+	if st.IsDir() {
+		err = r.raceFolder(name)
+	} else {
+		err = r.raceFile(name)
+	}
+	if err != nil {
+		return err
+	}
+	level := func(e *Example) int {
+		if levelOf(e.File, e.ID) == "middle" {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(r.set.Examples[from:], func(a, b Example) int {
+		return cmp.Or(cmp.Compare(level(&a), level(&b)), strings.Compare(a.File, b.File))
+	})
+	return nil
+}
+
+// levelOf is middle or high, by the folder that a file lies in or the passage's id; "" if neither tells.
+func levelOf(name, id string) string {
+	for _, part := range slices.Backward(strings.FieldsFunc(name, func(c rune) bool { return c == '/' || c == '\\' || c == ':' })) {
+		if part == "middle" || part == "high" {
+			return part
+		}
+	}
+	for _, l := range []string{"middle", "high"} {
+		if strings.HasPrefix(id, l) {
+			return l
+		}
+	}
+	return ""
+}
+
+// raceFolder reads the .txt files of a folder, of its folder named like the split if there is one.
+func (r *reader) raceFolder(dir string) error {
+	if sub := filepath.Join(dir, string(r.set.Split)); isDir(sub) {
+		dir = sub
+	}
+	var files []string
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(p, ".txt") && !strings.HasPrefix(d.Name(), ".") {
+			files = append(files, p)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("%s: no .txt files there", dir)
+	}
+	for _, f := range files {
+		if err := r.raceFile(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) raceFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	raw := &rawReader{in: f, sum: sha256.New()}
+	err = r.unpack(name, raw, bufferSize, func(in *input) error {
+		if len(in.head) > 262 && string(in.head[257:262]) == "ustar" {
+			return r.raceTar(in)
+		}
+		return r.passages(in)
+	})
+	if err != nil {
+		return err
+	}
+	return r.hashed(name, raw)
+}
+
+// raceTar reads the members of an archive that lie in the split's folder.
+func (r *reader) raceTar(in *input) error {
+	t := tar.NewReader(in)
+	found := false
+	for {
+		h, err := t.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("%s: tar: %w", in.name, packedError(err))
+		}
+		folders := strings.Split(path.Dir(path.Clean(h.Name)), "/")
+		base := path.Base(h.Name)
+		if h.Typeflag != tar.TypeReg || !slices.Contains(folders, string(r.set.Split)) || !strings.HasSuffix(base, ".txt") || strings.HasPrefix(base, ".") {
+			continue
+		}
+		found = true
+		if err := r.unpack(in.name+":"+h.Name, &packed{t, "tar"}, int(min(bufferSize, max(minBuffer, h.Size))), r.passages); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return fmt.Errorf("%s: no .txt files in a folder %q there", in.name, r.set.Split)
+	}
+	return nil
+}
+
+// minBuffer is a small member's buffer.
+const minBuffer = 512
+
+// passages reads passages, one a line.
+func (r *reader) passages(in *input) error {
+	j := newJSON(in)
+	for {
+		raw, line, err := j.value()
+		if err != nil {
+			return eof(err)
+		}
+		if err := r.passage(in.name, line, raw); err != nil {
+			return fmt.Errorf("%s: %w", place(in.name, line), err)
+		}
+	}
+}
+
+func (r *reader) passage(file string, line int, raw json.RawMessage) error {
+	var p passage
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return typeError(err)
+	}
+	if p.ID == nil || p.Article == nil || *p.ID == "" {
+		return fmt.Errorf("a passage without \"id\" or \"article\"")
+	}
+	name := fmt.Sprintf("passage %q", short(*p.ID))
+	if r.o.Level != "" && levelOf(file, *p.ID) != r.o.Level {
+		return nil
+	}
+	if len(p.Questions) != len(p.Options) || len(p.Questions) != len(p.Answers) && (r.set.Split != Test || len(p.Answers) > 0) {
+		return fmt.Errorf("%s: %d questions, %d lists of options, %d answers", name, len(p.Questions), len(p.Options), len(p.Answers))
+	}
+	for i, q := range p.Questions {
+		e := unlabelled(file, line)
+		e.ID = fmt.Sprintf("%s-%d", *p.ID, i)
+		e.Context, e.Question, e.Choices = *p.Article, q, p.Options[i]
+		where := fmt.Sprintf("%s, question %d", name, i+1)
+		if before, ok := r.ids[e.ID]; ok {
+			return fmt.Errorf("%s: the id was used before, in %s", where, before)
+		}
+		r.ids[e.ID] = e.Place()
+		if len(p.Answers) > 0 {
+			a := p.Answers[i]
+			if len(a) != 1 || a[0] < 'A' || int(a[0]-'A') >= len(e.Choices) {
+				return fmt.Errorf("%s: the answer %q is not the letter of one of %d options", where, short(a), len(e.Choices))
+			}
+			e.Label = int(a[0] - 'A')
+		}
+		if err := r.addChoice(e, where); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isDir(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.IsDir()
+}

@@ -1,0 +1,141 @@
+package dataset
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// squadOf is a file with one paragraph, whose questions are given.
+func squadOf(context, qas string) string {
+	return `{"version": "x", "data": [{"title": "T", "paragraphs": [{"qas": [` + qas + `], "context": "` + context + `"}]}]}`
+}
+
+func TestSQuAD(t *testing.T) {
+	s := mustRead(t, "squad", Dev, "dev.json", squadOf("Zoë 😀 met Émile.", `
+		{"id": "a", "question": "Who?", "answers": [{"text": "Émile", "answer_start": 10}, {"text": "Zoë", "answer_start": 0, "start_exact": true}]},
+		{"id": 7, "question": "Whom?", "answers": [{"text": "Zoë", "answer_start": 0, "start_exact": false}, {"text": "Émile", "answer_start": 9}], "more": {}}`), Options{})
+	wantExamples(t, s, "1 id=a context=Zoë 😀 met Émile. question=Who? answers=[{Émile 10 15 true} {Zoë 0 3 true}]",
+		"1 id=7 context=Zoë 😀 met Émile. question=Whom? answers=[{Zoë 0 3 false} {Émile 9 14 false}]")
+	if len(s.Notes) != 2 || !strings.Contains(s.Notes[0], "1 answers are not what stands at their answer_start") || !strings.Contains(s.Notes[1], "1 answers have an answer_start that is a guess") {
+		t.Errorf("notes %q", s.Notes)
+	}
+}
+
+func TestSQuAD2(t *testing.T) {
+	s := mustRead(t, "squad2", Train, "train.json", squadOf("A b.", `
+		{"id": "1", "question": "?", "answers": [], "is_impossible": true, "plausible_answers": [{"text": "no", "answer_start": 99}]},
+		{"id": "2", "question": "?", "answers": [{"text": "b", "answer_start": 2}], "is_impossible": false},
+		{"id": "3", "question": "?", "answers": []}`), Options{})
+	wantExamples(t, s, "1 id=1 context=A b. question=? impossible=true", "1 id=2 context=A b. question=? answers=[{b 2 3 true}]",
+		"1 id=3 context=A b. question=? impossible=true")
+}
+
+// A test set need not say anything about answers.
+func TestSQuADTest(t *testing.T) {
+	s := mustRead(t, "squad2", Test, "test.json", squadOf("A b.", `{"id": "1", "question": "?"}`), Options{})
+	wantExamples(t, s, "1 id=1 context=A b. question=?")
+}
+
+// Rows with a context and a question each, as Hugging Face has them.
+func TestSQuADRows(t *testing.T) {
+	rows := `{"id": "1", "context": "A b.", "question": "?", "answers": {"text": ["b"], "answer_start": [2]}}
+{"id": "2", "context": "A b.", "question": "?", "answers": {"text": [], "answer_start": []}}
+`
+	want := []string{"1 id=1 context=A b. question=? answers=[{b 2 3 true}]", "2 id=2 context=A b. question=? impossible=true"}
+	wantExamples(t, mustRead(t, "squad2", Train, "a.jsonl", rows, Options{}), want...)
+	list := "[" + strings.Replace(strings.TrimSpace(rows), "}\n{", "},\n{", 1) + "]\n"
+	wantExamples(t, mustRead(t, "squad2", Train, "a.json", list, Options{}), want...)
+}
+
+func TestSQuADErrors(t *testing.T) {
+	ask := func(q string) string { return squadOf("A b.", "\n"+q) }
+	for _, c := range []struct {
+		task, text string
+		want       []string
+	}{
+		{"squad", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": 4}]}`),
+			[]string{"a.json:1:", `article 1 "T"`, "paragraph 1", `question "q"`, `answer 1, "b" at answer_start 4, lies outside`, "4 characters"}},
+		{"squad", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": -1}]}`), []string{`question "q"`, "outside"}},
+		{"squad", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": 9223372036854775807}]}`), []string{`question "q"`, "outside"}},
+		{"squad", ask(`{"id": "q", "question": "?", "answers": [{"text": "", "answer_start": 1}]}`), []string{`question "q"`, "answer 1 is an empty text"}},
+		{"squad", ask(`{"id": "q", "question": "?", "answers": [{"text": "b"}]}`), []string{`question "q"`, `no "answer_start"`}},
+		{"squad", ask(`{"id": "q", "question": "?", "answers": []}`), []string{`question "q"`, "no answers"}},
+		{"squad", ask(`{"id": "q", "question": "?", "answers": [], "is_impossible": true}`), []string{`question "q"`, "use the task squad2"}},
+		{"squad2", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": 2}], "is_impossible": true}`), []string{"yet there are answers"}},
+		{"squad2", ask(`{"id": "q", "question": "?", "answers": [], "is_impossible": false}`), []string{"no answers"}},
+		{"squad", ask(`{"id": "q", "answers": []}`), []string{`no "question"`}},
+		{"squad", ask(`{"question": "?", "answers": []}`), []string{"paragraph 1, question 1", `no "id"`}},
+		{"squad", ask(`{"id": ["q"], "question": "?"}`), []string{"the id is a list"}},
+		{"squad2", ask(`{"id": "q", "question": "?"}, {"id": "q", "question": "?"}`), []string{`question "q"`, "the id was used before, in"}},
+		{"squad", ask(`{"id": "q", "question": 3}`), []string{"paragraph 1", `"qas.question" is a number, not a string`}},
+		{"squad", `{"data": [{"title": "T"}]}`, []string{`article 1 "T" has no "paragraphs"`}},
+		{"squad", `{"data": [{"paragraphs": 3}]}`, []string{`"paragraphs" is not a list`}},
+		{"squad", `{"data": [{"paragraphs": [{"qas": []}]}]}`, []string{"article 1, paragraph 1", `no "context"`}},
+		{"squad", `{"data": [3]}`, []string{"article 1 is not an object"}},
+		{"squad", `{"data": {"a": 1}}`, []string{`no column "context", nor SQuAD's "data"`}},
+		{"squad", `{"text": "a"}`, []string{`no column "context", nor SQuAD's "data"; there are "text"`}},
+		{"squad", `{"data": []}`, []string{"no examples"}},
+		{"squad", "{\"data\": [\n{\"title\": \"T\",\n\"paragraphs\": [\n{\"context\": \"A\" \"qas\": []}]}]}", []string{"a.json:4: broken JSON"}},
+		{"squad", "{\"data\": [\n{\"title\": \"T\",\n\"paragraphs\": [\n{\"context\": \"A\",", []string{"a.json:4: broken JSON: the file ends in the middle"}},
+		{"squad", "{\"data\": [\n{\"title\": \"T\",\n", []string{"a.json:3: broken JSON: the file ends"}},
+		{"squad", "3", []string{"a.json:1: not an object"}},
+		{"squad", `{"context": "A b.", "question": "?", "answers": {"text": ["b"], "answer_start": []}}`, []string{"1 texts of answers and 0 answer_start"}},
+		{"squad", `{"context": "A b.", "question": "?", "answers": {"text": ["b"], "answer_start": [1.5]}}`, []string{"no answer_start that is a whole number"}},
+	} {
+		_, err := readText(t, c.task, Train, "a.json", c.text, Options{})
+		wantError(t, err, c.want...)
+	}
+	_, err := readText(t, "squad", Train, "a.csv", "context,question\n", Options{})
+	wantError(t, err, "a.csv: squad data is JSON or Parquet, not csv")
+}
+
+func TestAnswerFiles(t *testing.T) {
+	dir := t.TempDir()
+	s := mustRead(t, "squad2", Test, "test.json", squadOf("A b.", `{"id": "z", "question": "?"}, {"id": "a", "question": "?"}`), Options{})
+	path := filepath.Join(dir, "predictions.json")
+	if err := WriteAnswers(path, s, []string{"a \"<b>\" é", ""}); err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := os.ReadFile(path); string(text) != "{\n    \"z\": \"a \\\"<b>\\\" é\",\n    \"a\": \"\"\n}\n" {
+		t.Errorf("%s", text)
+	}
+	back, err := ReadPredictions(path)
+	if err != nil || back["z"] != "a \"<b>\" é" || len(back) != 2 {
+		t.Errorf("read back: %v, %v", back, err)
+	}
+	path = filepath.Join(dir, "null_odds.json")
+	if err := WriteNullOdds(path, s, []float64{-1.5, 2}); err != nil {
+		t.Fatal(err)
+	}
+	odds, err := ReadNullOdds(path)
+	if err != nil || odds["z"] != -1.5 || odds["a"] != 2 {
+		t.Errorf("read back: %v, %v", odds, err)
+	}
+	path = filepath.Join(dir, "nbest_predictions.json")
+	if err := WriteNBest(path, s, [][]Candidate{{{"b", 0.75, -1, -2}}, nil}); err != nil {
+		t.Fatal(err)
+	}
+	want := `{
+    "z": [
+        {
+            "text": "b",
+            "probability": 0.75,
+            "start_log_prob": -1,
+            "end_log_prob": -2
+        }
+    ],
+    "a": []
+}
+`
+	if text, _ := os.ReadFile(path); string(text) != want {
+		t.Errorf("%s", text)
+	}
+	wantError(t, WriteAnswers(path, s, nil), "0 predictions for 2 examples")
+	for text, words := range map[string]string{`{"a": 1}`: `a.json:1: the prediction of "a" is a number`, `{"a": "x", "a": "y"}`: `"a" stands twice`,
+		`{"a": "x"`: "the file ends in the middle", `{"a": "x"} 3`: "something follows", "index\tprediction\n1": "a.json:2: no tab"} {
+		_, err := ReadPredictions(filepath.Join(write(t, "a.json", text), "a.json"))
+		wantError(t, err, words)
+	}
+}
