@@ -147,11 +147,12 @@ func composeLetters(in []letter) []letter {
 	return out
 }
 
-// composePair is the character that two compose to.
+// composePair is the character that two compose to. Package norm looks pairs up by the lower 16 bits of both, so that U+3006C with
+// an acute is ĺ there: what it gives has to decompose to the pair again.
 func composePair(a, b rune) (rune, bool) {
 	s := norm.NFC.String(string([]rune{a, b}))
 	r, n := utf8.DecodeRuneInString(s)
-	return r, n == len(s)
+	return r, n == len(s) && norm.NFD.String(s) == norm.NFD.String(string(a))+norm.NFD.String(string(b))
 }
 
 // withoutAccents is the canonical decomposition without non-spacing marks.

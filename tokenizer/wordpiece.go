@@ -108,12 +108,14 @@ func (t *Tokenizer) words(text string, f func(id int32, from, to int)) {
 		}
 		l := composeLetters(cleanLetters(letters(nil, &c.lower, from, to), !t.JoinChinese))
 		split(l, isPySpace, false, func(token []letter) {
-			if s := t.specialOf(token); s != nil { // its parts only met by the cleaning
+			s := t.specialOf(token) // one whose parts only met by the cleaning
+			if s == nil && !t.KeepAccents {
+				token = withoutAccents(token)
+				s = t.specialOf(token)
+			}
+			if s != nil {
 				f(s.id, token[0].from, token[len(token)-1].to)
 				return
-			}
-			if !t.KeepAccents {
-				token = withoutAccents(token)
 			}
 			split(token, isPunctuation, true, func(word []letter) { buf = t.word(word, buf, f) })
 		})
@@ -125,7 +127,7 @@ func (t *Tokenizer) words(text string, f func(id int32, from, to int)) {
 
 // specialOf is the special token that letters spell.
 func (t *Tokenizer) specialOf(token []letter) *special {
-	if token[0].r != '[' || len(token) > len("[MASK]") {
+	if len(token) == 0 || token[0].r != '[' || len(token) > len("[MASK]") {
 		return nil
 	}
 	var text []byte
