@@ -16,6 +16,7 @@ var layers = []string{
 	"albert/cmd/albert",
 	"albert/quickstart",
 	"albert/bench",
+	"albert/bench/parity/tokenizer/pairs",
 	"albert",
 	"albert/pretrain",
 	"albert/task",
