@@ -8,13 +8,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"albert/model"
 	"albert/numeric"
 	"albert/ops"
 	"albert/task"
-	"albert/tokenizer"
 )
 
 // Task is what a model's head answers.
@@ -245,7 +243,7 @@ func (m *Model) Tag(text string, aggregate bool) ([]Entity, error) {
 // TagInput is a text as pieces that know their places.
 type TagInput struct {
 	Input
-	Tokens []tokenizer.Token // from row 1 on; places in code points, without the space before a word. Nil: places are rows
+	Places [][2]int // from row 1 on: code points of the text, without the space before a word. Nil: places are rows
 }
 
 // TagInput makes pieces of a text. One that is too long is cut.
@@ -253,18 +251,9 @@ func (m *Model) TagInput(text string) (TagInput, error) {
 	if m.tok == nil {
 		return TagInput{}, errNoTokenizer
 	}
-	tokens := m.tok.EncodeWithOffsets(text)
-	for i, t := range tokens { // the space before a word is none of it
-		s := text[t.Begin:t.End]
-		tokens[i].Begin += len(s) - len(strings.TrimLeftFunc(s, unicode.IsSpace))
-	}
-	tokenizer.InRunes(text, tokens)
-	ids := make([]int32, len(tokens))
-	for i, t := range tokens {
-		ids[i] = t.ID
-	}
-	in := task.Single(m.tok, ids, m.MaxPieces())
-	return TagInput{Input: in, Tokens: tokens[:len(in.IDs)-2]}, nil
+	cut := m.tok.Cut(text)
+	in := task.Single(m.tok, cut.IDs, m.MaxPieces())
+	return TagInput{Input: in, Places: cut.Offsets[:len(in.IDs)-2]}, nil
 }
 
 // Entities turns the logits of an input's rows into labels; special pieces, and pieces labelled "O", give none.
@@ -287,9 +276,9 @@ func (m *Model) Entities(in TagInput, logits [][]float32) []Entity {
 			continue
 		}
 		e := Entity{Entity: names[best], Score: p[best], Index: i, Start: i, End: i + 1}
-		if in.Tokens != nil {
-			t := in.Tokens[i-1]
-			e.Word, e.Start, e.End = t.Piece, t.Begin, t.End
+		if in.Places != nil {
+			p := in.Places[i-1]
+			e.Word, e.Start, e.End = m.tok.Piece(in.IDs[i]), p[0], p[1]
 		}
 		list = append(list, e)
 	}
@@ -349,7 +338,7 @@ func (m *Model) ChoiceInputs(context, question string, choices []string) ([]Inpu
 	if len(choices) == 0 {
 		return nil, errors.New("there are no choices")
 	}
-	return task.Choices(m.tok, context, question, choices, m.MaxPieces()), nil
+	return task.Choices(m.tok, m.tok.Encode(context), question, choices, m.MaxPieces()), nil
 }
 
 // ChoiceScores is the softmax over the logits of the choices.
@@ -385,7 +374,7 @@ func (m *Model) AnswerWindows(question, context string, o task.SpanOptions) ([]t
 		return nil, errNoTokenizer
 	}
 	o.MaxSeqLength = min(o.MaxSeqLength, m.MaxPieces())
-	return task.Windows(m.tok, question, context, o), nil
+	return task.Windows(m.tok, m.tok.Encode(question), m.tok.Cut(context), o), nil
 }
 
 // AnswerSpans gives the likeliest answers, and what speaks against any.

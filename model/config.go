@@ -361,3 +361,9 @@ func (c *Config) SetExtra(name string, value any) error {
 
 // Extra gives a field that this package does not know, nil if it was not there.
 func (c *Config) Extra(name string) json.RawMessage { return c.extra[name] }
+
+// ActivationBytes is about what the backward pass needs of each piece: 16 values of H a layer, those of attention's probabilities not
+// counted.
+func (c *Config) ActivationBytes() int {
+	return 4 * 16 * c.HiddenSize * c.NumHiddenLayers * c.InnerGroupNum
+}

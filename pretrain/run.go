@@ -113,7 +113,7 @@ func Run(ctx context.Context, c RunConfig) error {
 	peak := dev.Peak()
 	return train.Run(ctx, train.Config{
 		Dir: c.Output, Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: c.WarmupSteps},
-		Optimizer: c.Optimizer, Together: together(&m.Config, dev.Threads()), MicroBatch: c.MicroBatchSize, EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep,
+		Optimizer: c.Optimizer, Together: train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize, EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep,
 		Best: "mlm_accuracy", MaxTime: c.MaxTime, Quiet: c.Quiet, DryRun: c.DryRun, Settings: settings, Data: data,
 		About: append(train.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, c.About...), Files: files, Device: dev,
 		Tensors: m.Tensors, Flops: func(n int) float64 { return 3 * m.Config.FlopsForward(n) }, Peak: peak,
@@ -279,16 +279,6 @@ func (d Data) place(c *RunConfig, name string) string {
 	return ""
 }
 
-// together is how many leaves of a model run at once on so many threads: one on each if what a leaf's backward pass needs, 16 values
-// of H a piece and layer, is under 128 MB. Operations so small lose up to half of their time in being shared out; those of larger
-// models do not, and the memory would count.
-func together(c *model.Config, threads int) int {
-	if 4*16*c.HiddenSize*c.NumHiddenLayers*c.InnerGroupNum*train.LeafPieces > 128<<20 {
-		return 1
-	}
-	return threads
-}
-
 // memory says what a step on b takes beside gradients and moments: a metered pass over its largest leaf.
 func (c *RunConfig) memory(dev *cpu.Device, m *model.Model, t *Task, b train.Batch) []train.Memory {
 	batch := b.(*Batch)
@@ -302,7 +292,7 @@ func (c *RunConfig) memory(dev *cpu.Device, m *model.Model, t *Task, b train.Bat
 		}
 	}
 	o.run(new(ops.Grads), batch.Examples[largest.From:largest.To], 1, 1, 1, t.Mask)
-	leaves := train.LeavesTogether(b, together(&m.Config, dev.Threads()), c.MicroBatchSize)
+	leaves := train.LeavesTogether(b, train.Together(m.Config.ActivationBytes(), dev.Threads()), c.MicroBatchSize)
 	examples := 0
 	for _, e := range batch.Examples {
 		examples += exampleBytes + 9*len(e.InputIDs)

@@ -10,17 +10,16 @@ import (
 const MaxChoicePieces = 128
 
 // Choices lays out a question with choices, one input each: [CLS] context [SEP] question and choice [SEP]. Where the question has
-// "_" the choice stands in place of every one of them, else after it. The context is cut at its end. most counts special pieces too.
-// (race_utils.py)
-func Choices(tok *tokenizer.Tokenizer, context, question string, choices []string, most int) []Input {
-	article := tok.Encode(context)
+// "_" the choice stands in place of every one of them, else after it. The context, given as pieces, is cut at its end. most counts
+// special pieces too. (race_utils.py)
+func Choices(tok *tokenizer.Tokenizer, context []int32, question string, choices []string, most int) []Input {
 	inputs := make([]Input, len(choices))
 	for i, choice := range choices {
 		text := question + " " + choice
 		if strings.Contains(question, "_") {
 			text = strings.ReplaceAll(question, "_", choice)
 		}
-		a, b := article, tok.Encode(text)
+		a, b := context, tok.Encode(text)
 		over := len(b) - min(MaxChoicePieces, max(0, most-3))
 		b = b[max(0, over):]
 		room := max(0, most-3-len(b))

@@ -36,23 +36,12 @@ type Window struct {
 	From       int // the number of the window's first piece in the whole context
 }
 
-// Windows lays out a question and its context. Without a question the layout is the same with an empty one.
-func Windows(tok *tokenizer.Tokenizer, question, context string, o SpanOptions) []Window {
-	tokens := tok.EncodeWithOffsets(context)
-	tokenizer.InRunes(context, tokens)
-	ids := make([]int32, len(tokens))
-	places := make([][2]int, len(tokens))
-	for i, t := range tokens {
-		ids[i], places[i] = t.ID, [2]int{t.Begin, t.End}
-	}
-	q := tok.Encode(question)
-	cut := len(q) > o.MaxQueryLength || len(q) > o.MaxSeqLength-4
-	q = q[:max(0, min(len(q), o.MaxQueryLength, o.MaxSeqLength-4))] // room for one piece of the context at least
-	return windows(tok, q, ids, places, cut, o)
-}
-
-// windows cuts the pieces of a context.
-func windows(tok *tokenizer.Tokenizer, q, ids []int32, places [][2]int, cut bool, o SpanOptions) []Window {
+// Windows lays out a question, given as pieces, and its context ([tokenizer.Tokenizer.Cut]): the question's first pieces, as many as
+// there may be and leave room for one of the context, and windows over the context.
+func Windows(tok *tokenizer.Tokenizer, question []int32, context tokenizer.Text, o SpanOptions) []Window {
+	q := question[:max(0, min(len(question), o.MaxQueryLength, o.MaxSeqLength-4))]
+	cut := len(q) < len(question)
+	ids, places := context.IDs, context.Offsets
 	room := max(1, o.MaxSeqLength-len(q)-3)
 	var list []Window
 	for from := 0; ; from += max(1, min(o.DocStride, room)) {

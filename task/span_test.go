@@ -47,7 +47,7 @@ func TestWindowsCoverTheContext(t *testing.T) {
 		{MaxSeqLength: 40, DocStride: 8, MaxQueryLength: 6, MaxAnswerLength: 30, NBest: 20},
 		{MaxSeqLength: 20, DocStride: 100, MaxQueryLength: 64, MaxAnswerLength: 30, NBest: 20},
 	} {
-		ws := Windows(tok, "When was it built", context, o)
+		ws := Windows(tok, tok.Encode("When was it built"), tok.Cut(context), o)
 		all := tok.Encode(context)
 		seen, best := make([]int, len(all)), make([]int, len(all))
 		runes := []rune(context)
@@ -84,7 +84,7 @@ func TestBestSpanIsWhatTheLogitsSay(t *testing.T) {
 	tok := words(t)
 	context := strings.Repeat("it is a bridge. ", 6) + "It was built in 1890 by Núñez. " + strings.Repeat("it is a bridge. ", 6)
 	o := SpanOptions{MaxSeqLength: 48, DocStride: 12, MaxQueryLength: 10, MaxAnswerLength: 12, NBest: 20}
-	ws := Windows(tok, "when", context, o)
+	ws := Windows(tok, tok.Encode("when"), tok.Cut(context), o)
 	if len(ws) < 3 {
 		t.Fatal("one window")
 	}
@@ -114,7 +114,7 @@ func TestBestSpanIsWhatTheLogitsSay(t *testing.T) {
 			t.Errorf("span %+v", b)
 		}
 	}
-	empty := Windows(tok, "when", "", o)
+	empty := Windows(tok, tok.Encode("when"), tok.Cut(""), o)
 	if s := BestSpans(empty, [][]float32{make([]float32, len(empty[0].IDs))}, [][]float32{make([]float32, len(empty[0].IDs))}, "", o); len(s.Best) != 0 {
 		t.Errorf("an empty context gives %+v", s.Best)
 	}
@@ -122,15 +122,15 @@ func TestBestSpanIsWhatTheLogitsSay(t *testing.T) {
 
 func TestChoicesFillTheBlank(t *testing.T) {
 	tok := words(t)
-	in := Choices(tok, "the bridge was built", "it _ a _", []string{"is", "was"}, 64)
+	in := Choices(tok, tok.Encode("the bridge was built"), "it _ a _", []string{"is", "was"}, 64)
 	if got, want := tok.Decode(in[1].IDs), "[CLS] the bridge was built[SEP] it was a was[SEP]"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	in = Choices(tok, "the bridge", "who", []string{"a"}, 64)
+	in = Choices(tok, tok.Encode("the bridge"), "who", []string{"a"}, 64)
 	if got, want := tok.Decode(in[0].IDs), "[CLS] the bridge[SEP] who a[SEP]"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	long := Choices(tok, strings.Repeat("bridge ", 100), strings.Repeat("a ", 300), []string{"the"}, 100)[0]
+	long := Choices(tok, tok.Encode(strings.Repeat("bridge ", 100)), strings.Repeat("a ", 300), []string{"the"}, 100)[0]
 	if len(long.IDs) != 100 || !long.Truncated || long.IDs[len(long.IDs)-2] != tok.Encode("the")[0] {
 		t.Errorf("%d pieces, the end is lost", len(long.IDs))
 	}
@@ -148,7 +148,7 @@ func TestWindowsOfRealText(t *testing.T) {
 	}
 	tok = tok.With(tokenizer.DefaultOptions)
 	context := "The Café de Flore (“1887”) — in Saint‑Germain‑des‑Prés, naïve ﬁnance: ½ of 2000, ok."
-	w := Windows(tok, "Where?", context, DefaultSpanOptions)[0]
+	w := Windows(tok, tok.Encode("Where?"), tok.Cut(context), DefaultSpanOptions)[0]
 	runes := []rune(context)
 	if got := string(runes[w.Places[len(w.Places)-2][0]:w.Places[len(w.Places)-2][1]]); strings.TrimSpace(got) != "ok" {
 		t.Errorf("the last word's place holds %q", got)

@@ -40,6 +40,7 @@ type Config struct {
 	Keep      int    // how many checkpoints are kept, beside the best; at least 1
 	Best      string // the field of an evaluation whose best value is kept; "": none
 	Lowest    bool   // the best value is the lowest
+	UseBest   bool   // the result is the best checkpoint, if any was evaluated, not the last one
 
 	MaxTime time.Duration // stop and save after that time; 0: no limit
 	Quiet   bool          // no plan and no progress; warnings are shown all the same

@@ -51,6 +51,16 @@ func (r *run) finish(unsaved error) error {
 	if r.c.Finish == nil && unsaved != nil {
 		return fmt.Errorf("the last checkpoint could not be written: %w", unsaved)
 	}
+	if b := r.state.Best.Step; r.c.UseBest && b > 0 && b != r.state.Step {
+		path := r.checkpoints.path(b)
+		err := verify(path)
+		if err == nil {
+			_, err = r.checkpoints.read(path)
+		}
+		if err != nil {
+			return fmt.Errorf("the best checkpoint, %s: %w", path, err)
+		}
+	}
 	if r.c.Finish != nil {
 		if err := r.writeModel(); err != nil {
 			if unsaved != nil {

@@ -145,6 +145,16 @@ func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces in
 	return g, err
 }
 
+// Together is how many leaves of a model run at once on so many threads, for Config.Together: one on each if what a leaf keeps for its
+// backward pass, bytes a piece, is under 128 MB. Operations so small lose up to half of their time in being shared out; those of
+// larger models do not, and the memory would count.
+func Together(bytes, threads int) int {
+	if bytes*LeafPieces > 128<<20 {
+		return 1
+	}
+	return threads
+}
+
 // LeavesTogether is how many leaves of b run at once with Config.Together and Config.MicroBatch.
 func LeavesTogether(b Batch, most, micro int) int { return together(newHalves(b), most, micro) }
 
