@@ -19,6 +19,7 @@ var layers = []string{
 	"albert/bench/parity/tokenizer/pairs",
 	"albert",
 	"albert/pretrain",
+	"albert/finetune",
 	"albert/task",
 	"albert/train",
 	"albert/figure",

@@ -88,8 +88,10 @@ func GivenWindow(in Input, sep int32) Window {
 // Span is an answer.
 type Span struct {
 	Text       string
-	Begin, End int     // code points of the context, Text between them
-	Logit      float32 // of the start and of the end together
+	Begin, End int // code points of the context, Text between them
+	StartLogit float32
+	EndLogit   float32
+	Logit      float32 // both together
 	Score      float32 // softmax of the start times softmax of the end, over [CLS] and the context of its window
 	Window     int
 }
@@ -112,7 +114,7 @@ func BestSpans(ws []Window, starts, ends [][]float32, context string, o SpanOpti
 	for k := range ws {
 		w := &ws[k]
 		ps, pe := w.softmax(starts[k]), w.softmax(ends[k])
-		null := Span{Logit: starts[k][0] + ends[k][0], Score: ps(0) * pe(0), Window: k}
+		null := Span{StartLogit: starts[k][0], EndLogit: ends[k][0], Logit: starts[k][0] + ends[k][0], Score: ps(0) * pe(0), Window: k}
 		if k == 0 || null.Logit < out.Null.Logit {
 			out.Null = null
 		}
@@ -130,7 +132,7 @@ func BestSpans(ws []Window, starts, ends [][]float32, context string, o SpanOpti
 				if begin >= end {
 					continue
 				}
-				span := Span{Logit: s[i] + e[j], Score: ps(w.First+i) * pe(w.First+j), Window: k}
+				span := Span{StartLogit: s[i], EndLogit: e[j], Logit: s[i] + e[j], Score: ps(w.First+i) * pe(w.First+j), Window: k}
 				if !given {
 					if begin, end = trim(context, at, begin, end); begin == end {
 						continue
@@ -206,4 +208,25 @@ func (s *Spans) NullScore() float32 {
 		return float32(math.Inf(1))
 	}
 	return s.Null.Logit - s.Best[0].Logit
+}
+
+// Rows gives the rows of the pieces that hold code points [begin, end) of the context: of the first piece that begins at or holds
+// begin, and of the last that holds end - 1. Both are 0, the row of [CLS], where the window does not have all of them.
+func (w *Window) Rows(begin, end int) (first, last int32) {
+	from, to := -1, -1
+	for i, p := range w.Places {
+		if p[0] == p[1] {
+			continue
+		}
+		if p[0] <= begin && begin < p[1] && from < 0 {
+			from = i
+		}
+		if p[0] < end && end <= p[1] {
+			to = i
+		}
+	}
+	if from < 0 || to < from {
+		return 0, 0
+	}
+	return int32(w.First + from), int32(w.First + to)
 }

@@ -459,3 +459,20 @@ func both(a, b error) error {
 	}
 	return fmt.Errorf("%w; %w", a, b)
 }
+
+// BestStep is the step of a run's best evaluation, by its newest checkpoint; 0: there was none.
+func BestStep(dir string) (int, error) {
+	path, err := Newest(dir)
+	if err != nil || path == "" {
+		return 0, err
+	}
+	text, err := os.ReadFile(filepath.Join(path, stateFile))
+	if err != nil {
+		return 0, err
+	}
+	var s state
+	if err := json.Unmarshal(text, &s); err != nil {
+		return 0, fmt.Errorf("%s: %w", path, err)
+	}
+	return s.Best.Step, nil
+}

@@ -23,6 +23,7 @@ type CLI struct {
 	Tokenizer  TokenizerCmd  `cmd:"" help:"Train and apply SentencePiece tokenizers."`
 	Prepare    PrepareCmd    `cmd:"" help:"Make tokenised shards of text."`
 	Pretrain   PretrainCmd   `cmd:"" help:"Pretrain a model on text or shards."`
+	Finetune   FinetuneCmd   `cmd:"" help:"Fine-tune a model: GLUE, SQuAD, RACE, or your own data."`
 	Eval       EvalCmd       `cmd:"" help:"Evaluate a model."`
 	Fill       FillCmd       `cmd:"" help:"Fill [MASK] in texts."`
 	Embed      EmbedCmd      `cmd:"" help:"Embed texts."`

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"time"
 
@@ -100,7 +99,6 @@ func (c *PretrainCmd) resolve() (*pretrain.RunConfig, error) {
 	if c.AttentionDropout != nil {
 		config.AttentionProbsDropoutProb = *c.AttentionDropout
 	}
-	v := currentVersion()
 	return &pretrain.RunConfig{
 		Output: c.Output, Config: config, Init: c.Init, Tokenizer: tok,
 		Train: pretrain.Data{Inputs: c.Train, Read: c.options()}, Dev: pretrain.Data{Inputs: c.Dev, Read: c.options()},
@@ -109,7 +107,7 @@ func (c *PretrainCmd) resolve() (*pretrain.RunConfig, error) {
 		EvalExamples: c.EvalExamples, Optimizer: optim.Config{Kind: c.Optimizer, WeightDecay: c.WeightDecay, Clip: c.Clip},
 		LearningRate: c.LearningRate, BatchSize: c.BatchSize, MicroBatchSize: c.MicroBatchSize, Steps: c.Steps, WarmupSteps: c.WarmupSteps,
 		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, MaxTime: c.MaxTime, Threads: c.Threads, Quiet: c.Quiet, DryRun: c.DryRun,
-		About:    append(train.Fields{{Name: "version", Value: v.Version}, {Name: "commit", Value: v.Commit}}, pretrain.Machine()...),
+		About:    about(),
 		Messages: os.Stderr,
 	}, nil
 }
@@ -136,43 +134,8 @@ func (c *PretrainCmd) Run(ctx context.Context) error {
 	return pretrain.Run(ctx, *rc)
 }
 
-// EvalCmd evaluates a model.
-type EvalCmd struct {
-	Model string   `arg:"" help:"Model directory or run directory."`
-	Task  string   `default:"pretrain" enum:"pretrain" help:"pretrain."`
-	Data  []string `required:"" sep:"none" help:"Text or shards, again." placeholder:"INPUT"`
-	readFlags
-
-	Objective      pretrain.Pairing `default:"sop" enum:"sop,nsp,none" help:"Sentence loss: sop, nsp or none."`
-	MaxSeqLength   int              `default:"0" help:"Pieces of an example at most (default: what the model takes)."`
-	ShortSeqProb   float64          `default:"0.1" help:"How often a pair is given a shorter length."`
-	MaskRate       float64          `default:"0.15" help:"Masked pieces to all pieces."`
-	MaxPredictions int              `default:"0" help:"Masked pieces of an example at most (0: no cap)."`
-	Ngram          int              `name:"ngram" default:"3" help:"Words masked together at most."`
-	EvalExamples   int              `default:"0" help:"Examples at most (0: all)."`
-	Seed           uint64           `default:"12345" help:"Seed of the examples."`
-	Threads        int              `help:"Threads (0: all)."`
-	JSON           bool             `name:"json" help:"Give one JSON object."`
-}
-
-// Run evaluates.
-func (c *EvalCmd) Run(ctx context.Context) error {
-	o := pretrain.Options{Objective: c.Objective, MaxSeqLength: c.MaxSeqLength, ShortSeqProb: c.ShortSeqProb, MaskRate: c.MaskRate,
-		MaxPredictions: c.MaxPredictions, NGram: c.Ngram, FavorShorterNGram: true, Seed: c.Seed}
-	f, err := pretrain.Evaluate(ctx, c.Model, pretrain.Data{Inputs: c.Data, Read: c.options()}, o, c.EvalExamples, c.Threads)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		text, err := f.MarshalJSON()
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Printf("%s\n", text)
-		return err
-	}
-	for _, x := range f {
-		fmt.Printf("%-22s %v\n", x.Name, x.Value)
-	}
-	return nil
+// about says what made a run, for its manifest.
+func about() train.Fields {
+	v := currentVersion()
+	return append(train.Fields{{Name: "version", Value: v.Version}, {Name: "commit", Value: v.Commit}}, pretrain.Machine()...)
 }

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"albert/dataset"
+	"albert/finetune"
+	"albert/metric"
+	"albert/optim"
+	"albert/pretrain"
+	"albert/task"
+)
+
+// dataFlags say where labelled data is and how it is read.
+type dataFlags struct {
+	Data        []string `sep:"none" help:"The task's folder, GLUE's root, or a file." placeholder:"DIR|FILE"`
+	PairColumn  string   `help:"Own data: the column of the second text." placeholder:"NAME"`
+	LabelColumn string   `help:"Own data: the column of the label." placeholder:"NAME"`
+	Multi       bool     `negatable:"" help:"classify: any number of labels, in TSV and CSV separated by |."`
+	Level       string   `enum:",middle,high" default:"" help:"RACE: middle or high; both by default." placeholder:"LEVEL"`
+}
+
+func (d *dataFlags) options(textColumn string) dataset.Options {
+	return dataset.Options{Multi: d.Multi, TextColumn: textColumn, PairColumn: d.PairColumn, LabelColumn: d.LabelColumn, Level: d.Level}
+}
+
+// taskNamed finds a task, for a usage error.
+func taskNamed(name string) (dataset.Task, error) {
+	t, err := dataset.TaskNamed(name)
+	if err != nil {
+		return t, usageError{fmt.Errorf("--task: %w", err)}
+	}
+	return t, nil
+}
+
+// spanFlags are the settings of answering.
+type spanFlags struct {
+	DocStride       int `default:"128" help:"Answering: pieces from one window's beginning to the next's."`
+	MaxQueryLength  int `default:"64" help:"Answering: pieces of the question that are kept."`
+	MaxAnswerLength int `default:"30" help:"Answering: pieces of an answer."`
+}
+
+func (s *spanFlags) options(length int) (task.SpanOptions, error) {
+	if s.DocStride < 1 || s.MaxQueryLength < 0 || s.MaxAnswerLength < 1 {
+		return task.SpanOptions{}, usagef("--doc-stride %d, --max-query-length %d, --max-answer-length %d: want at least 1, 0, 1", s.DocStride,
+			s.MaxQueryLength, s.MaxAnswerLength)
+	}
+	return task.SpanOptions{MaxSeqLength: length, DocStride: s.DocStride, MaxQueryLength: s.MaxQueryLength, MaxAnswerLength: s.MaxAnswerLength,
+		NBest: task.DefaultSpanOptions.NBest}, nil
+}
+
+// FinetuneCmd teaches a model a task.
+type FinetuneCmd struct {
+	Model  string `arg:"" help:"The pretrained model, in any format."`
+	Task   string `required:"" help:"sst2, cola, mrpc, stsb, qqp, mnli, qnli, rte, wnli, squad1, squad2, race, or for own data classify, regress, tag, choice." placeholder:"TASK"`
+	Output string `required:"" help:"Run directory; an interrupted run goes on from it." placeholder:"RUN"`
+	dataFlags
+	TextColumn string   `help:"Own data: the column of the text (default: text, sentence, sentence1, ...)." placeholder:"NAME"`
+	Train      []string `sep:"none" help:"A file of the training data, again." placeholder:"FILE"`
+	Dev        []string `sep:"none" help:"A file of the held-out data, again." placeholder:"FILE"`
+	Test       []string `sep:"none" help:"A file to predict, again." placeholder:"FILE"`
+
+	Scratch bool `negatable:"" help:"Start from random weights of the model's configuration, to see what pretraining is worth."`
+	Runs    int  `default:"1" help:"So many runs with other seeds; median, mean and deviation."`
+
+	MaxSeqLength int `help:"Pieces of an example at most (default: the task's, 384 or 512, or what the model takes)."`
+	spanFlags
+	LearningRate      float64       `help:"Highest learning rate (default: the task's by the paper's Table 14)."`
+	BatchSize         int           `help:"Examples of a step (default: the task's)."`
+	MicroBatchSize    int           `help:"Sequences held at once at most (0: no bound); changes no bits."`
+	Steps             int           `help:"Steps (default: the task's)."`
+	Epochs            float64       `help:"Instead of --steps: passes over the training data."`
+	WarmupSteps       *int          `help:"Steps of linear warm-up (default: the task's share)." placeholder:"N"`
+	Optimizer         optim.Kind    `default:"adamw" enum:"lamb,adamw" help:"adamw or lamb."`
+	WeightDecay       float32       `default:"0.01" help:"Weight decay."`
+	Clip              float64       `default:"1" help:"Largest norm of the gradient (0: not clipped)."`
+	Dropout           *float32      `help:"Dropout in the encoder (default: the task's)." placeholder:"P"`
+	ClassifierDropout *float32      `help:"Dropout before the head (default: the model's)." placeholder:"P"`
+	EvalEvery         int           `help:"Steps from one evaluation to the next (default: a tenth of the run)."`
+	SaveEvery         int           `help:"Steps from one checkpoint to the next (default: as evaluations)."`
+	Keep              int           `default:"1" help:"Checkpoints kept, beside the best."`
+	MaxTime           time.Duration `help:"Save and stop after this time (60m, 2h)."`
+	Seed              uint64        `default:"12345" help:"Seed of everything random."`
+	Threads           int           `help:"Threads (0: all)."`
+	Quiet             bool          `help:"No progress."`
+	JSON              bool          `name:"json" help:"Give result.json on stdout."`
+}
+
+// Run fine-tunes.
+func (c *FinetuneCmd) Run(ctx context.Context) error {
+	t, err := taskNamed(c.Task)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(c.Data) == 0 && len(c.Train) == 0:
+		return usagef("finetune: --data DIR, or --train FILE and --dev FILE, say what to learn from")
+	case len(c.Data) > 1:
+		return usagef("finetune: one --data; several files are given as --train FILE --train FILE")
+	case c.Steps != 0 && c.Epochs != 0:
+		return usagef("finetune: --steps or --epochs, not both")
+	case c.Steps < 0 || c.Epochs < 0 || c.BatchSize < 0 || c.MaxSeqLength < 0 || c.LearningRate < 0 || c.Runs < 1 || c.EvalEvery < 0 || c.SaveEvery < 0:
+		return usagef("finetune: a number that counts is negative, or --runs below 1")
+	case c.MaxSeqLength != 0 && c.MaxSeqLength < 8:
+		return usagef("--max-seq-length %d: want at least 8", c.MaxSeqLength)
+	}
+	if t.Name == "ax" {
+		return usagef("finetune: ax has no training data: fine-tune mnli, then albert eval RUN --task ax --data DIR")
+	}
+	spans, err := c.spanFlags.options(c.MaxSeqLength)
+	if err != nil {
+		return err
+	}
+	d := finetune.Data{Train: c.Train, Dev: c.Dev, Test: c.Test, Options: c.dataFlags.options(c.TextColumn)}
+	if len(c.Data) == 1 {
+		d.Dir = c.Data[0]
+	}
+	r, err := finetune.Run(ctx, finetune.Config{Model: c.Model, Output: c.Output, Task: t, Data: d, Scratch: c.Scratch,
+		MaxSeqLength: c.MaxSeqLength, Spans: spans, LearningRate: c.LearningRate, BatchSize: c.BatchSize, MicroBatchSize: c.MicroBatchSize,
+		Steps: c.Steps, Epochs: c.Epochs, Warmup: c.WarmupSteps, Dropout: c.Dropout, ClassifierDropout: c.ClassifierDropout,
+		Optimizer: optim.Config{Kind: c.Optimizer, WeightDecay: c.WeightDecay, Clip: c.Clip}, EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery,
+		Keep: c.Keep, MaxTime: c.MaxTime, Seed: c.Seed, Runs: c.Runs, Threads: c.Threads, Quiet: c.Quiet,
+		About: about(), Messages: os.Stderr})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(r)
+	}
+	if r.Undefined != "" {
+		fmt.Printf("%s: %s\n", r.Task, r.Undefined)
+		return nil
+	}
+	fmt.Printf("%s %s %.4f at step %d", r.Task, r.Metric, r.Median, r.BestStep)
+	if len(r.Runs) > 1 {
+		fmt.Printf(" (median of %d runs; mean %.4f, standard deviation %.4f)", len(r.Runs), r.Mean, r.Deviation)
+	}
+	fmt.Printf("\n%s/model: albert predict %s\n", c.Output, c.Output)
+	return nil
+}
+
+// EvalCmd evaluates a model, or a file of predictions.
+type EvalCmd struct {
+	Model string `arg:"" optional:"" help:"Model in any format, or run directory."`
+	Task  string `default:"pretrain" help:"pretrain, or a task of albert finetune." placeholder:"TASK"`
+	dataFlags
+	Split       string `default:"dev" help:"The split of a folder: train, dev or test."`
+	Predictions string `help:"Score this file instead of a model." placeholder:"FILE"`
+	NullOdds    string `help:"squad2: the odds of no answer that belong to the predictions." placeholder:"FILE"`
+	Output      string `help:"Write the predictions into this directory." placeholder:"DIR"`
+	spanFlags
+	readFlags
+
+	Objective      pretrain.Pairing `default:"sop" enum:"sop,nsp,none" help:"pretrain: sentence loss: sop, nsp or none."`
+	MaxSeqLength   int              `default:"0" help:"Pieces of an example at most (default: what the model takes; SQuAD: 384)."`
+	ShortSeqProb   float64          `default:"0.1" help:"pretrain: how often a pair is given a shorter length."`
+	MaskRate       float64          `default:"0.15" help:"pretrain: masked pieces to all pieces."`
+	MaxPredictions int              `default:"0" help:"pretrain: masked pieces of an example at most (0: no cap)."`
+	Ngram          int              `name:"ngram" default:"3" help:"pretrain: words masked together at most."`
+	UpstreamQuirks bool             `negatable:"" help:"pretrain: make examples as the released code does, quirks included."`
+	EvalExamples   int              `default:"0" help:"pretrain: examples at most (0: all)."`
+	Seed           uint64           `default:"12345" help:"pretrain: seed of the examples."`
+	Threads        int              `help:"Threads (0: all)."`
+	JSON           bool             `name:"json" help:"Give one JSON object."`
+}
+
+// Run evaluates.
+func (c *EvalCmd) Run(ctx context.Context) error {
+	if len(c.Data) == 0 {
+		return usagef("eval: --data is missing")
+	}
+	if c.Task == "pretrain" {
+		return c.pretrain(ctx)
+	}
+	t, err := taskNamed(c.Task)
+	if err != nil {
+		return err
+	}
+	if (c.Model == "") == (c.Predictions == "") {
+		return usagef("eval: give a model, or --predictions FILE")
+	}
+	column := c.readFlags.TextColumn
+	if column == "text" { // its default, which is looked for first anyway
+		column = ""
+	}
+	split, err := dataset.SplitNamed(c.Split)
+	if err != nil {
+		return usageError{err}
+	}
+	if c.Predictions != "" {
+		scores, err := finetune.ScoreFile(t, c.Data, split, c.dataFlags.options(column), c.Predictions, c.NullOdds)
+		if err != nil {
+			return err
+		}
+		return c.print(scores)
+	}
+	length := c.MaxSeqLength
+	if length == 0 {
+		length = 512
+		if t.Kind == dataset.Span {
+			length = task.DefaultSpanOptions.MaxSeqLength
+		}
+	}
+	spans, err := c.spanFlags.options(length)
+	if err != nil {
+		return err
+	}
+	scores, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, Task: t, Data: c.Data, Split: split, Options: c.dataFlags.options(column),
+		Settings: finetune.Settings{MaxSeqLength: length, SpanOptions: spans}, Threads: c.Threads, Output: c.Output})
+	if err != nil {
+		return err
+	}
+	return c.print(scores)
+}
+
+func (c *EvalCmd) print(s metric.Scores) error {
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(s)
+	}
+	for _, x := range s {
+		if x.Undefined != "" {
+			fmt.Printf("%-24s undefined: %s\n", x.Name, x.Undefined)
+			continue
+		}
+		fmt.Printf("%-24s %v\n", x.Name, x.Value)
+	}
+	return nil
+}
+
+// pretrain evaluates the objectives of pretraining.
+func (c *EvalCmd) pretrain(ctx context.Context) error {
+	if c.Model == "" {
+		return usagef("eval: give a model")
+	}
+	o := pretrain.Options{Objective: c.Objective, MaxSeqLength: c.MaxSeqLength, ShortSeqProb: c.ShortSeqProb, MaskRate: c.MaskRate,
+		MaxPredictions: c.MaxPredictions, NGram: c.Ngram, FavorShorterNGram: true, UpstreamQuirks: c.UpstreamQuirks, Seed: c.Seed}
+	f, err := pretrain.Evaluate(ctx, c.Model, pretrain.Data{Inputs: c.Data, Read: c.readFlags.options()}, o, c.EvalExamples, c.Threads)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		text, err := f.MarshalJSON()
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Printf("%s\n", text)
+		return err
+	}
+	for _, x := range f {
+		fmt.Printf("%-22s %v\n", x.Name, x.Value)
+	}
+	return nil
+}

@@ -1,0 +1,9 @@
+// Package finetune teaches a pretrained model a task from labelled data, and measures it: GLUE, SQuAD, RACE, and people's own classes,
+// numbers, tags and choices.
+//
+//	err := finetune.Run(ctx, finetune.Config{Model: "albert-base-v2", Output: "runs/rte", Task: rte, Data: "glue"})
+//
+// The settings of each task are those of the paper's Table 14 unless they are given. Layouts and heads are package task's, files and
+// labels package dataset's, metrics package metric's; the loop is package train's, so that a run stops, goes on and gives the same bits
+// as in pretraining.
+package finetune

@@ -1,0 +1,186 @@
+package finetune
+
+import (
+	"fmt"
+
+	"albert/dataset"
+	"albert/model"
+	"albert/task"
+	"albert/tokenizer"
+)
+
+// kinds are the heads that learn the kinds of data.
+var kinds = map[dataset.Kind]task.Kind{dataset.Classify: task.Classify, dataset.Multi: task.MultiLabel, dataset.Regress: task.Regress,
+	dataset.Tag: task.Tag, dataset.Choose: task.Choice, dataset.Span: task.Answer}
+
+// Features are a set's examples as pieces.
+type Features struct {
+	Set      *dataset.Set
+	Kind     task.Kind
+	Examples []task.Example
+	// Of[i] is the example of the set that Examples[i] comes from: a long context gives several.
+	Of        []int
+	windows   []task.Window // of answering, one for each of Examples
+	firsts    [][]int       // of tagging: for each example the rows of its words' first pieces, 0 for a word without any or cut off
+	Truncated int           // examples that were cut
+	Dropped   int           // examples of training that nothing can be learned from
+}
+
+// Settings of how examples become pieces.
+type Settings struct {
+	MaxSeqLength int
+	task.SpanOptions
+}
+
+// NewFeatures makes pieces of a set's examples. For training, those without a label, or whose answer's place is a guess, are dropped.
+func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, training bool) (*Features, error) {
+	f := &Features{Set: set, Kind: kinds[set.Task.Kind]}
+	s.SpanOptions.MaxSeqLength = s.MaxSeqLength
+	contexts := map[string]tokenizer.Text{} // questions share their passage
+	articles := map[string][]int32{}
+	for i := range set.Examples {
+		e := &set.Examples[i]
+		x := task.Example{Label: task.NoLabel}
+		switch f.Kind {
+		case task.Classify, task.MultiLabel, task.Regress:
+			x.Inputs = []task.Input{textInput(tok, e, s.MaxSeqLength)}
+			switch f.Kind {
+			case task.Classify:
+				x.Label = int32(e.Label)
+			case task.Regress:
+				x.Values = []float32{float32(e.Score)}
+			default:
+				x.Values = make([]float32, len(set.Labels))
+				for _, l := range e.Labels {
+					x.Values[l] = 1
+				}
+			}
+			if training && (f.Kind == task.Classify && e.Label < 0 || f.Kind == task.Regress && e.Score != e.Score || f.Kind == task.MultiLabel && e.Labels == nil) {
+				f.Dropped++
+				continue
+			}
+			f.add(i, x)
+		case task.Tag:
+			var ids, tags []int32
+			first := make([]int, len(e.Words))
+			for w, word := range e.Words {
+				pieces := tok.Encode(word)
+				if len(pieces) > 0 {
+					first[w] = 1 + len(ids)
+				}
+				for k, id := range pieces {
+					label := int32(task.NoLabel)
+					if k == 0 && e.Labels != nil {
+						label = int32(e.Labels[w])
+					}
+					ids, tags = append(ids, id), append(tags, label)
+				}
+			}
+			in := task.Single(tok, ids, s.MaxSeqLength)
+			kept := len(in.IDs) - 2
+			for w := range first {
+				if first[w] > kept {
+					first[w] = 0
+				}
+			}
+			x.Inputs = []task.Input{in}
+			x.Tags = append(append([]int32{task.NoLabel}, tags[:kept]...), task.NoLabel)
+			f.firsts = append(f.firsts, first)
+			f.add(i, x)
+		case task.Choice:
+			article, ok := articles[e.Context]
+			if !ok {
+				article = tok.Encode(e.Context)
+				articles[e.Context] = article
+			}
+			x.Inputs = task.Choices(tok, article, e.Question, e.Choices, s.MaxSeqLength)
+			x.Label = int32(e.Label)
+			if training && e.Label < 0 {
+				f.Dropped++
+				continue
+			}
+			f.add(i, x)
+		case task.Answer:
+			context, ok := contexts[e.Context]
+			if !ok {
+				context = tok.Cut(e.Context)
+				contexts[e.Context] = context
+			}
+			if training && !e.Impossible && (len(e.Answers) == 0 || !e.Answers[0].Exact) {
+				f.Dropped++
+				continue
+			}
+			for _, w := range task.Windows(tok, tok.Encode(e.Question), context, s.SpanOptions) {
+				x := task.Example{Label: task.NoLabel, Inputs: []task.Input{w.Input}}
+				if len(e.Answers) > 0 && !e.Impossible {
+					x.Start, x.End = w.Rows(e.Answers[0].Start, e.Answers[0].End)
+				}
+				f.windows = append(f.windows, w)
+				f.add(i, x)
+			}
+		default:
+			return nil, fmt.Errorf("task %s: nothing learns %q", set.Task.Name, set.Task.Kind)
+		}
+	}
+	return f, nil
+}
+
+func (f *Features) add(of int, x task.Example) {
+	x.Index = uint64(len(f.Examples))
+	for _, in := range x.Inputs {
+		if in.Truncated {
+			f.Truncated++
+			break
+		}
+	}
+	f.Examples, f.Of = append(f.Examples, x), append(f.Of, of)
+}
+
+func textInput(tok *tokenizer.Tokenizer, e *dataset.Example, most int) task.Input {
+	if e.HasPair {
+		return task.Pair(tok, tok.Encode(e.Text), tok.Encode(e.Pair), most)
+	}
+	return task.Single(tok, tok.Encode(e.Text), most)
+}
+
+// outputs is how many outputs the head for a set has.
+func outputs(set *dataset.Set) int {
+	switch set.Task.Kind {
+	case dataset.Regress:
+		return 1
+	case dataset.Choose, dataset.Span:
+		return 0
+	}
+	return len(set.Labels)
+}
+
+// configure writes into a model's configuration what its head is for.
+func configure(c *model.Config, set *dataset.Set) error {
+	k := kinds[set.Task.Kind]
+	id2label, label2id := map[string]string{}, map[string]int{}
+	names := set.Labels
+	if set.Task.Kind == dataset.Regress {
+		names = []string{"LABEL_0"}
+	}
+	for i, l := range names {
+		id2label[fmt.Sprint(i)], label2id[l] = l, i
+	}
+	extra := map[string]any{"architectures": []string{k.Class()}, "finetuning_task": Name(set.Task)}
+	if len(names) > 0 {
+		extra["id2label"], extra["label2id"] = id2label, label2id
+	}
+	switch k {
+	case task.Classify:
+		extra["problem_type"] = "single_label_classification"
+	case task.MultiLabel:
+		extra["problem_type"] = "multi_label_classification"
+	case task.Regress:
+		extra["problem_type"] = "regression"
+	}
+	for name, v := range extra {
+		if err := c.SetExtra(name, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
