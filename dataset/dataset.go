@@ -172,7 +172,8 @@ func (r *reader) add(e Example) error {
 	fail := func(field string, n int) error {
 		return fmt.Errorf("%s: %s of %.1f MB; the limit is %d MB: is this one example?", e.Place(), field, float64(n)/(1<<20), maxField>>20)
 	}
-	for _, f := range [...]struct{ name, text string }{{"a text", e.Text}, {"a second text", e.Pair}, {"a context", e.Context}, {"a question", e.Question}} {
+	for _, f := range [...]struct{ name, text string }{{"a text", e.Text}, {"a second text", e.Pair}, {"a context", e.Context},
+		{"a question", e.Question}} {
 		if len(f.text) > maxField {
 			return fail(f.name, len(f.text))
 		}

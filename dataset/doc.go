@@ -14,9 +14,8 @@
 //		... e.Text, dev.Labels[e.Label] ...
 //	}
 //
-// Files are read as streams with bounded buffers, but a set's examples are all held in memory, each with its texts: about 300 bytes more
-// than the texts themselves. The largest sets meant for fine-tuning (400,000 pairs) take some 200 MB. Questions about one passage share
-// the passage.
+// Files are read as streams with bounded buffers, but a set's examples are all held in memory, each with its texts and 232 bytes more.
+// The largest sets meant for fine-tuning (400,000 pairs) take some 200 MB. Questions about one passage share the passage.
 //
 // Texts are given as the files have them: nothing is trimmed, lower-cased or cut. What a file is known to contain and its users leave out
 // (broken lines of QQP, pairs of MNLI without a gold label) is left out, counted and told in [Set.Notes]; anything else that is wrong is

@@ -23,7 +23,8 @@ type glueForm struct {
 var (
 	colaForm = glueForm{folders: []string{"CoLA"}, text: "sentence", label: "label", bare: true}
 	sst2Form = glueForm{folders: []string{"SST-2", "SST"}, text: "sentence", label: "label"}
-	mrpcForm = glueForm{folders: []string{"MRPC"}, test: []string{"test.tsv", "msr_paraphrase_test.txt"}, text: "#1 String", pair: "#2 String", label: "Quality"}
+	mrpcForm = glueForm{folders: []string{"MRPC"}, test: []string{"test.tsv", "msr_paraphrase_test.txt"},
+		text: "#1 String", pair: "#2 String", label: "Quality"}
 	stsbForm = glueForm{folders: []string{"STS-B", "STS"}, text: "sentence1", pair: "sentence2", label: "score"}
 	qqpForm  = glueForm{folders: []string{"QQP"}, text: "question1", pair: "question2", label: "is_duplicate", skipShort: true}
 	mnliForm = glueForm{folders: []string{"MNLI"}, dev: []string{"dev_matched.tsv", "dev.tsv"}, test: []string{"test_matched.tsv", "test.tsv"},
@@ -33,7 +34,8 @@ var (
 	qnliForm = glueForm{folders: []string{"QNLI"}, text: "question", pair: "sentence", label: "label"}
 	rteForm  = glueForm{folders: []string{"RTE"}, text: "sentence1", pair: "sentence2", label: "label"}
 	wnliForm = glueForm{folders: []string{"WNLI"}, text: "sentence1", pair: "sentence2", label: "label"}
-	axForm   = glueForm{folders: []string{"AX", "diagnostic"}, test: []string{"diagnostic.tsv"}, text: "sentence1", pair: "sentence2", label: "label"}
+	axForm   = glueForm{folders: []string{"AX", "diagnostic"}, test: []string{"diagnostic.tsv"},
+		text: "sentence1", pair: "sentence2", label: "label"}
 )
 
 // names are the names that a split's file goes by.
@@ -88,7 +90,8 @@ func (r *reader) glue(in *input) error {
 		if g.pair != "" {
 			what += fmt.Sprintf(" and %q", g.pair)
 		}
-		return fmt.Errorf("%s: not a file of %s, which has the columns %s; there are %s", place(in.name, 1), g.folders[0], what, list(header))
+		return fmt.Errorf("%s: not a file of %s, which has the columns %s; there are %s", place(in.name, 1), g.folders[0], what,
+			list(header))
 	}
 	short, ungold, firstShort := 0, 0, 0
 	for row := 0; ; {
@@ -117,11 +120,11 @@ func (r *reader) glue(in *input) error {
 		e.ID = strconv.Itoa(row)
 		row++
 		if id >= 0 {
-			e.ID = strings.TrimSpace(f[id])
+			e.ID = strings.Clone(strings.TrimSpace(f[id])) // not to keep the whole row, parses and all
 		}
-		e.Text = f[text]
+		e.Text = strings.Clone(f[text])
 		if pair >= 0 {
-			e.Pair, e.HasPair = f[pair], true
+			e.Pair, e.HasPair = strings.Clone(f[pair]), true
 		}
 		if label >= 0 {
 			gold := f[label]
@@ -146,7 +149,8 @@ func (r *reader) glue(in *input) error {
 	}
 	r.set.Skipped += short + ungold
 	if short > 0 {
-		r.set.Notes = append(r.set.Notes, fmt.Sprintf("%s: %d lines with too few columns left out (the first is line %d)", in.name, short, firstShort))
+		r.set.Notes = append(r.set.Notes, fmt.Sprintf("%s: %d lines with too few columns left out (the first is line %d)",
+			in.name, short, firstShort))
 	}
 	if ungold > 0 {
 		r.set.Notes = append(r.set.Notes, fmt.Sprintf("%s: %d pairs without a gold label (%q) left out", in.name, ungold, noGold))

@@ -29,6 +29,8 @@ func (j *jsonStream) token() (json.Token, error) {
 // value reads a whole value and tells the line that it begins in; io.EOF where the file ends.
 func (j *jsonStream) value() (json.RawMessage, int, error) {
 	j.advance()
+	j.dec.More() // to where the value begins, which an error names
+	j.advance()
 	var raw json.RawMessage
 	if err := j.dec.Decode(&raw); err != nil {
 		return nil, 0, j.broken(err, true)

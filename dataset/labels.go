@@ -43,6 +43,7 @@ func (l *labels) id(name string) (int, error) {
 		return 0, fmt.Errorf("label %q is the %dth that is different from all others: is this the label's column?", short(name), maxLabels+1)
 	}
 	i := len(l.names)
+	name = strings.Clone(name)
 	l.names = append(l.names, name)
 	l.index[name] = i
 	return i, nil

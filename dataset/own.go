@@ -32,7 +32,7 @@ func (w *row) id() (string, error) {
 	case nil:
 		return "", nil
 	case string:
-		return v, nil
+		return strings.Clone(v), nil
 	case json.Number:
 		return v.String(), nil
 	}
@@ -70,6 +70,9 @@ func (r *reader) texts(w *row, e *Example) error {
 		s, ok := v.(string)
 		if !ok {
 			return "", w.fail("column %q is not a string", name)
+		}
+		if w.flat {
+			s = strings.Clone(s) // not to keep the whole row
 		}
 		return s, nil
 	}

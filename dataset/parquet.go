@@ -119,6 +119,7 @@ func leavesOf(file *parquet.File) []leaf {
 			path = path[:n-2]
 		}
 		l.name = strings.Join(path, ".")
+		l.skip = l.skip || l.name == ""
 		var feature struct {
 			Names   []string `json:"names"`
 			Feature struct {

@@ -154,7 +154,9 @@ func (w *row) fill(header, f []string) error {
 		if len(f[i]) > maxField {
 			return w.fail("column %q has %.1f MB; the limit is %d MB: is this one example?", short(n), float64(len(f[i]))/(1<<20), maxField>>20)
 		}
-		w.cells[n] = f[i]
+		if n != "" { // nobody can mean a column without a name
+			w.cells[n] = f[i]
+		}
 	}
 	return nil
 }
@@ -265,6 +267,7 @@ func objectOf(file string, line int, raw json.RawMessage) (*row, error) {
 	if err := d.Decode(&w.cells); err != nil {
 		return nil, w.fail("broken JSON: %v", err)
 	}
+	delete(w.cells, "")
 	return w, nil
 }
 

@@ -76,6 +76,7 @@ func (r *reader) squad(j *jsonStream) error {
 		if nested {
 			continue
 		}
+		delete(w.cells, "")
 		if err := r.answerRow(w); err != nil {
 			return err
 		}
