@@ -54,6 +54,9 @@ func Find(path string) (Place, error) {
 		if up := filepath.Dir(filepath.Dir(filepath.Clean(path))); exists(path, CheckpointFile) && exists(up, "manifest.json") {
 			return Place{Config: filepath.Join(up, ConfigFile), Weights: filepath.Join(path, CheckpointFile), Dir: up}, nil
 		}
+		if dir := filepath.Join(path, "model"); exists(dir, ConfigFile) { // several runs in one directory
+			return Place{Config: filepath.Join(dir, ConfigFile), Weights: dir, Dir: dir}, nil
+		}
 		return Place{}, fmt.Errorf("%s: no %s there: not a model directory", path, ConfigFile)
 	}
 	return Place{Config: filepath.Join(path, ConfigFile), Weights: path, Dir: path}, nil

@@ -13,7 +13,7 @@ import (
 // stopped makes of the error of a context that is done ErrStopped, with the reason; others stay.
 func (r *run) stopped(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
-	if cause == nil || !errors.Is(err, ctx.Err()) && !errors.Is(err, cause) {
+	if err == nil || cause == nil || !errors.Is(err, ctx.Err()) && !errors.Is(err, cause) {
 		return err
 	}
 	reason := "interrupted"

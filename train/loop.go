@@ -29,14 +29,14 @@ func (r *run) loop(ctx context.Context) error {
 		if better || due || end {
 			if err := r.save(); err != nil {
 				if end {
-					return r.finish(err)
+					return r.stopped(ctx, r.finish(err))
 				}
 				r.state.Best = was // only what is saved can be kept
 				r.warn("no checkpoint of step %d: %v; the older ones are intact, the run goes on", r.state.Step, err)
 			}
 		}
 		if end {
-			return r.finish(nil)
+			return r.stopped(ctx, r.finish(nil))
 		}
 		if err := r.step(ctx); err != nil {
 			return r.stop(ctx, err)
