@@ -17,6 +17,7 @@ import (
 
 	"albert/cpu"
 	"albert/dataset"
+	"albert/figure"
 	"albert/formats"
 	"albert/metric"
 	"albert/model"
@@ -327,6 +328,9 @@ func (c *Config) run(ctx context.Context, dev *cpu.Device, trainSet, devSet *dat
 		Tensors: m.Tensors, Flops: func(n int) float64 { return 3 * config.FlopsForward(n) }, Peak: dev.Peak(), Messages: c.Messages,
 		Finish: func(dir string) error { return t.finish(ctx, dir, tok) },
 	}, m.Params, t)
+	if _, e := figure.RunPlots(c.Output); e != nil && err == nil {
+		c.message("warning: no plots: %v", e) // a run does not fail for them
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"albert/corpus"
 	"albert/cpu"
+	"albert/figure"
 	"albert/formats"
 	"albert/model"
 	"albert/ops"
@@ -111,7 +112,7 @@ func Run(ctx context.Context, c RunConfig) error {
 	}
 	files[model.ConfigFile] = text
 	peak := dev.Peak()
-	return train.Run(ctx, train.Config{
+	err = train.Run(ctx, train.Config{
 		Dir: c.Output, Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: c.WarmupSteps},
 		Optimizer: c.Optimizer, Together: train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize, EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep,
 		Best: "mlm_accuracy", MaxTime: c.MaxTime, Quiet: c.Quiet, DryRun: c.DryRun, Settings: settings, Data: data,
@@ -126,6 +127,10 @@ func Run(ctx context.Context, c RunConfig) error {
 			return errors.Join(c.Tokenizer.WriteDir(dir), writeCard(dir, &c, m))
 		},
 	}, m.Params, t)
+	if _, e := figure.RunPlots(c.Output); e != nil && err == nil && !c.DryRun && c.Messages != nil {
+		fmt.Fprintf(c.Messages, "warning: no plots: %v\n", e) // a run does not fail for them
+	}
+	return err
 }
 
 func (c *RunConfig) check() error {

@@ -10,6 +10,7 @@ import (
 	"os"
 	slashpath "path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -213,7 +214,9 @@ func (t *Tokenizer) Files() map[string][]byte {
 	c := fullConfig{Class: "AlbertTokenizer", Added: map[string]addedToken{}, specialNames: t.specialNames()}
 	c.config = config{Lower: &o.Lower, KeepAccents: &o.KeepAccents, RemoveSpace: &o.RemoveSpace}
 	for _, a := range t.addedTokens() {
-		c.Added[strconv.Itoa(int(a.ID))] = a.addedToken
+		if slices.ContainsFunc(t.specials, func(s special) bool { return s.id == a.ID }) { // others are not looked for in text
+			c.Added[strconv.Itoa(int(a.ID))] = a.addedToken
+		}
 	}
 	name := ModelFile
 	switch {

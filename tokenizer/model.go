@@ -1,10 +1,13 @@
-// Package tokenizer reads, writes and applies SentencePiece unigram models, with ALBERT's clean-up of text on top.
+// Package tokenizer reads, writes and applies SentencePiece unigram models, with ALBERT's clean-up of text on top, and WordPiece
+// vocabularies.
 //
 //	t, err := tokenizer.Open("albert-base-v2")   // spiece.model and tokenizer_config.json
 //	ids := t.Encode("This is a test")
+//	pair, err := t.EncodePair("Who?", "Nobody.", 512, tokenizer.OnlySecond)
 //
 // [Encoder] is SentencePiece alone, with the results of the C++ library 0.2.3: the same pieces, scores and places on any bytes.
-// [Tokenizer] cleans text up before, as transformers' AlbertTokenizer does.
+// [Tokenizer] cleans text up before, as transformers' slow AlbertTokenizer does; with a vocab.txt it is transformers' slow
+// BertTokenizer. It reads tokenizer.json, too, and writes it for the fast tokenizers.
 //
 // It does not train models: package spmtrain does. It does not sample, and has no BPE.
 package tokenizer

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -118,16 +119,15 @@ func (t *Tokenizer) specialsMap() specialNames {
 	return n
 }
 
-// addedTokens are the special pieces by their ids. User-defined pieces are not among them, unlike in what transformers 4.57 makes of a
+// addedTokens are the special and control pieces by their ids. User-defined pieces are not among them, unlike in what transformers 4.57 makes of a
 // model file: there, what follows one of them in a word begins like a new word, "(b)" is "▁", "(", "▁b", ")". In the files that were
 // published with ALBERT, and in transformers 5, they are pieces like others, too.
 func (t *Tokenizer) addedTokens() []addedTokenID {
-	var out []addedTokenID
-	for id := range int32(t.VocabSize()) {
-		for _, s := range t.specials {
-			if s.id == id {
-				out = append(out, addedTokenID{id, addedToken{Content: s.text, LStrip: s.trimmed, Special: true}})
-			}
+	out := []addedTokenID{}
+	for id, p := range t.model.Pieces {
+		at := slices.IndexFunc(t.specials, func(s special) bool { return s.id == int32(id) })
+		if at >= 0 || p.Type == Control {
+			out = append(out, addedTokenID{int32(id), addedToken{Content: p.Text, LStrip: at >= 0 && t.specials[at].trimmed, Special: true}})
 		}
 	}
 	return out
@@ -144,9 +144,6 @@ func (t *Tokenizer) JSON() ([]byte, error) {
 		}
 	}
 	j := tokenizerJSON{Version: "1.0", Added: t.addedTokens(), PostProcessor: t.template()}
-	if j.Added == nil {
-		j.Added = []addedTokenID{}
-	}
 	if m.wordPiece {
 		t.wordPieceJSON(&j)
 	} else if err := t.unigramJSON(&j); err != nil {

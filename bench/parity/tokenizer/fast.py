@@ -34,12 +34,15 @@ def backend(tok):
     return json.loads(tok.backend_tokenizer.to_str())
 
 
-def published(own):
+def published_json(j):
     """What 4.57 made of a model file, without its user-defined added tokens and with words split off."""
-    j = backend(own)
     j["added_tokens"] = [a for a in j["added_tokens"] if a["special"]]
     j["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, j["pre_tokenizer"]]}
-    return tokenizers.Tokenizer.from_str(json.dumps(j))  # numbers go through a parser that is not exact, as ours do
+    return json.dumps(j)
+
+
+def published(own):
+    return tokenizers.Tokenizer.from_str(published_json(backend(own)))  # numbers go through a parser that is not exact, as ours do
 
 
 def reason(text):
@@ -125,4 +128,5 @@ def lines(args, kind):
         yield line.decode("utf-8", "ignore" if kind == "random" else "replace").encode()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -14,17 +14,21 @@ import sys
 import tempfile
 import unicodedata
 
-os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+os.environ["TRANSFORMERS_VERBOSITY"] = "critical"
 import sentencepiece
 import transformers
 from sentencepiece import sentencepiece_model_pb2, sentencepiece_pb2
-from transformers import AlbertTokenizer
+from transformers import AlbertTokenizer, AlbertTokenizerFast, BertTokenizer
 
 import common
+import fast
 import models
+import prepare
+import wordpiece
 from hf import OPTIONS, special_strings
 
 parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--skip-models", action="store_true", help="leave the files of the C++ library alone")
 parser.add_argument("--output", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../tokenizer/testdata"))
 args = parser.parse_args()
 os.makedirs(args.output, exist_ok=True)
@@ -128,14 +132,75 @@ def python():
     yield {"sigma": [(s, s.lower()) for s in ("".join(rnd.choices(signs, k=rnd.randrange(1, 7))) for _ in range(400))]}
 
 
+def published(path, option):
+    """The tokenizer.json of a model as transformers makes it, in the form of the published ones, without the charsmap."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(path, os.path.join(folder, "spiece.model"))
+        own = fast.backend(AlbertTokenizerFast.from_pretrained(folder, **OPTIONS[option]))
+    j = json.loads(fast.published_json(own))
+    for step in j["normalizer"]["normalizers"]:
+        if step["type"] == "Precompiled":
+            step["precompiled_charsmap"] = ""
+    return j
+
+
+def words(option, count):
+    """What BertTokenizer makes of texts with wordpiece.txt."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(os.path.join(args.output, "wordpiece.txt"), os.path.join(folder, "vocab.txt"))
+        tok = BertTokenizer.from_pretrained(folder, **wordpiece.OPTIONS[option])
+        lines = list(wordpiece.texts(count, 31)) + [s[:60] for b in common.random_strings(count, 32, ["##a"]) if wordpiece.known(s := b.decode("utf-8", "ignore"))]
+        for text in lines:
+            tokens = tok.tokenize(text)
+            ids = tok.convert_tokens_to_ids(tokens)
+            yield {"text": text, "ids": ids, "pieces": tokens, "decoded": tok.decode(ids)}
+
+
+def prepared(path, count):
+    """Requests to prepare texts, and what the slow AlbertTokenizer and, for windows and places, the fast one answer."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(path, os.path.join(folder, "spiece.model"))
+        tok = AlbertTokenizer.from_pretrained(folder)
+        quick = fast.published(AlbertTokenizerFast.from_pretrained(folder))
+        quick = AlbertTokenizerFast(tokenizer_object=quick)
+    for q in prepare.requests(random.Random(41), count):
+        windowed = q.get("overlap") is not None
+        if windowed and q["how"] == "longest_first" and q["b"] is not None:
+            continue
+        ids, types, done = prepare.slow(tok, q)
+        alike = quick(q["a"], q["b"])["input_ids"] == tok(q["a"], q["b"])["input_ids"]
+        if windowed and done:
+            if not alike:
+                continue
+            try:
+                e = quick(q["a"], q["b"], truncation=q["how"], max_length=q["max"] or None, stride=q["overlap"], return_overflowing_tokens=True,
+                          return_offsets_mapping=True)
+            except BaseException:
+                continue  # a stride that does not fit (a panic of the Rust library is no Exception)
+            yield {"request": q, "want": [{"ids": i, "types": t, "offsets": o} for i, t, o in zip(e["input_ids"], e["token_type_ids"], e["offset_mapping"])]}
+        elif not windowed:
+            row = {"ids": ids, "types": types}
+            e = quick(q["a"], q["b"], truncation=q["how"], max_length=q["max"] or None, return_offsets_mapping=True) if done else {"input_ids": None}
+            if done and alike and e["input_ids"] == ids:
+                row["offsets"] = e["offset_mapping"]
+            yield {"request": q, "want": [row] if done else []}
+
+
 with tempfile.TemporaryDirectory() as folder:
-    write("rules.jsonl", rules(folder))
+    if not args.skip_models:
+        write("rules.jsonl", rules(folder))
     for name in models.VARIANTS:
+        if args.skip_models and name != "albert":
+            continue
         path = models.train(name, folder)
-        write(f"{name}.jsonl", spm(path, 100))
+        if not args.skip_models:
+            write(f"{name}.jsonl", spm(path, 100))
         if name == "albert":
             for option in OPTIONS:
                 write(f"hf-{option}.jsonl", hf(path, option, 21, 60))
+            for option in fast.OPTIONS:
+                write(f"tokenizer-{option}.json", [published(path, option)])
+            write("prepare.jsonl", prepared(path, 150))
         proto = sentencepiece_model_pb2.ModelProto()
         with open(path, "rb") as f:
             proto.ParseFromString(f.read())
@@ -145,6 +210,10 @@ with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(args.output, f"{name}.model"), "wb") as f:
             f.write(proto.SerializeToString())
 write("python.jsonl", python())
+with open(os.path.join(args.output, "wordpiece.txt"), "w", newline="") as f:
+    f.write("\n".join(wordpiece.vocabulary()) + "\n")
+for option in wordpiece.OPTIONS:
+    write(f"wordpiece-{option.replace(' ', '-')}.jsonl", words(option, 80))
 spiece = os.path.join(common.DATA, "spiece.model")
 if os.path.exists(spiece):
     write("spiece.jsonl", spm(spiece, 80))
@@ -161,6 +230,9 @@ transformers {transformers.__version__}, Python {sys.version.split()[0]} (Unicod
 | `*.model` | small models trained by the C++ library on text that `bench/parity/tokenizer/models.py` makes; their charsmaps are taken out unless they have rules of their own |
 | `NAME.jsonl` | what the C++ library makes of texts (hexadecimal: not all are UTF-8) with NAME.model |
 | `hf-*.jsonl` | what AlbertTokenizer makes of texts with albert.model, by its options |
+| `tokenizer-*.json` | the tokenizer.json that AlbertTokenizerFast makes of albert.model, by its options, in the form of the published ones (`fast.py`), without charsmap |
+| `wordpiece.txt`, `wordpiece-*.jsonl` | a vocab.txt, and what BertTokenizer makes of texts with it, by its options |
+| `prepare.jsonl` | texts and pairs, truncated and in windows, by AlbertTokenizer; windows and places by AlbertTokenizerFast where it cuts alike |
 | `spiece*.jsonl` | the same with ALBERT's own spiece.model, which is found through ALBERT_DATA and not kept here |
 | `rules.jsonl` | how many rules the C++ library's normalization rules have, and the SHA-256 of all |
 | `python.jsonl` | what Python's str says of characters |
