@@ -28,6 +28,7 @@ type Device struct {
 
 	mu     sync.Mutex
 	free   map[int][]*ops.Tensor // by capacity
+	memory held
 	packed map[*ops.Param]*packedParam
 
 	scratch sync.Pool
@@ -90,6 +91,9 @@ func (d *Device) Run(n int, f func(task int)) { d.pool.run(n, f) }
 // the same cache sets when n is a power of two.
 func stride(n int) int { return (n+15)/16*16 + 16 }
 
+// held counts the values of tensors: those in use, the most that ever were, and those in use or kept free.
+type held struct{ used, most, all int }
+
 // New gives a [rows, cols] tensor whose values are not set.
 func (d *Device) New(rows, cols int) *ops.Tensor {
 	ld := stride(cols)
@@ -97,12 +101,19 @@ func (d *Device) New(rows, cols int) *ops.Tensor {
 	d.mu.Lock()
 	t := d.take(class, 2*class)
 	if t == nil {
-		// A smaller buffer goes for the new one, so that leaves of growing size do not leave a set of buffers each.
-		d.take(class/2, class)
+		// What is kept free stays within a tenth of the most that was in use: leaves of other sizes would leave a set of buffers each.
+		m := &d.memory
+		for limit := max(m.most, m.used+class) / 10 * 11; m.all+class > limit && d.drop(class); {
+		}
+		t = &ops.Tensor{}
+		m.all += class
 	}
+	size := max(class, len(t.Data))
+	d.memory.used += size
+	d.memory.most = max(d.memory.most, d.memory.used)
 	d.mu.Unlock()
-	if t == nil {
-		t = &ops.Tensor{Data: make([]float32, class)}
+	if t.Data == nil {
+		t.Data = make([]float32, class)
 	}
 	t.Rows, t.Cols, t.Stride = rows, cols, ld
 	return t
@@ -121,6 +132,29 @@ func (d *Device) take(from, to int) *ops.Tensor {
 	return nil
 }
 
+// drop gives up a free buffer: the largest that is too small for a class, or else the largest. It is false if there is none.
+func (d *Device) drop(class int) bool {
+	small, large := 0, 0
+	for c, l := range d.free {
+		if len(l) > 0 {
+			large = max(large, c)
+			if c < class {
+				small = max(small, c)
+			}
+		}
+	}
+	c := small
+	if c == 0 {
+		c = large
+	}
+	if c == 0 {
+		return false
+	}
+	d.take(c, c+1)
+	d.memory.all -= c
+	return true
+}
+
 // classSize rounds a number of values up: buffers come in eight sizes to the octave, so that ragged batches of about the same size
 // share them.
 func classSize(n int) int {
@@ -136,6 +170,7 @@ func (d *Device) Free(t *ops.Tensor) {
 	d.mu.Lock()
 	class := len(t.Data)
 	d.free[class] = append(d.free[class], t)
+	d.memory.used -= class
 	d.mu.Unlock()
 }
 

@@ -6,17 +6,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const hugePage = 2 << 20
+
+// hugeBytes is what hugeFloats takes for n values.
+func hugeBytes(n int) int {
+	if n*4 < hugePage {
+		return n * 4
+	}
+	return n*4 + hugePage
+}
+
 // hugeFloats gives n zeroed values; large ones start on a 2 MB boundary and ask for huge pages, since a packed weight is read from
 // end to end again and again. Memory of the Go heap, so that it is freed with its last use.
 func hugeFloats(n int) []float32 {
-	const page = 2 << 20
-	if n*4 < page {
+	if n*4 < hugePage {
 		return make([]float32, n)
 	}
-	s := make([]float32, n+page/4)
-	skip := int(-uintptr(unsafe.Pointer(&s[0]))&(page-1)) / 4
+	s := make([]float32, n+hugePage/4)
+	skip := int(-uintptr(unsafe.Pointer(&s[0]))&(hugePage-1)) / 4
 	s = s[skip : skip+n : skip+n]
-	b := unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), n*4/page*page)
+	b := unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), n*4/hugePage*hugePage)
 	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // advice: without it the values are the same
 	return s
 }

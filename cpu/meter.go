@@ -24,10 +24,10 @@ func (m *Meter) PackedBytes() int {
 	n := 0
 	for p, forms := range m.packed {
 		if forms&1 != 0 {
-			n += 4 * m.k.PanelsLen(p.Cols(), p.Rows())
+			n += hugeBytes(m.k.PanelsLen(p.Cols(), p.Rows()))
 		}
 		if forms&2 != 0 {
-			n += 4 * m.k.PanelsLen(p.Rows(), p.Cols())
+			n += hugeBytes(m.k.PanelsLen(p.Rows(), p.Cols()))
 		}
 	}
 	return n

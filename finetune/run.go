@@ -84,9 +84,6 @@ type Config struct {
 	Messages io.Writer
 }
 
-// gcPercent is how much garbage may grow on top of what a run holds.
-const gcPercent = 15
-
 // Result is RUN/result.json.
 type Result struct {
 	Task     string          `json:"task"`
@@ -114,7 +111,7 @@ type RunResult struct {
 // Run fine-tunes. Each run directory is one of package train's, with the best step's model; result.json says what was reached, and the
 // predictions for a test set stand beside it in the form of the task's leaderboard. Called again it goes on where it stopped.
 func Run(ctx context.Context, c Config) (*Result, error) {
-	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	defer debug.SetGCPercent(debug.SetGCPercent(train.GCPercent))
 	if c.Output == "" {
 		return nil, errors.New("--output: no run directory given")
 	}

@@ -57,13 +57,9 @@ type Data struct {
 	Name      string                            // of Documents
 }
 
-// gcPercent is how much garbage may grow on top of what a run holds: its large buffers are kept and used again, so that collecting
-// often costs little, and memory stays close to the plan.
-const gcPercent = 15
-
 // Run pretrains: it prepares text, makes the model, and hands both to the training loop.
 func Run(ctx context.Context, c RunConfig) error {
-	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	defer debug.SetGCPercent(debug.SetGCPercent(train.GCPercent))
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -118,7 +114,7 @@ func Run(ctx context.Context, c RunConfig) error {
 		Best: "mlm_accuracy", MaxTime: c.MaxTime, Quiet: c.Quiet, DryRun: c.DryRun, Settings: settings, Data: data,
 		About: append(train.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, c.About...), Files: files, Device: dev,
 		Tensors: m.Tensors, Flops: func(n int) float64 { return 3 * m.Config.FlopsForward(n) }, Peak: peak,
-		Memory:   func(b train.Batch) []train.Memory { return c.memory(dev, m, t, b) },
+		Memory:   func(b train.Batch) []train.Memory { return c.memory(dev, m, t, b, trainShards, devShards) },
 		Messages: c.Messages,
 		Finish: func(dir string) error {
 			if err := m.Save(dir); err != nil {
@@ -285,7 +281,7 @@ func (d Data) place(c *RunConfig, name string) string {
 }
 
 // memory says what a step on b takes beside gradients and moments: a metered pass over its largest leaf.
-func (c *RunConfig) memory(dev *cpu.Device, m *model.Model, t *Task, b train.Batch) []train.Memory {
+func (c *RunConfig) memory(dev *cpu.Device, m *model.Model, t *Task, b train.Batch, shards ...*corpus.Shards) []train.Memory {
 	batch := b.(*Batch)
 	meter := dev.Meter()
 	o := t.Objective
@@ -302,14 +298,24 @@ func (c *RunConfig) memory(dev *cpu.Device, m *model.Model, t *Task, b train.Bat
 	for _, e := range batch.Examples {
 		examples += exampleBytes + 9*len(e.InputIDs)
 	}
-	return []train.Memory{{Name: "program", Bytes: programBytes}, {Name: "parameters", Bytes: 4 * int64(m.Params.Size())},
+	text := int64(0)
+	for _, s := range shards {
+		if s == nil {
+			continue
+		}
+		for _, f := range s.Meta().Shards {
+			text += f.Bytes
+		}
+	}
+	return []train.Memory{{Name: "program", Bytes: programBytes}, {Name: "text (mapped)", Bytes: min(text, mappedBytes)}, {Name: "parameters", Bytes: 4 * int64(m.Params.Size())},
 		{Name: "packed weights", Bytes: int64(meter.PackedBytes())},
 		{Name: fmt.Sprintf("activations (%d times %d pieces)", leaves, largest.Pieces), Bytes: int64(leaves) * int64(meter.Peak)},
 		{Name: "examples (2 batches)", Bytes: 2 * int64(examples)}}
 }
 
 const (
-	programBytes = 40 << 20 // code, runtime, tokenizer, evaluation examples
+	programBytes = 64 << 20 // code, runtime, tokenizer, evaluation examples
+	mappedBytes  = 64 << 20 // of the text at most: what the system takes back when it needs memory is not counted
 	exampleBytes = 400      // slice headers and what an example has beside its pieces
 )
 

@@ -13,6 +13,10 @@ import (
 // assumedFraction of the peak is what a plan counts with before anything was measured.
 const assumedFraction = 0.6
 
+// GCPercent is how much garbage may grow on top of what a run holds, for debug.SetGCPercent: its large buffers are kept and used again,
+// so that collecting often costs little, and memory stays close to the plan.
+const GCPercent = 4
+
 // plan is what a run will take, known before its first step.
 type plan struct {
 	Parameters     int      `json:"parameters"`
@@ -53,6 +57,9 @@ func (r *run) newPlan(b Batch) *plan {
 	for _, m := range p.Memory {
 		p.MemoryNeeded += m.Bytes
 	}
+	garbage := p.MemoryNeeded * GCPercent / 100
+	p.Memory = append(p.Memory, Memory{fmt.Sprintf("garbage (%d %%)", GCPercent), garbage})
+	p.MemoryNeeded += garbage
 	left := float64(r.c.Steps - r.state.Step)
 	if s, ok := r.manifest.secondsPerStep(); ok {
 		p.Seconds, p.Rate = left*s, "as measured when it last ran"
