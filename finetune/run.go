@@ -483,8 +483,12 @@ func (t *learner) finish(ctx context.Context, dir string, tok *tokenizer.Tokeniz
 func (t *learner) writeCard(dir string, scores []byte) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "---\nlibrary_name: transformers\ntags:\n- albert\n---\n\n# %s\n\n", filepath.Base(filepath.Clean(t.c.Output)))
+	what := t.o.Kind.Class()
+	if t.o.Model.Beam.Start.W != nil {
+		what = "ALBERT with the head of the released code for SQuAD 2.0 (start_logits, end_logits, answer_class; transformers' AlbertModel loads the encoder)"
+	}
 	fmt.Fprintf(&b, "%s, fine-tuned with `albert finetune --task %s` from %s. On its dev set: `%s`.\n\n| setting | value |\n|---|---|\n",
-		t.o.Kind.Class(), Name(t.c.Task), filepath.Base(filepath.Clean(t.c.Model)), scores)
+		what, Name(t.c.Task), filepath.Base(filepath.Clean(t.c.Model)), scores)
 	for _, f := range t.c.settings(t.o.Model) {
 		if f.Name != "model" {
 			fmt.Fprintf(&b, "| %s | %v |\n", f.Name, f.Value)

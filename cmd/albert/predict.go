@@ -21,7 +21,7 @@ type PredictCmd struct {
 	Aggregate bool `negatable:"" help:"Tagging: join the pieces of an entity."`
 
 	TopK            int      `default:"1" help:"Answering: so many answers; more than one gives a list."`
-	NullThreshold   *float64 `help:"Answering: no answer where the logits of none exceed the best span's by more than this." placeholder:"X"`
+	NullThreshold   *float64 `help:"Answering: no answer where the logits of none exceed the best span's by more than this; with the beam head, where its logit of none is above this." placeholder:"X"`
 	MaxSeqLength    int      `default:"384" help:"Answering: pieces of a window."`
 	DocStride       int      `default:"128" help:"Answering: pieces from one window's beginning to the next's."`
 	MaxQueryLength  int      `default:"64" help:"Answering: pieces of the question that are kept."`
