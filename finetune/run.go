@@ -92,8 +92,8 @@ const (
 	HeadBeam   = "beam"
 )
 
-// beam tells whether the beam head is to be learned.
-func (c *Config) beam() (bool, error) {
+// BeamHead tells whether the beam head is to be learned, or why Head does not fit the task.
+func (c *Config) BeamHead() (bool, error) {
 	switch {
 	case c.Head == "":
 		return c.Task.Kind == dataset.Span && c.Task.Impossible, nil
@@ -141,7 +141,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if c.Output == "" {
 		return nil, errors.New("--output: no run directory given")
 	}
-	if _, err := c.beam(); err != nil {
+	if _, err := c.BeamHead(); err != nil {
 		return nil, err
 	}
 	trainSet, err := c.Data.Load(c.Task, dataset.Train, c.Data.Options)
@@ -304,7 +304,7 @@ func (c *Config) run(ctx context.Context, dev *cpu.Device, trainSet, devSet *dat
 	c.resolve(&from.Config, len(trainSet.Examples))
 	config := from.Config
 	config.HiddenDropoutProb, config.AttentionProbsDropoutProb, config.ClassifierDropoutProb = *c.Dropout, *c.Dropout, *c.ClassifierDropout
-	beam, err := c.beam()
+	beam, err := c.BeamHead()
 	if err != nil {
 		return nil, err
 	}

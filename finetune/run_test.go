@@ -273,6 +273,19 @@ func TestQuestionsAreAnswered(t *testing.T) {
 	}
 }
 
+// A head that a task has no use for is refused.
+func TestHeadsThatDoNotFit(t *testing.T) {
+	for task, heads := range map[string][]string{"squad1": {HeadBeam}, "sst2": {HeadBeam, HeadSimple}, "squad2": {"other"}} {
+		for _, head := range heads {
+			c := config(t, task, "m", "out", Data{})
+			c.Head = head
+			if _, err := Run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "--head") {
+				t.Errorf("%s %s: %v", task, head, err)
+			}
+		}
+	}
+}
+
 // A run that was stopped and goes on ends with the same bits; more runs give a median, and the best one's model.
 func TestStoppedRunGoesOnWithTheSameBits(t *testing.T) {
 	m := pretrained(t)

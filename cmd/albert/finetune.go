@@ -112,6 +112,9 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 	if t.Name == "ax" {
 		return usagef("finetune: ax has no training data: fine-tune mnli, then albert eval RUN --task ax --data DIR")
 	}
+	if _, err := (&finetune.Config{Task: t, Head: c.Head}).BeamHead(); err != nil {
+		return usageError{fmt.Errorf("finetune: %w", err)}
+	}
 	spans, err := c.spanFlags.options(c.MaxSeqLength)
 	if err != nil {
 		return err
