@@ -81,7 +81,7 @@ func (m *Model) checkTask() error {
 	case TaskOrder:
 		has = m.net.SOP.W != nil
 	case TaskAnswer:
-		has = m.net.Spans.W != nil
+		has = m.net.Spans.W != nil || m.net.Beam.Start.W != nil
 	case TaskClassify, TaskMultiLabel, TaskRegress, TaskTag, TaskChoice:
 		has = m.net.Classifier.W != nil
 	default:

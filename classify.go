@@ -36,6 +36,9 @@ func (m *Model) Task() Task {
 	if m.task != TaskNone {
 		return m.task
 	}
+	if m.net.Beam.Start.W != nil {
+		return TaskAnswer
+	}
 	switch m.net.Class() {
 	case model.PreTraining:
 		return TaskOrder
@@ -183,11 +186,14 @@ func copyRows(x *ops.Tensor, from, to int) [][]float32 {
 }
 
 // PieceLogits gives what the head over pieces gives before softmax: for each input a row for every piece, special ones included.
-// Of question answering a row is the logits of start and end.
+// Of question answering a row is the logits of start and end; the beam head has no such rows, see [Model.AnswerLogits].
 func (m *Model) PieceLogits(inputs []Input) ([][][]float32, error) {
 	k := m.Task()
 	if k != TaskTag && k != TaskAnswer {
 		return nil, m.wrongTask("judge pieces")
+	}
+	if k == TaskAnswer && m.net.Spans.W == nil {
+		return nil, errors.New("the model answers with the beam head, whose ends depend on a start: there is no logit of each piece's being the end")
 	}
 	if err := m.checkAll(inputs); err != nil {
 		return nil, err
@@ -383,16 +389,60 @@ func (m *Model) AnswerSpans(question, context string, o task.SpanOptions) (task.
 	if err != nil {
 		return task.Spans{}, err
 	}
-	inputs := make([]Input, len(ws))
-	for i, w := range ws {
-		inputs[i] = w.Input
-	}
-	logits, err := m.PieceLogits(inputs)
+	logits, err := m.AnswerLogits(ws)
 	if err != nil {
 		return task.Spans{}, err
 	}
-	starts, ends := Columns(logits)
-	return task.BestSpans(ws, starts, ends, context, o), nil
+	return logits.Spans(ws, context, o), nil
+}
+
+// AnswerLogits is what the head for answers gives for windows, before softmax: Starts and Ends, each window's logits in all its rows,
+// or of a model with the beam head Beams.
+type AnswerLogits struct {
+	Starts, Ends [][]float32
+	Beams        []task.Beam
+}
+
+// AnswerLogits runs the head for answers on windows.
+func (m *Model) AnswerLogits(ws []task.Window) (AnswerLogits, error) {
+	if m.Task() != TaskAnswer {
+		return AnswerLogits{}, m.wrongTask("answer questions")
+	}
+	inputs, contexts := make([]Input, len(ws)), make([][2]int, len(ws))
+	for i := range ws {
+		inputs[i], contexts[i] = ws[i].Input, ws[i].Context()
+	}
+	if m.net.Beam.Start.W == nil {
+		logits, err := m.PieceLogits(inputs)
+		if err != nil {
+			return AnswerLogits{}, err
+		}
+		starts, ends := Columns(logits)
+		return AnswerLogits{Starts: starts, Ends: ends}, nil
+	}
+	if err := m.checkAll(inputs); err != nil {
+		return AnswerLogits{}, err
+	}
+	t := ops.NewTape(m.dev, nil)
+	defer t.Reset()
+	b := batch(inputs)
+	return AnswerLogits{Beams: task.Beams(t, m.net, b, m.net.Encode(t, b, model.NoDropout), contexts)}, nil
+}
+
+// Slice is the logits of windows [from, to).
+func (l *AnswerLogits) Slice(from, to int) AnswerLogits {
+	if l.Beams != nil {
+		return AnswerLogits{Beams: l.Beams[from:to]}
+	}
+	return AnswerLogits{Starts: l.Starts[from:to], Ends: l.Ends[from:to]}
+}
+
+// Spans finds the likeliest answers, and what speaks against any, in the windows of one context; "" where their pieces were given.
+func (l *AnswerLogits) Spans(ws []task.Window, context string, o task.SpanOptions) task.Spans {
+	if l.Beams != nil {
+		return task.BestBeamSpans(ws, l.Beams, context, o)
+	}
+	return task.BestSpans(ws, l.Starts, l.Ends, context, o)
 }
 
 // Columns splits the rows of [Model.PieceLogits] into start and end logits, each input's apart.

@@ -30,6 +30,15 @@ func testBatch(lengths ...int) *ops.Batch {
 	return b
 }
 
+// someRows are rows in use: all but every third and the one row of the second sequence.
+func someRows(n int) []bool {
+	use := make([]bool, n)
+	for r := range use {
+		use[r] = r%3 != 1 && r != 5
+	}
+	return use
+}
+
 func opCases() []opCase {
 	b := testBatch(5, 1, 19, 8) // 33 rows
 	drop := ops.Dropout{Rate: 0.25, Key: ops.DropoutKey(7, 3), Site: 2}
@@ -64,6 +73,18 @@ func opCases() []opCase {
 		}},
 		{"gather", [][2]int{{33, 18}}, nil, func(t *ops.Tape, in []*ops.Tensor, _ []*ops.Param) *ops.Tensor {
 			return t.Gather(in[0], []int32{4, 0, 4, 32})
+		}},
+		{"concat", [][2]int{{9, 18}, {9, 5}}, nil, func(t *ops.Tape, in []*ops.Tensor, _ []*ops.Param) *ops.Tensor {
+			return t.Concat(in[0], in[1])
+		}},
+		{"concat of rows used twice", [][2]int{{9, 18}}, nil, func(t *ops.Tape, in []*ops.Tensor, _ []*ops.Param) *ops.Tensor {
+			return t.Concat(in[0], t.Gather(in[0], []int32{3, 3, 3, 0, 0, 1, 1, 8, 8}))
+		}},
+		{"softmax sum", [][2]int{{33, 18}, {33, 1}}, nil, func(t *ops.Tape, in []*ops.Tensor, _ []*ops.Param) *ops.Tensor {
+			return t.SoftmaxSum(in[0], in[1], b, someRows(33))
+		}},
+		{"softmax sum of its own logits", [][2]int{{33, 18}}, [][]int{{1, 18}, {1}}, func(t *ops.Tape, in []*ops.Tensor, p []*ops.Param) *ops.Tensor {
+			return t.SoftmaxSum(in[0], t.Linear(in[0], ops.Identity, ops.Affine{W: p[0], B: p[1]}), b, someRows(33))
 		}},
 	}
 	for name, act := range map[string]ops.Activation{"gelu tanh": ops.GeluTanh, "gelu erf": ops.GeluErf, "relu": ops.Relu, "tanh": ops.Tanh} {

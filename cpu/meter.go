@@ -110,6 +110,19 @@ func (m *Meter) Gather(*ops.Tensor, *ops.Tensor, []int32) {}
 // GatherGrad implements [ops.Device].
 func (m *Meter) GatherGrad(*ops.Tensor, bool, *ops.Tensor, []int32) {}
 
+// Concat implements [ops.Device].
+func (m *Meter) Concat(*ops.Tensor, *ops.Tensor, *ops.Tensor) {}
+
+// ConcatGrad implements [ops.Device].
+func (m *Meter) ConcatGrad(*ops.Tensor, bool, *ops.Tensor, bool, *ops.Tensor) {}
+
+// SoftmaxSum implements [ops.Device].
+func (m *Meter) SoftmaxSum(*ops.Tensor, *ops.Tensor, *ops.Tensor, *ops.Batch, []bool) {}
+
+// SoftmaxSumGrad implements [ops.Device].
+func (m *Meter) SoftmaxSumGrad(*ops.Tensor, bool, *ops.Tensor, bool, *ops.Tensor, *ops.Tensor, *ops.Tensor, *ops.Batch, []bool) {
+}
+
 // DecoderLoss implements [ops.Device].
 func (m *Meter) DecoderLoss(loss *ops.Loss, g *ops.Grads, dx, x *ops.Tensor, table, bias *ops.Param, targets []int32, scale float32) {
 	rows := min(x.Rows, rowBlock)

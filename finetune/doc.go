@@ -3,6 +3,8 @@
 //
 //	err := finetune.Run(ctx, finetune.Config{Model: "albert-base-v2", Output: "runs/rte", Task: rte, Data: "glue"})
 //
+// Questions without answers are learned by the released code's head for SQuAD 2.0 ([model.Beam]), others by transformers'.
+//
 // The settings of each task are those of the paper's Table 14 unless they are given. Layouts and heads are package task's, files and
 // labels package dataset's, metrics package metric's; the loop is package train's, so that a run stops, goes on and gives the same bits
 // as in pretraining.

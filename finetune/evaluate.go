@@ -84,12 +84,21 @@ func (f *Features) answers(outs []task.Output) []task.Spans {
 	for i := 0; i < len(outs); {
 		j := i
 		var starts, ends [][]float32
+		var beams []task.Beam
 		for ; j < len(outs) && f.Of[j] == f.Of[i]; j++ {
 			s, e := make([]float32, len(outs[j].Logits)), make([]float32, len(outs[j].Logits))
 			for r, row := range outs[j].Logits {
 				s[r], e[r] = row[0], row[1]
 			}
 			starts, ends = append(starts, s), append(ends, e)
+			if b := outs[j].Beam; b != nil {
+				beams = append(beams, *b)
+			}
+		}
+		if beams != nil {
+			spans[f.Of[i]] = task.BestBeamSpans(f.windows[i:j], beams, f.Set.Examples[f.Of[i]].Context, task.DefaultSpanOptions)
+			i = j
+			continue
 		}
 		spans[f.Of[i]] = task.BestSpans(f.windows[i:j], starts, ends, f.Set.Examples[f.Of[i]].Context, task.DefaultSpanOptions)
 		i = j
@@ -236,7 +245,7 @@ func Questions(set *dataset.Set) []metric.Question {
 	return list
 }
 
-// Answers are the texts that are answered: with a threshold none where the logits of none exceed the best span's by more. A question
+// Answers are the texts that are answered: with a threshold none where [task.Spans.NullScore] is above it. A question
 // for which no span can be given gets "" (the released code: "empty").
 func (p *Predictions) Answers(threshold *float64) []string {
 	out := make([]string, len(p.Spans))
@@ -248,7 +257,7 @@ func (p *Predictions) Answers(threshold *float64) []string {
 	return out
 }
 
-// NullOdds are by how much no answer is preferred to the best span. Where there is no span they are above every other's.
+// NullOdds are the questions' [task.Spans.NullScore]. Where there is no span they are above every other's.
 func (p *Predictions) NullOdds() []float64 {
 	odds := make([]float64, len(p.Spans))
 	high := 0.0

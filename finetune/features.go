@@ -111,7 +111,7 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 				continue
 			}
 			for _, w := range task.Windows(tok, tok.Encode(e.Question), context, s.SpanOptions) {
-				x := task.Example{Label: task.NoLabel, Inputs: []task.Input{w.Input}}
+				x := task.Example{Label: task.NoLabel, Inputs: []task.Input{w.Input}, Context: w.Context()}
 				if len(e.Answers) > 0 && !e.Impossible {
 					x.Start, x.End = w.Rows(e.Answers[0].Start, e.Answers[0].End)
 				}
@@ -154,8 +154,16 @@ func outputs(set *dataset.Set) int {
 	return len(set.Labels)
 }
 
+// heads are what a model needs for a set; beam: of the heads for answers the one of SQuAD 2.0.
+func heads(set *dataset.Set, beam bool) model.Heads {
+	if beam {
+		return model.Heads{Beam: true}
+	}
+	return kinds[set.Task.Kind].Heads(outputs(set))
+}
+
 // configure writes into a model's configuration what its head is for.
-func configure(c *model.Config, set *dataset.Set) error {
+func configure(c *model.Config, set *dataset.Set, beam bool) error {
 	k := kinds[set.Task.Kind]
 	id2label, label2id := map[string]string{}, map[string]int{}
 	names := set.Labels
@@ -168,6 +176,12 @@ func configure(c *model.Config, set *dataset.Set) error {
 	extra := map[string]any{"architectures": []string{k.Class()}, "finetuning_task": Name(set.Task)}
 	if len(names) > 0 {
 		extra["id2label"], extra["label2id"] = id2label, label2id
+	}
+	switch {
+	case beam:
+		extra["architectures"], extra[model.HeadKey] = []string{model.Bare}, model.BeamHead
+	case c.Extra(model.HeadKey) != nil:
+		extra[model.HeadKey] = nil
 	}
 	switch k {
 	case task.Classify:

@@ -59,7 +59,8 @@ type Config struct {
 	Model, Output string
 	Task          dataset.Task
 	Data          Data
-	Scratch       bool // random weights of the model's configuration: what pretraining is worth
+	Head          string // of squad1 and squad2: HeadBeam or HeadSimple; "": the task's own
+	Scratch       bool   // random weights of the model's configuration: what pretraining is worth
 
 	MaxSeqLength      int
 	Spans             task.SpanOptions
@@ -82,6 +83,28 @@ type Config struct {
 
 	About    train.Fields
 	Messages io.Writer
+}
+
+// The heads for answers: that of transformers' AlbertForQuestionAnswering, which the released code has for SQuAD 1.1, and the one that
+// it has for SQuAD 2.0 ([model.Beam]).
+const (
+	HeadSimple = "simple"
+	HeadBeam   = "beam"
+)
+
+// BeamHead tells whether the beam head is to be learned, or why Head does not fit the task.
+func (c *Config) BeamHead() (bool, error) {
+	switch {
+	case c.Head == "":
+		return c.Task.Kind == dataset.Span && c.Task.Impossible, nil
+	case c.Task.Kind != dataset.Span:
+		return false, fmt.Errorf("--head %s: only tasks of answering have a choice of heads, %s has one", c.Head, Name(c.Task))
+	case c.Head == HeadBeam && !c.Task.Impossible:
+		return false, fmt.Errorf("--head %s: the head tells questions that have no answer, of which %s has none: squad2 has", c.Head, Name(c.Task))
+	case c.Head != HeadBeam && c.Head != HeadSimple:
+		return false, fmt.Errorf("--head %q: want %s or %s", c.Head, HeadBeam, HeadSimple)
+	}
+	return c.Head == HeadBeam, nil
 }
 
 // Result is RUN/result.json.
@@ -114,6 +137,9 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(train.GCPercent))
 	if c.Output == "" {
 		return nil, errors.New("--output: no run directory given")
+	}
+	if _, err := c.BeamHead(); err != nil {
+		return nil, err
 	}
 	trainSet, err := c.Data.Load(c.Task, dataset.Train, c.Data.Options)
 	if err != nil {
@@ -275,15 +301,19 @@ func (c *Config) run(ctx context.Context, dev *cpu.Device, trainSet, devSet *dat
 	c.resolve(&from.Config, len(trainSet.Examples))
 	config := from.Config
 	config.HiddenDropoutProb, config.AttentionProbsDropoutProb, config.ClassifierDropoutProb = *c.Dropout, *c.Dropout, *c.ClassifierDropout
-	if err := configure(&config, trainSet); err != nil {
+	beam, err := c.BeamHead()
+	if err != nil {
+		return nil, err
+	}
+	if err := configure(&config, trainSet, beam); err != nil {
 		return nil, err
 	}
 	kind := kinds[c.Task.Kind]
-	m := model.NewWith(config, kind.Heads(outputs(trainSet)), c.Seed)
+	m := model.NewWith(config, heads(trainSet, beam), c.Seed)
 	if !c.Scratch {
 		var fresh []string
 		for _, name := range m.CopyFrom(from.Model) {
-			if !strings.HasPrefix(name, "classifier.") && !strings.HasPrefix(name, "qa_outputs.") {
+			if !model.IsHead(name) {
 				fresh = append(fresh, name)
 			}
 		}
@@ -344,7 +374,7 @@ func hashes(s *dataset.Set) string {
 }
 
 func (c *Config) settings(m *model.Model) train.Fields {
-	return train.Fields{{Name: "task", Value: Name(c.Task)}, {Name: "model", Value: m.Hash()}, {Name: "max-seq-length", Value: c.MaxSeqLength},
+	f := train.Fields{{Name: "task", Value: Name(c.Task)}, {Name: "model", Value: m.Hash()}, {Name: "max-seq-length", Value: c.MaxSeqLength},
 		{Name: "doc-stride", Value: c.Spans.DocStride}, {Name: "max-query-length", Value: c.Spans.MaxQueryLength},
 		{Name: "learning-rate", Value: c.LearningRate}, {Name: "batch-size", Value: c.BatchSize}, {Name: "steps", Value: c.Steps},
 		{Name: "warmup-steps", Value: *c.Warmup}, {Name: "dropout", Value: *c.Dropout}, {Name: "classifier-dropout", Value: *c.ClassifierDropout},
@@ -352,6 +382,10 @@ func (c *Config) settings(m *model.Model) train.Fields {
 		{Name: "seed", Value: c.Seed}, {Name: "eval-every", Value: c.EvalEvery}, {Name: "micro-batch-size", Value: c.MicroBatchSize},
 		{Name: "save-every", Value: c.SaveEvery}, {Name: "keep", Value: max(1, c.Keep)}, {Name: "max-time", Value: c.MaxTime.String()},
 		{Name: "threads", Value: c.Threads}, {Name: "quiet", Value: c.Quiet}}
+	if m.Beam.Start.W != nil {
+		f = append(f, train.Field{Name: "head", Value: HeadBeam})
+	}
+	return f
 }
 
 // learner is the task of the training loop.
@@ -446,8 +480,12 @@ func (t *learner) finish(ctx context.Context, dir string, tok *tokenizer.Tokeniz
 func (t *learner) writeCard(dir string, scores []byte) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "---\nlibrary_name: transformers\ntags:\n- albert\n---\n\n# %s\n\n", filepath.Base(filepath.Clean(t.c.Output)))
+	what := t.o.Kind.Class()
+	if t.o.Model.Beam.Start.W != nil {
+		what = "ALBERT with the head of the released code for SQuAD 2.0 (start_logits, end_logits, answer_class; transformers' AlbertModel loads the encoder)"
+	}
 	fmt.Fprintf(&b, "%s, fine-tuned with `albert finetune --task %s` from %s. On its dev set: `%s`.\n\n| setting | value |\n|---|---|\n",
-		t.o.Kind.Class(), Name(t.c.Task), filepath.Base(filepath.Clean(t.c.Model)), scores)
+		what, Name(t.c.Task), filepath.Base(filepath.Clean(t.c.Model)), scores)
 	for _, f := range t.c.settings(t.o.Model) {
 		if f.Name != "model" {
 			fmt.Fprintf(&b, "| %s | %v |\n", f.Name, f.Value)
@@ -505,7 +543,7 @@ func predict(ctx context.Context, m *formats.Model, dev *cpu.Device, set *datase
 		return nil, nil, fmt.Errorf("%s: the model has no tokenizer", m.Path)
 	}
 	kind := kinds[set.Task.Kind]
-	want := kind.Heads(outputs(set))
+	want := heads(set, kind == task.Answer && m.Beam.Start.W != nil)
 	switch {
 	case want.Labels > 0 && (m.Classifier.W == nil || m.Classifier.W.Rows() != want.Labels):
 		has := "none"
@@ -514,7 +552,7 @@ func predict(ctx context.Context, m *formats.Model, dev *cpu.Device, set *datase
 		}
 		return nil, nil, fmt.Errorf("%s: task %s needs a classifier of %d outputs, the model has %s: fine-tune it first", m.Path, Name(set.Task), want.Labels, has)
 	case want.Spans && m.Model.Spans.W == nil:
-		return nil, nil, fmt.Errorf("%s: task %s needs a head for answers (qa_outputs): fine-tune the model first", m.Path, Name(set.Task))
+		return nil, nil, fmt.Errorf("%s: task %s needs a head for answers (qa_outputs, or start_logits, end_logits and answer_class): fine-tune the model first", m.Path, Name(set.Task))
 	case want.Pooler && m.Pooler.W == nil:
 		return nil, nil, fmt.Errorf("%s: the model has no pooler, which its head needs", m.Path)
 	}

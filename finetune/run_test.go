@@ -15,6 +15,7 @@ import (
 	"albert/formats"
 	"albert/model"
 	"albert/optim"
+	"albert/task"
 	"albert/tokenizer"
 	"albert/train"
 )
@@ -230,17 +231,37 @@ func squad(t *testing.T, seed uint64, n int, impossible bool, path ...string) st
 
 func TestQuestionsAreAnswered(t *testing.T) {
 	m := pretrained(t)
-	for _, name := range []string{"squad1", "squad2"} {
+	for _, head := range []string{"", HeadSimple, HeadBeam} {
+		name := "squad2"
+		if head == "" {
+			name = "squad1"
+		}
 		dir := t.TempDir()
 		d := Data{Train: []string{squad(t, 1, 600, name == "squad2", dir, "train.json")}, Dev: []string{squad(t, 2, 100, name == "squad2", dir, "dev.json")}}
 		d.Test = d.Dev
 		c := config(t, name, m, filepath.Join(dir, "run"), d)
+		c.Head = head
 		r, err := Run(context.Background(), c)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if v := r.Runs[0].Value; v == nil || *v < 90 {
-			t.Errorf("%s: %s", name, r.Dev)
+			t.Errorf("%s %s: %s", name, head, r.Dev)
+		}
+		x, err := formats.Open(c.Output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if beam := x.Beam.Start.W != nil; beam != (head == HeadBeam) || beam == (x.Spans.W != nil) || beam != (string(x.Config.Extra(model.HeadKey)) == `"beam"`) {
+			t.Errorf("%s %s: beam head %v, the other %v, config %s", name, head, beam, x.Spans.W != nil, x.Config.Extra(model.HeadKey))
+		}
+		scored, err := Evaluate(context.Background(), Evaluation{Model: c.Output, Task: c.Task, Data: d.Dev, Split: dataset.Dev,
+			Settings: Settings{MaxSeqLength: 64, SpanOptions: task.DefaultSpanOptions}, Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := scored.Get("f1"); err != nil || v != *r.Runs[0].Value {
+			t.Errorf("%s %s: the model reaches %v (%v), the run %v", name, head, v, err, *r.Runs[0].Value)
 		}
 		scores, err := ScoreFile(c.Task, d.Dev, dataset.Dev, dataset.Options{}, filepath.Join(c.Output, "predictions.json"), "")
 		if err != nil {
@@ -248,6 +269,19 @@ func TestQuestionsAreAnswered(t *testing.T) {
 		}
 		if v, err := scores.Get("f1"); err != nil || v != *r.Runs[0].Value {
 			t.Errorf("%s: the file of predictions scores %v (%v), the run %v", name, v, err, *r.Runs[0].Value)
+		}
+	}
+}
+
+// A head that a task has no use for is refused.
+func TestHeadsThatDoNotFit(t *testing.T) {
+	for task, heads := range map[string][]string{"squad1": {HeadBeam}, "sst2": {HeadBeam, HeadSimple}, "squad2": {"other"}} {
+		for _, head := range heads {
+			c := config(t, task, "m", "out", Data{})
+			c.Head = head
+			if _, err := Run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "--head") {
+				t.Errorf("%s %s: %v", task, head, err)
+			}
 		}
 	}
 }

@@ -59,6 +59,9 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 	if o.Int8 && f != ONNX {
 		return f, nil, fmt.Errorf("int8 is written as ONNX only: %s is %s", to, f)
 	}
+	if f == ONNX && m.Beam.Start.W != nil {
+		return f, nil, fmt.Errorf("%s: the beam head of SQuAD 2.0 (start_logits, end_logits, answer_class) has no ONNX form", m.Path)
+	}
 	dir := filepath.Dir(to)
 	tensors := m.Tensors()
 	config, err := m.configJSON()

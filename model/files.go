@@ -32,14 +32,14 @@ func FromFile(c Config, f weights.Reader) (m *Model, unused []string, err error)
 	}
 	for _, n := range f.Names() {
 		name := n
-		if bare && !isHead(n) {
+		if bare && !IsHead(n) {
 			name = "albert." + n
 		}
 		left[name] = n
 	}
 	has := func(n string) bool { _, ok := left[n]; return ok }
 	heads := Heads{Pooler: has("albert.pooler.weight"), MLM: has("predictions.dense.weight"), SOP: has("sop_classifier.classifier.weight"),
-		Spans: has("qa_outputs.weight")}
+		Spans: has("qa_outputs.weight"), Beam: has("start_logits.dense.weight")}
 	if n, ok := left["classifier.weight"]; ok {
 		_, shape, err := f.Float32(n)
 		if err != nil {
@@ -113,9 +113,9 @@ func (m *Model) CopyFrom(from *Model) (missing []string) {
 	return missing
 }
 
-// isHead tells whether a tensor of a model without the prefix belongs to a head.
-func isHead(n string) bool {
-	for _, p := range []string{"predictions.", "sop_classifier.", "classifier.", "qa_outputs."} {
+// IsHead tells whether a tensor belongs to a head.
+func IsHead(n string) bool {
+	for _, p := range []string{"predictions.", "sop_classifier.", "classifier.", "qa_outputs.", "start_logits.", "end_logits.", "answer_class."} {
 		if strings.HasPrefix(n, p) {
 			return true
 		}
@@ -180,7 +180,7 @@ func (m *Model) Tensors() []weights.Tensor {
 }
 
 // Class is the transformers class that a model's heads make it. A classifier is taken to be over whole sequences unless the
-// config's architectures say that it is of another class.
+// config's architectures say that it is of another class. The beam head is in none of transformers' classes: to it the model is bare.
 func (m *Model) Class() string {
 	var listed []string
 	_ = json.Unmarshal(m.Config.Extra("architectures"), &listed) // anything else lists none
@@ -192,6 +192,8 @@ func (m *Model) Class() string {
 			}
 		}
 		return SequenceClassification
+	case m.Beam.Start.W != nil:
+		return Bare
 	case m.Spans.W != nil:
 		return QuestionAnswering
 	case m.MLMDense.W != nil && m.SOP.W != nil:
@@ -213,6 +215,10 @@ const (
 	MultipleChoice         = "AlbertForMultipleChoice"
 )
 
+// HeadKey is config.json's key, ours, for a head that architectures cannot name, and BeamHead its value for [Beam]. They are for
+// readers; the tensors decide.
+const HeadKey, BeamHead = "head", "beam"
+
 // Save writes config.json and model.safetensors into dir, each whole or not at all.
 func (m *Model) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -221,6 +227,11 @@ func (m *Model) Save(dir string) error {
 	c := m.Config
 	if c.Extra("architectures") == nil {
 		if err := c.SetExtra("architectures", []string{m.Class()}); err != nil {
+			return err
+		}
+	}
+	if m.Beam.Start.W != nil {
+		if err := c.SetExtra(HeadKey, BeamHead); err != nil {
 			return err
 		}
 	}

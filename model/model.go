@@ -47,6 +47,8 @@ type Model struct {
 	// Classifier is over the pooled output (sequence classification; one output for multiple choice) or over every piece (token
 	// classification); Spans gives every piece's start and end logit (question answering). W nil in a model without it.
 	Classifier, Spans ops.Affine
+	// Beam is SQuAD 2.0's head; Start.W nil in a model without it.
+	Beam Beam
 
 	act  ops.Activation
 	disk []diskTensor
@@ -63,6 +65,7 @@ type Heads struct {
 	Pooler, MLM, SOP bool
 	Labels           int  // of the classifier; 0: none
 	Spans            bool // of question answering
+	Beam             bool // of question answering as the released code has it for SQuAD 2.0
 }
 
 // PretrainingHeads are the heads of AlbertForPreTraining.
@@ -143,6 +146,11 @@ func build(c Config, heads Heads, newParam func(name string, shape ...int) *ops.
 	if heads.Spans {
 		m.Spans = affine("qa_outputs", 2, h)
 	}
+	if heads.Beam {
+		m.Beam = Beam{Start: affine("start_logits.dense", 1, h), EndDense: affine("end_logits.dense_0", h, 2*h),
+			EndNorm: norm("end_logits.LayerNorm", h), End: affine("end_logits.dense_1", 1, h),
+			ClassDense: affine("answer_class.dense_0", h, 2*h), Class: ops.Affine{W: add("answer_class.dense_1.weight", 1, h)}}
+	}
 	m.Params = ops.NewParams(list)
 	return m
 }
@@ -171,7 +179,7 @@ func New(c Config, seed uint64) *Model { return NewWith(c, PretrainingHeads, see
 // NewWith is New with other heads.
 func NewWith(c Config, heads Heads, seed uint64) *Model {
 	m := build(c, heads, ops.NewParam)
-	norms := map[*ops.Param]bool{m.EmbeddingNorm.Gamma: true, m.MLMNorm.Gamma: true}
+	norms := map[*ops.Param]bool{m.EmbeddingNorm.Gamma: true, m.MLMNorm.Gamma: true, m.Beam.EndNorm.Gamma: true}
 	for _, l := range m.Layers {
 		norms[l.AttentionNorm.Gamma], norms[l.FullNorm.Gamma] = true, true
 	}

@@ -127,7 +127,8 @@ func isScale(name string, all map[string]tensorProto) bool {
 
 // isParameter tells whether a name can be that of a parameter of ALBERT.
 func isParameter(name string) bool {
-	for _, p := range []string{prefix, "embeddings.", "encoder.", "pooler.", "predictions.", "sop_classifier.", "classifier.", "qa_outputs."} {
+	for _, p := range []string{prefix, "embeddings.", "encoder.", "pooler.", "predictions.", "sop_classifier.", "classifier.", "qa_outputs.",
+		"start_logits.", "end_logits.", "answer_class."} {
 		if strings.HasPrefix(name, p) && !strings.Contains(name, "/") {
 			return true
 		}

@@ -128,6 +128,15 @@ type Device interface {
 	Gather(y, x *Tensor, rows []int32)
 	GatherGrad(dx *Tensor, accumulate bool, dy *Tensor, rows []int32)
 
+	// Concat: y[R, A+B], the rows of a[R,A] and b[R,B] side by side. ConcatGrad takes dy apart again.
+	Concat(y, a, b *Tensor)
+	ConcatGrad(da *Tensor, accumulateA bool, db *Tensor, accumulateB bool, dy *Tensor)
+
+	// SoftmaxSum: y[s] is the sum of sequence s's rows of x[T,n], each times its share of the softmax of the sequence's logits[T,1].
+	// Only rows in use count; a sequence without any gives zeros, and the gradients of the other rows are zero.
+	SoftmaxSum(y, x, logits *Tensor, b *Batch, use []bool)
+	SoftmaxSumGrad(dx *Tensor, accumulateX bool, dlogits *Tensor, accumulateLogits bool, dy, x, logits *Tensor, b *Batch, use []bool)
+
 	// DecoderLoss: the cross-entropy of softmax(x[R,E] table^T + bias) against targets[R], without storing all logits. If g is not
 	// nil the gradients, times scale, are added to it and written to dx.
 	DecoderLoss(loss *Loss, g *Grads, dx, x *Tensor, table, bias *Param, targets []int32, scale float32)

@@ -183,6 +183,30 @@ func (t *Tape) Gather(x *Tensor, rows []int32) *Tensor {
 	return y
 }
 
+// Concat: [R, A+B], the rows of two different tensors side by side.
+func (t *Tape) Concat(a, b *Tensor) *Tensor {
+	y := t.new(a.Rows, a.Cols+b.Cols)
+	t.dev.Concat(y, a, b)
+	t.record(y, func() {
+		da, accumulateA := t.gradOf(a)
+		db, accumulateB := t.gradOf(b)
+		t.dev.ConcatGrad(da, accumulateA, db, accumulateB, y.grad)
+	})
+	return y
+}
+
+// SoftmaxSum: [sequences, n], the sum of each sequence's rows of x [T,n] that are in use, weighted by the softmax of logits [T,1].
+func (t *Tape) SoftmaxSum(x, logits *Tensor, b *Batch, use []bool) *Tensor {
+	y := t.new(b.Len(), x.Cols)
+	t.dev.SoftmaxSum(y, x, logits, b, use)
+	t.record(y, func() {
+		dx, accumulateX := t.gradOf(x)
+		dl, accumulateL := t.gradOf(logits)
+		t.dev.SoftmaxSumGrad(dx, accumulateX, dl, accumulateL, y.grad, x, logits, b, use)
+	})
+	return y
+}
+
 // DecoderLoss is the cross-entropy of the tied decoder x table^T + bias against targets. On a recording tape the gradient, times
 // scale, is computed at once.
 func (t *Tape) DecoderLoss(x *Tensor, table, bias *Param, targets []int32, scale float32) Loss {

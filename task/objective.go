@@ -45,7 +45,7 @@ func (k Kind) Heads(outputs int) model.Heads {
 	switch k {
 	case Tag:
 		return model.Heads{Labels: outputs}
-	case Answer:
+	case Answer: // or the beam head
 		return model.Heads{Spans: true}
 	case Choice:
 		return model.Heads{Pooler: true, Labels: 1}
@@ -65,6 +65,7 @@ type Example struct {
 	Tags   []int32 // a label, or NoLabel, for each piece, special ones included
 	// Start and End are rows of the answer; both 0, the row of [CLS], where there is none.
 	Start, End int32
+	Context    [2]int // Answer: the rows of the context, [from, to)
 }
 
 // Pieces is the length of the example's sequences together.
@@ -78,7 +79,9 @@ func (e *Example) Pieces() int {
 
 // Objective computes a head's loss over examples, and its gradients. The losses are those of transformers' classes: cross-entropy,
 // mean over examples (over labelled pieces: Tag); the mean of the squared error; binary cross-entropy, mean over examples and
-// labels; the mean of start's and end's cross-entropy over all pieces of a window.
+// labels; the mean of start's and end's cross-entropy over all pieces of a window. A model with the beam head learns as the released
+// code has it (run_squad_v2.py): half of start's and end's over [CLS] and the context, the end's given the right start, and half the
+// binary cross-entropy of there being no answer.
 type Objective struct {
 	Kind    Kind
 	Model   *model.Model
@@ -90,8 +93,11 @@ type Objective struct {
 
 // Output is what the head gave for an example.
 type Output struct {
-	Logits [][]float32 // a row for the example, for each choice, or for each piece
-	Loss   float64     // its share of the sum, not divided
+	// Logits has a row for the example, for each choice, or for each piece. Of the beam head the columns are start and end given the
+	// right start, masked where no answer can be.
+	Logits [][]float32
+	Beam   *Beam   // of the beam head; without candidates while training
+	Loss   float64 // its share of the sum, not divided
 }
 
 // Run computes the outputs of examples; with g not nil it also adds the gradients of the loss divided by count to g.
@@ -122,6 +128,9 @@ func (o *Objective) Run(g *ops.Grads, examples []Example, step, count int) []Out
 		site.Rate = o.Dropout
 	}
 	var logits *ops.Tensor
+	if o.beam() {
+		return o.runBeam(t, b, hidden, examples, site, count)
+	}
 	switch o.Kind {
 	case Answer:
 		logits = o.Model.SpanLogits(t, hidden)
@@ -149,7 +158,7 @@ func (o *Objective) Run(g *ops.Grads, examples []Example, step, count int) []Out
 				grads = append(grads, dx.Row(from+r))
 			}
 		}
-		out[i] = Output{rows, o.Kind.loss(&examples[i], rows, grads, scale)}
+		out[i] = Output{Logits: rows, Loss: o.Kind.loss(&examples[i], rows, grads, scale)}
 	}
 	t.Backward()
 	return out
@@ -181,16 +190,10 @@ func (k Kind) loss(e *Example, rows, grads [][]float32, scale float64) float64 {
 		sum := 0.0
 		n := float64(len(rows[0]))
 		for i, x := range rows[0] {
-			x, y := float64(x), float64(e.value(i))
-			// max(x,0) - xy + log(1 + exp(-|x|))
-			a := numeric.Exp64(-max(x, -x))
-			sum += (max(x, 0) - float64(x*y) + numeric.Log64(1+a)) / n
+			loss, d := binaryCrossEntropy(float64(x), float64(e.value(i)))
+			sum += loss / n
 			if g := grad(0); g != nil {
-				p := 1 / (1 + a)
-				if x < 0 {
-					p = a / (1 + a)
-				}
-				g[i] = float32((p - y) * scale / n)
+				g[i] = float32(d * scale / n)
 			}
 		}
 		return sum
@@ -263,6 +266,17 @@ func crossEntropy(x []float32, label int, g []float32, scale float64) float64 {
 		g[i] = float32(p * scale)
 	}
 	return numeric.Log64(sum) - (float64(x[label]) - float64(high))
+}
+
+// binaryCrossEntropy is -y log p - (1-y) log(1-p) of p = sigmoid(x), and its derivative p - y.
+func binaryCrossEntropy(x, y float64) (loss, d float64) {
+	// max(x,0) - xy + log(1 + exp(-|x|))
+	a := numeric.Exp64(-max(x, -x))
+	p := 1 / (1 + a)
+	if x < 0 {
+		p = a / (1 + a)
+	}
+	return max(x, 0) - float64(x*y) + numeric.Log64(1+a), p - y
 }
 
 // Batch is a step's examples, ready for the training loop.

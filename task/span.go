@@ -88,8 +88,8 @@ func GivenWindow(in Input, sep int32) Window {
 // Span is an answer.
 type Span struct {
 	Text       string
-	Begin, End int // code points of the context, Text between them
-	StartLogit float32
+	Begin, End int     // code points of the context, Text between them
+	StartLogit float32 // of the beam head logarithms of probabilities, the end's given the start
 	EndLogit   float32
 	Logit      float32 // both together
 	Score      float32 // softmax of the start times softmax of the end, over [CLS] and the context of its window
@@ -99,8 +99,10 @@ type Span struct {
 // Spans is what question answering gives for a context.
 type Spans struct {
 	Best []Span // best first by Logit, no text twice; empty where the context is
-	// Null is the answer that there is none: both logits of [CLS], the lowest of all windows.
+	// Null is the answer that there is none: both logits of [CLS], the lowest of all windows. Of the beam head its Logit is the lowest
+	// logit of there being no answer, and its Score the sigmoid of that.
 	Null Span
+	Beam bool // found by the beam head
 }
 
 // BestSpans finds the likeliest spans: for each window the NBest likeliest starts and ends, no start that another window has more
@@ -108,7 +110,6 @@ type Spans struct {
 // its rows. Of given windows, whose context is "", spans have no text.
 func BestSpans(ws []Window, starts, ends [][]float32, context string, o SpanOptions) Spans {
 	var out Spans
-	given := context == "" // places are rows: there is no text
 	at := byteOffsets(context)
 	var all []Span
 	for k := range ws {
@@ -125,37 +126,49 @@ func BestSpans(ws []Window, starts, ends [][]float32, context string, o SpanOpti
 				continue
 			}
 			for _, j := range top(e, o.NBest) {
-				if j < i || j-i+1 > o.MaxAnswerLength {
-					continue
-				}
-				begin, end := w.Places[i][0], w.Places[j][1]
-				if begin >= end {
-					continue
-				}
 				span := Span{StartLogit: s[i], EndLogit: e[j], Logit: s[i] + e[j], Score: ps(w.First+i) * pe(w.First+j), Window: k}
-				if !given {
-					if begin, end = trim(context, at, begin, end); begin == end {
-						continue
-					}
-					span.Text = context[at[begin]:at[end]]
+				if w.place(&span, i, j, context, at, o) {
+					all = append(all, span)
 				}
-				span.Begin, span.End = begin, end
-				all = append(all, span)
 			}
 		}
 	}
+	out.choose(all, o.NBest, context == "")
+	return out
+}
+
+// place sets text and place of the span of pieces i to j of the window's context. It tells whether that can be an answer.
+func (w *Window) place(s *Span, i, j int, context string, at []int, o SpanOptions) bool {
+	if !w.MaxContext[i] || j < i || j-i+1 > o.MaxAnswerLength {
+		return false
+	}
+	begin, end := w.Places[i][0], w.Places[j][1]
+	if begin >= end {
+		return false
+	}
+	if context != "" { // else places are rows: there is no text
+		if begin, end = trim(context, at, begin, end); begin == end {
+			return false
+		}
+		s.Text = context[at[begin]:at[end]]
+	}
+	s.Begin, s.End = begin, end
+	return true
+}
+
+// choose keeps the best of all spans, at most n, and no text twice unless there are no texts.
+func (s *Spans) choose(all []Span, n int, given bool) {
 	slices.SortStableFunc(all, func(a, b Span) int { return cmp.Compare(b.Logit, a.Logit) })
 	seen := map[string]bool{}
-	for _, s := range all {
-		if len(out.Best) == o.NBest {
+	for _, x := range all {
+		if len(s.Best) == n {
 			break
 		}
-		if given || !seen[s.Text] {
-			seen[s.Text] = true
-			out.Best = append(out.Best, s)
+		if given || !seen[x.Text] {
+			seen[x.Text] = true
+			s.Best = append(s.Best, x)
 		}
 	}
-	return out
 }
 
 // softmax gives the softmax of a window's logits over [CLS] and the context.
@@ -202,10 +215,14 @@ func trim(s string, at []int, begin, end int) (int, int) {
 	return begin, begin + utf8.RuneCountInString(rest)
 }
 
-// NullScore is by how much no answer is preferred to the best span: the difference of their logits, infinite without a span.
+// NullScore is by how much no answer is preferred to the best span: the difference of their logits, infinite without a span. The beam
+// head asks for it apart from the spans: its logit of no answer stands for itself.
 func (s *Spans) NullScore() float32 {
 	if len(s.Best) == 0 {
 		return float32(math.Inf(1))
+	}
+	if s.Beam {
+		return s.Null.Logit
 	}
 	return s.Null.Logit - s.Best[0].Logit
 }

@@ -13,5 +13,8 @@ if ! cmp -s "$here/requirements.txt" "$venv/requirements.txt"; then
 fi
 "$venv/bin/python" "$here/make.py" "$@"
 case ${1:-} in
-'' | --check) exec "$venv/bin/python" "$here/heads.py" "$@" ;;
+'' | --check)
+	"$venv/bin/python" "$here/heads.py" "$@"
+	exec "$venv/bin/python" "$here/beam.py" "$@"
+	;;
 esac

@@ -64,8 +64,9 @@ type FinetuneCmd struct {
 	Dev        []string `sep:"none" help:"A file of the held-out data, again." placeholder:"FILE"`
 	Test       []string `sep:"none" help:"A file to predict, again." placeholder:"FILE"`
 
-	Scratch bool `negatable:"" help:"Start from random weights of the model's configuration, to see what pretraining is worth."`
-	Runs    int  `default:"1" help:"So many runs with other seeds; median, mean and deviation."`
+	Head    string `default:"" enum:",beam,simple" help:"squad2: beam, the released code's head (default), or simple, that of AlbertForQuestionAnswering." placeholder:"HEAD"`
+	Scratch bool   `negatable:"" help:"Start from random weights of the model's configuration, to see what pretraining is worth."`
+	Runs    int    `default:"1" help:"So many runs with other seeds; median, mean and deviation."`
 
 	MaxSeqLength int `help:"Pieces of an example at most (default: the task's, 384 or 512, or what the model takes)."`
 	spanFlags
@@ -111,6 +112,9 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 	if t.Name == "ax" {
 		return usagef("finetune: ax has no training data: fine-tune mnli, then albert eval RUN --task ax --data DIR")
 	}
+	if _, err := (&finetune.Config{Task: t, Head: c.Head}).BeamHead(); err != nil {
+		return usageError{fmt.Errorf("finetune: %w", err)}
+	}
 	spans, err := c.spanFlags.options(c.MaxSeqLength)
 	if err != nil {
 		return err
@@ -119,7 +123,7 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 	if len(c.Data) == 1 {
 		d.Dir = c.Data[0]
 	}
-	r, err := finetune.Run(ctx, finetune.Config{Model: c.Model, Output: c.Output, Task: t, Data: d, Scratch: c.Scratch,
+	r, err := finetune.Run(ctx, finetune.Config{Model: c.Model, Output: c.Output, Task: t, Data: d, Head: c.Head, Scratch: c.Scratch,
 		MaxSeqLength: c.MaxSeqLength, Spans: spans, LearningRate: c.LearningRate, BatchSize: c.BatchSize, MicroBatchSize: c.MicroBatchSize,
 		Steps: c.Steps, Epochs: c.Epochs, Warmup: c.WarmupSteps, Dropout: c.Dropout, ClassifierDropout: c.ClassifierDropout,
 		Optimizer: optim.Config{Kind: c.Optimizer, WeightDecay: c.WeightDecay, Clip: c.Clip}, EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery,

@@ -21,7 +21,7 @@ type PredictCmd struct {
 	Aggregate bool `negatable:"" help:"Tagging: join the pieces of an entity."`
 
 	TopK            int      `default:"1" help:"Answering: so many answers; more than one gives a list."`
-	NullThreshold   *float64 `help:"Answering: no answer where the logits of none exceed the best span's by more than this." placeholder:"X"`
+	NullThreshold   *float64 `help:"Answering: no answer where the logits of none exceed the best span's by more than this; with the beam head, where its logit of none is above this." placeholder:"X"`
 	MaxSeqLength    int      `default:"384" help:"Answering: pieces of a window."`
 	DocStride       int      `default:"128" help:"Answering: pieces from one window's beginning to the next's."`
 	MaxQueryLength  int      `default:"64" help:"Answering: pieces of the question that are kept."`
@@ -167,26 +167,33 @@ func (c *PredictCmd) answers(m *albert.Model) (func(*item) ([]albert.Input, erro
 		return inputs, nil
 	}
 	return encode, func(its []*item, groups [][]albert.Input) ([]answer, error) {
-		all, err := m.PieceLogits(flat(groups))
+		var all []task.Window
+		for i, it := range its {
+			if it.IDs != nil {
+				all = append(all, task.GivenWindow(groups[i][0], m.SEP()))
+			} else {
+				all = append(all, windows[it]...)
+			}
+			delete(windows, it)
+		}
+		logits, err := m.AnswerLogits(all)
 		if err != nil {
 			return nil, err
 		}
 		answers := make([]answer, len(its))
+		from := 0
 		for i, it := range its {
-			logits := all[:len(groups[i])]
-			all = all[len(groups[i]):]
-			ws := windows[it]
-			delete(windows, it)
-			starts, ends := albert.Columns(logits)
+			to := from + len(groups[i])
+			one := logits.Slice(from, to)
 			switch {
 			case c.Logits:
-				answers[i] = spanLogits(starts, ends)
+				answers[i] = spanLogits(one)
 			case it.IDs != nil:
-				ws = []task.Window{task.GivenWindow(groups[i][0], m.SEP())}
-				answers[i].value = c.spans(m, task.BestSpans(ws, starts, ends, "", o))
+				answers[i].value = c.spans(m, one.Spans(all[from:to], "", o))
 			default:
-				answers[i].value = c.spans(m, task.BestSpans(ws, starts, ends, it.Pair, o))
+				answers[i].value = c.spans(m, one.Spans(all[from:to], it.Pair, o))
 			}
+			from = to
 		}
 		return answers, nil
 	}
@@ -208,15 +215,24 @@ func (c *PredictCmd) spans(m *albert.Model, s task.Spans) any {
 	return list[:min(c.TopK, len(list))]
 }
 
-// spanLogits gives the logits of one window, or of several in a list.
-func spanLogits(starts, ends [][]float32) answer {
+// spanLogits gives the logits of one window, or of several in a list. The beam head has no logit of an end without a start: it gives
+// "start_logits", "cls_logit" (of no answer) and its "candidates", whose "start" and "end" are rows of the window.
+func spanLogits(l albert.AnswerLogits) answer {
 	var list []any
-	for i := range starts {
-		o, err := object(field{"start_logits", starts[i]}, field{"end_logits", ends[i]})
-		if err != nil {
+	add := func(fields ...field) error {
+		o, err := object(fields...)
+		list = append(list, o)
+		return err
+	}
+	for i := range l.Starts {
+		if err := add(field{"start_logits", l.Starts[i]}, field{"end_logits", l.Ends[i]}); err != nil {
 			return answer{err: err}
 		}
-		list = append(list, o)
+	}
+	for _, b := range l.Beams {
+		if err := add(field{"start_logits", b.Start}, field{"cls_logit", b.NoAnswer}, field{"candidates", b.Candidates}); err != nil {
+			return answer{err: err}
+		}
 	}
 	if len(list) == 1 {
 		return answer{value: list[0]}
