@@ -49,5 +49,5 @@ func ExampleOpen() {
 func ExampleOpen_missing() {
 	_, err := albert.Open(filepath.Join("no", "such", "model"))
 	fmt.Println(err)
-	// Output: stat no/such/model: no such file or directory
+	// Output: no/such/model: no such file, directory or checkpoint
 }

@@ -42,6 +42,8 @@ type Model struct {
 	DTypes    map[string]string // the type of each tensor where it was found, by its name there
 	Unused    []string          // tensors that are of no head that we know
 	Notes     []string          // what a user should know
+
+	home string // the directory of its config.json; "" if it has none there
 }
 
 // source is where a model's parts are found.
@@ -134,6 +136,9 @@ func open(path string, c *model.Config) (*Model, error) {
 		return nil, fmt.Errorf("%s: %w", s.weights, err)
 	}
 	m := &Model{Model: net, Tokenizer: tok, Format: s.format, Path: path, Weights: s.weights, DTypes: dtypes(r)}
+	if filepath.Base(s.config) == model.ConfigFile && s.format != Tar {
+		m.home = filepath.Dir(s.config)
+	}
 	for _, n := range unused {
 		if !isSlot(n) {
 			m.Unused = append(m.Unused, n)
@@ -352,13 +357,9 @@ func google(f Format, path string, files tensorflow.Files) (*source, error) {
 		tok: func() (*tokenizer.Tokenizer, error) {
 			switch {
 			case files.SentencePiece != "":
-				t, err := tokenizer.Open(files.SentencePiece)
-				if err != nil {
-					return nil, err
-				}
-				return t.With(tokenizer.DefaultOptions), nil
+				return tokenizer.OpenClean(files.SentencePiece, files.Cleanup)
 			case files.Vocab != "":
-				return tokenizer.Open(files.Vocab)
+				return tokenizer.OpenClean(files.Vocab, files.Cleanup)
 			}
 			return nil, tokenizer.ErrNone
 		},

@@ -218,13 +218,7 @@ func (m *Model) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	c := m.Config
-	if c.Extra("architectures") == nil {
-		if err := c.SetExtra("architectures", []string{m.Class()}); err != nil {
-			return err
-		}
-	}
-	text, err := c.JSON()
+	text, err := m.ConfigJSON()
 	if err != nil {
 		return err
 	}
@@ -232,6 +226,17 @@ func (m *Model) Save(dir string) error {
 		return err
 	}
 	return weights.WriteFile(filepath.Join(dir, ConfigFile), text)
+}
+
+// ConfigJSON is config.json's text, with the class that the heads make it where the configuration says none.
+func (m *Model) ConfigJSON() ([]byte, error) {
+	c := m.Config
+	if raw := c.Extra("architectures"); raw == nil || string(raw) == "null" {
+		if err := c.SetExtra("architectures", []string{m.Class()}); err != nil {
+			return nil, err
+		}
+	}
+	return c.JSON()
 }
 
 // Hash is the weights_sha256: SHA-256 over the tensors' values as little-endian fp32, in byte order of their names. Repeated
