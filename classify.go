@@ -254,9 +254,14 @@ func (m *Model) TagInput(text string) (TagInput, error) {
 		return TagInput{}, errNoTokenizer
 	}
 	tokens := m.tok.EncodeWithOffsets(text)
-	for i, t := range tokens { // the space before a word is none of it
+	tokenizer.WholeRunes(text, tokens)
+	for i := range tokens {
+		t := &tokens[i]
 		s := text[t.Begin:t.End]
-		tokens[i].Begin += len(s) - len(strings.TrimLeftFunc(s, unicode.IsSpace))
+		t.Begin += len(s) - len(strings.TrimLeftFunc(s, unicode.IsSpace)) // the space before a word is none of it
+		if t.ID == m.tok.UNK && t.Begin < t.End {
+			t.Piece = text[t.Begin:t.End]
+		}
 	}
 	tokenizer.InRunes(text, tokens)
 	ids := make([]int32, len(tokens))

@@ -39,6 +39,7 @@ type Window struct {
 // Windows lays out a question and its context. Without a question the layout is the same with an empty one.
 func Windows(tok *tokenizer.Tokenizer, question, context string, o SpanOptions) []Window {
 	tokens := tok.EncodeWithOffsets(context)
+	tokenizer.WholeRunes(context, tokens)
 	tokenizer.InRunes(context, tokens)
 	ids := make([]int32, len(tokens))
 	places := make([][2]int, len(tokens))
