@@ -65,7 +65,7 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 		return f, nil, err
 	}
 	if o.Int8 && f != ONNX {
-		return f, nil, fmt.Errorf("int8 is written as ONNX only: %s is %s", to, f)
+		return f, nil, targetError("int8 is written as ONNX only: %s is %s", to, f)
 	}
 	config, err := m.ConfigJSON()
 	if err != nil {
@@ -76,6 +76,9 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 	switch f {
 	case HuggingFace:
 		dir = to
+		if exists(to, "checkpoints") || exists(to, "manifest.json") {
+			return f, nil, fmt.Errorf("%s is a run of training: give a directory of the model's own", to)
+		}
 		parts = append(parts, part{path: filepath.Join(to, model.WeightsFile), write: m.writeSafeTensors})
 		if m.Tokenizer != nil {
 			parts = append(parts, files(to, m.Tokenizer.DirFiles())...)
@@ -92,7 +95,7 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 		parts = append(parts, part{path: to, write: w})
 		if !sameFile(m.home, dir) {
 			if m.Tokenizer != nil {
-				parts = append(parts, files(dir, m.Tokenizer.Files())...)
+				parts = append(parts, files(dir, m.Tokenizer.DirFiles())...)
 			}
 			parts = append(parts, part{path: filepath.Join(dir, model.ConfigFile), data: config})
 		}
@@ -112,6 +115,16 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 	return f, notes, place(dir, parts, o.Force)
 }
 
+// ErrTarget is what an error is that tells of a name, a format or an option that no model could be written to.
+var ErrTarget = errors.New("not a name, format or option to write with")
+
+type target struct{ text string }
+
+func (e target) Error() string        { return e.text }
+func (e target) Is(target error) bool { return target == ErrTarget }
+
+func targetError(format string, args ...any) error { return target{fmt.Sprintf(format, args...)} }
+
 // guess is [Guess], and an error for a name that looks like a file of a format that is not written.
 func guess(to string) (Format, error) {
 	f := Guess(to)
@@ -119,11 +132,11 @@ func guess(to string) (Format, error) {
 		return f, nil
 	}
 	if st, err := os.Stat(to); err == nil && !st.IsDir() {
-		return f, fmt.Errorf("%s is a file, and its ending is of no format that is written: %s", to, endings)
+		return f, targetError("%s is a file, and its ending is of no format that is written: %s", to, endings)
 	}
 	switch ext := strings.ToLower(filepath.Ext(to)); ext {
 	case ".h5", ".msgpack", ".zip", ".gguf", ".ggml", ".tflite", ".pb", ".pkl", ".npz", ".json", ".tar", ".gz", ".safetensor", ".keras", ".mlmodel":
-		return f, fmt.Errorf("%s: %s is not written: %s", to, ext, endings)
+		return f, targetError("%s: %s is not written: %s", to, ext, endings)
 	}
 	return f, nil
 }
@@ -133,10 +146,10 @@ const endings = "give a directory, or a name that ends in .safetensors, .bin, .p
 // checkName refuses a name that could not be opened as what was asked for.
 func checkName(to string, f Format) error {
 	if to == "" {
-		return errors.New("no name to write to")
+		return targetError("no name to write to")
 	}
 	if g := Guess(to); g != f && (f == SafeTensors || f == PyTorch || f == ONNX || f == Tar) {
-		return fmt.Errorf("%s does not end as a file of %s: %s", to, f, endings)
+		return targetError("%s does not end as a file of %s: %s", to, f, endings)
 	}
 	return nil
 }

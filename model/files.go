@@ -50,7 +50,9 @@ func FromFile(c Config, f weights.Reader) (m *Model, unused []string, err error)
 		}
 		heads.Labels = shape[0]
 	}
-	m = build(c, heads, ops.NewParam)
+	m = build(c, heads, func(name string, shape ...int) *ops.Param { // no values yet: the file may not have what the config asks for
+		return &ops.Param{Name: name, Shape: slices.Clone(shape)}
+	})
 	filled := map[*ops.Param]string{}
 	for _, d := range m.disk {
 		from, ok := left[d.name]
@@ -75,7 +77,7 @@ func FromFile(c Config, f weights.Reader) (m *Model, unused []string, err error)
 			continue
 		}
 		filled[d.p] = from
-		copy(d.p.Data, values)
+		d.p.Data = slices.Clone(values)
 	}
 	if !c.projects() {
 		if err := checkIdentity(c, f, left); err != nil {
@@ -91,6 +93,7 @@ func FromFile(c Config, f weights.Reader) (m *Model, unused []string, err error)
 		}
 	}
 	slices.Sort(unused)
+	m.Params = ops.NewParams(m.Params.List) // now that they have values
 	m.Params.Touch()
 	return m, unused, nil
 }
