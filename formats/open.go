@@ -139,13 +139,22 @@ func open(path string, c *model.Config) (*Model, error) {
 	if filepath.Base(s.config) == model.ConfigFile && s.format != Tar {
 		m.home = filepath.Dir(s.config)
 	}
+	if err := m.check(unused); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// check looks at the parts together, and takes notes.
+func (m *Model) check(unused []string) error {
+	c := &m.Config
 	for _, n := range unused {
 		if !isSlot(n) {
 			m.Unused = append(m.Unused, n)
 		}
 	}
-	if tok != nil && tok.VocabSize() > c.VocabSize {
-		return nil, fmt.Errorf("%s: the tokenizer has %d pieces, the model only %d", path, tok.VocabSize(), c.VocabSize)
+	if m.Tokenizer != nil && m.Tokenizer.VocabSize() > c.VocabSize {
+		return fmt.Errorf("%s: the tokenizer has %d pieces, the model only %d", m.Path, m.Tokenizer.VocabSize(), c.VocabSize)
 	}
 	if l := c.GroupsDifferInTransformers(); l >= 0 {
 		m.Notes = append(m.Notes, fmt.Sprintf("layer %d is of group %d here (layer * groups / layers in integers), transformers computes another", l, c.Group(l)))
@@ -153,7 +162,7 @@ func open(path string, c *model.Config) (*Model, error) {
 	if len(m.Unused) > 0 {
 		m.Notes = append(m.Notes, "tensors of heads that are not read: "+strings.Join(m.Unused, ", "))
 	}
-	return m, nil
+	return nil
 }
 
 // isSlot tells whether a tensor is an optimizer's and no part of a model.
@@ -405,9 +414,12 @@ func OpenFS(fsys fs.FS, dir string) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", dir, model.WeightsFile, err)
 	}
-	m := &Model{Model: net, Format: HuggingFace, Path: dir, Weights: dir, DTypes: dtypes(r), Unused: unused}
+	m := &Model{Model: net, Format: HuggingFace, Path: dir, Weights: dir, DTypes: dtypes(r)}
 	if m.Tokenizer, err = tokenizer.OpenFS(fsys, dir); errors.Is(err, tokenizer.ErrNone) {
 		m.Tokenizer, err = nil, nil
+	}
+	if err == nil {
+		err = m.check(unused)
 	}
 	if err != nil {
 		return nil, err
