@@ -250,6 +250,7 @@ func (m *Model) Tag(text string, aggregate bool) ([]Entity, error) {
 type TagInput struct {
 	Input
 	Places [][2]int // from row 1 on: code points of the text, without the space before a word. Nil: places are rows
+	Words  []string // the pieces there, an unknown one as it stands in the text
 }
 
 // TagInput makes pieces of a text. One that is too long is cut.
@@ -258,8 +259,17 @@ func (m *Model) TagInput(text string) (TagInput, error) {
 		return TagInput{}, errNoTokenizer
 	}
 	cut := m.tok.Cut(text)
-	in := task.Single(m.tok, cut.IDs, m.MaxPieces())
-	return TagInput{Input: in, Places: cut.Offsets[:len(in.IDs)-2]}, nil
+	in := TagInput{Input: task.Single(m.tok, cut.IDs, m.MaxPieces())}
+	in.Places = cut.Offsets[:len(in.IDs)-2]
+	runes := []rune(text)
+	for i, p := range in.Places {
+		word := m.tok.Piece(in.IDs[1+i])
+		if in.IDs[1+i] == m.tok.UNK && p[0] < p[1] {
+			word = string(runes[p[0]:p[1]])
+		}
+		in.Words = append(in.Words, word)
+	}
+	return in, nil
 }
 
 // Entities turns the logits of an input's rows into labels; special pieces, and pieces labelled "O", give none.
@@ -284,7 +294,7 @@ func (m *Model) Entities(in TagInput, logits [][]float32) []Entity {
 		e := Entity{Entity: names[best], Score: p[best], Index: i, Start: i, End: i + 1}
 		if in.Places != nil {
 			p := in.Places[i-1]
-			e.Word, e.Start, e.End = m.tok.Piece(in.IDs[i]), p[0], p[1]
+			e.Word, e.Start, e.End = in.Words[i-1], p[0], p[1]
 		}
 		list = append(list, e)
 	}

@@ -14,6 +14,7 @@ import (
 // layers lists the packages from top to bottom. An import points down, never up or sideways.
 var layers = []string{
 	"albert/cmd/albert",
+	"albert/bench/parity/tokenizer/pairs",
 	"albert/quickstart",
 	"albert/bench",
 	"albert/bench/parity/tokenizer/pairs",

@@ -42,6 +42,8 @@ type Model struct {
 	DTypes    map[string]string // the type of each tensor where it was found, by its name there
 	Unused    []string          // tensors that are of no head that we know
 	Notes     []string          // what a user should know
+
+	home string // the directory of its config.json; "" if it has none there
 }
 
 // source is where a model's parts are found.
@@ -134,13 +136,25 @@ func open(path string, c *model.Config) (*Model, error) {
 		return nil, fmt.Errorf("%s: %w", s.weights, err)
 	}
 	m := &Model{Model: net, Tokenizer: tok, Format: s.format, Path: path, Weights: s.weights, DTypes: dtypes(r)}
+	if filepath.Base(s.config) == model.ConfigFile && s.format != Tar {
+		m.home = filepath.Dir(s.config)
+	}
+	if err := m.check(unused); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// check looks at the parts together, and takes notes.
+func (m *Model) check(unused []string) error {
+	c := &m.Config
 	for _, n := range unused {
 		if !isSlot(n) {
 			m.Unused = append(m.Unused, n)
 		}
 	}
-	if tok != nil && tok.VocabSize() > c.VocabSize {
-		return nil, fmt.Errorf("%s: the tokenizer has %d pieces, the model only %d", path, tok.VocabSize(), c.VocabSize)
+	if m.Tokenizer != nil && m.Tokenizer.VocabSize() > c.VocabSize {
+		return fmt.Errorf("%s: the tokenizer has %d pieces, the model only %d", m.Path, m.Tokenizer.VocabSize(), c.VocabSize)
 	}
 	if l := c.GroupsDifferInTransformers(); l >= 0 {
 		m.Notes = append(m.Notes, fmt.Sprintf("layer %d is of group %d here (layer * groups / layers in integers), transformers computes another", l, c.Group(l)))
@@ -148,7 +162,7 @@ func open(path string, c *model.Config) (*Model, error) {
 	if len(m.Unused) > 0 {
 		m.Notes = append(m.Notes, "tensors of heads that are not read: "+strings.Join(m.Unused, ", "))
 	}
-	return m, nil
+	return nil
 }
 
 // isSlot tells whether a tensor is an optimizer's and no part of a model.
@@ -352,13 +366,9 @@ func google(f Format, path string, files tensorflow.Files) (*source, error) {
 		tok: func() (*tokenizer.Tokenizer, error) {
 			switch {
 			case files.SentencePiece != "":
-				t, err := tokenizer.Open(files.SentencePiece)
-				if err != nil {
-					return nil, err
-				}
-				return t.With(tokenizer.DefaultOptions), nil
+				return tokenizer.OpenClean(files.SentencePiece, files.Cleanup)
 			case files.Vocab != "":
-				return tokenizer.Open(files.Vocab)
+				return tokenizer.OpenClean(files.Vocab, files.Cleanup)
 			}
 			return nil, tokenizer.ErrNone
 		},
@@ -404,9 +414,12 @@ func OpenFS(fsys fs.FS, dir string) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", dir, model.WeightsFile, err)
 	}
-	m := &Model{Model: net, Format: HuggingFace, Path: dir, Weights: dir, DTypes: dtypes(r), Unused: unused}
+	m := &Model{Model: net, Format: HuggingFace, Path: dir, Weights: dir, DTypes: dtypes(r)}
 	if m.Tokenizer, err = tokenizer.OpenFS(fsys, dir); errors.Is(err, tokenizer.ErrNone) {
 		m.Tokenizer, err = nil, nil
+	}
+	if err == nil {
+		err = m.check(unused)
 	}
 	if err != nil {
 		return nil, err

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"albert/model"
@@ -50,192 +52,324 @@ var heads = map[string]onnx.Head{model.Bare: onnx.Base, model.PreTraining: onnx.
 	model.QuestionAnswering: onnx.QuestionAnswering, model.MultipleChoice: onnx.MultipleChoice}
 
 // Write writes a model, its configuration and its tokenizer. A directory gets all that transformers loads; a file of tensors gets the
-// rest beside it; a .tar.gz is laid out as Google's releases. Each file is written whole or not at all. A model that is there is
-// replaced only by force. It gives the format, and notes on what cannot be said in it.
+// rest beside it, unless it is put beside the configuration that the model was read with; a .tar.gz is laid out as Google's releases.
+// Each file is written whole or not at all, and where one fails those that are new are removed again. What is there is replaced only
+// by force. It gives the format, and notes on what cannot be said in it.
 func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err error) {
 	if f = o.Format; f == "" {
-		f = Guess(to)
+		if f, err = guess(to); err != nil {
+			return f, nil, err
+		}
+	}
+	if err := checkName(to, f); err != nil {
+		return f, nil, err
 	}
 	if o.Int8 && f != ONNX {
-		return f, nil, fmt.Errorf("int8 is written as ONNX only: %s is %s", to, f)
+		return f, nil, targetError("int8 is written as ONNX only: %s is %s", to, f)
 	}
 	if f == ONNX && m.Beam.Start.W != nil {
 		return f, nil, fmt.Errorf("%s: the beam head of SQuAD 2.0 (start_logits, end_logits, answer_class) has no ONNX form", m.Path)
 	}
-	dir := filepath.Dir(to)
-	tensors := m.Tensors()
-	config, err := m.configJSON()
+	config, err := m.ConfigJSON()
 	if err != nil {
 		return f, nil, err
 	}
+	var parts []part
+	dir := filepath.Dir(to)
 	switch f {
 	case HuggingFace:
-		if err := m.free(filepath.Join(to, model.ConfigFile), o.Force); err != nil {
-			return f, nil, err
+		dir = to
+		if exists(to, "checkpoints") || exists(to, "manifest.json") {
+			return f, nil, fmt.Errorf("%s is a run of training: give a directory of the model's own", to)
 		}
-		if err := m.Save(to); err != nil {
-			return f, nil, err
-		}
+		parts = append(parts, part{path: filepath.Join(to, model.WeightsFile), write: m.writeSafeTensors})
 		if m.Tokenizer != nil {
-			if err := m.Tokenizer.WriteDir(to); err != nil {
-				return f, nil, err
-			}
+			parts = append(parts, files(to, m.Tokenizer.DirFiles())...)
 		}
-		return f, nil, m.writeCard(to)
+		parts = append(parts, part{path: filepath.Join(to, cardFile), data: m.card(to), keep: true},
+			part{path: filepath.Join(to, model.ConfigFile), data: config})
 	case SafeTensors, PyTorch, ONNX:
-		if err := m.free(to, o.Force); err != nil {
-			return f, nil, err
-		}
-		files := map[string][]byte{model.ConfigFile: config}
-		if m.Tokenizer != nil {
-			for name, data := range m.Tokenizer.Files() {
-				files[name] = data
+		w := map[Format]func(string) error{SafeTensors: m.writeSafeTensors,
+			PyTorch: func(path string) error { return pytorch.Write(path, m.Tensors()) },
+			ONNX: func(path string) (err error) {
+				notes, err = m.writeONNX(path, o.Int8)
+				return err
+			}}[f]
+		parts = append(parts, part{path: to, write: w})
+		if !sameFile(m.home, dir) {
+			if m.Tokenizer != nil {
+				parts = append(parts, files(dir, m.Tokenizer.DirFiles())...)
 			}
+			parts = append(parts, part{path: filepath.Join(dir, model.ConfigFile), data: config})
 		}
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return f, nil, err
-		}
-		if err := besides(dir, files, o.Force); err != nil {
-			return f, nil, err
-		}
-		switch f {
-		case SafeTensors:
-			err = weights.Write(to, tensors, map[string]string{"format": "pt"})
-		case PyTorch:
-			err = pytorch.Write(to, tensors)
-		case ONNX:
-			err = onnx.Write(to, m.Model, onnx.Options{Head: heads[m.Class()], Int8: o.Int8})
-		}
-		if err != nil {
-			return f, nil, err
-		}
-		return f, nil, besides(dir, files, true)
 	case TensorFlow:
-		prefix := tensorflow.Prefix(to)
-		if err := m.free(prefix+".index", o.Force); err != nil {
-			return f, nil, err
-		}
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return f, nil, err
-		}
-		notes, err = m.writeGoogle(dir, prefix, config, o.Force)
-		return f, notes, err
+		parts, notes, err = m.googleParts(dir, tensorflow.Prefix(to), config)
 	case Tar:
-		if err := m.free(to, o.Force); err != nil {
-			return f, nil, err
+		var inside []part
+		if inside, notes, err = m.googleParts("", "model.ckpt-best", config); err == nil {
+			parts = []part{{path: to, write: func(path string) error { return writeTar(path, inside) }}}
 		}
-		notes, err = m.writeTar(to, config)
-		return f, notes, err
+	default:
+		err = fmt.Errorf("format %q is not written: want %s, %s, %s, %s, %s or %s", f, HuggingFace, SafeTensors, PyTorch, TensorFlow, Tar, ONNX)
 	}
-	return f, nil, fmt.Errorf("format %q is not written: want %s, %s, %s, %s, %s or %s", f, HuggingFace, SafeTensors, PyTorch, TensorFlow, Tar, ONNX)
+	if err != nil {
+		return f, nil, fmt.Errorf("%s: %w", to, err)
+	}
+	return f, notes, place(dir, parts, o.Force)
 }
 
-// free refuses to replace what is there, and always the file that the model was read from.
-func (m *Model) free(path string, force bool) error {
-	switch _, err := os.Stat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !force:
-		return fmt.Errorf("%s is there already: give another name, or --force to replace it", path)
+// ErrTarget is what an error is that tells of a name, a format or an option that no model could be written to.
+var ErrTarget = errors.New("not a name, format or option to write with")
+
+type target struct{ text string }
+
+func (e target) Error() string        { return e.text }
+func (e target) Is(target error) bool { return target == ErrTarget }
+
+func targetError(format string, args ...any) error { return target{fmt.Sprintf(format, args...)} }
+
+// guess is [Guess], and an error for a name that looks like a file of a format that is not written.
+func guess(to string) (Format, error) {
+	f := Guess(to)
+	if f != HuggingFace {
+		return f, nil
+	}
+	if st, err := os.Stat(to); err == nil && !st.IsDir() {
+		return f, targetError("%s is a file, and its ending is of no format that is written: %s", to, endings)
+	}
+	switch ext := strings.ToLower(filepath.Ext(to)); ext {
+	case ".h5", ".msgpack", ".zip", ".gguf", ".ggml", ".tflite", ".pb", ".pkl", ".npz", ".json", ".tar", ".gz", ".safetensor", ".keras", ".mlmodel":
+		return f, targetError("%s: %s is not written: %s", to, ext, endings)
+	}
+	return f, nil
+}
+
+const endings = "give a directory, or a name that ends in .safetensors, .bin, .pt, .onnx or .tar.gz, or has \"ckpt\" in it"
+
+// checkName refuses a name that could not be opened as what was asked for.
+func checkName(to string, f Format) error {
+	if to == "" {
+		return targetError("no name to write to")
+	}
+	if g := Guess(to); g != f && (f == SafeTensors || f == PyTorch || f == ONNX || f == Tar) {
+		return targetError("%s does not end as a file of %s: %s", to, f, endings)
 	}
 	return nil
 }
 
-// besides writes files into a directory. One that is there with other content is an error, unless forced.
-func besides(dir string, files map[string][]byte, force bool) error {
-	for name, data := range files {
-		path := filepath.Join(dir, name)
-		old, err := os.ReadFile(path)
+// part is a file of a model on its way to disk.
+type part struct {
+	path  string
+	data  []byte
+	write func(path string) error // in place of data: writes the file, whole or not at all
+	also  string                  // another file that write makes
+	keep  bool                    // one that is there stays, unless forced
+}
+
+// files are parts of a directory, by name.
+func files(dir string, data map[string][]byte) []part {
+	var parts []part
+	for _, name := range slices.Sorted(maps.Keys(data)) {
+		parts = append(parts, part{path: filepath.Join(dir, name), data: data[name]})
+	}
+	return parts
+}
+
+// place writes parts, which lie in dir. One that is there with other content is an error, unless forced, and so is another's
+// tokenizer. Where a part fails, those that were not there before are removed, and dir if it was made.
+func place(dir string, parts []part, force bool) error {
+	todo := make([]part, 0, len(parts))
+	var made []string
+	mine := map[string]bool{}
+	beside := false // whether a configuration is written
+	for _, p := range parts {
+		mine[p.path] = true
+		beside = beside || filepath.Base(p.path) == model.ConfigFile
+		st, err := os.Stat(p.path)
 		switch {
-		case err == nil && bytes.Equal(old, data):
+		case errors.Is(err, fs.ErrNotExist):
+			made = append(made, p.path)
+			if p.also != "" && !exists(p.also) {
+				made = append(made, p.also)
+			}
+		case err != nil:
+			return err
+		case st.IsDir():
+			return fmt.Errorf("%s is a directory: give another name", p.path)
+		case p.data != nil && same(p.path, p.data):
 			continue
-		case err == nil && !force:
-			return fmt.Errorf("%s is another model's: give a directory of its own, or --force to replace it", path)
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
+		case force:
+		case p.keep:
+			continue
+		case p.write != nil:
+			return fmt.Errorf("%s is there already: give another name, or --force to replace it", p.path)
+		default:
+			return fmt.Errorf("%s is another model's: give a directory of its own, or --force to replace it", p.path)
+		}
+		todo = append(todo, p)
+	}
+	var stale []string // a tokenizer that would be taken for the model's
+	for _, name := range tokenizer.FileNames {
+		if path := filepath.Join(dir, name); beside && !mine[path] && exists(path) {
+			if !force {
+				return fmt.Errorf("%s is another model's: give a directory of its own, or --force to remove it", path)
+			}
+			stale = append(stale, path)
+		}
+	}
+	dirs := missing(dir)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	for _, p := range todo {
+		write := p.write
+		if write == nil {
+			write = func(path string) error { return weights.WriteFile(path, p.data) }
+		}
+		if err := write(p.path); err != nil {
+			for _, path := range append(made, dirs...) {
+				_ = os.Remove(path) // what is not there, or not empty, stays so
+			}
 			return err
 		}
-		if force {
-			if err := weights.WriteFile(path, data); err != nil {
-				return err
-			}
+	}
+	for _, path := range stale {
+		if err := os.Remove(path); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// configJSON is config.json's text, with the class that the heads make it.
-func (m *Model) configJSON() ([]byte, error) {
-	c := m.Config
-	if c.Extra("architectures") == nil {
-		if err := c.SetExtra("architectures", []string{m.Class()}); err != nil {
-			return nil, err
-		}
+// same tells whether a file has this content.
+func same(path string, data []byte) bool {
+	st, err := os.Stat(path)
+	if err != nil || st.Size() != int64(len(data)) {
+		return false
 	}
-	return c.JSON()
+	old, err := os.ReadFile(path)
+	return err == nil && bytes.Equal(old, data)
 }
 
-// writeGoogle writes a checkpoint with what stands beside it.
-func (m *Model) writeGoogle(dir, prefix string, config []byte, force bool) (notes []string, err error) {
-	tensors, err := tensorflow.FromHuggingFace(m.Tensors())
+// sameFile tells whether two paths are the same directory.
+func sameFile(a, b string) bool {
+	if a == "" {
+		return false
+	}
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
+// missing are the directories that MkdirAll would make, the deepest first.
+func missing(dir string) (list []string) {
+	for d := filepath.Clean(dir); !exists(d); d = filepath.Dir(d) {
+		list = append(list, d)
+	}
+	return list
+}
+
+func (m *Model) writeSafeTensors(path string) error {
+	return weights.Write(path, m.Tensors(), map[string]string{"format": "pt"})
+}
+
+// writeONNX writes a graph of the model's class; the notes name the tensors that it has no use for.
+func (m *Model) writeONNX(path string, int8 bool) (notes []string, err error) {
+	head := heads[m.Class()]
+	if err := onnx.Write(path, m.Model, onnx.Options{Head: head, Int8: int8}); err != nil {
+		return nil, err
+	}
+	f, err := onnx.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	var fields map[string]any
+	defer f.Close()
+	var out []string
+	for _, t := range m.Tensors() {
+		if _, ok := slices.BinarySearch(f.Names(), t.Name); !ok && !m.isMap(t.Name) {
+			out = append(out, t.Name)
+		}
+	}
+	if len(out) > 0 {
+		notes = append(notes, fmt.Sprintf("left out, for a graph of %s has no use for them: %s", head, strings.Join(out, ", ")))
+	}
+	if int8 {
+		notes = append(notes, "int8 rounds the weights: read back they have another weights_sha256")
+	}
+	return notes, nil
+}
+
+// isMap tells whether a tensor is the identity that stands on disk for a map that the model has not.
+func (m *Model) isMap(name string) bool {
+	return m.Projection.W == nil && strings.HasPrefix(name, "albert.encoder.embedding_hidden_mapping_in.")
+}
+
+// googleParts are a checkpoint with what stands beside it.
+func (m *Model) googleParts(dir, prefix string, config []byte) (parts []part, notes []string, err error) {
+	tensors, err := tensorflow.FromHuggingFace(m.Tensors())
+	if err != nil {
+		return nil, nil, err
+	}
+	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(config, &fields); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Google's code knows one "gelu", the approximation by tanh; a config with model_type is read as Hugging Face's, here and there.
-	if fields["hidden_act"] == "gelu" {
+	if m.Config.HiddenAct == "gelu" {
 		notes = append(notes, `hidden_act is gelu by erf, which Google's code does not have: it would compute the approximation by tanh`)
 	} else {
 		delete(fields, "model_type")
-		if fields["hidden_act"] == "gelu_new" {
-			fields["hidden_act"] = "gelu"
+		if m.Config.HiddenAct == "gelu_new" {
+			fields["hidden_act"] = json.RawMessage(`"gelu"`)
 		}
 	}
 	text, err := json.MarshalIndent(fields, "", "  ")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	files := map[string][]byte{"albert_config.json": append(text, '\n')}
+	// The checkpoint first: in an archive it is read while its configuration is not needed yet.
+	parts = []part{{path: prefix + ".index", also: prefix + ".data-00000-of-00001",
+		write: func(path string) error { return tensorflow.Write(tensorflow.Prefix(path), tensors) }}}
+	beside := map[string][]byte{"albert_config.json": append(text, '\n')}
 	if m.Tokenizer != nil {
 		own := m.Tokenizer.Files()
 		switch {
 		case own[tokenizer.ModelFile] != nil:
-			files["30k-clean.model"] = own[tokenizer.ModelFile]
+			beside["30k-clean.model"] = own[tokenizer.ModelFile]
 		case own[tokenizer.VocabFile] != nil:
-			files["vocab.txt"] = own[tokenizer.VocabFile]
+			beside["vocab.txt"] = own[tokenizer.VocabFile]
+		}
+		if !m.Tokenizer.IsDefault() {
+			beside[tokenizer.ConfigFile] = own[tokenizer.ConfigFile]
+			notes = append(notes, "the tokenizer's clean-up is not the one of Google's code, and stands in "+tokenizer.ConfigFile+", which that does not read")
 		}
 	}
-	if err := besides(dir, files, force); err != nil {
-		return nil, err
-	}
-	if err := tensorflow.Write(prefix, tensors); err != nil {
-		return nil, err
-	}
-	return notes, besides(dir, files, true)
+	return append(parts, files(dir, beside)...), notes, nil
 }
 
-// writeTar writes an archive as Google's releases are.
-func (m *Model) writeTar(to string, config []byte) (notes []string, err error) {
+// writeTar writes an archive as Google's releases are: a directory with the parts in it.
+func writeTar(to string, parts []part) error {
 	tmp, err := os.MkdirTemp("", "albert-tar-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(tmp)
-	if notes, err = m.writeGoogle(tmp, filepath.Join(tmp, "model.ckpt-best"), config, true); err != nil {
-		return nil, err
+	for i := range parts {
+		parts[i].path = filepath.Join(tmp, parts[i].path)
 	}
-	base := filepath.Base(to)
-	base = base[:len(base)-len(filepath.Ext(base))]
+	if err := place(tmp, parts, true); err != nil {
+		return err
+	}
+	base := strings.TrimSuffix(filepath.Base(to), filepath.Ext(to))
 	base = strings.TrimSuffix(base, ".tar")
 	entries, err := os.ReadDir(tmp) // by name
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return notes, weights.Atomically(to, func(w io.Writer) error {
+	return weights.Atomically(to, func(w io.Writer) error {
 		z := gzip.NewWriter(w)
 		t := tar.NewWriter(z)
 		for _, e := range entries {
@@ -264,20 +398,21 @@ func addFile(t *tar.Writer, path, name string) error {
 	return err
 }
 
-// writeCard writes README.md, the model card: the one of the directory that the model comes from, else a short one.
-func (m *Model) writeCard(dir string) error {
-	const name = "README.md"
+const cardFile = "README.md"
+
+// card is README.md, the model card: the one of the directory that the model comes from, else a short one.
+func (m *Model) card(to string) []byte {
 	if st, err := os.Stat(m.Path); err == nil && st.IsDir() {
-		from := filepath.Join(m.Path, name)
+		from := filepath.Join(m.Path, cardFile)
 		if m.Format == Run {
-			from = filepath.Join(m.Path, "model", name)
+			from = filepath.Join(m.Path, "model", cardFile)
 		}
 		if text, err := os.ReadFile(from); err == nil {
-			return weights.WriteFile(filepath.Join(dir, name), text)
+			return text
 		}
 	}
 	c := &m.Config
-	text := fmt.Sprintf(`---
+	return fmt.Appendf(nil, `---
 library_name: transformers
 tags: [albert]
 ---
@@ -286,7 +421,6 @@ tags: [albert]
 %s: %d parameters; %d layers, hidden size %d, embedding size %d, %d heads, vocabulary %d. weights_sha256 `+"`%s`"+`.
 
 Converted from %s (%s).
-`, filepath.Base(dir), m.Class(), m.Params.Size(), c.NumHiddenLayers, c.HiddenSize, c.EmbeddingSize, c.NumAttentionHeads, c.VocabSize, m.Hash(),
+`, filepath.Base(to), m.Class(), m.Params.Size(), c.NumHiddenLayers, c.HiddenSize, c.EmbeddingSize, c.NumAttentionHeads, c.VocabSize, m.Hash(),
 		filepath.Base(m.Path), m.Format)
-	return weights.WriteFile(filepath.Join(dir, name), []byte(text))
 }

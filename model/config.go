@@ -50,8 +50,11 @@ type Config struct {
 	BosTokenID                int     `json:"bos_token_id"`
 	EosTokenID                int     `json:"eos_token_id"`
 
-	// Sharing other than "all" stands on disk as NumHiddenGroups = NumHiddenLayers with repeated tensors.
-	Sharing Sharing `json:"sharing,omitempty"`
+	// Sharing other than "all" stands on disk as NumHiddenGroups = NumHiddenLayers with repeated tensors. Inner groups are layers and
+	// groups of their own there, as many as layers times inner groups, for transformers cannot run them in so many groups;
+	// SharingInner then says how many they are, and is 0 here.
+	Sharing      Sharing `json:"sharing,omitempty"`
+	SharingInner int     `json:"sharing_inner_group_num,omitempty"`
 	// EmbeddingProjection false: no map from E to H, which must be equal; on disk it is the identity.
 	EmbeddingProjection *bool `json:"embedding_projection,omitempty"`
 
@@ -60,6 +63,9 @@ type Config struct {
 
 // maxDimension bounds every size in a config, so that no product of two overflows.
 const maxDimension = 1 << 24
+
+// maxLayers bounds the layers that run, so that a config cannot ask for a list without end.
+const maxLayers = 1 << 12
 
 // maxConfigBytes bounds config.json; real ones have 1 KB.
 const maxConfigBytes = 1 << 20
@@ -188,6 +194,14 @@ func ParseConfig(data []byte) (Config, error) {
 	if c.Sharing == "" {
 		c.Sharing = ShareAll
 	}
+	if n := c.SharingInner; n != 0 {
+		if n < 1 || c.Sharing == ShareAll || c.InnerGroupNum != 1 || c.NumHiddenLayers%n != 0 || c.NumHiddenGroups != c.NumHiddenLayers {
+			return Config{}, fmt.Errorf("config: sharing_inner_group_num %d with sharing %q, inner_group_num %d, %d layers and %d groups", n, c.Sharing,
+				c.InnerGroupNum, c.NumHiddenLayers, c.NumHiddenGroups)
+		}
+		c.NumHiddenLayers /= n
+		c.NumHiddenGroups, c.InnerGroupNum, c.SharingInner = c.NumHiddenLayers, n, 0
+	}
 	if err := c.Validate(); err != nil {
 		return Config{}, err
 	}
@@ -198,7 +212,7 @@ func ParseConfig(data []byte) (Config, error) {
 func (c Config) fields() (map[string]json.RawMessage, error) {
 	type plain Config
 	d := plain(c)
-	d.Sharing = "x" // named even where it would be left out
+	d.Sharing, d.SharingInner = "x", 1 // named even where they would be left out
 	yes := true
 	d.EmbeddingProjection = &yes
 	b, err := json.Marshal(d)
@@ -223,6 +237,9 @@ func (c *Config) Validate() error {
 		if f.value < 1 || f.value > maxDimension {
 			return fmt.Errorf("config: %s is %d, want 1 to %d", f.name, f.value, maxDimension)
 		}
+	}
+	if n := c.NumHiddenLayers * c.InnerGroupNum; n > maxLayers {
+		return fmt.Errorf("config: num_hidden_layers %d times inner_group_num %d is more than %d", c.NumHiddenLayers, c.InnerGroupNum, maxLayers)
 	}
 	if c.ModelType != "albert" {
 		return fmt.Errorf("config: model_type is %q, want \"albert\"", c.ModelType)
@@ -299,6 +316,14 @@ func (c *Config) groups() int {
 	return c.NumHiddenGroups
 }
 
+// LayerName is what the tensors of an inner group of a group are called before ".", as in "attention.query.weight".
+func (c *Config) LayerName(group, inner int) string {
+	if c.Sharing != ShareAll { // on disk every one is a group of its own
+		group, inner = group*c.InnerGroupNum+inner, 0
+	}
+	return fmt.Sprintf("albert.encoder.albert_layer_groups.%d.albert_layers.%d.", group, inner)
+}
+
 // Group is the group of layer i (modeling.py: int(i / layers * groups), here in integers).
 func (c *Config) Group(i int) int { return i * c.groups() / c.NumHiddenLayers }
 
@@ -319,6 +344,10 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	type plain Config
 	p := plain(c)
 	p.NumHiddenGroups = c.groups()
+	if c.Sharing != ShareAll && c.InnerGroupNum > 1 {
+		p.NumHiddenLayers *= c.InnerGroupNum
+		p.NumHiddenGroups, p.InnerGroupNum, p.SharingInner = p.NumHiddenLayers, 1, c.InnerGroupNum
+	}
 	b, err := json.Marshal(p)
 	if err != nil || len(c.extra) == 0 {
 		return b, err

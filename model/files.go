@@ -50,7 +50,9 @@ func FromFile(c Config, f weights.Reader) (m *Model, unused []string, err error)
 		}
 		heads.Labels = shape[0]
 	}
-	m = build(c, heads, ops.NewParam)
+	m = build(c, heads, func(name string, shape ...int) *ops.Param { // no values yet: the file may not have what the config asks for
+		return &ops.Param{Name: name, Shape: slices.Clone(shape)}
+	})
 	filled := map[*ops.Param]string{}
 	for _, d := range m.disk {
 		from, ok := left[d.name]
@@ -75,7 +77,7 @@ func FromFile(c Config, f weights.Reader) (m *Model, unused []string, err error)
 			continue
 		}
 		filled[d.p] = from
-		copy(d.p.Data, values)
+		d.p.Data = slices.Clone(values)
 	}
 	if !c.projects() {
 		if err := checkIdentity(c, f, left); err != nil {
@@ -91,6 +93,7 @@ func FromFile(c Config, f weights.Reader) (m *Model, unused []string, err error)
 		}
 	}
 	slices.Sort(unused)
+	m.Params = ops.NewParams(m.Params.List) // now that they have values
 	m.Params.Touch()
 	return m, unused, nil
 }
@@ -224,18 +227,7 @@ func (m *Model) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	c := m.Config
-	if c.Extra("architectures") == nil {
-		if err := c.SetExtra("architectures", []string{m.Class()}); err != nil {
-			return err
-		}
-	}
-	if m.Beam.Start.W != nil {
-		if err := c.SetExtra(HeadKey, BeamHead); err != nil {
-			return err
-		}
-	}
-	text, err := c.JSON()
+	text, err := m.ConfigJSON()
 	if err != nil {
 		return err
 	}
@@ -243,6 +235,22 @@ func (m *Model) Save(dir string) error {
 		return err
 	}
 	return weights.WriteFile(filepath.Join(dir, ConfigFile), text)
+}
+
+// ConfigJSON is config.json's text, with the class that the heads make it where the configuration says none.
+func (m *Model) ConfigJSON() ([]byte, error) {
+	c := m.Config
+	if raw := c.Extra("architectures"); raw == nil || string(raw) == "null" {
+		if err := c.SetExtra("architectures", []string{m.Class()}); err != nil {
+			return nil, err
+		}
+	}
+	if m.Beam.Start.W != nil {
+		if err := c.SetExtra(HeadKey, BeamHead); err != nil {
+			return nil, err
+		}
+	}
+	return c.JSON()
 }
 
 // Hash is the weights_sha256: SHA-256 over the tensors' values as little-endian fp32, in byte order of their names. Repeated

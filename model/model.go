@@ -9,7 +9,6 @@
 package model
 
 import (
-	"fmt"
 	"hash/fnv"
 
 	"albert/numeric"
@@ -98,7 +97,7 @@ func build(c Config, heads Heads, newParam func(name string, shape ...int) *ops.
 	groups := make([][]Layer, c.groups())
 	for g := range groups {
 		for j := range c.InnerGroupNum {
-			name := fmt.Sprintf("albert.encoder.albert_layer_groups.%d.albert_layers.%d.", g, j)
+			name := c.LayerName(g, j)
 			var l Layer
 			shared := func(mode Sharing) bool { return g > 0 && c.Sharing == mode }
 			from := len(list)

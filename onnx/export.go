@@ -149,7 +149,7 @@ func (e *export) encode(x string) string {
 // layers are the inner layers of a group.
 func (e *export) layers(g *graph, x string, group int) string {
 	for j := range e.c.InnerGroupNum {
-		x = e.layer(g, x, fmt.Sprintf("%s%d.albert_layers.%d.", groupPrefix, group, j))
+		x = e.layer(g, x, e.c.LayerName(group, j))
 	}
 	return x
 }

@@ -25,6 +25,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"albert/model"
@@ -125,8 +126,8 @@ func stored(c model.Config, name string) string {
 	}
 	group, rest, _ := strings.Cut(rest, ".")
 	attention := strings.Contains(rest, ".attention.")
-	if group != "0" && (c.Sharing == model.ShareAttention && attention || c.Sharing == model.ShareFFN && !attention) {
-		return groupPrefix + "0." + rest
+	if n, err := strconv.Atoi(group); err == nil && (c.Sharing == model.ShareAttention && attention || c.Sharing == model.ShareFFN && !attention) {
+		return groupPrefix + strconv.Itoa(n%c.InnerGroupNum) + "." + rest // inner groups are groups of their own
 	}
 	return name
 }

@@ -146,10 +146,11 @@ func (f *File) repeat() {
 		}
 	}
 	for name, t := range maps.Clone(f.tensors) {
-		rest, ok := strings.CutPrefix(name, groupPrefix+"0.")
+		rest, ok := strings.CutPrefix(name, groupPrefix)
 		if !ok {
 			continue
 		}
+		_, rest, _ = strings.Cut(rest, ".")
 		for group := range groups {
 			other := groupPrefix + group + "." + rest
 			if _, there := f.tensors[other]; !there && stored(*f.config, other) == name {

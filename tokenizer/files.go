@@ -239,18 +239,45 @@ func indented(v any) []byte {
 	return append(text, '\n')
 }
 
-// WriteDir writes the tokenizer's files into a directory: those of [Tokenizer.Files], and for transformers' fast tokenizers
-// tokenizer.json, if it can be said there ([Tokenizer.JSON]), and special_tokens_map.json.
-func (t *Tokenizer) WriteDir(dir string) error {
+// FileNames are the names of all files that a tokenizer can have in a Hugging Face directory.
+var FileNames = []string{ModelFile, VocabFile, JSONFile, ConfigFile, mapFile}
+
+// DirFiles are all files of a directory, by name: those of [Tokenizer.Files], and for transformers' fast tokenizers tokenizer.json, if
+// it can be said there ([Tokenizer.JSON]), and special_tokens_map.json.
+func (t *Tokenizer) DirFiles() map[string][]byte {
 	files := maps.Clone(t.Files())
 	files[mapFile] = indented(t.specialsMap())
 	if text, err := t.JSON(); err == nil {
 		files[JSONFile] = text
 	}
-	for name, data := range files {
+	return files
+}
+
+// WriteDir writes the tokenizer's files, [Tokenizer.DirFiles], into a directory.
+func (t *Tokenizer) WriteDir(dir string) error {
+	for name, data := range t.DirFiles() {
 		if err := weights.WriteFile(filepath.Join(dir, name), data); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// OpenClean opens a model file or a vocab.txt with the clean-up that a tokenizer_config.json says; "" is the default, ALBERT's, with
+// vocab.txt BERT's.
+func OpenClean(file, configFile string) (*Tokenizer, error) {
+	c := &config{}
+	if configFile != "" {
+		text, err := readFile(configFile, maxConfigBytes)
+		if err != nil {
+			return nil, err
+		}
+		if c, err = parseConfig(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", configFile, err)
+		}
+	}
+	return openFile(file, c)
+}
+
+// IsDefault tells whether the clean-up is the default one, which needs no tokenizer_config.json.
+func (t *Tokenizer) IsDefault() bool { return t.Options == (&config{}).options(t.model.wordPiece) }

@@ -150,6 +150,15 @@ func (s *shards) Float32(name string) ([]float32, []int, error) {
 	return f.Float32(name)
 }
 
+// Tensor gives a tensor as its file gives it.
+func (s *shards) Tensor(name string) (Tensor, error) {
+	f, ok := s.of[name].(interface{ Tensor(string) (Tensor, error) })
+	if !ok {
+		return Tensor{}, fmt.Errorf("%s: no tensor %s", s.index, quote(name))
+	}
+	return f.Tensor(name)
+}
+
 func (s *shards) Close() error {
 	var errs []error
 	for _, f := range s.files {

@@ -5,8 +5,8 @@
                                                   {"positions", "logits", "sop_logits", "pooled"}, logits at each [MASK] (id 4)
 
 A comparison holds that no key is missing or unexpected; that the logits at the masks, every layer's output and the pooler's are within
---tolerance of each other; that weights_sha256, computed here from the file, is what `albert inspect` says; and that the Python
-safetensors library writes the file's tensors to the same bytes. Run it by hf_pretraining.sh, which has models made for it.
+--tolerance of each other; that weights_sha256, computed here from the file, is what `albert inspect` says; that the Python
+safetensors library writes the file's tensors to the same bytes; and that what transformers saves again is the same model, through every format. Run it by hf_pretraining.sh, which has models made for it.
 """
 
 import argparse
@@ -118,9 +118,39 @@ def check_file(path):
         raise SystemExit(f"{path}: albert inspect says weights_sha256 {said}, the file has {h.hexdigest()}")
 
 
+def inspect(path):
+    run = subprocess.run([os.environ["ALBERT_BIN"], "inspect", str(path), "--json"], capture_output=True, text=True, check=True)
+    said = json.loads(run.stdout)
+    return {k: said[k] for k in ("weights_sha256", "parameters")} | {"config": said["config"]}
+
+
+def check_back(path, model):
+    """The model that transformers saves again, and what the command makes of it in every format, is the model that it was: the same
+    distinct parameters, weights_sha256 and sharing."""
+    said = inspect(path)
+    with tempfile.TemporaryDirectory() as tmp:
+        at = pathlib.Path(tmp) / "saved"
+        model.save_pretrained(at)
+        for to in [None, "onnx/model.onnx", "tf/model.ckpt-best", "tar/tiny.tar.gz", "pt/pytorch_model.bin", "hf"]:
+            if to:
+                run = subprocess.run([os.environ["ALBERT_BIN"], "convert", str(at), f"{tmp}/{to}"], capture_output=True, text=True)
+                if "Google's code has no map where E = H" in run.stderr:
+                    continue
+                if run.returncode:
+                    raise SystemExit(f"{path} to {to}: {run.stderr}")
+                at = f"{tmp}/{to}"
+            back = inspect(at)
+            for c in (back["config"], said["config"]):
+                for key in ("transformers_version", "dtype"):
+                    c.pop(key, None)
+            if back != said:
+                raise SystemExit(f"{path}: saved by transformers, then as {to}: {back}, before {said}")
+
+
 def compare(path, count, tolerance):
     model = load(path)
     check_file(path)
+    check_back(path, model)
     lines = list(lines_for(model.config, count, np.random.default_rng(7)))
     want = [outputs(model, line) for line in lines]
     worst = {}

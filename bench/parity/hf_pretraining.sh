@@ -12,7 +12,7 @@ venv=${ALBERT_VENV:-$HOME/.cache/albert/golden-venv}
 if [ ! -x "$venv/bin/python" ]; then
 	python3 -m venv "$venv"
 fi
-if ! cmp -s "$requirements" "$venv/requirements.txt"; then
+if [ -z "${ALBERT_VENV:-}" ] && ! cmp -s "$requirements" "$venv/requirements.txt"; then
 	"$venv/bin/pip" install --quiet -r "$requirements"
 	cp "$requirements" "$venv/requirements.txt"
 fi
@@ -52,5 +52,8 @@ make map all gelu 36
 make no-map none gelu 36 '"embedding_projection": false'
 make groups all gelu_new 20 '"num_hidden_groups": 2'
 make inner all gelu 20 '"inner_group_num": 2'
-make inner-ffn ffn gelu 20 '"inner_group_num": 2'
+for mode in attention ffn none; do
+	make inner-$mode $mode gelu 20 '"inner_group_num": 2'
+done
+make inner-no-map attention gelu 36 '"inner_group_num": 3, "embedding_projection": false'
 "$venv/bin/python" "$here/hf_pretraining.py" "${flags[@]}" "${models[@]}"

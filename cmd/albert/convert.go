@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
@@ -13,7 +14,7 @@ type ConvertCmd struct {
 	From  string         `arg:"" help:"Model directory, run, .safetensors, .bin, .pt or .onnx file, checkpoint of TensorFlow, or .tar.gz."`
 	To    string         `arg:"" help:"A directory (Hugging Face), or a name with one of those endings."`
 	As    formats.Format `name:"to" enum:",hf,safetensors,pytorch,tensorflow,tar,onnx" default:"" help:"The format, where the name does not say: ${enum}." placeholder:"FORMAT"`
-	Int8  bool           `negatable:"" help:"ONNX: weights in int8."`
+	Int8  bool           `name:"int8" negatable:"" help:"ONNX: weights in int8."`
 	Force bool           `negatable:"" help:"Replace a model that is there."`
 	JSON  bool           `name:"json" help:"Give one JSON object."`
 }
@@ -25,6 +26,9 @@ func (c *ConvertCmd) Run() error {
 		return err
 	}
 	format, notes, err := formats.Write(c.To, m, formats.WriteOptions{Format: c.As, Int8: c.Int8, Force: c.Force})
+	if errors.Is(err, formats.ErrTarget) {
+		return usageError{err}
+	}
 	if err != nil {
 		return err
 	}

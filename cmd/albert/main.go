@@ -56,6 +56,7 @@ func run(args []string) int {
 		kong.Name("albert"),
 		kong.Description("ALBERT in Go: tokenizer training, pretraining, fine-tuning, evaluation and prediction."),
 		kong.UsageOnError(),
+		kong.WithHyphenPrefixedParameters(true), // --null-threshold -1.5
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(code int) { status = code }),
 	)

@@ -29,6 +29,7 @@ type Files struct {
 	Config        string // albert_config.json
 	SentencePiece string // 30k-clean.model
 	Vocab         string // vocab.txt of WordPiece (the Chinese models)
+	Cleanup       string // tokenizer_config.json, which Google's code does not know
 }
 
 // Archive is an unpacked archive.
@@ -65,7 +66,7 @@ func OpenTar(path string) (*Archive, error) {
 		a.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, p := range []*string{&a.Checkpoint, &a.Config, &a.SentencePiece, &a.Vocab} {
+	for _, p := range []*string{&a.Checkpoint, &a.Config, &a.SentencePiece, &a.Vocab, &a.Cleanup} {
 		if *p != "" {
 			*p = filepath.Join(dir, filepath.FromSlash(*p))
 		}
@@ -92,7 +93,7 @@ func Beside(checkpoint string) (Files, error) {
 		return Files{}, fmt.Errorf("%s: %w", dir, err)
 	}
 	f.Checkpoint = prefix
-	for _, p := range []*string{&f.Config, &f.SentencePiece, &f.Vocab} {
+	for _, p := range []*string{&f.Config, &f.SentencePiece, &f.Vocab, &f.Cleanup} {
 		if *p != "" {
 			*p = filepath.Join(dir, *p)
 		}
@@ -102,9 +103,15 @@ func Beside(checkpoint string) (Files, error) {
 
 var vocabName = regexp.MustCompile(`^vocab[^/]*\.txt$`)
 
-func isConfig(base string) bool { return strings.HasSuffix(base, "config.json") }
-func isModel(base string) bool  { return strings.HasSuffix(base, ".model") }
-func isIndex(base string) bool  { return strings.HasSuffix(base, ".index") }
+// cleanupName is the configuration of a tokenizer, as transformers names it.
+const cleanupName = "tokenizer_config.json"
+
+func isConfig(base string) bool {
+	return strings.HasSuffix(base, "config.json") && base != cleanupName && base != "generation_config.json"
+}
+func isModel(base string) bool   { return strings.HasSuffix(base, ".model") }
+func isIndex(base string) bool   { return strings.HasSuffix(base, ".index") }
+func isCleanup(base string) bool { return base == cleanupName }
 
 // needed tells whether a file is a part of a model, by its name.
 func needed(name string) bool {
@@ -112,7 +119,7 @@ func needed(name string) bool {
 	if strings.HasPrefix(base, ".") { // "._x" is what macOS adds of its own
 		return false
 	}
-	return isConfig(base) || isModel(base) || isIndex(base) || vocabName.MatchString(base) || dataSuffix.MatchString(base)
+	return isConfig(base) || isCleanup(base) || isModel(base) || isIndex(base) || vocabName.MatchString(base) || dataSuffix.MatchString(base)
 }
 
 // choose tells which of the files is which.
@@ -127,6 +134,7 @@ func choose(names []string) (f Files, err error) {
 		{"configurations", isConfig, "albert_config.json", &f.Config},
 		{"SentencePiece models", isModel, "30k-clean.model", &f.SentencePiece},
 		{"vocabularies", vocabName.MatchString, "vocab.txt", &f.Vocab},
+		{"tokenizers' configurations", isCleanup, "", &f.Cleanup},
 	} {
 		var found []string
 		for _, n := range names {

@@ -1,0 +1,142 @@
+package albert_test
+
+import (
+	"fmt"
+	"os"
+	"testing/fstest"
+
+	"albert"
+	"albert/model"
+	"albert/task"
+)
+
+// tiny gives a random model with a head, in memory: what go:embed would hold.
+func tiny(kind albert.Task, heads model.Heads, labels ...string) fstest.MapFS {
+	c, _ := model.NamedConfig("base")
+	c.VocabSize, c.EmbeddingSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers, c.NumAttentionHeads = 500, 8, 16, 32, 2, 2
+	c.InitializerRange = 0.5
+	names := map[int]string{}
+	for i, l := range labels {
+		names[i] = l
+	}
+	_ = c.SetExtra("id2label", names)
+	_ = c.SetExtra("architectures", []string{kind.Class()})
+	dir, err := os.MkdirTemp("", "albert-example-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := model.NewWith(c, heads, 1).Save(dir); err != nil {
+		panic(err)
+	}
+	files := fstest.MapFS{}
+	for name, path := range map[string]string{"config.json": dir + "/config.json", "model.safetensors": dir + "/model.safetensors",
+		"spiece.model": "tokenizer/testdata/albert.model"} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			panic(err)
+		}
+		files["model/"+name] = &fstest.MapFile{Data: data}
+	}
+	return files
+}
+
+// A model can be a part of the program:
+//
+//	//go:embed model
+//	var files embed.FS
+func ExampleOpenFS() {
+	files := tiny(albert.TaskClassify, model.Heads{Pooler: true, Labels: 2}, "bad", "good")
+	m, err := albert.OpenFS(files, "model", albert.Options{Threads: 1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	v, err := m.Embed("The door is closed.")
+	fmt.Println(len(v), "values", err)
+	// Output: 16 values <nil>
+}
+
+// A head over the whole text gives its labels, the likeliest first. This model is random.
+func ExampleModel_Classify() {
+	m, err := albert.OpenFS(tiny(albert.TaskClassify, model.Heads{Pooler: true, Labels: 2}, "bad", "good"), "model", albert.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	labels, err := m.Classify("The door is closed.")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, l := range labels {
+		fmt.Printf("%s %.2f\n", l.Label, l.Score)
+	}
+	// Output:
+	// bad 0.75
+	// good 0.25
+}
+
+// A head over pieces gives entities with their places in code points: what stands there is []rune(text)[Start:End]. This model is random.
+func ExampleModel_Tag() {
+	m, err := albert.OpenFS(tiny(albert.TaskTag, model.Heads{Labels: 3}, "PLACE", "O", "O"), "model", albert.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	const text = "In São Paulo."
+	entities, err := m.Tag(text, true)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, e := range entities {
+		fmt.Printf("%s %q %.2f\n", e.Entity, string([]rune(text)[e.Start:e.End]), e.Score)
+	}
+	// Output:
+	// PLACE "In São" 0.38
+	// PLACE "Pau" 0.46
+	// PLACE "o" 0.47
+}
+
+// An answer is a part of the context.
+func ExampleModel_Answer() {
+	m, err := albert.OpenFS(tiny(albert.TaskAnswer, model.Heads{Spans: true}), "model", albert.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	const context = "Zoë is in São Paulo."
+	a, err := m.Answer("Where is Zoë?", context)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(a.Answer == string([]rune(context)[a.Start:a.End]))
+	several, err := m.AnswerSpans("Where is Zoë?", context, task.DefaultSpanOptions)
+	fmt.Println(len(several.Best) > 1, several.Best[0].Text == a.Answer, err)
+	// Output:
+	// true
+	// true true <nil>
+}
+
+// Each choice gets how likely it is, in the order in which they were given.
+func ExampleModel_Choose() {
+	m, err := albert.OpenFS(tiny(albert.TaskChoice, model.Heads{Pooler: true, Labels: 1}), "model", albert.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	scores, err := m.Choose("Zoë is in São Paulo.", "Who is _ ?", []string{"Zoë", "Paulo", "a door"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%d scores, together %.2f\n", len(scores), scores[0]+scores[1]+scores[2])
+	// Output: 3 scores, together 1.00
+}
