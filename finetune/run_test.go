@@ -190,7 +190,7 @@ func TestEveryKindLearns(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if v, err := scores.Get(r.Metric); err != nil || v != *r.Runs[0].Value {
+			if v, err := scores.Scores.Get(r.Metric); err != nil || v != *r.Runs[0].Value {
 				t.Errorf("the model reaches %v (%v), the run %v", v, err, *r.Runs[0].Value)
 			}
 		})
@@ -242,11 +242,11 @@ func TestQuestionsAreAnswered(t *testing.T) {
 		if v := r.Runs[0].Value; v == nil || *v < 90 {
 			t.Errorf("%s: %s", name, r.Dev)
 		}
-		scores, err := ScoreFile(c.Task, d.Dev, dataset.Dev, dataset.Options{}, filepath.Join(c.Output, "predictions.json"), "")
+		scores, err := ScoreFile(c.Task, d.Dev, dataset.Dev, dataset.Options{}, filepath.Join(c.Output, "predictions.json"), "", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v, err := scores.Get("f1"); err != nil || v != *r.Runs[0].Value {
+		if v, err := scores.Scores.Get("f1"); err != nil || v != *r.Runs[0].Value {
 			t.Errorf("%s: the file of predictions scores %v (%v), the run %v", name, v, err, *r.Runs[0].Value)
 		}
 	}
@@ -277,7 +277,7 @@ func TestStoppedRunGoesOnWithTheSameBits(t *testing.T) {
 	parts.Output, parts.Runs, parts.Threads, parts.MicroBatchSize = filepath.Join(dir, "parts"), 1, 1, 3
 	for i := 0; ; i++ {
 		ctx, cancel := context.WithCancel(context.Background())
-		parts.Messages = &canceller{after: 9, cancel: cancel}
+		parts.Messages = &canceller{after: 5, cancel: cancel}
 		parts.Quiet = false
 		_, err := Run(ctx, parts)
 		cancel()
