@@ -107,9 +107,9 @@ func (w *watch) advice() string {
 		return "random weights (--scratch) need more --steps and a higher --learning-rate than a pretrained model"
 	}
 	if c.LearningRate < 1e-6 {
-		return fmt.Sprintf("the learning rate is probably too low: try --learning-rate %.1g", 10*c.LearningRate)
+		return fmt.Sprintf("the learning rate is probably too low: try --learning-rate %.2g", 10*c.LearningRate)
 	}
-	try := []string{fmt.Sprintf("--learning-rate %.1g", c.LearningRate/4), fmt.Sprintf("--warmup-steps %d", max(2**c.Warmup, c.Steps/10, 1))}
+	try := []string{fmt.Sprintf("--learning-rate %.2g", c.LearningRate/4), fmt.Sprintf("--warmup-steps %d", max(2**c.Warmup, c.Steps/10, 1))}
 	if *c.Dropout > 0 {
 		try = append(try, "--dropout 0")
 	}

@@ -11,7 +11,7 @@ func Long(tok *tokenizer.Tokenizer, a, b []int32, pair bool, most int) []Input {
 		eachWindow(len(a), max(1, most-2), func(from, to int) { list = append(list, Single(tok, a[from:to], most)) })
 		return list
 	}
-	room := max(2, most-3)
+	room := max(1, most-3)
 	if len(a)+len(b) <= room {
 		return []Input{joined(tok, a, b)}
 	}
