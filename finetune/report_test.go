@@ -234,7 +234,7 @@ func TestNotLearningIsSaid(t *testing.T) {
 	if _, err := Run(context.Background(), c); err != nil {
 		t.Fatal(err)
 	}
-	warnings := strings.Count(said.String(), "does not learn")
+	warnings := strings.Count(said.String(), "nothing is learned")
 	for _, want := range []string{"is that of guessing, 0.69", "--learning-rate 2.5e-05", "--warmup-steps 40", "--dropout 0", "--batch-size 32"} {
 		if !strings.Contains(said.String(), want) || warnings != 1 {
 			t.Errorf("%d warnings, no %q in %s", warnings, want, said.String())

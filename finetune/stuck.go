@@ -41,7 +41,7 @@ type watch struct {
 }
 
 func newWatch(c *Config, f *Features) *watch {
-	return &watch{c: c, kind: f.Kind, chance: chance(f), from: *c.Warmup + max(watched, c.Steps/10)}
+	return &watch{c: c, kind: f.Kind, chance: chance(f), from: *c.Warmup + max(watched, c.Steps/5)}
 }
 
 // after is told a row of the log.
@@ -59,7 +59,7 @@ func (w *watch) after(row train.Fields) (warning string, err error) {
 		return "", nil
 	}
 	w.said = true
-	sign = fmt.Sprintf("after step %d it does not learn: %s", step, sign)
+	sign = fmt.Sprintf("up to step %d nothing is learned: %s", step, sign)
 	if w.c.StopIfStuck {
 		return "", fmt.Errorf("%s: %w", sign, ErrStuck)
 	}
