@@ -139,6 +139,19 @@ func (m *Model) EncodePair(a, b string) (Input, error) {
 	return task.Pair(m.tok, m.tok.Encode(a), m.tok.Encode(b), m.MaxPieces()), nil
 }
 
+// EncodeLong is Encode or, with a pair, EncodePair that cuts nothing off: a text that is too long becomes several inputs, windows that
+// overlap by half (see [task.Long]). The mean of their logits is an answer that knows the whole text.
+func (m *Model) EncodeLong(text string, pair *string) ([]Input, error) {
+	if m.tok == nil {
+		return nil, errNoTokenizer
+	}
+	var second []int32
+	if pair != nil {
+		second = m.tok.Encode(*pair)
+	}
+	return task.Long(m.tok, m.tok.Encode(text), second, pair != nil, m.MaxPieces()), nil
+}
+
 // Check reports the first thing about pieces that the model cannot take.
 func (m *Model) Check(in Input) error {
 	c := &m.net.Config

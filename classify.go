@@ -114,6 +114,24 @@ func (m *Model) classifyOne(in Input) ([]Label, error) {
 	return all[0], nil
 }
 
+// LabelScores makes labels of one input's logits, best first.
+func (m *Model) LabelScores(logits []float32) []Label {
+	scores := slices.Clone(logits)
+	if m.Task() == TaskMultiLabel {
+		for j, x := range logits {
+			scores[j] = float32(1 / (1 + numeric.Exp64(-float64(x))))
+		}
+	} else {
+		m.dev.Kernels().Softmax(scores, 1)
+	}
+	var out []Label
+	for j, name := range m.Labels() {
+		out = append(out, Label{name, scores[j]})
+	}
+	slices.SortStableFunc(out, func(a, b Label) int { return cmp.Compare(b.Score, a.Score) })
+	return out
+}
+
 // ClassifyAll classifies several inputs in one pass, each with all labels, best first.
 func (m *Model) ClassifyAll(inputs []Input) ([][]Label, error) {
 	k := m.Task()
@@ -124,21 +142,9 @@ func (m *Model) ClassifyAll(inputs []Input) ([][]Label, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := m.Labels()
 	out := make([][]Label, len(inputs))
 	for i, row := range logits {
-		scores := slices.Clone(row)
-		if k == TaskMultiLabel {
-			for j, x := range row {
-				scores[j] = float32(1 / (1 + numeric.Exp64(-float64(x))))
-			}
-		} else {
-			m.dev.Kernels().Softmax(scores, 1)
-		}
-		for j, name := range names {
-			out[i] = append(out[i], Label{name, scores[j]})
-		}
-		slices.SortStableFunc(out[i], func(a, b Label) int { return cmp.Compare(b.Score, a.Score) })
+		out[i] = m.LabelScores(row)
 	}
 	return out, nil
 }

@@ -17,13 +17,14 @@ import (
 
 // Predictions are what a model answers to the examples of a set, in their order.
 type Predictions struct {
-	Labels []int        // classes; choices
-	Scores [][]float64  // of each class (softmax; of several labels sigmoids), of each choice
-	Values []float64    // numbers
-	Multi  [][]bool     // of several labels, those above a half
-	Tags   [][]string   // of each word
-	Spans  []task.Spans // of questions
-	Loss   float64      // mean; NaN-free: 0 without labels
+	Labels []int         // classes; choices
+	Scores [][]float64   // of each class (softmax; of several labels sigmoids), of each choice
+	Values []float64     // numbers
+	Multi  [][]bool      // of several labels, those above a half
+	Tags   [][]string    // of each word
+	Words  [][][]float64 // of tags: each word's score for each label; nil for a word that was cut off, or has no pieces
+	Spans  []task.Spans  // of questions
+	Loss   float64       // mean; NaN-free: 0 without labels
 }
 
 // Predict runs a model over a set. The loss is that of training, without dropout.
@@ -32,10 +33,23 @@ func (f *Features) Predict(ctx context.Context, o *task.Objective, dev *cpu.Devi
 	if err != nil {
 		return nil, err
 	}
+	return f.predictions(outs), nil
+}
+
+// predictions makes predictions of outputs. Where an example has several windows their logits are averaged, and their losses.
+func (f *Features) predictions(outs []task.Output) *Predictions {
 	p := &Predictions{}
 	labelled := 0
-	for i, out := range outs {
+	for i := 0; i < len(outs); i++ {
+		out := outs[i]
 		e := &f.Examples[i]
+		if f.Kind != task.Answer {
+			from := i
+			for i+1 < len(outs) && f.Of[i+1] == f.Of[i] {
+				i++
+			}
+			out = mean(outs[from : i+1])
+		}
 		if known(f.Kind, f.Set, f.Of[i], e) {
 			p.Loss += out.Loss
 			labelled += weight(f.Kind, e)
@@ -61,21 +75,48 @@ func (f *Features) Predict(ctx context.Context, o *task.Objective, dev *cpu.Devi
 			}
 			p.Scores, p.Multi = append(p.Scores, scores), append(p.Multi, chosen)
 		case task.Tag:
-			tags := make([]string, len(f.firsts[i]))
+			tags, words := make([]string, len(f.firsts[i])), make([][]float64, len(f.firsts[i]))
 			for w, row := range f.firsts[i] {
 				tags[w] = "O" // a word that was cut off, or has no pieces
 				if row > 0 {
 					tags[w] = f.Set.Labels[task.ArgMax(out.Logits[row])]
+					words[w] = softmax(out.Logits[row])
 				}
 			}
-			p.Tags = append(p.Tags, tags)
+			p.Tags, p.Words = append(p.Tags, tags), append(p.Words, words)
 		}
 	}
 	if f.Kind == task.Answer {
 		p.Spans = f.answers(outs)
 	}
 	p.Loss /= float64(max(1, labelled))
-	return p, nil
+	return p
+}
+
+// mean averages the outputs of an example's windows.
+func mean(outs []task.Output) task.Output {
+	if len(outs) == 1 {
+		return outs[0]
+	}
+	n := float32(len(outs))
+	var sum task.Output
+	for _, row := range outs[0].Logits {
+		sum.Logits = append(sum.Logits, make([]float32, len(row)))
+	}
+	for _, o := range outs {
+		sum.Loss += o.Loss / float64(n)
+		for r, row := range o.Logits {
+			for k, x := range row {
+				sum.Logits[r][k] += x
+			}
+		}
+	}
+	for _, row := range sum.Logits {
+		for k := range row {
+			row[k] /= n
+		}
+	}
+	return sum
 }
 
 // answers joins the windows of each question.
@@ -176,6 +217,15 @@ func softmax(x []float32) []float64 {
 // found on the same set, as the released code does; nil otherwise.
 func Score(set *dataset.Set, p *Predictions) (metric.Scores, *float64, error) {
 	name := Name(set.Task)
+	known := labelled(set)
+	if len(known) == 0 {
+		var s metric.Scores
+		for _, m := range metric.Names(name) {
+			s = append(s, metric.Score{Name: m, Undefined: "no example has a label"})
+		}
+		return s, nil, nil
+	}
+	set, p = only(set, p, known)
 	switch set.Task.Kind {
 	case dataset.Classify:
 		gold := make([]int, len(set.Examples))
@@ -203,26 +253,13 @@ func Score(set *dataset.Set, p *Predictions) (metric.Scores, *float64, error) {
 		s, err := metric.Regress(name, gold, p.Values)
 		return s, nil, err
 	case dataset.Multi:
-		gold := make([][]bool, len(set.Examples))
-		for i, e := range set.Examples {
-			gold[i] = make([]bool, len(set.Labels))
-			for _, l := range e.Labels {
-				gold[i][l] = true
-			}
-		}
-		r, err := metric.MultiLabel(gold, p.Multi)
+		r, err := metric.MultiLabel(goldLabels(set), p.Multi)
 		if err != nil {
 			return nil, nil, err
 		}
 		return r.Scores(), nil, nil
 	case dataset.Tag:
-		gold := make([][]string, len(set.Examples))
-		for i, e := range set.Examples {
-			for _, l := range e.Labels {
-				gold[i] = append(gold[i], set.Labels[l])
-			}
-		}
-		r, err := metric.Tags(gold, p.Tags)
+		r, err := metric.Tags(goldTags(set), p.Tags)
 		if err != nil {
 			return nil, nil, err
 		}

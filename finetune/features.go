@@ -29,6 +29,9 @@ type Features struct {
 // Settings of how examples become pieces.
 type Settings struct {
 	MaxSeqLength int
+	// Long reads texts (of classes and numbers) that are too long in windows, over which the answers are averaged, instead of cutting
+	// them. Not for training.
+	Long bool
 	task.SpanOptions
 }
 
@@ -43,7 +46,6 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 		x := task.Example{Label: task.NoLabel}
 		switch f.Kind {
 		case task.Classify, task.MultiLabel, task.Regress:
-			x.Inputs = []task.Input{textInput(tok, e, s.MaxSeqLength)}
 			switch f.Kind {
 			case task.Classify:
 				x.Label = int32(e.Label)
@@ -59,6 +61,14 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 				f.Dropped++
 				continue
 			}
+			if s.Long {
+				for _, in := range task.Long(tok, tok.Encode(e.Text), tok.Encode(e.Pair), e.HasPair, s.MaxSeqLength) {
+					x.Inputs = []task.Input{in}
+					f.add(i, x)
+				}
+				continue
+			}
+			x.Inputs = []task.Input{textInput(tok, e, s.MaxSeqLength)}
 			f.add(i, x)
 		case task.Tag:
 			var ids, tags []int32

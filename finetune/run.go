@@ -19,7 +19,6 @@ import (
 	"albert/dataset"
 	"albert/figure"
 	"albert/formats"
-	"albert/metric"
 	"albert/model"
 	"albert/numeric"
 	"albert/optim"
@@ -75,6 +74,8 @@ type Config struct {
 	Optimizer         optim.Config
 	EvalEvery         int // 0: ten times a run
 	SaveEvery, Keep   int
+	Patience          int  // evaluations without a better one after which a run is finished; 0: all steps are done
+	StopIfStuck       bool // a run that does not learn ends with ErrStuck
 	MaxTime           time.Duration
 	Seed              uint64
 	Runs              int // with seeds Seed, Seed+1, ...
@@ -120,6 +121,8 @@ type Result struct {
 	Deviation   float64  `json:"standard_deviation"`
 	Undefined   string   `json:"undefined,omitempty"` // why the metric has no value
 	Submissions []string `json:"submissions,omitempty"`
+	// Mismatched are the metrics on MNLI's mismatched dev set, where there is one; the matched one chooses the best step.
+	Mismatched json.RawMessage `json:"dev_mismatched,omitempty"`
 }
 
 // RunResult is one run of a Result.
@@ -166,6 +169,9 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 			}
 		}
 	}
+	if err := c.checkLabels(trainSet, devSet); err != nil {
+		return nil, err
+	}
 	dev, err := cpu.New("", c.Threads)
 	if err != nil {
 		return nil, err
@@ -195,17 +201,80 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		if err := copyDir(filepath.Join(best.Dir, "model"), filepath.Join(c.Output, "model")); err != nil {
 			return nil, err
 		}
+		for _, name := range []string{reportFile, confusionFile} {
+			text, err := os.ReadFile(filepath.Join(best.Dir, name))
+			if errors.Is(err, os.ErrNotExist) {
+				continue
+			}
+			if err == nil {
+				err = weights.WriteFile(filepath.Join(c.Output, name), text)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
 	}
-	if testSet != nil {
-		if result.Submissions, err = c.submit(ctx, dev, testSet); err != nil {
+	tests := []*dataset.Set{testSet}
+	if c.Task.Name == "mnli" && c.Data.Dir != "" {
+		more, err := c.mnli(ctx, dev, result)
+		if err != nil {
 			return nil, err
 		}
+		tests = append(tests, more...)
+	}
+	for _, set := range tests {
+		if set == nil {
+			continue
+		}
+		paths, err := c.submit(ctx, dev, set)
+		if err != nil {
+			return nil, err
+		}
+		result.Submissions = append(result.Submissions, paths...)
 	}
 	text, err := json.MarshalIndent(result, "", "  ")
 	if err != nil {
 		return nil, err
 	}
 	return result, weights.WriteFile(filepath.Join(c.Output, "result.json"), append(text, '\n'))
+}
+
+// checkLabels refuses a training set in which every example has the same label, and tells of labels that the dev set cannot measure.
+func (c *Config) checkLabels(trainSet, devSet *dataset.Set) error {
+	if trainSet.Task.Kind != dataset.Classify {
+		return nil
+	}
+	count := func(s *dataset.Set) []int {
+		n := make([]int, len(trainSet.Labels))
+		for _, e := range s.Examples {
+			if e.Label >= 0 {
+				n[e.Label]++
+			}
+		}
+		return n
+	}
+	there, held := count(trainSet), count(devSet)
+	labels, last := 0, 0
+	var missing []string
+	for l, n := range there {
+		if n > 0 {
+			labels, last = labels+1, l
+			if held[l] == 0 {
+				missing = append(missing, strconv.Quote(trainSet.Labels[l]))
+			}
+		}
+	}
+	if labels == 1 {
+		return fmt.Errorf("%s: every example has the label %q: there is nothing to learn", trainSet.Examples[0].File, trainSet.Labels[last])
+	}
+	if n := len(missing); n > 0 {
+		more := ""
+		if n > 10 {
+			missing, more = missing[:10], fmt.Sprintf(" and %d more", n-10)
+		}
+		c.message("the dev set has no example of %s%s: they are learned, but not measured", strings.Join(missing, ", "), more)
+	}
+	return nil
 }
 
 func (c *Config) message(format string, args ...any) {
@@ -339,7 +408,7 @@ func (c *Config) run(ctx context.Context, dev *cpu.Device, trainSet, devSet *dat
 	}
 	o := &task.Objective{Kind: kind, Model: m, Device: dev, Seed: c.Seed, Dropout: *c.ClassifierDropout,
 		Drop: model.Dropouts{Hidden: *c.Dropout, Attention: *c.Dropout}}
-	t := &learner{c: c, o: o, dev: dev, train: features, eval: devFeatures}
+	t := &learner{c: c, o: o, dev: dev, train: features, eval: devFeatures, watch: newWatch(c, features)}
 	files := tok.Files()
 	text, err := config.JSON()
 	if err != nil {
@@ -350,6 +419,7 @@ func (c *Config) run(ctx context.Context, dev *cpu.Device, trainSet, devSet *dat
 		Dir: c.Output, Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: *c.Warmup},
 		Optimizer: c.Optimizer, Together: train.Together(config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
 		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: max(1, c.Keep), Best: BestMetric(c.Task), UseBest: true, MaxTime: c.MaxTime,
+		Patience: c.Patience, After: t.watch.after,
 		Quiet: c.Quiet, Settings: c.settings(m), Data: train.Fields{{Name: "train", Value: hashes(trainSet)}, {Name: "dev", Value: hashes(devSet)}},
 		About: append(train.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, c.About...), Files: files, Device: dev,
 		Tensors: m.Tensors, Flops: func(n int) float64 { return 3 * config.FlopsForward(n) }, Peak: dev.Peak(), Messages: c.Messages,
@@ -374,7 +444,7 @@ func hashes(s *dataset.Set) string {
 }
 
 func (c *Config) settings(m *model.Model) train.Fields {
-	f := train.Fields{{Name: "task", Value: Name(c.Task)}, {Name: "model", Value: m.Hash()}, {Name: "max-seq-length", Value: c.MaxSeqLength},
+	list := train.Fields{{Name: "task", Value: Name(c.Task)}, {Name: "model", Value: m.Hash()}, {Name: "max-seq-length", Value: c.MaxSeqLength},
 		{Name: "doc-stride", Value: c.Spans.DocStride}, {Name: "max-query-length", Value: c.Spans.MaxQueryLength},
 		{Name: "learning-rate", Value: c.LearningRate}, {Name: "batch-size", Value: c.BatchSize}, {Name: "steps", Value: c.Steps},
 		{Name: "warmup-steps", Value: *c.Warmup}, {Name: "dropout", Value: *c.Dropout}, {Name: "classifier-dropout", Value: *c.ClassifierDropout},
@@ -383,9 +453,15 @@ func (c *Config) settings(m *model.Model) train.Fields {
 		{Name: "save-every", Value: c.SaveEvery}, {Name: "keep", Value: max(1, c.Keep)}, {Name: "max-time", Value: c.MaxTime.String()},
 		{Name: "threads", Value: c.Threads}, {Name: "quiet", Value: c.Quiet}}
 	if m.Beam.Start.W != nil {
-		f = append(f, train.Field{Name: "head", Value: HeadBeam})
+		list = append(list, train.Field{Name: "head", Value: HeadBeam})
 	}
-	return f
+	if c.Patience > 0 {
+		list = append(list, train.Field{Name: "patience", Value: c.Patience})
+	}
+	if c.StopIfStuck {
+		list = append(list, train.Field{Name: "stop-if-stuck", Value: true})
+	}
+	return list
 }
 
 // learner is the task of the training loop.
@@ -394,6 +470,7 @@ type learner struct {
 	o           *task.Objective
 	dev         *cpu.Device
 	train, eval *Features
+	watch       *watch
 }
 
 // Batch gives a step's examples: those of an epoch in the order of a keyed permutation, one epoch after the other.
@@ -426,23 +503,8 @@ func (t *learner) Evaluate(ctx context.Context) (train.Fields, error) {
 		}
 		fields = append(fields, train.Field{Name: s.Name, Value: v})
 	}
-	if w := p.constant(); w != "" {
-		t.c.message("warning: %s", w)
-	}
+	t.watch.constant = sameAnswers(t.eval, p)
 	return fields, nil
-}
-
-// constant tells of predictions that are all the same, the sign of fine-tuning that does not learn.
-func (p *Predictions) constant() string {
-	if len(p.Labels) < 2 || len(p.Scores[0]) < 2 {
-		return ""
-	}
-	for _, l := range p.Labels {
-		if l != p.Labels[0] {
-			return ""
-		}
-	}
-	return "every prediction on the dev set is the same label: where that stays so, a lower --learning-rate (5e-6), a longer --warmup-steps or --dropout 0 help most"
 }
 
 // evaluationFile is kept beside the model: how it does on the dev set.
@@ -454,11 +516,11 @@ func (t *learner) finish(ctx context.Context, dir string, tok *tokenizer.Tokeniz
 	if err != nil {
 		return err
 	}
-	scores, threshold, err := Score(t.eval.Set, p)
+	m, err := Measure(t.eval.Set, p, worstReported)
 	if err != nil {
 		return err
 	}
-	if threshold != nil {
+	if threshold := m.threshold; threshold != nil {
 		if err := t.o.Model.Config.SetExtra("null_threshold", *threshold); err != nil {
 			return err
 		}
@@ -466,14 +528,39 @@ func (t *learner) finish(ctx context.Context, dir string, tok *tokenizer.Tokeniz
 	if err := errors.Join(t.o.Model.Save(dir), tok.WriteDir(dir)); err != nil {
 		return err
 	}
-	text, err := json.Marshal(scores)
+	text, err := json.Marshal(m.Scores)
 	if err != nil {
 		return err
 	}
 	if err := weights.WriteFile(filepath.Join(dir, evaluationFile), append(text, '\n')); err != nil {
 		return err
 	}
+	if err := m.report(t.c.Output); err != nil {
+		return err
+	}
 	return t.writeCard(dir, text)
+}
+
+// What a run shows of its best model: report.json, with so many of the worst examples, and the confusion matrix.
+const (
+	reportFile    = "report.json"
+	confusionFile = "confusion.svg"
+	worstReported = 20
+)
+
+// report writes the report into a run directory.
+func (m *Measured) report(dir string) error {
+	text, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := weights.WriteFile(filepath.Join(dir, reportFile), append(text, '\n')); err != nil {
+		return err
+	}
+	if c := m.Confusion; c != nil {
+		return figure.Confusion(filepath.Join(dir, confusionFile), c.Labels, c.Matrix)
+	}
+	return nil
 }
 
 // writeCard writes the model card.
@@ -516,18 +603,68 @@ func (t *learner) result() (*RunResult, error) {
 	return r, err
 }
 
+// mnli measures the result on the mismatched dev set, and gives the other test sets that MNLI's models are sent in for: the mismatched one
+// and the diagnostic one. What is not in the folder is left out.
+func (c *Config) mnli(ctx context.Context, dev *cpu.Device, r *Result) (tests []*dataset.Set, err error) {
+	read := func(name string, split dataset.Split) (*dataset.Set, error) {
+		t, err := dataset.TaskNamed(name)
+		if err != nil {
+			return nil, err
+		}
+		if files, err := dataset.Files(t, c.Data.Dir, split); err != nil || len(files) == 0 {
+			return nil, nil
+		}
+		return dataset.Load(t, c.Data.Dir, split, dataset.Options{})
+	}
+	held, err := read("mnli-mm", dataset.Dev)
+	if err != nil {
+		return nil, err
+	}
+	if held != nil {
+		m, err := formats.Open(filepath.Join(c.Output, "model"))
+		if err != nil {
+			return nil, err
+		}
+		p, err := c.predictWith(ctx, m, dev, held)
+		if err != nil {
+			return nil, err
+		}
+		scores, _, err := Score(held, p)
+		if err != nil {
+			return nil, err
+		}
+		if r.Mismatched, err = json.Marshal(scores); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range []string{"mnli-mm", "ax"} {
+		set, err := read(name, dataset.Test)
+		if err != nil {
+			return nil, err
+		}
+		tests = append(tests, set)
+	}
+	return tests, nil
+}
+
 // submit predicts a test set with the result, and writes the predictions in the form that the task's leaderboard takes.
 func (c *Config) submit(ctx context.Context, dev *cpu.Device, set *dataset.Set) ([]string, error) {
 	m, err := formats.Open(filepath.Join(c.Output, "model"))
 	if err != nil {
 		return nil, err
 	}
-	c.resolve(&m.Config, len(set.Examples))
-	p, f, err := predict(ctx, m, dev, set, Settings{MaxSeqLength: c.MaxSeqLength, SpanOptions: c.Spans})
+	p, err := c.predictWith(ctx, m, dev, set)
 	if err != nil {
 		return nil, err
 	}
-	return WritePredictions(c.Output, f.Set, p, threshold(&m.Config))
+	return WritePredictions(c.Output, set, p, threshold(&m.Config))
+}
+
+// predictWith runs the result over a set, with the run's settings.
+func (c *Config) predictWith(ctx context.Context, m *formats.Model, dev *cpu.Device, set *dataset.Set) (*Predictions, error) {
+	c.resolve(&m.Config, len(set.Examples))
+	p, _, err := predict(ctx, m, dev, set, Settings{MaxSeqLength: c.MaxSeqLength, SpanOptions: c.Spans})
+	return p, err
 }
 
 // threshold is above what a model trained on questions without answers gives none; nil: it always answers.
@@ -556,6 +693,7 @@ func predict(ctx context.Context, m *formats.Model, dev *cpu.Device, set *datase
 	case want.Pooler && m.Pooler.W == nil:
 		return nil, nil, fmt.Errorf("%s: the model has no pooler, which its head needs", m.Path)
 	}
+	inOrder(m, set)
 	f, err := NewFeatures(set, m.Tokenizer, s, false)
 	if err != nil {
 		return nil, nil, err
@@ -618,156 +756,6 @@ func (p *Predictions) candidates() [][]dataset.Candidate {
 		}
 	}
 	return out
-}
-
-// Evaluation says which model is measured, and on what.
-type Evaluation struct {
-	Model    string
-	Task     dataset.Task
-	Data     []string // a folder, or files
-	Split    dataset.Split
-	Options  dataset.Options
-	Settings Settings
-	Threads  int
-	Output   string // where predictions are written; "": nowhere
-}
-
-// load reads data that is a folder or files.
-func load(t dataset.Task, data []string, split dataset.Split, o dataset.Options) (*dataset.Set, error) {
-	if len(data) == 1 {
-		if st, err := os.Stat(data[0]); err == nil && st.IsDir() {
-			return dataset.Load(t, data[0], split, o)
-		}
-	}
-	return dataset.Read(t, split, data, o)
-}
-
-// Evaluate measures a fine-tuned model by the official metrics.
-func Evaluate(ctx context.Context, e Evaluation) (metric.Scores, error) {
-	m, err := formats.Open(e.Model)
-	if err != nil {
-		return nil, err
-	}
-	if o := e.Task; o.Labels == nil && (o.Kind == dataset.Classify || o.Kind == dataset.Multi || o.Kind == dataset.Tag) && m.Classifier.W != nil {
-		e.Options.Labels = labels(&m.Config, m.Classifier.W.Rows())
-	}
-	set, err := load(e.Task, e.Data, e.Split, e.Options)
-	if err != nil {
-		return nil, err
-	}
-	if len(set.Examples) == 0 {
-		return nil, fmt.Errorf("%s: there are no examples", strings.Join(e.Data, ", "))
-	}
-	dev, err := cpu.New("", e.Threads)
-	if err != nil {
-		return nil, err
-	}
-	defer dev.Close()
-	e.Settings.MaxSeqLength = min(e.Settings.MaxSeqLength, m.Config.MaxPositionEmbeddings)
-	p, _, err := predict(ctx, m, dev, set, e.Settings)
-	if err != nil {
-		return nil, err
-	}
-	if e.Output != "" {
-		if err := os.MkdirAll(e.Output, 0o777); err != nil {
-			return nil, err
-		}
-		if _, err := WritePredictions(e.Output, set, p, threshold(&m.Config)); err != nil {
-			return nil, err
-		}
-	}
-	scores, _, err := Score(set, p)
-	return scores, err
-}
-
-// labels are the names of a classifier's outputs, nil if the configuration does not name all of them.
-func labels(c *model.Config, n int) []string {
-	var named map[string]string
-	_ = json.Unmarshal(c.Extra("id2label"), &named) // anything else names none
-	list := make([]string, n)
-	for i := range list {
-		var ok bool
-		if list[i], ok = named[fmt.Sprint(i)]; !ok {
-			return nil
-		}
-	}
-	return list
-}
-
-// ScoreFile scores a file of predictions by the official metrics.
-func ScoreFile(t dataset.Task, data []string, split dataset.Split, o dataset.Options, path, odds string) (metric.Scores, error) {
-	set, err := load(t, data, split, o)
-	if err != nil {
-		return nil, err
-	}
-	answers, err := dataset.ReadPredictions(path)
-	if err != nil {
-		return nil, err
-	}
-	if t.Kind == dataset.Span {
-		if !t.Impossible {
-			s, _, err := metric.SQuAD1(Questions(set), answers)
-			return s, err
-		}
-		var null metric.NullOdds
-		if odds != "" {
-			values, err := dataset.ReadNullOdds(odds)
-			if err != nil {
-				return nil, err
-			}
-			for _, e := range set.Examples {
-				v, ok := values[e.ID]
-				if !ok {
-					return nil, fmt.Errorf("%s: no odds of question %s", odds, e.ID)
-				}
-				null = append(null, metric.NullOdd{ID: e.ID, Odds: v})
-			}
-		}
-		return metric.SQuAD2(Questions(set), answers, null, metric.NullThreshold)
-	}
-	p, err := parsePredictions(set, answers)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	scores, _, err := Score(set, p)
-	return scores, err
-}
-
-// parsePredictions reads labels, numbers or letters of choices.
-func parsePredictions(set *dataset.Set, answers map[string]string) (*Predictions, error) {
-	p := &Predictions{}
-	for i, e := range set.Examples {
-		id := e.ID
-		if id == "" {
-			id = fmt.Sprint(i)
-		}
-		a, ok := answers[id]
-		if !ok {
-			return nil, fmt.Errorf("no prediction of example %s (%s)", id, e.Place())
-		}
-		switch set.Task.Kind {
-		case dataset.Classify:
-			l := slices.Index(set.Labels, a)
-			if l < 0 {
-				return nil, fmt.Errorf("example %s: label %q is none of %s", id, a, strings.Join(set.Labels, ", "))
-			}
-			p.Labels = append(p.Labels, l)
-		case dataset.Choose:
-			if len(a) != 1 || a[0] < 'A' || int(a[0]-'A') >= len(e.Choices) {
-				return nil, fmt.Errorf("example %s: %q is no letter of a choice", id, a)
-			}
-			p.Labels = append(p.Labels, int(a[0]-'A'))
-		case dataset.Regress:
-			v, err := strconv.ParseFloat(a, 64)
-			if err != nil || v != v || math.IsInf(v, 0) {
-				return nil, fmt.Errorf("example %s: %q is no number", id, a)
-			}
-			p.Values = append(p.Values, v)
-		default:
-			return nil, fmt.Errorf("predictions of task %s are not scored from files", Name(set.Task))
-		}
-	}
-	return p, nil
 }
 
 func copyDir(from, to string) error {

@@ -191,7 +191,7 @@ func TestEveryKindLearns(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if v, err := scores.Get(r.Metric); err != nil || v != *r.Runs[0].Value {
+			if v, err := scores.Scores.Get(r.Metric); err != nil || v != *r.Runs[0].Value {
 				t.Errorf("the model reaches %v (%v), the run %v", v, err, *r.Runs[0].Value)
 			}
 		})
@@ -263,11 +263,11 @@ func TestQuestionsAreAnswered(t *testing.T) {
 		if v, err := scored.Get("f1"); err != nil || v != *r.Runs[0].Value {
 			t.Errorf("%s %s: the model reaches %v (%v), the run %v", name, head, v, err, *r.Runs[0].Value)
 		}
-		scores, err := ScoreFile(c.Task, d.Dev, dataset.Dev, dataset.Options{}, filepath.Join(c.Output, "predictions.json"), "")
+		scores, err := ScoreFile(c.Task, d.Dev, dataset.Dev, dataset.Options{}, filepath.Join(c.Output, "predictions.json"), "", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v, err := scores.Get("f1"); err != nil || v != *r.Runs[0].Value {
+		if v, err := scores.Scores.Get("f1"); err != nil || v != *r.Runs[0].Value {
 			t.Errorf("%s: the file of predictions scores %v (%v), the run %v", name, v, err, *r.Runs[0].Value)
 		}
 	}
@@ -299,19 +299,19 @@ func TestStoppedRunGoesOnWithTheSameBits(t *testing.T) {
 		return x.Hash()
 	}
 	whole := config(t, "classify", m, filepath.Join(dir, "whole"), d)
-	whole.Steps, whole.EvalEvery, whole.Runs = 40, 8, 2
+	whole.Steps, whole.EvalEvery, whole.Runs = 40, 8, 3
 	r, err := Run(context.Background(), whole)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Runs) != 2 || r.Runs[0].Seed == r.Runs[1].Seed || hash(filepath.Join(dir, "whole")) == "" {
+	if len(r.Runs) != 3 || r.Runs[0].Seed == r.Runs[1].Seed || hash(filepath.Join(dir, "whole")) == "" {
 		t.Errorf("%+v", r)
 	}
 	parts := whole
-	parts.Output, parts.Runs, parts.Threads, parts.MicroBatchSize = filepath.Join(dir, "parts"), 1, 1, 3
+	parts.Output, parts.Threads, parts.MicroBatchSize = filepath.Join(dir, "parts"), 1, 3
 	for i := 0; ; i++ {
 		ctx, cancel := context.WithCancel(context.Background())
-		parts.Messages = &canceller{after: 9, cancel: cancel}
+		parts.Messages = &canceller{after: 5 + 2*i, cancel: cancel}
 		parts.Quiet = false
 		_, err := Run(ctx, parts)
 		cancel()
@@ -325,8 +325,17 @@ func TestStoppedRunGoesOnWithTheSameBits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if a, b := hash(filepath.Join(dir, "whole", "run-1")), hash(parts.Output); a != b {
-		t.Errorf("%s after interruptions, %s without", b, a)
+	for _, name := range []string{"run-1", "run-2", "run-3", ""} {
+		if a, b := hash(filepath.Join(dir, "whole", name)), hash(filepath.Join(parts.Output, name)); a != b {
+			t.Errorf("%s: %s after interruptions, %s without", name, b, a)
+		}
+	}
+	for _, name := range []string{"report.json", "confusion.svg"} {
+		a, errA := os.ReadFile(filepath.Join(dir, "whole", name))
+		b, errB := os.ReadFile(filepath.Join(parts.Output, name))
+		if errA != nil || errB != nil || string(a) != string(b) {
+			t.Errorf("%s: %v, %v", name, errA, errB)
+		}
 	}
 }
 
@@ -409,25 +418,140 @@ func TestPresetsAreThePapers(t *testing.T) {
 func TestBadDataIsSaid(t *testing.T) {
 	m := pretrained(t)
 	dir := t.TempDir()
-	dev := jsonl(t, 2, 10, classified, dir, "dev.jsonl")
+	yes, no := `{"text": "a good day", "label": "yes"}`, `{"text": "a bad day", "label": "no"}`
+	fine := []string{yes, no}
 	for name, c := range map[string]struct {
+		task       string // classify
 		train, dev []string
 		want       string
 	}{
-		"missing column": {[]string{`{"sentences": "a", "label": "yes"}`}, nil, "sentences"},
-		"unknown label":  {[]string{`{"text": "a", "label": "yes"}`, `{"text": "a", "label": "perhaps"}`}, nil, "no"},
-		"broken JSON":    {[]string{`{"text": "a", "label": "yes"}`, `{"text" "a"}`}, nil, ":2"},
-		"no examples":    {[]string{}, nil, "train"},
+		"missing column":        {"", []string{`{"sentences": "a", "label": "yes"}`}, fine, "sentences"},
+		"missing label column":  {"", []string{`{"text": "a", "colour": "yes"}`}, fine, "colour"},
+		"label not in train":    {"", fine, []string{yes, `{"text": "a", "label": "perhaps"}`}, `:2: column "label": label "perhaps" is not one of the known ones: "no", "yes"`},
+		"broken JSON":           {"", []string{yes, `{"text" "a"}`}, fine, ":2"},
+		"no examples":           {"", []string{}, fine, "train"},
+		"no dev examples":       {"", fine, []string{}, "dev"},
+		"a long field":          {"", []string{yes, `{"text": "` + strings.Repeat("a", 10<<20+1) + `", "label": "no"}`}, fine, ":2: a text of 10.0 MB; the limit is 10 MB"},
+		"no labels":             {"", []string{`{"text": "a"}`}, fine, "label"},
+		"one label":             {"", []string{yes, yes}, []string{yes}, `every example has the label "yes"`},
+		"classes for numbers":   {"regress", fine, fine, `"yes" is not a number`},
+		"classes for questions": {"squad1", fine, fine, "question"},
+		"classes for tags":      {"tag", fine, fine, "words"},
+		"classes for choices":   {"choice", fine, fine, "choices"},
+		"JSON for GLUE":         {"rte", fine, fine, "for other files of the same data use the task classify"},
+		"a score beyond":        {"regress", []string{`{"text": "a", "score": 1}`, `{"text": "b", "score": 1e999}`}, fine, ":2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := write(t, c.train, dir, strings.ReplaceAll(name, " ", "-")+"-train.jsonl")
-			_, err := Run(context.Background(), config(t, "classify", m, filepath.Join(dir, "none"), Data{Train: []string{path}, Dev: []string{dev}}))
-			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			if c.task == "" {
+				c.task = "classify"
+			}
+			name := strings.ReplaceAll(name, " ", "-")
+			path, dev := write(t, c.train, dir, name+"-train.jsonl"), write(t, c.dev, dir, name+"-dev.jsonl")
+			_, err := Run(context.Background(), config(t, c.task, m, filepath.Join(dir, "none"), Data{Train: []string{path}, Dev: []string{dev}}))
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") || len(err.Error()) > 400 {
 				t.Errorf("%v, want %q in one line", err, c.want)
 			}
 			if _, err := os.Stat(filepath.Join(dir, "none", "checkpoints")); err == nil {
 				t.Error("a run directory was begun")
 			}
 		})
+	}
+	train := write(t, fine, dir, "train.jsonl")
+	run := func(c Config) (string, error) {
+		var said strings.Builder
+		c.Messages, c.Quiet = &said, false
+		_, err := Run(context.Background(), c)
+		return said.String(), err
+	}
+	for name, d := range map[string]Data{"dev": {Train: []string{train}, Dev: []string{filepath.Join(dir, "gone")}},
+		"test": {Train: []string{train}, Dev: []string{train}, Test: []string{filepath.Join(dir, "gone")}}, "no dev": {Train: []string{train}}} {
+		_, err := run(config(t, "classify", m, filepath.Join(dir, "none"), d))
+		if err == nil || !strings.Contains(err.Error(), "gone") && !strings.Contains(err.Error(), "--dev FILE") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	d := Data{Train: []string{train}, Dev: []string{train}}
+	short := func(name, m, out string, d Data) Config {
+		c := config(t, name, m, filepath.Join(dir, out), d)
+		c.Steps, c.EvalEvery = 2, 1
+		return c
+	}
+
+	// A model without a tokenizer, and one without a pooler, which gets a new one.
+	bare := t.TempDir()
+	for _, name := range []string{model.ConfigFile, "model.safetensors"} {
+		text, err := os.ReadFile(filepath.Join(m, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(bare, name), text, 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := run(short("classify", bare, "none", d)); err == nil || !strings.Contains(err.Error(), "no tokenizer") {
+		t.Errorf("without a tokenizer: %v", err)
+	}
+	from, err := formats.Open(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	headless := t.TempDir()
+	if err := errors.Join(model.NewWith(from.Config, model.Heads{MLM: true}, 1).Save(headless), from.Tokenizer.WriteDir(headless)); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := run(short("classify", headless, "headless", d)); err != nil || !strings.Contains(said, "has no albert.pooler") {
+		t.Errorf("without a pooler: %v, %s", err, said)
+	}
+	if _, err := Evaluate(context.Background(), Evaluation{Model: headless, Task: named(t, "classify"), Data: d.Dev, Split: dataset.Dev,
+		Settings: Settings{MaxSeqLength: 64}}); err == nil || !strings.Contains(err.Error(), "fine-tune it first") {
+		t.Errorf("eval without a head: %v", err)
+	}
+
+	// What is allowed, and said.
+	long := short("classify", m, "long", d)
+	long.MaxSeqLength = 100
+	if said, err := run(long); err != nil || !strings.Contains(said, "--max-seq-length 100: the model has 64 positions") {
+		t.Errorf("too long: %v, %s", err, said)
+	}
+	empty := write(t, []string{yes, no, `{"text": "", "label": "no"}`}, dir, "empty.jsonl")
+	if said, err := run(short("classify", m, "empty", Data{Train: []string{empty}, Dev: []string{empty}})); err != nil || !strings.Contains(said, "1 of 3 examples have an empty text") {
+		t.Errorf("an empty text: %v, %s", err, said)
+	}
+	one := write(t, []string{yes, yes}, dir, "one.jsonl")
+	oneClass := short("classify", m, "one", Data{Train: []string{train}, Dev: []string{one}})
+	if said, err := run(oneClass); err != nil || !strings.Contains(said, `the dev set has no example of "no"`) {
+		t.Errorf("a label that is not in dev: %v, %s", err, said)
+	}
+	noNaN(t, oneClass.Output)
+	same := write(t, []string{`{"text": "a", "score": 1}`, `{"text": "b", "score": 1}`}, dir, "same.jsonl")
+	numbers := write(t, []string{`{"text": "a", "score": 1}`, `{"text": "b", "score": 2}`}, dir, "numbers.jsonl")
+	undefined := short("regress", m, "same", Data{Train: []string{numbers}, Dev: []string{same}})
+	r, err := Run(context.Background(), undefined)
+	if err != nil || r.Runs[0].Value != nil || !strings.Contains(r.Undefined, "pearson") || !strings.Contains(string(r.Dev), `"pearson":null`) {
+		t.Errorf("an undefined metric: %v, %+v", err, r)
+	}
+	noNaN(t, undefined.Output)
+	asked := func(start int) Data {
+		path := write(t, []string{fmt.Sprintf(`{"data": [{"title": "t", "paragraphs": [{"context": "a good day", "qas": [
+		{"id": "1", "question": "what?", "answers": [{"text": "good", "answer_start": 2}]},
+		{"id": "2", "question": "what?", "answers": [{"text": "good", "answer_start": %d}]}]}]}]}`, start)}, dir, "asked.json")
+		return Data{Train: []string{path}, Dev: []string{path}}
+	}
+	if said, err := run(short("squad1", m, "asked", asked(3))); err != nil || !strings.Contains(said, "1 answers are not what stands at their answer_start") {
+		t.Errorf("an answer at the wrong place: %v, %s", err, said)
+	}
+	if _, err := run(short("squad1", m, "none", asked(200))); err == nil || !strings.Contains(err.Error(), `question "2": answer 1, "good" at answer_start 200, lies outside`) {
+		t.Errorf("an answer outside its text: %v", err)
+	}
+}
+
+// noNaN holds that every JSON file of a run can be read.
+func noNaN(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range []string{"result.json", "report.json", "model/eval.json"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !json.Valid(text) {
+			t.Errorf("%s: %v\n%s", name, err, text)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import "fmt"
 var names = map[string][]string{
 	"cola": {"matthews_correlation"},
 	"sst2": {"accuracy"}, "mnli": {"accuracy"}, "mnli-mm": {"accuracy"}, "qnli": {"accuracy"}, "rte": {"accuracy"}, "wnli": {"accuracy"},
+	"ax":   {"matthews_correlation"},
 	"mrpc": {"accuracy", "f1"}, "qqp": {"accuracy", "f1"},
 	"stsb": {"pearson", "spearmanr"},
 	"race": {"accuracy", "middle_accuracy", "high_accuracy"}, "choice": {"accuracy"},

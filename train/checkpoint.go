@@ -44,6 +44,7 @@ type state struct {
 	Evaluated int    `json:"evaluated"` // the last step whose weights were evaluated
 	Skipped   int    `json:"skipped"`   // steps skipped in a row
 	Best      best   `json:"best"`
+	Worse     int    `json:"worse,omitempty"` // evaluations in a row that were not the best
 	Numerics  int    `json:"numerics"`
 	Settings  Fields `json:"settings"`
 }

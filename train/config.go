@@ -41,6 +41,9 @@ type Config struct {
 	Best      string // the field of an evaluation whose best value is kept; "": none
 	Lowest    bool   // the best value is the lowest
 	UseBest   bool   // the result is the best checkpoint, if any was evaluated, not the last one
+	// Patience ends the run as finished after so many evaluations in a row whose value of Best is no better; 0: never. A value that is
+	// undefined does not count.
+	Patience int
 
 	MaxTime time.Duration // stop and save after that time; 0: no limit
 	Quiet   bool          // no plan and no progress; warnings are shown all the same
@@ -58,6 +61,9 @@ type Config struct {
 	Device optim.Device
 	// Tensors lists the model's tensors as they stand in a file, every parameter under its name among them; nil: the parameters.
 	Tensors func() []weights.Tensor
+	// After is told every row of the log when it is written: a step's, or an evaluation's, which has a "split". A warning is shown; an
+	// error ends the run, whose state is saved. nil: nobody is told.
+	After func(row Fields) (warning string, err error)
 	// Finish writes the result, a model directory; nil: no model directory.
 	Finish func(dir string) error
 
@@ -85,6 +91,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("%d steps: at least 1 is needed", c.Steps)
 	case c.MicroBatch < 0:
 		return fmt.Errorf("micro batch size %d is negative", c.MicroBatch)
+	case c.Patience < 0:
+		return fmt.Errorf("patience %d is negative", c.Patience)
+	case c.Patience > 0 && c.Best == "":
+		return errors.New("patience without a value that evaluations are compared by")
 	case c.EvalEvery < 0 || c.SaveEvery < 0:
 		return errors.New("the steps between evaluations or checkpoints are negative")
 	case c.Keep < 1:

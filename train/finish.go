@@ -76,7 +76,12 @@ func (r *run) finish(unsaved error) error {
 	if err := r.note(); err != nil {
 		return err
 	}
-	r.progress.note("finished: %s steps, %s pieces", grouped(r.c.Steps), grouped(int(r.state.Tokens)))
+	early := ""
+	if r.state.Step < r.c.Steps {
+		early = fmt.Sprintf(" of %s, since %d evaluations were not better than that of step %s", grouped(r.c.Steps), r.state.Worse,
+			grouped(r.state.Best.Step))
+	}
+	r.progress.note("finished: %s steps%s, %s pieces", grouped(r.state.Step), early, grouped(int(r.state.Tokens)))
 	return nil
 }
 

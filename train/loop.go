@@ -24,7 +24,7 @@ func (r *run) loop(ctx context.Context) error {
 				return r.stop(ctx, err)
 			}
 		}
-		end := r.state.Step == r.c.Steps
+		end := r.ended()
 		due := r.c.SaveEvery > 0 && r.state.Step > 0 && r.state.Step%r.c.SaveEvery == 0
 		if better || due || end {
 			if err := r.save(); err != nil {
@@ -42,6 +42,11 @@ func (r *run) loop(ctx context.Context) error {
 			return r.stop(ctx, err)
 		}
 	}
+}
+
+// ended tells whether no step is left: all are done, or patience is over.
+func (r *run) ended() bool {
+	return r.state.Step == r.c.Steps || r.c.Patience > 0 && r.state.Worse >= r.c.Patience
 }
 
 func (r *run) evaluationDue() bool {
@@ -98,7 +103,19 @@ func (r *run) step(ctx context.Context) error {
 	if r.state.Skipped == skippedInARow {
 		return &notFinite{n}
 	}
-	return nil
+	return r.after(row)
+}
+
+// after tells of a row that was written.
+func (r *run) after(row Fields) error {
+	if r.c.After == nil {
+		return nil
+	}
+	warning, err := r.c.After(row)
+	if warning != "" {
+		r.warn("%s", warning)
+	}
+	return err
 }
 
 // notFinite ends a run whose weights no longer give a finite loss.
@@ -118,8 +135,9 @@ func (r *run) evaluate(ctx context.Context) (better bool, err error) {
 		return false, fmt.Errorf("evaluation after step %d: %w", r.state.Step, err)
 	}
 	r.state.Evaluated = r.state.Step
+	row := append(Fields{{"step", r.state.Step}, {"split", "dev"}}, fields...)
 	if len(fields) > 0 {
-		r.write(append(Fields{{"step", r.state.Step}, {"split", "dev"}}, fields...), "dev")
+		r.write(row, "dev")
 		var s []string
 		for _, f := range fields {
 			if v := fields.number(f.Name); finite(v) {
@@ -128,11 +146,18 @@ func (r *run) evaluate(ctx context.Context) (better bool, err error) {
 		}
 		r.progress.note("held out, after step %d: %s", r.state.Step, strings.Join(s, ", "))
 	}
-	if value := fields.number(r.c.Best); r.c.Best != "" && r.state.Best.beatenBy(value, r.c.Lowest) {
-		r.state.Best = best{r.state.Step, value}
+	switch value := fields.number(r.c.Best); {
+	case r.c.Best == "" || math.IsNaN(value):
+	case r.state.Best.beatenBy(value, r.c.Lowest):
+		r.state.Best, r.state.Worse = best{r.state.Step, value}, 0
 		better = true
+	case r.c.Patience > 0:
+		r.state.Worse++
 	}
-	return better, nil
+	if len(fields) == 0 {
+		return better, nil
+	}
+	return better, r.after(row)
 }
 
 // pause takes the time since then out of what the rates of steps are made of.

@@ -17,7 +17,7 @@ import (
 
 // Changeable are the settings that may differ when a run is resumed, by the names of their flags: none of them reaches a bit of the
 // result.
-var Changeable = []string{"threads", "micro-batch-size", "save-every", "keep", "max-time", "quiet"}
+var Changeable = []string{"threads", "micro-batch-size", "save-every", "keep", "max-time", "quiet", "stop-if-stuck"}
 
 // manifestFile is the name of the run's manifest in its directory.
 const manifestFile = "manifest.json"

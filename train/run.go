@@ -109,7 +109,11 @@ func (r *run) open() (done bool, err error) {
 	}
 	if r.manifest.Finished {
 		if _, err := os.Stat(filepath.Join(r.c.Dir, modelDir)); err == nil || r.c.Finish == nil {
-			r.progress.message("%s is finished: %s steps", r.c.Dir, grouped(r.c.Steps))
+			steps := r.c.Steps
+			if n := len(r.manifest.Starts); n > 0 {
+				steps = r.manifest.Starts[n-1].ToStep
+			}
+			r.progress.message("%s is finished: %s steps", r.c.Dir, grouped(steps))
 			return true, nil
 		}
 	}
@@ -157,7 +161,7 @@ func (r *run) warn(format string, args ...any) { r.progress.message("warning: "+
 
 // plan shows the plan, made from the first batch, and holds it against the machine.
 func (r *run) plan(ctx context.Context) error {
-	if r.state.Step == r.c.Steps {
+	if r.ended() {
 		return nil
 	}
 	b, err := r.batches.peek(ctx, r.state.Step+1)

@@ -9,7 +9,6 @@ import (
 
 	"albert/dataset"
 	"albert/finetune"
-	"albert/metric"
 	"albert/optim"
 	"albert/pretrain"
 	"albert/task"
@@ -84,6 +83,8 @@ type FinetuneCmd struct {
 	EvalEvery         int           `help:"Steps from one evaluation to the next (default: a tenth of the run)."`
 	SaveEvery         int           `help:"Steps from one checkpoint to the next (default: as evaluations)."`
 	Keep              int           `default:"1" help:"Checkpoints kept, beside the best."`
+	Patience          int           `help:"Finish after so many evaluations that were not better than the best (0: do all steps)."`
+	StopIfStuck       bool          `negatable:"" help:"Save and fail where the run does not learn, instead of a warning."`
 	MaxTime           time.Duration `help:"Save and stop after this time (60m, 2h)."`
 	Seed              uint64        `default:"12345" help:"Seed of everything random."`
 	Threads           int           `help:"Threads (0: all)."`
@@ -104,7 +105,7 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 		return usagef("finetune: one --data; several files are given as --train FILE --train FILE")
 	case c.Steps != 0 && c.Epochs != 0:
 		return usagef("finetune: --steps or --epochs, not both")
-	case c.Steps < 0 || c.Epochs < 0 || c.BatchSize < 0 || c.MaxSeqLength < 0 || c.LearningRate < 0 || c.Runs < 1 || c.EvalEvery < 0 || c.SaveEvery < 0:
+	case c.Steps < 0 || c.Epochs < 0 || c.BatchSize < 0 || c.MaxSeqLength < 0 || c.LearningRate < 0 || c.Runs < 1 || c.EvalEvery < 0 || c.SaveEvery < 0 || c.Patience < 0:
 		return usagef("finetune: a number that counts is negative, or --runs below 1")
 	case c.MaxSeqLength != 0 && c.MaxSeqLength < 8:
 		return usagef("--max-seq-length %d: want at least 8", c.MaxSeqLength)
@@ -127,7 +128,7 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 		MaxSeqLength: c.MaxSeqLength, Spans: spans, LearningRate: c.LearningRate, BatchSize: c.BatchSize, MicroBatchSize: c.MicroBatchSize,
 		Steps: c.Steps, Epochs: c.Epochs, Warmup: c.WarmupSteps, Dropout: c.Dropout, ClassifierDropout: c.ClassifierDropout,
 		Optimizer: optim.Config{Kind: c.Optimizer, WeightDecay: c.WeightDecay, Clip: c.Clip}, EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery,
-		Keep: c.Keep, MaxTime: c.MaxTime, Seed: c.Seed, Runs: c.Runs, Threads: c.Threads, Quiet: c.Quiet,
+		Keep: c.Keep, Patience: c.Patience, StopIfStuck: c.StopIfStuck, MaxTime: c.MaxTime, Seed: c.Seed, Runs: c.Runs, Threads: c.Threads, Quiet: c.Quiet,
 		About: about(), Messages: os.Stderr})
 	if err != nil {
 		return err
@@ -144,6 +145,9 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 		fmt.Printf(" (median of %d runs; mean %.4f, standard deviation %.4f)", len(r.Runs), r.Mean, r.Deviation)
 	}
 	fmt.Printf("\n%s/model: albert predict %s\n", c.Output, c.Output)
+	if r.Mismatched != nil {
+		fmt.Printf("mismatched: %s\n", r.Mismatched)
+	}
 	return nil
 }
 
@@ -152,10 +156,14 @@ type EvalCmd struct {
 	Model string `arg:"" optional:"" help:"Model in any format, or run directory."`
 	Task  string `default:"pretrain" help:"pretrain, or a task of albert finetune." placeholder:"TASK"`
 	dataFlags
-	Split       string `default:"dev" help:"The split of a folder: train, dev or test."`
-	Predictions string `help:"Score this file instead of a model." placeholder:"FILE"`
-	NullOdds    string `help:"squad2: the odds of no answer that belong to the predictions." placeholder:"FILE"`
-	Output      string `help:"Write the predictions into this directory." placeholder:"DIR"`
+	Split       string   `default:"dev" help:"The split of a folder: train, dev or test."`
+	With        []string `sep:"none" help:"A further model, again: the predictions of all are averaged." placeholder:"MODEL"`
+	Long        string   `enum:"truncate,windows" default:"truncate" help:"Classes and numbers of texts that are too long: truncate them, or average over windows."`
+	Report      bool     `negatable:"" help:"Also print a row for each class, the confusion matrix and the calibration."`
+	Worst       int      `help:"Also print so many of the examples that were answered worst, as JSON lines." placeholder:"N"`
+	Predictions string   `help:"Score this file instead of a model." placeholder:"FILE"`
+	NullOdds    string   `help:"squad2: the odds of no answer that belong to the predictions." placeholder:"FILE"`
+	Output      string   `help:"Write the predictions into this directory." placeholder:"DIR"`
 	spanFlags
 	readFlags
 
@@ -187,6 +195,12 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 	if (c.Model == "") == (c.Predictions == "") {
 		return usagef("eval: give a model, or --predictions FILE")
 	}
+	if c.Worst < 0 {
+		return usagef("eval: --worst %d is negative", c.Worst)
+	}
+	if c.Predictions != "" && len(c.With) > 0 {
+		return usagef("eval: --with averages models, not --predictions")
+	}
 	column := c.readFlags.TextColumn
 	if column == "text" { // its default, which is looked for first anyway
 		column = ""
@@ -196,11 +210,11 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		return usageError{err}
 	}
 	if c.Predictions != "" {
-		scores, err := finetune.ScoreFile(t, c.Data, split, c.dataFlags.options(column), c.Predictions, c.NullOdds)
+		m, err := finetune.ScoreFile(t, c.Data, split, c.dataFlags.options(column), c.Predictions, c.NullOdds, c.Worst)
 		if err != nil {
 			return err
 		}
-		return c.print(scores)
+		return c.print(m)
 	}
 	length := c.MaxSeqLength
 	if length == 0 {
@@ -213,24 +227,40 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	scores, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, Task: t, Data: c.Data, Split: split, Options: c.dataFlags.options(column),
-		Settings: finetune.Settings{MaxSeqLength: length, SpanOptions: spans}, Threads: c.Threads, Output: c.Output})
+	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: c.dataFlags.options(column),
+		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", SpanOptions: spans}, Threads: c.Threads, Output: c.Output})
 	if err != nil {
 		return err
 	}
-	return c.print(scores)
+	return c.print(m)
 }
 
-func (c *EvalCmd) print(s metric.Scores) error {
+func (c *EvalCmd) print(m *finetune.Measured) error {
 	if c.JSON {
-		return json.NewEncoder(os.Stdout).Encode(s)
+		return json.NewEncoder(os.Stdout).Encode(m)
 	}
-	for _, x := range s {
+	for _, x := range m.Scores {
 		if x.Undefined != "" {
 			fmt.Printf("%-24s undefined: %s\n", x.Name, x.Undefined)
 			continue
 		}
-		fmt.Printf("%-24s %v\n", x.Name, x.Value)
+		note := ""
+		if x.Note != "" {
+			note = " (" + x.Note + ")"
+		}
+		fmt.Printf("%-24s %v%s\n", x.Name, x.Value, note)
+	}
+	if c.Report {
+		if err := m.Write(os.Stdout); err != nil {
+			return err
+		}
+	}
+	for _, w := range m.Worst {
+		text, err := marshal(w)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s\n", text)
 	}
 	return nil
 }

@@ -251,6 +251,17 @@ func (it *item) encode(m *albert.Model) ([]albert.Input, error) {
 	return []albert.Input{in}, err
 }
 
+// encodeLong makes the item's pieces as so many inputs that nothing is cut off.
+func (it *item) encodeLong(m *albert.Model) ([]albert.Input, error) {
+	switch {
+	case it.IDs != nil:
+		return it.encode(m)
+	case it.HasPair:
+		return m.EncodeLong(it.Text, &it.Pair)
+	}
+	return m.EncodeLong(it.Text, nil)
+}
+
 // answer is what a command says to one item.
 type answer struct {
 	value     any // marshalled to one line

@@ -16,6 +16,7 @@ type PredictCmd struct {
 	Task     string   `enum:",classify,multilabel,regress,tag,answer,choice,order" default:"" help:"What the head is for (${enum}), where the config does not say." placeholder:"TASK"`
 	All      bool     `negatable:"" help:"Classification: give all labels."`
 	Logits   bool     `negatable:"" help:"Give what the head gives before softmax instead."`
+	Long     string   `enum:"truncate,windows" default:"truncate" help:"Classes and numbers of texts that are too long: truncate them, or average over windows."`
 	Truncate bool     `default:"true" negatable:"" help:"Cut texts that are too long for the model."`
 
 	Aggregate bool `negatable:"" help:"Tagging: join the pieces of an entity."`
@@ -48,6 +49,9 @@ func (c *PredictCmd) Run() error {
 	switch m.Task() {
 	case albert.TaskClassify, albert.TaskMultiLabel, albert.TaskOrder, albert.TaskRegress:
 		o.answer = c.sequences(m)
+		if c.Long == "windows" {
+			o.encode = func(it *item) ([]albert.Input, error) { return it.encodeLong(m) }
+		}
 	case albert.TaskTag:
 		o.answer = c.tags(m)
 	case albert.TaskAnswer:
@@ -66,45 +70,65 @@ func logitsOf(v any) answer {
 	return answer{value: text, err: err}
 }
 
-// sequences answers with the head over whole sequences.
+// sequences answers with the head over whole sequences; of several windows with the mean of their logits.
 func (c *PredictCmd) sequences(m *albert.Model) func([]*item, [][]albert.Input) ([]answer, error) {
 	return func(_ []*item, groups [][]albert.Input) ([]answer, error) {
+		var all [][]float32
 		inputs := flat(groups)
-		answers := make([]answer, len(inputs))
-		if c.Logits || m.Task() == albert.TaskRegress {
-			rows, err := m.SequenceLogits(inputs)
+		for len(inputs) > 0 { // the windows of one text may be many
+			n, pieces := 0, 0
+			for n < len(inputs) && (n == 0 || pieces+len(inputs[n].IDs) <= 2*maxBatchPieces) {
+				pieces += len(inputs[n].IDs)
+				n++
+			}
+			rows, err := m.SequenceLogits(inputs[:n])
 			if err != nil {
 				return nil, err
 			}
-			for i, row := range rows {
-				if c.Logits {
-					answers[i] = logitsOf(row)
-					continue
-				}
+			all, inputs = append(all, rows...), inputs[n:]
+		}
+		var err error
+		answers := make([]answer, len(groups))
+		for i, g := range groups {
+			row := meanLogits(all[:len(g)])
+			all = all[len(g):]
+			switch {
+			case c.Logits:
+				answers[i] = logitsOf(row)
+			case m.Task() == albert.TaskRegress:
 				score := any(row)
 				if len(row) == 1 {
 					score = row[0]
 				}
-				if answers[i].value, err = object(field{"score", score}); err != nil {
-					return nil, err
-				}
+				answers[i].value, err = object(field{"score", score})
+			case c.All || m.Task() == albert.TaskMultiLabel:
+				answers[i].value, err = object(field{"labels", m.LabelScores(row)})
+			default:
+				answers[i].value = m.LabelScores(row)[0]
 			}
-			return answers, nil
-		}
-		labels, err := m.ClassifyAll(inputs)
-		if err != nil {
-			return nil, err
-		}
-		for i, l := range labels {
-			answers[i].value = l[0]
-			if c.All || m.Task() == albert.TaskMultiLabel {
-				if answers[i].value, err = object(field{"labels", l}); err != nil {
-					return nil, err
-				}
+			if err != nil {
+				return nil, err
 			}
 		}
 		return answers, nil
 	}
+}
+
+// meanLogits is the mean of windows' logits.
+func meanLogits(rows [][]float32) []float32 {
+	if len(rows) == 1 {
+		return rows[0]
+	}
+	mean := make([]float32, len(rows[0]))
+	for _, row := range rows {
+		for k, x := range row {
+			mean[k] += x
+		}
+	}
+	for k := range mean {
+		mean[k] /= float32(len(rows))
+	}
+	return mean
 }
 
 // tags answers with a label for each piece.

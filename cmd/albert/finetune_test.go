@@ -1,0 +1,113 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// reviews writes labelled sentences: what the subject does tells the label. Before some many other words stand.
+func reviews(t *testing.T, path string, from, n, before int) {
+	t.Helper()
+	var b strings.Builder
+	verbs := [2][]string{{"opens", "keeps", "copies"}, {"closes", "returns", "sends"}}
+	for i := from; i < from+n; i++ {
+		label := i * 7 / 3 % 2
+		text := strings.Repeat("the server ", before) + "the reader " + verbs[label][i%3] + " the file"
+		fmt.Fprintf(&b, `{"text": %q, "label": %q}`+"\n", text, []string{"in", "out"}[label])
+	}
+	if err := os.WriteFile(path, []byte(b.String()), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// From a pretrained model to a fine-tuned one, its report, an ensemble of two and predictions over long texts.
+func TestFinetuneAndEval(t *testing.T) {
+	_, in := workplace(t)
+	must(t, pretrainArgs(in, "base", "--train", in("train.txt"), "--steps", "1")...)
+	reviews(t, in("tune.jsonl"), 0, 60, 0)
+	reviews(t, in("held.jsonl"), 60, 30, 0)
+	reviews(t, in("long.jsonl"), 90, 12, 30)
+	for _, seed := range []string{"1", "2"} {
+		must(t, "finetune", in("base"), "--task", "classify", "--train", in("tune.jsonl"), "--dev", in("held.jsonl"), "--output", in("run"+seed), "--steps", "60",
+			"--learning-rate", "0.003", "--warmup-steps", "5", "--batch-size", "16", "--eval-every", "10", "--patience", "3", "--seed", seed, "--quiet")
+	}
+	var got map[string]any
+	out := must(t, "eval", in("run1"), "--with", in("run2"), "--task", "classify", "--data", in("held.jsonl"), "--worst", "2", "--json")
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"accuracy", "report", "confusion", "calibration", "worst"} {
+		if got[key] == nil {
+			t.Errorf("no %q in %s", key, out)
+		}
+	}
+	out = must(t, "eval", in("run1"), "--task", "classify", "--data", in("held.jsonl"), "--report", "--worst", "1")
+	for _, want := range []string{"accuracy", "weighted avg", "expected calibration error", "\n{\"text\":"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	for _, name := range []string{"report.json", "confusion.svg", "dev.svg"} {
+		if _, err := os.Stat(filepath.Join(in("run1"), name)); err != nil {
+			t.Error(err)
+		}
+	}
+
+	// predict and eval agree on long texts, and cut ones are said to be.
+	cut := must(t, "predict", in("run1"), "--all", in("long.jsonl"))
+	if strings.Count(cut, `"truncated":true`) != 12 {
+		t.Errorf("%s", cut)
+	}
+	out = must(t, "predict", in("run1"), "--all", "--long", "windows", in("long.jsonl"))
+	if strings.Contains(out, "truncated") || out == cut {
+		t.Errorf("%s", out)
+	}
+	if err := json.Unmarshal([]byte(must(t, "eval", in("run1"), "--task", "classify", "--data", in("long.jsonl"), "--long", "windows", "--worst", "12", "--json")), &got); err != nil {
+		t.Fatal(err)
+	}
+	score := map[string]float64{} // of the truth, by place
+	for _, w := range got["worst"].([]any) {
+		w := w.(map[string]any)
+		score[w["at"].(string)] = w["score"].(float64)
+	}
+	for i, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		var p struct {
+			Labels []struct {
+				Label string
+				Score float64
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			t.Fatal(err)
+		}
+		want, found := score[fmt.Sprintf("%s:%d", in("long.jsonl"), i+1)], false
+		for _, l := range p.Labels {
+			found = found || l.Score-want < 1e-6 && want-l.Score < 1e-6
+		}
+		if !found {
+			t.Errorf("line %d: predict %s, eval %v", i+1, line, want)
+		}
+	}
+
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{"eval", in("run1"), "--task", "classify", "--data", in("held.jsonl"), "--worst=-1"}, 2, "--worst -1 is negative"},
+		{[]string{"eval", "--predictions", in("x"), "--with", in("run1"), "--task", "rte", "--data", in("held.jsonl")}, 2, "--with averages models"},
+		{[]string{"finetune", in("base"), "--task", "ax", "--train", in("tune.jsonl"), "--output", in("x")}, 2, "ax has no training data"},
+		{[]string{"finetune", in("base"), "--task", "classify", "--train", in("tune.jsonl"), "--dev", in("held.jsonl"), "--output", in("x"), "--patience=-1"}, 2, "negative"},
+		{[]string{"finetune", in("base"), "--task", "classify", "--train", in("tune.jsonl"), "--dev", in("held.jsonl"), "--output", in("stuck"), "--steps", "120", "--quiet",
+			"--learning-rate", "1e-7", "--warmup-steps", "0", "--eval-every", "10", "--stop-if-stuck"}, 1, "the learning rate is probably too low: try --learning-rate 1e-06"},
+	} {
+		status, _, errs := call(t, c.args...)
+		if status != c.status || !strings.Contains(errs, c.want) {
+			t.Errorf("albert %s: status %d, want %d; %q in\n%s", strings.Join(c.args, " "), status, c.status, c.want, errs)
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package finetune
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"albert/cpu"
+	"albert/dataset"
+	"albert/formats"
+	"albert/metric"
+	"albert/model"
+)
+
+// Evaluation says which model is measured, and on what.
+type Evaluation struct {
+	Model    string
+	With     []string // further models, whose predictions are averaged with its own
+	Task     dataset.Task
+	Data     []string // a folder, or files
+	Split    dataset.Split
+	Options  dataset.Options
+	Settings Settings
+	Threads  int
+	Worst    int    // so many of the examples that were answered worst are listed
+	Output   string // where predictions are written; "": nowhere
+}
+
+// load reads data that is a folder or files.
+func load(t dataset.Task, data []string, split dataset.Split, o dataset.Options) (*dataset.Set, error) {
+	if t.Name == "ax" { // GLUE's diagnostic set has no other
+		split = dataset.Test
+	}
+	if len(data) == 1 {
+		if st, err := os.Stat(data[0]); err == nil && st.IsDir() {
+			return dataset.Load(t, data[0], split, o)
+		}
+	}
+	return dataset.Read(t, split, data, o)
+}
+
+// Evaluate measures a fine-tuned model, or the mean of several, by the official metrics.
+func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
+	dev, err := cpu.New("", e.Threads)
+	if err != nil {
+		return nil, err
+	}
+	defer dev.Close()
+	var set *dataset.Set
+	var all []*Predictions
+	var thresholds []float64
+	for i, path := range append([]string{e.Model}, e.With...) {
+		m, err := formats.Open(path) // one model at a time is in memory
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			if o := e.Task; o.Labels == nil && (o.Kind == dataset.Classify || o.Kind == dataset.Multi || o.Kind == dataset.Tag) && m.Classifier.W != nil {
+				e.Options.Labels = labels(&m.Config, m.Classifier.W.Rows())
+			}
+			if set, err = load(e.Task, e.Data, e.Split, e.Options); err != nil {
+				return nil, err
+			}
+			if len(set.Examples) == 0 {
+				return nil, fmt.Errorf("%s: there are no examples", strings.Join(e.Data, ", "))
+			}
+		}
+		s := e.Settings
+		s.MaxSeqLength = min(s.MaxSeqLength, m.Config.MaxPositionEmbeddings)
+		p, _, err := predict(ctx, m, dev, set, s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+		if t := threshold(&m.Config); t != nil {
+			thresholds = append(thresholds, *t)
+		}
+	}
+	p, err := average(set, all)
+	if err != nil {
+		return nil, err
+	}
+	if e.Output != "" {
+		if err := os.MkdirAll(e.Output, 0o777); err != nil {
+			return nil, err
+		}
+		var null *float64 // the mean of those that have one
+		for i, t := range thresholds {
+			if i == 0 {
+				null = new(float64)
+			}
+			*null += t / float64(len(thresholds))
+		}
+		if _, err := WritePredictions(e.Output, set, p, null); err != nil {
+			return nil, err
+		}
+	}
+	return Measure(set, p, e.Worst)
+}
+
+// inOrder puts a classifier's outputs into the order of a set's labels, where the model names the same labels in another one: MNLI's
+// three, say, stand in a different order in every project.
+func inOrder(m *formats.Model, set *dataset.Set) {
+	c := m.Classifier
+	if c.W == nil || len(set.Labels) != c.W.Rows() || set.Task.Kind == dataset.Regress || set.Task.Kind == dataset.Choose {
+		return
+	}
+	named := labels(&m.Config, c.W.Rows())
+	from := make([]int, len(named))
+	for i, l := range set.Labels {
+		k := slices.IndexFunc(named, func(n string) bool { return strings.EqualFold(n, l) })
+		if k < 0 {
+			return // other names: by their order
+		}
+		if named[k] = ""; i < len(from) {
+			from[i] = k
+		}
+	}
+	width := len(c.W.Data) / len(from)
+	w, b := slices.Clone(c.W.Data), slices.Clone(c.B.Data)
+	for i, k := range from {
+		copy(c.W.Data[i*width:(i+1)*width], w[k*width:])
+		c.B.Data[i] = b[k]
+	}
+	m.Params.Touch()
+}
+
+// labels are the names of a classifier's outputs, nil if the configuration does not name all of them.
+func labels(c *model.Config, n int) []string {
+	var named map[string]string
+	_ = json.Unmarshal(c.Extra("id2label"), &named) // anything else names none
+	list := make([]string, n)
+	for i := range list {
+		var ok bool
+		if list[i], ok = named[fmt.Sprint(i)]; !ok {
+			return nil
+		}
+	}
+	return list
+}
+
+// ScoreFile scores a file of predictions by the official metrics, and lists the worst answers. Without probabilities there is no
+// calibration.
+func ScoreFile(t dataset.Task, data []string, split dataset.Split, o dataset.Options, path, odds string, worst int) (*Measured, error) {
+	set, err := load(t, data, split, o)
+	if err != nil {
+		return nil, err
+	}
+	answers, err := dataset.ReadPredictions(path)
+	if err != nil {
+		return nil, err
+	}
+	if t.Kind == dataset.Span {
+		if !t.Impossible {
+			s, _, err := metric.SQuAD1(Questions(set), answers)
+			if err != nil {
+				return nil, err
+			}
+			return answered(set, answers, s, worst)
+		}
+		var null metric.NullOdds
+		if odds != "" {
+			values, err := dataset.ReadNullOdds(odds)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range set.Examples {
+				v, ok := values[e.ID]
+				if !ok {
+					return nil, fmt.Errorf("%s: no odds of question %s", odds, e.ID)
+				}
+				null = append(null, metric.NullOdd{ID: e.ID, Odds: v})
+			}
+		}
+		s, err := metric.SQuAD2(Questions(set), answers, null, metric.NullThreshold)
+		if err != nil {
+			return nil, err
+		}
+		return answered(set, answers, s, worst)
+	}
+	p, err := parsePredictions(set, answers)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return Measure(set, p, worst)
+}
+
+// answered describes answers that were given as texts.
+func answered(set *dataset.Set, answers map[string]string, s metric.Scores, n int) (m *Measured, err error) {
+	m = &Measured{Scores: s}
+	if n > 0 {
+		list := make([]string, len(set.Examples))
+		for i, e := range set.Examples {
+			list[i] = answers[e.ID]
+		}
+		m.Worst, err = worstOf(set, nil, list, n)
+	}
+	return m, err
+}
+
+// parsePredictions reads labels, numbers or letters of choices.
+func parsePredictions(set *dataset.Set, answers map[string]string) (*Predictions, error) {
+	p := &Predictions{}
+	for i, e := range set.Examples {
+		id := e.ID
+		if id == "" {
+			id = fmt.Sprint(i)
+		}
+		a, ok := answers[id]
+		if !ok {
+			return nil, fmt.Errorf("no prediction of example %s (%s)", id, e.Place())
+		}
+		switch set.Task.Kind {
+		case dataset.Classify:
+			l := slices.Index(set.Labels, a)
+			if l < 0 {
+				return nil, fmt.Errorf("example %s: label %q is none of %s", id, a, strings.Join(set.Labels, ", "))
+			}
+			p.Labels = append(p.Labels, l)
+		case dataset.Choose:
+			if len(a) != 1 || a[0] < 'A' || int(a[0]-'A') >= len(e.Choices) {
+				return nil, fmt.Errorf("example %s: %q is no letter of a choice", id, a)
+			}
+			p.Labels = append(p.Labels, int(a[0]-'A'))
+		case dataset.Regress:
+			v, err := strconv.ParseFloat(a, 64)
+			if err != nil || v != v || math.IsInf(v, 0) {
+				return nil, fmt.Errorf("example %s: %q is no number", id, a)
+			}
+			p.Values = append(p.Values, v)
+		default:
+			return nil, fmt.Errorf("predictions of task %s are not scored from files", Name(set.Task))
+		}
+	}
+	return p, nil
+}
