@@ -109,6 +109,9 @@ func Run(ctx context.Context, o Options) error {
 	if o.Steps == 0 {
 		o.Steps = defaultSteps
 	}
+	if _, err := goroot(o); err != nil {
+		return err
+	}
 	if err := begin(o); err != nil {
 		return err
 	}
