@@ -26,15 +26,15 @@ import (
 var areas = []string{"compress", "crypto", "debug", "encoding", "go", "image", "math", "net", "os", "runtime"}
 
 const (
-	areaTrain     = 1200 // sentences of an area at most
+	areaTrain     = 200 // sentences of an area at most: few labels, as people have who fine-tune; docs/quickstart.md has more and fewer
 	areaDev       = 300
 	areaDevShare  = 0.2 // whole packages are held out until they have this share of an area's sentences
 	shortestWords = 8   // of a sentence; a shorter one rarely says where it is from
 	longestWords  = 40  // what fits the model's length
 
-	finetuneSteps  = 1500
+	finetuneSteps  = 600
 	finetuneRate   = 0.0005
-	finetuneWarmup = 150
+	finetuneWarmup = 60
 )
 
 // Finetune is what result.json says of the labelled task. Accuracies are shares of the dev sentences, whose packages neither
