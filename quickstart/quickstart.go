@@ -4,6 +4,7 @@
 package quickstart
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,6 +41,7 @@ type Options struct {
 	Threads int
 	Quiet   bool
 	About   train.Fields
+	Command string    // what a person types to call this program; "": albert
 	Out     io.Writer // what is shown
 	Log     io.Writer // progress
 }
@@ -374,13 +376,13 @@ func next(o Options, r *Result) {
 	fmt.Fprintf(o.Out, `
 The pretrained model is in %[1]s, %[3]d parameters, the fine-tuned one in %[2]s. What to type next:
 
-  albert fill %[1]s "Close closes the [MASK]."
-  albert embed %[1]s "Package zip reads and writes archives."
-  albert inspect %[1]s
-  albert pretrain --help        your own text
-  albert finetune --help        your own labels
-  albert predict %[2]s "The handler writes the response header."
-`, filepath.Join(o.Output, "model"), filepath.Join(o.Output, "finetune"), r.Parameters)
+  %[4]s fill %[1]s "Close closes the [MASK]."
+  %[4]s embed %[1]s "Package zip reads and writes archives."
+  %[4]s inspect %[1]s
+  %[4]s pretrain --help        your own text
+  %[4]s finetune --help        your own labels
+  %[4]s predict %[2]s "The handler writes the response header."
+`, filepath.Join(o.Output, "model"), filepath.Join(o.Output, "finetune"), r.Parameters, cmp.Or(o.Command, "albert"))
 }
 
 // fillFive masks a word in five held-out sentences, chosen by lot.

@@ -20,7 +20,7 @@ import (
 
 // CLI is the whole command line.
 type CLI struct {
-	Quickstart QuickstartCmd `cmd:"" help:"The main job on what every Go installation has: pretrain on Go's comments, try it."`
+	Quickstart QuickstartCmd `cmd:"" help:"The main job on what every Go installation has: pretrain on Go's comments, fine-tune, try it."`
 	Tokenizer  TokenizerCmd  `cmd:"" help:"Train and apply SentencePiece tokenizers."`
 	Prepare    PrepareCmd    `cmd:"" help:"Make tokenised shards of text."`
 	Pretrain   PretrainCmd   `cmd:"" help:"Pretrain a model on text or shards."`
