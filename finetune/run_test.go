@@ -260,7 +260,7 @@ func TestQuestionsAreAnswered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v, err := scored.Get("f1"); err != nil || v != *r.Runs[0].Value {
+		if v, err := scored.Scores.Get("f1"); err != nil || v != *r.Runs[0].Value {
 			t.Errorf("%s %s: the model reaches %v (%v), the run %v", name, head, v, err, *r.Runs[0].Value)
 		}
 		scores, err := ScoreFile(c.Task, d.Dev, dataset.Dev, dataset.Options{}, filepath.Join(c.Output, "predictions.json"), "", 0)

@@ -1,13 +1,14 @@
 // Package quickstart is the main job on text that every Go installation holds: it reads the comments of Go's own source, holds out
-// whole packages, trains a tokenizer, pretrains a small ALBERT, and shows what it has learned.
+// whole packages, trains a tokenizer, pretrains a small ALBERT, fine-tunes it to tell the areas of the standard library apart, and shows
+// what it has learned and what the pretraining was worth.
 package quickstart
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"io/fs"
 	"iter"
@@ -40,6 +41,7 @@ type Options struct {
 	Threads int
 	Quiet   bool
 	About   train.Fields
+	Command string    // what a person types to call this program; "": albert
 	Out     io.Writer // what is shown
 	Log     io.Writer // progress
 }
@@ -52,7 +54,7 @@ const (
 	layers       = 2
 	maxSeqLength = 64
 	batchSize    = 32
-	defaultSteps = 5000
+	defaultSteps = 8000
 	learningRate = 0.0015
 	warmupSteps  = 200
 	deviation    = 0.08 // initializer_range
@@ -83,6 +85,8 @@ type Result struct {
 	TrainWords        int     `json:"train_words"`
 	Seconds           float64 `json:"seconds"` // of this start
 	WeightsSHA256     string  `json:"weights_sha256"`
+
+	Finetune *Finetune `json:"finetune,omitempty"` // absent: not there yet
 }
 
 // text is the corpus: documents by package, some of them held out.
@@ -107,37 +111,69 @@ func Run(ctx context.Context, o Options) error {
 	if o.Steps == 0 {
 		o.Steps = defaultSteps
 	}
+	if _, err := goroot(o); err != nil {
+		return err
+	}
 	if err := begin(o); err != nil {
 		return err
 	}
-	if r, err := readResult(o.Output); err == nil && r.Steps == o.Steps {
+	r, err := readResult(o.Output)
+	pretrained := err == nil && r.Steps == o.Steps
+	if pretrained && r.Finetune != nil {
 		fmt.Fprintf(o.Out, "%s is finished (--force begins anew).\n\n", o.Output)
-		return show(o, r)
+		return showAll(o, r)
 	}
 	t, err := read(ctx, o)
 	if err != nil {
 		return err
 	}
-	tok, err := trainTokenizer(ctx, o, t)
-	if err != nil {
+	if !pretrained {
+		tok, err := trainTokenizer(ctx, o, t)
+		if err != nil {
+			return err
+		}
+		if err := pretrain.Run(ctx, settings(o, t, tok)); err != nil {
+			return begunAnew(o, err)
+		}
+		if r, err = evaluate(ctx, o, t); err != nil {
+			return err
+		}
+		r.Seconds = time.Since(start).Seconds()
+		if err := writeResult(o.Output, r); err != nil {
+			return err
+		}
+	}
+	if err := show(o, r); err != nil {
 		return err
 	}
-	if err := pretrain.Run(ctx, settings(o, t, tok)); err != nil {
-		return err
-	}
-	r, err := evaluate(ctx, o, t)
-	if err != nil {
+	if r.Finetune, err = runFinetune(ctx, o, t); err != nil {
 		return err
 	}
 	r.Seconds = time.Since(start).Seconds()
+	if err := writeResult(o.Output, r); err != nil {
+		return err
+	}
+	showFinetune(o, r.Finetune)
+	next(o, r)
+	return nil
+}
+
+// showAll is what a finished quickstart shows.
+func showAll(o Options, r *Result) error {
+	if err := show(o, r); err != nil {
+		return err
+	}
+	showFinetune(o, r.Finetune)
+	next(o, r)
+	return nil
+}
+
+func writeResult(dir string, r *Result) error {
 	body, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := weights.WriteFile(filepath.Join(o.Output, resultFile), append(body, '\n')); err != nil {
-		return err
-	}
-	return show(o, r)
+	return weights.WriteFile(filepath.Join(dir, resultFile), append(body, '\n'))
 }
 
 // begin makes the directory, or clears it when asked to.
@@ -191,21 +227,24 @@ func goroot(o Options) (string, error) {
 	return src, nil
 }
 
-// read reads the comments of the Go installation and holds out one package in twenty, by a hash of its name.
+// read reads the comments of the Go installation and holds out whole packages.
 func read(ctx context.Context, o Options) (*text, error) {
 	src, err := goroot(o)
 	if err != nil {
 		return nil, err
 	}
-	t := new(text)
+	var docs []corpus.Document
 	var counts corpus.Counts
 	for d, err := range corpus.GoComments(ctx, src, &counts) {
 		if err != nil {
 			return nil, stopped(ctx, err)
 		}
-		h := fnv.New32a()
-		io.WriteString(h, d.Name)
-		if h.Sum32()%heldOut == 0 {
+		docs = append(docs, d)
+	}
+	t := new(text)
+	held := heldOutPackages(docs)
+	for _, d := range docs {
+		if held[d.Name] {
 			t.dev = append(t.dev, d)
 			continue
 		}
@@ -219,6 +258,14 @@ func read(ctx context.Context, o Options) (*text, error) {
 	}
 	fmt.Fprintf(o.Log, "%s: %d packages, %d sentences, %d words of comments; %d packages held out\n", src, counts.Documents, counts.Sentences, counts.Words, len(t.dev))
 	return t, nil
+}
+
+// begunAnew adds to an error that the directory holds another run, such as one on another Go installation, what to do about it.
+func begunAnew(o Options, err error) error {
+	if strings.Contains(err.Error(), "other settings") || strings.Contains(err.Error(), "numerics") {
+		return fmt.Errorf("%w; --force begins %s anew", err, o.Output)
+	}
+	return err
 }
 
 func stopped(ctx context.Context, err error) error {
@@ -312,7 +359,7 @@ func evaluate(ctx context.Context, o Options, t *text) (*Result, error) {
 // standardError of a share among n.
 func standardError(p float64, n int) float64 { return math.Sqrt(p * (1 - p) / float64(max(1, n))) }
 
-// show prints what was learned, fills five masks in held-out sentences, and says what to type next.
+// show prints what pretraining has learned, and fills five masks in held-out sentences.
 func show(o Options, r *Result) error {
 	w := o.Out
 	fmt.Fprintf(w, "Held out: %d packages, the model has not seen them.\n\n", r.DevDocuments)
@@ -321,18 +368,21 @@ func show(o Options, r *Result) error {
 		100*r.MLMBaselineMasked, r.MLMAccuracyMasked/r.MLMBaselineMasked)
 	fmt.Fprintf(w, "%-34s %8.1f%% %11.1f%% %9.1f%%   %.1f standard errors above chance\n", "order of two segments", 100*r.SOPAccuracy, 100*r.SOPStandardError, 50.0,
 		(r.SOPAccuracy-0.5)/standardError(0.5, r.SOPCount))
-	if err := fillFive(o); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, `
-The model is in %[1]s, %[2]d parameters. What to type next:
+	return fillFive(o)
+}
 
-  albert fill %[1]s "Close closes the [MASK]."
-  albert embed %[1]s "Package zip reads and writes archives."
-  albert inspect %[1]s
-  albert pretrain --help        your own text
-`, filepath.Join(o.Output, "model"), r.Parameters)
-	return nil
+// next says what to type next.
+func next(o Options, r *Result) {
+	fmt.Fprintf(o.Out, `
+The pretrained model is in %[1]s, %[3]d parameters, the fine-tuned one in %[2]s. What to type next:
+
+  %[4]s fill %[1]s "Close closes the [MASK]."
+  %[4]s embed %[1]s "Package zip reads and writes archives."
+  %[4]s inspect %[1]s
+  %[4]s pretrain --help        your own text
+  %[4]s finetune --help        your own labels
+  %[4]s predict %[2]s "The handler writes the response header."
+`, filepath.Join(o.Output, "model"), filepath.Join(o.Output, "finetune"), r.Parameters, cmp.Or(o.Command, "albert"))
 }
 
 // fillFive masks a word in five held-out sentences, chosen by lot.

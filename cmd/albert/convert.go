@@ -5,25 +5,39 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"albert/formats"
 )
 
 // ConvertCmd takes a model from one format to another.
 type ConvertCmd struct {
-	From  string         `arg:"" help:"Model directory, run, .safetensors, .bin, .pt or .onnx file, checkpoint of TensorFlow, or .tar.gz."`
-	To    string         `arg:"" help:"A directory (Hugging Face), or a name with one of those endings."`
-	As    formats.Format `name:"to" enum:",hf,safetensors,pytorch,tensorflow,tar,onnx" default:"" help:"The format, where the name does not say: ${enum}." placeholder:"FORMAT"`
-	Int8  bool           `name:"int8" negatable:"" help:"ONNX: weights in int8."`
-	Force bool           `negatable:"" help:"Replace a model that is there."`
-	JSON  bool           `name:"json" help:"Give one JSON object."`
+	From   string         `arg:"" help:"Model directory, run, .safetensors, .bin, .pt or .onnx file, checkpoint of TensorFlow, or .tar.gz."`
+	To     string         `arg:"" optional:"" help:"A directory (Hugging Face), or a name with one of those endings."`
+	Output string         `help:"The same as TO." placeholder:"TO"`
+	As     formats.Format `name:"to" enum:",hf,safetensors,pytorch,tensorflow,tar,onnx" default:"" help:"The format, where the name does not say: ${enum}." placeholder:"FORMAT"`
+	Int8   bool           `name:"int8" negatable:"" help:"ONNX: weights in int8."`
+	Force  bool           `negatable:"" help:"Replace a model that is there."`
+	JSON   bool           `name:"json" help:"Give one JSON object."`
 }
 
 // Run converts, and says what it did.
 func (c *ConvertCmd) Run() error {
+	switch {
+	case c.To == "":
+		c.To = c.Output
+	case c.Output != "":
+		return usagef("convert: the target is given twice, %s and --output %s", c.To, c.Output)
+	}
+	if c.To == "" {
+		return usagef("convert: where to? albert convert %s DIR (Hugging Face), or a name that ends with .safetensors, .bin, .onnx, .tar.gz; albert convert --help", c.From)
+	}
+	if ext := filepath.Ext(c.To); ext == ".gguf" || ext == ".ggml" {
+		return usagef("convert: %s: llama.cpp's formats are not written; there are Hugging Face, PyTorch, TensorFlow and ONNX", c.To)
+	}
 	m, err := formats.Open(c.From)
 	if err != nil {
-		return err
+		return noModel(c.From, err)
 	}
 	format, notes, err := formats.Write(c.To, m, formats.WriteOptions{Format: c.As, Int8: c.Int8, Force: c.Force})
 	if errors.Is(err, formats.ErrTarget) {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"strings"
+
 	"albert"
 )
 
@@ -22,18 +25,18 @@ func (c *FillCmd) Run() error {
 	}
 	m, err := albert.OpenWith(c.Model, albert.Options{Threads: c.Threads})
 	if err != nil {
-		return err
+		return noModel(c.Model, err)
 	}
 	defer m.Close()
 	encode := func(it *item) ([]albert.Input, error) { return it.encode(m) }
-	return answerLines(m, append(c.Input, c.More...), lineOptions{c.Truncate, encode, func(_ []*item, groups [][]albert.Input) ([]answer, error) {
+	return answerLines(m, append(c.Input, c.More...), lineOptions{c.Truncate, encode, func(its []*item, groups [][]albert.Input) ([]answer, error) {
 		inputs := flat(groups)
 		answers := make([]answer, len(inputs))
 		var masked []albert.Input
 		var at []int
 		for i, in := range inputs {
 			if len(m.Masks(in)) == 0 {
-				answers[i].err = albert.ErrNoMask
+				answers[i].err = noMask(its[i])
 				continue
 			}
 			masked, at = append(masked, in), append(at, i)
@@ -64,6 +67,16 @@ func (c *FillCmd) Run() error {
 	}})
 }
 
+// noMask says that there is nothing to fill, and how other models write what is.
+func noMask(it *item) error {
+	for _, other := range []string{"<mask>", "[mask]", "[Mask]", "<MASK>", "{mask}", "___"} {
+		if strings.Contains(it.Text, other) {
+			return fmt.Errorf("%w: it is written [MASK], not %s", albert.ErrNoMask, other)
+		}
+	}
+	return albert.ErrNoMask
+}
+
 // EmbedCmd embeds texts.
 type EmbedCmd struct {
 	Model     string         `arg:"" help:"Model directory or run directory."`
@@ -80,7 +93,7 @@ type EmbedCmd struct {
 func (c *EmbedCmd) Run() error {
 	m, err := albert.OpenWith(c.Model, albert.Options{Threads: c.Threads})
 	if err != nil {
-		return err
+		return noModel(c.Model, err)
 	}
 	defer m.Close()
 	encode := func(it *item) ([]albert.Input, error) { return it.encode(m) }

@@ -12,6 +12,7 @@ import (
 	"albert/optim"
 	"albert/pretrain"
 	"albert/task"
+	"albert/train"
 )
 
 // dataFlags say where labelled data is and how it is read.
@@ -31,7 +32,7 @@ func (d *dataFlags) options(textColumn string) dataset.Options {
 func taskNamed(name string) (dataset.Task, error) {
 	t, err := dataset.TaskNamed(name)
 	if err != nil {
-		return t, usageError{fmt.Errorf("--task: %w", err)}
+		return t, usageError{fmt.Errorf("--task: %w; labels of your own are --task classify", err)}
 	}
 	return t, nil
 }
@@ -131,7 +132,7 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 		Keep: c.Keep, Patience: c.Patience, StopIfStuck: c.StopIfStuck, MaxTime: c.MaxTime, Seed: c.Seed, Runs: c.Runs, Threads: c.Threads, Quiet: c.Quiet,
 		About: about(), Messages: os.Stderr})
 	if err != nil {
-		return err
+		return noModel(c.Model, err)
 	}
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(r)
@@ -144,7 +145,7 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 	if len(r.Runs) > 1 {
 		fmt.Printf(" (median of %d runs; mean %.4f, standard deviation %.4f)", len(r.Runs), r.Mean, r.Deviation)
 	}
-	fmt.Printf("\n%s/model: albert predict %s\n", c.Output, c.Output)
+	fmt.Printf("\n%s/model: albert predict %s FILE, or \"a text\"\n", c.Output, c.Output)
 	if r.Mismatched != nil {
 		fmt.Printf("mismatched: %s\n", r.Mismatched)
 	}
@@ -154,7 +155,7 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 // EvalCmd evaluates a model, or a file of predictions.
 type EvalCmd struct {
 	Model string `arg:"" optional:"" help:"Model in any format, or run directory."`
-	Task  string `default:"pretrain" help:"pretrain, or a task of albert finetune." placeholder:"TASK"`
+	Task  string `help:"pretrain, or a task of albert finetune (default: what the run was fine-tuned for, else pretrain)." placeholder:"TASK"`
 	dataFlags
 	Split       string   `default:"dev" help:"The split of a folder: train, dev or test."`
 	With        []string `sep:"none" help:"A further model, again: the predictions of all are averaged." placeholder:"MODEL"`
@@ -183,10 +184,13 @@ type EvalCmd struct {
 // Run evaluates.
 func (c *EvalCmd) Run(ctx context.Context) error {
 	if len(c.Data) == 0 {
-		return usagef("eval: --data is missing")
+		return usagef("eval: --data is missing: albert eval MODEL --data FILE|DIR")
+	}
+	if c.Task == "" {
+		c.Task = taskOfRun(c.Model)
 	}
 	if c.Task == "pretrain" {
-		return c.pretrain(ctx)
+		return noModel(c.Model, c.pretrain(ctx))
 	}
 	t, err := taskNamed(c.Task)
 	if err != nil {
@@ -230,9 +234,20 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: c.dataFlags.options(column),
 		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", SpanOptions: spans}, Threads: c.Threads, Output: c.Output})
 	if err != nil {
-		return err
+		return noModel(c.Model, err)
 	}
 	return c.print(m)
+}
+
+// taskOfRun is the task that a run was fine-tuned for; pretrain for any other model.
+func taskOfRun(dir string) string {
+	if m, err := train.ReadManifest(dir); err == nil {
+		var task string
+		if text, ok := m.Settings.Get("task").(json.RawMessage); ok && json.Unmarshal(text, &task) == nil && task != "" {
+			return task
+		}
+	}
+	return "pretrain"
 }
 
 func (c *EvalCmd) print(m *finetune.Measured) error {

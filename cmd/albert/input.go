@@ -3,12 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -28,7 +30,7 @@ type item struct {
 	Lists      bool            // the pieces were given as a list of lists
 	ID         json.RawMessage // comes back with the answer
 	File       string          // "" for stdin and the command line
-	Line       int             // from 1; 0 for a text of the command line
+	Line       int             // from 1; of a text of the command line the number of the argument
 	Err        error
 }
 
@@ -48,10 +50,11 @@ type rawItem struct {
 func items(args []string) iter.Seq[item] {
 	return func(yield func(item) bool) {
 		if len(args) == 0 {
+			sayStdin()
 			lines(os.Stdin, "", yield)
 			return
 		}
-		for _, a := range args {
+		for i, a := range args {
 			if a == "-" {
 				if !lines(os.Stdin, "", yield) {
 					return
@@ -60,7 +63,10 @@ func items(args []string) iter.Seq[item] {
 			}
 			st, err := os.Stat(a)
 			if err != nil {
-				if !yield(parseItem(a, "", 0)) {
+				if looksLikeFile(a) {
+					fmt.Fprintf(os.Stderr, "warning: there is no file %s: it is taken as a text\n", a)
+				}
+				if !yield(parseItem(a, "", i+1)) {
 					return
 				}
 				continue
@@ -89,7 +95,10 @@ func items(args []string) iter.Seq[item] {
 
 // lines yields a reader's lines; it reports whether to go on.
 func lines(r io.Reader, file string, yield func(item) bool) bool {
-	br := bufio.NewReaderSize(r, 1<<16)
+	br, err := textOf(r, file)
+	if err != nil {
+		return yield(item{File: file, Err: err})
+	}
 	for n := 1; ; n++ {
 		line, err := readLine(br)
 		if err == io.EOF {
@@ -106,6 +115,31 @@ func lines(r io.Reader, file string, yield func(item) bool) bool {
 			return true
 		}
 	}
+}
+
+// textOf reads text, unpacked if it is gzip, without a byte order mark. What is no text is refused: its lines would have answers, too.
+func textOf(r io.Reader, file string) (*bufio.Reader, error) {
+	br := bufio.NewReaderSize(r, 1<<16)
+	if head, _ := br.Peek(2); string(head) == "\x1f\x8b" {
+		z, err := gzip.NewReader(br)
+		if err != nil {
+			return nil, err
+		}
+		br = bufio.NewReaderSize(z, 1<<16)
+	}
+	if head, _ := br.Peek(3); string(head) == "\ufeff" {
+		_, _ = br.Discard(3)
+	}
+	if file == "" { // stdin may be slow, and is what it is
+		return br, nil
+	}
+	if head, _ := br.Peek(512); bytes.IndexByte(head, 0) >= 0 {
+		return nil, errors.New("is no text: want a text a line, or JSON lines")
+	}
+	if ext := strings.ToLower(filepath.Ext(file)); ext == ".csv" || ext == ".tsv" {
+		fmt.Fprintf(os.Stderr, "warning: %s: every line is taken as one text, header and commas included; columns are read by albert eval --data, and as JSON lines {\"text\": ...}\n", file)
+	}
+	return br, nil
 }
 
 var errLongLine = fmt.Errorf("the line is longer than %d MiB", maxLine>>20)
@@ -309,7 +343,7 @@ func writeAnswer(w io.Writer, it *item, a answer) error {
 		fields = append(fields, field{"id", it.ID})
 	}
 	if a.err != nil {
-		fields = append(fields, field{"error", a.err.Error()}, field{"line", it.Line})
+		fields = append(fields, field{"error", a.err.Error()}, field{"line", max(1, it.Line)})
 		if it.File != "" {
 			fields = append(fields, field{"file", it.File})
 		}
@@ -366,6 +400,7 @@ type lineOptions struct {
 func answerLines(m *albert.Model, args []string, o lineOptions) error {
 	out := bufio.NewWriter(os.Stdout)
 	failed := 0
+	var first error // that failed
 	var batch []*item
 	var inputs [][]albert.Input
 	pieces := 0
@@ -392,6 +427,9 @@ func answerLines(m *albert.Model, args []string, o lineOptions) error {
 			}
 			if a.err != nil {
 				failed++
+				if first == nil {
+					first = a.err
+				}
 			}
 			if err := writeAnswer(out, it, a); err != nil {
 				return err
@@ -422,7 +460,10 @@ func answerLines(m *albert.Model, args []string, o lineOptions) error {
 		return err
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d lines could not be answered: see their \"error\"", failed)
+		if failed == 1 {
+			return fmt.Errorf("one text could not be answered: %w", first)
+		}
+		return fmt.Errorf("%d texts could not be answered: see their \"error\"; the first: %w", failed, first)
 	}
 	return nil
 }

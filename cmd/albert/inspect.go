@@ -103,7 +103,7 @@ func (c *InspectCmd) report() (*report, error) {
 	} else {
 		m, err := formats.Open(c.Path)
 		if err != nil {
-			return nil, err
+			return nil, noModel(c.Path, err)
 		}
 		config = m.Config
 		for _, t := range m.Tensors() {

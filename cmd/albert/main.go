@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"albert/train"
@@ -19,7 +20,7 @@ import (
 
 // CLI is the whole command line.
 type CLI struct {
-	Quickstart QuickstartCmd `cmd:"" help:"The main job on what every Go installation has: pretrain on Go's comments, try it."`
+	Quickstart QuickstartCmd `cmd:"" help:"The main job on what every Go installation has: pretrain on Go's comments, fine-tune, try it."`
 	Tokenizer  TokenizerCmd  `cmd:"" help:"Train and apply SentencePiece tokenizers."`
 	Prepare    PrepareCmd    `cmd:"" help:"Make tokenised shards of text."`
 	Pretrain   PretrainCmd   `cmd:"" help:"Pretrain a model on text or shards."`
@@ -64,12 +65,19 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "albert:", err)
 		return 2
 	}
-	kctx, err := parser.Parse(args)
+	if len(args) == 0 {
+		parser.Stdout = os.Stderr // no result of a command
+	}
+	kctx, err := parser.Parse(asked(args))
+	if len(args) == 0 {
+		return 2
+	}
 	if status >= 0 { // --help
 		return status
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "albert: %v (albert --help lists the commands)\n", err)
+		message := strings.Replace(err.Error(), `must be one of "",`, "must be one of ", 1)
+		fmt.Fprintf(os.Stderr, "albert: %s; %s\n", message, parseHint(args, err))
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

@@ -42,7 +42,7 @@ func (c *PredictCmd) Run() error {
 	}
 	m, err := albert.OpenWith(c.Model, albert.Options{Threads: c.Threads, Task: albert.Task(c.Task)})
 	if err != nil {
-		return err
+		return noModel(c.Model, err)
 	}
 	defer m.Close()
 	o := lineOptions{truncate: c.Truncate, encode: func(it *item) ([]albert.Input, error) { return it.encode(m) }}

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 
 	"albert/pretrain"
 	"albert/quickstart"
@@ -14,7 +17,7 @@ type QuickstartCmd struct {
 	Output  string `default:"albert-quickstart" help:"Run directory." placeholder:"DIR"`
 	Force   bool   `help:"Begin anew what is there."`
 	GOROOT  string `name:"goroot" help:"Go installation whose comments are read (go env GOROOT)." placeholder:"DIR"`
-	Steps   int    `help:"Training steps (default: what takes some minutes on two cores)."`
+	Steps   int    `help:"Training steps of pretraining (default: what takes some minutes on two cores)."`
 	Seed    uint64 `default:"12345" help:"Seed of everything random."`
 	Threads int    `help:"Threads (0: all)."`
 	Quiet   bool   `help:"No progress."`
@@ -26,6 +29,17 @@ func (c *QuickstartCmd) Run(ctx context.Context) error {
 		return usagef("--steps %d: want at least 1", c.Steps)
 	}
 	v := currentVersion()
-	return quickstart.Run(ctx, quickstart.Options{Output: c.Output, Force: c.Force, GOROOT: c.GOROOT, Steps: c.Steps, Seed: c.Seed, Threads: c.Threads, Quiet: c.Quiet,
+	return quickstart.Run(ctx, quickstart.Options{Output: c.Output, Force: c.Force, GOROOT: c.GOROOT, Steps: c.Steps, Seed: c.Seed, Threads: c.Threads, Quiet: c.Quiet, Command: called(),
 		About: append(train.Fields{{Name: "version", Value: v.Version}, {Name: "commit", Value: v.Commit}}, pretrain.Machine()...), Out: os.Stdout, Log: os.Stderr})
+}
+
+// called is what a person types to call this program again.
+func called() string {
+	if exe, err := os.Executable(); err == nil && strings.Contains(filepath.ToSlash(exe), "/go-build") {
+		return "go run ./cmd/albert"
+	}
+	if _, err := exec.LookPath("albert"); err == nil {
+		return "albert"
+	}
+	return os.Args[0]
 }

@@ -96,6 +96,9 @@ func eachLine(paths []string, f func(line, file string, n int) error) error {
 		}
 		for _, name := range files {
 			file, err := os.Open(name)
+			if errors.Is(err, fs.ErrNotExist) && !looksLikeFile(name) {
+				return fmt.Errorf("%w; texts and ids come from files or stdin: echo \"...\" | albert tokenizer ...", err)
+			}
 			if err != nil {
 				return err
 			}
