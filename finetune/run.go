@@ -422,7 +422,7 @@ func (c *Config) run(ctx context.Context, dev *cpu.Device, trainSet, devSet *dat
 		Patience: c.Patience, After: t.watch.after,
 		Quiet: c.Quiet, Settings: c.settings(m), Data: train.Fields{{Name: "train", Value: hashes(trainSet)}, {Name: "dev", Value: hashes(devSet)}},
 		About: append(train.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, c.About...), Files: files, Device: dev,
-		Tensors: m.Tensors, Flops: func(n int) float64 { return 3 * config.FlopsForward(n) }, Peak: dev.Peak(), Messages: c.Messages,
+		Tensors: m.Tensors, Flops: func(n int) float64 { return 3 * config.FlopsForward(n) }, Peak: dev.Peak(200), Messages: c.Messages,
 		Finish: func(dir string) error { return t.finish(ctx, dir, tok) },
 	}, m.Params, t)
 	if _, e := figure.RunPlots(c.Output); e != nil && err == nil {

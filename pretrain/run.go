@@ -107,7 +107,7 @@ func Run(ctx context.Context, c RunConfig) error {
 		return err
 	}
 	files[model.ConfigFile] = text
-	peak := dev.Peak()
+	peak := dev.Peak(200)
 	err = train.Run(ctx, train.Config{
 		Dir: c.Output, Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: c.WarmupSteps},
 		Optimizer: c.Optimizer, Together: train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize, EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep,
