@@ -49,7 +49,11 @@ func (d *Data) Load(t dataset.Task, split dataset.Split, o dataset.Options) (*da
 			return nil, nil
 		}
 	}
-	return dataset.Load(t, d.Dir, split, o)
+	set, err := dataset.Load(t, d.Dir, split, o)
+	if split == dataset.Test && errors.Is(err, dataset.ErrNoSplit) { // nor does an archive
+		return nil, nil
+	}
+	return set, err
 }
 
 // Config is all that a fine-tuning run is asked. Zero Steps and Epochs, LearningRate, BatchSize and MaxSeqLength, and nil Warmup and
