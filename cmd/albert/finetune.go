@@ -182,6 +182,9 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		return usagef("eval: --data is missing")
 	}
 	if c.Task == "pretrain" {
+		if c.Report || c.Worst != 0 || len(c.With) > 0 || c.Long != "truncate" {
+			return usagef("eval: --report, --worst, --with and --long are for the tasks of albert finetune: --task TASK")
+		}
 		return c.pretrain(ctx)
 	}
 	t, err := taskNamed(c.Task)
