@@ -1,12 +1,16 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
+
+// ErrNoSplit is wrapped by the error for an archive that lacks the split that was asked for.
+var ErrNoSplit = errors.New("no such split")
 
 // Load reads a split of a data set that lies in a folder: the task's own or, for GLUE's tasks, the one that holds all of them. data may
 // also be a file: RACE's archive, or any file that [Read] takes.

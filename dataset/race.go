@@ -134,7 +134,7 @@ func (r *reader) raceTar(in *input) error {
 		}
 	}
 	if !found {
-		return fmt.Errorf("%s: no .txt files in a folder %q there", in.name, r.set.Split)
+		return fmt.Errorf("%s: %w: no .txt files in a folder %q there", in.name, ErrNoSplit, r.set.Split)
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package finetune
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"albert/dataset"
 	"albert/model"
@@ -205,6 +207,44 @@ func configure(c *model.Config, set *dataset.Set, beam bool) error {
 		if err := c.SetExtra(name, v); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkLabels refuses a training set in which every example has the same label, and tells of labels that the dev set cannot measure.
+func (c *Config) checkLabels(trainSet, devSet *dataset.Set) error {
+	if trainSet.Task.Kind != dataset.Classify {
+		return nil
+	}
+	count := func(s *dataset.Set) []int {
+		n := make([]int, len(trainSet.Labels))
+		for _, e := range s.Examples {
+			if e.Label >= 0 {
+				n[e.Label]++
+			}
+		}
+		return n
+	}
+	there, held := count(trainSet), count(devSet)
+	labels, last := 0, 0
+	var missing []string
+	for l, n := range there {
+		if n > 0 {
+			labels, last = labels+1, l
+			if held[l] == 0 {
+				missing = append(missing, strconv.Quote(trainSet.Labels[l]))
+			}
+		}
+	}
+	if labels == 1 {
+		return fmt.Errorf("%s: every example has the label %q: there is nothing to learn", trainSet.Examples[0].File, trainSet.Labels[last])
+	}
+	if n := len(missing); n > 0 {
+		more := ""
+		if n > 10 {
+			missing, more = missing[:10], fmt.Sprintf(" and %d more", n-10)
+		}
+		c.message("the dev set has no example of %s%s: they are learned, but not measured", strings.Join(missing, ", "), more)
 	}
 	return nil
 }

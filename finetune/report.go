@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"albert/dataset"
+	"albert/figure"
 	"albert/metric"
+	"albert/weights"
 )
 
 // Measured is how well predictions do: the official metrics, and what a person looks at beside them. What a kind of task does not have is
@@ -95,6 +98,28 @@ func (m *Measured) MarshalJSON() ([]byte, error) {
 	}
 	b.WriteByte('}')
 	return b.Bytes(), nil
+}
+
+// What a run shows of its best model: report.json, with so many of the worst examples, and the confusion matrix.
+const (
+	reportFile    = "report.json"
+	confusionFile = "confusion.svg"
+	worstReported = 20
+)
+
+// report writes the report into a run directory.
+func (m *Measured) report(dir string) error {
+	text, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := weights.WriteFile(filepath.Join(dir, reportFile), append(text, '\n')); err != nil {
+		return err
+	}
+	if c := m.Confusion; c != nil {
+		return figure.Confusion(filepath.Join(dir, confusionFile), c.Labels, c.Matrix)
+	}
+	return nil
 }
 
 // Measure scores predictions and describes them, with the worst n examples.

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -49,7 +48,11 @@ func (d *Data) Load(t dataset.Task, split dataset.Split, o dataset.Options) (*da
 			return nil, nil
 		}
 	}
-	return dataset.Load(t, d.Dir, split, o)
+	set, err := dataset.Load(t, d.Dir, split, o)
+	if split == dataset.Test && errors.Is(err, dataset.ErrNoSplit) { // nor does an archive
+		return nil, nil
+	}
+	return set, err
 }
 
 // Config is all that a fine-tuning run is asked. Zero Steps and Epochs, LearningRate, BatchSize and MaxSeqLength, and nil Warmup and
@@ -237,44 +240,6 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		return nil, err
 	}
 	return result, weights.WriteFile(filepath.Join(c.Output, "result.json"), append(text, '\n'))
-}
-
-// checkLabels refuses a training set in which every example has the same label, and tells of labels that the dev set cannot measure.
-func (c *Config) checkLabels(trainSet, devSet *dataset.Set) error {
-	if trainSet.Task.Kind != dataset.Classify {
-		return nil
-	}
-	count := func(s *dataset.Set) []int {
-		n := make([]int, len(trainSet.Labels))
-		for _, e := range s.Examples {
-			if e.Label >= 0 {
-				n[e.Label]++
-			}
-		}
-		return n
-	}
-	there, held := count(trainSet), count(devSet)
-	labels, last := 0, 0
-	var missing []string
-	for l, n := range there {
-		if n > 0 {
-			labels, last = labels+1, l
-			if held[l] == 0 {
-				missing = append(missing, strconv.Quote(trainSet.Labels[l]))
-			}
-		}
-	}
-	if labels == 1 {
-		return fmt.Errorf("%s: every example has the label %q: there is nothing to learn", trainSet.Examples[0].File, trainSet.Labels[last])
-	}
-	if n := len(missing); n > 0 {
-		more := ""
-		if n > 10 {
-			missing, more = missing[:10], fmt.Sprintf(" and %d more", n-10)
-		}
-		c.message("the dev set has no example of %s%s: they are learned, but not measured", strings.Join(missing, ", "), more)
-	}
-	return nil
 }
 
 func (c *Config) message(format string, args ...any) {
@@ -541,28 +506,6 @@ func (t *learner) finish(ctx context.Context, dir string, tok *tokenizer.Tokeniz
 	return t.writeCard(dir, text)
 }
 
-// What a run shows of its best model: report.json, with so many of the worst examples, and the confusion matrix.
-const (
-	reportFile    = "report.json"
-	confusionFile = "confusion.svg"
-	worstReported = 20
-)
-
-// report writes the report into a run directory.
-func (m *Measured) report(dir string) error {
-	text, err := json.MarshalIndent(m, "", " ")
-	if err != nil {
-		return err
-	}
-	if err := weights.WriteFile(filepath.Join(dir, reportFile), append(text, '\n')); err != nil {
-		return err
-	}
-	if c := m.Confusion; c != nil {
-		return figure.Confusion(filepath.Join(dir, confusionFile), c.Labels, c.Matrix)
-	}
-	return nil
-}
-
 // writeCard writes the model card.
 func (t *learner) writeCard(dir string, scores []byte) error {
 	var b strings.Builder
@@ -603,50 +546,6 @@ func (t *learner) result() (*RunResult, error) {
 	return r, err
 }
 
-// mnli measures the result on the mismatched dev set, and gives the other test sets that MNLI's models are sent in for: the mismatched one
-// and the diagnostic one. What is not in the folder is left out.
-func (c *Config) mnli(ctx context.Context, dev *cpu.Device, r *Result) (tests []*dataset.Set, err error) {
-	read := func(name string, split dataset.Split) (*dataset.Set, error) {
-		t, err := dataset.TaskNamed(name)
-		if err != nil {
-			return nil, err
-		}
-		if files, err := dataset.Files(t, c.Data.Dir, split); err != nil || len(files) == 0 {
-			return nil, nil
-		}
-		return dataset.Load(t, c.Data.Dir, split, dataset.Options{})
-	}
-	held, err := read("mnli-mm", dataset.Dev)
-	if err != nil {
-		return nil, err
-	}
-	if held != nil {
-		m, err := formats.Open(filepath.Join(c.Output, "model"))
-		if err != nil {
-			return nil, err
-		}
-		p, err := c.predictWith(ctx, m, dev, held)
-		if err != nil {
-			return nil, err
-		}
-		scores, _, err := Score(held, p)
-		if err != nil {
-			return nil, err
-		}
-		if r.Mismatched, err = json.Marshal(scores); err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range []string{"mnli-mm", "ax"} {
-		set, err := read(name, dataset.Test)
-		if err != nil {
-			return nil, err
-		}
-		tests = append(tests, set)
-	}
-	return tests, nil
-}
-
 // submit predicts a test set with the result, and writes the predictions in the form that the task's leaderboard takes.
 func (c *Config) submit(ctx context.Context, dev *cpu.Device, set *dataset.Set) ([]string, error) {
 	m, err := formats.Open(filepath.Join(c.Output, "model"))
@@ -658,13 +557,6 @@ func (c *Config) submit(ctx context.Context, dev *cpu.Device, set *dataset.Set) 
 		return nil, err
 	}
 	return WritePredictions(c.Output, set, p, threshold(&m.Config))
-}
-
-// predictWith runs the result over a set, with the run's settings.
-func (c *Config) predictWith(ctx context.Context, m *formats.Model, dev *cpu.Device, set *dataset.Set) (*Predictions, error) {
-	c.resolve(&m.Config, len(set.Examples))
-	p, _, err := predict(ctx, m, dev, set, Settings{MaxSeqLength: c.MaxSeqLength, SpanOptions: c.Spans})
-	return p, err
 }
 
 // threshold is above what a model trained on questions without answers gives none; nil: it always answers.

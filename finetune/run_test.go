@@ -270,6 +270,20 @@ func TestQuestionsAreAnswered(t *testing.T) {
 		if v, err := scores.Scores.Get("f1"); err != nil || v != *r.Runs[0].Value {
 			t.Errorf("%s: the file of predictions scores %v (%v), the run %v", name, v, err, *r.Runs[0].Value)
 		}
+
+		// The model with itself answers the same, and writes the same answers.
+		again := evaluate(t, Evaluation{Model: c.Output, With: []string{c.Output}, Task: c.Task, Data: d.Dev, Worst: 3, Output: dir,
+			Settings: Settings{MaxSeqLength: 64, SpanOptions: task.DefaultSpanOptions}})
+		if v, err := again.Scores.Get("f1"); err != nil || v != *r.Runs[0].Value || len(again.Worst) != 3 || again.Worst[0].Score > again.Worst[2].Score {
+			t.Errorf("%s: twice the model gives %v (%v), the run %v; %+v", name, v, err, *r.Runs[0].Value, again.Worst)
+		}
+		for _, file := range []string{"predictions.json", "nbest_predictions.json"} {
+			a, errA := os.ReadFile(filepath.Join(c.Output, file))
+			b, errB := os.ReadFile(filepath.Join(dir, file))
+			if errA != nil || errB != nil || string(a) != string(b) {
+				t.Errorf("%s: %s differs: %v, %v", name, file, errA, errB)
+			}
+		}
 	}
 }
 

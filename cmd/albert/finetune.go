@@ -190,6 +190,9 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		c.Task = taskOfRun(c.Model)
 	}
 	if c.Task == "pretrain" {
+		if c.Report || c.Worst != 0 || len(c.With) > 0 || c.Long != "truncate" {
+			return usagef("eval: --report, --worst, --with and --long are for the tasks of albert finetune: --task TASK")
+		}
 		return noModel(c.Model, c.pretrain(ctx))
 	}
 	t, err := taskNamed(c.Task)
