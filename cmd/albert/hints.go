@@ -89,7 +89,9 @@ func noModel(path string, err error) error {
 	switch {
 	case strings.ContainsAny(path, " []"):
 		return fmt.Errorf("%w; the model comes first, then the text", err)
-	case strings.Contains(strings.ToLower(path), "bert") && filepath.Ext(path) == "" && strings.Count(path, "/") < 2 && path[0] != '.':
+	case strings.HasPrefix(path, "albert-quickstart"):
+		return fmt.Errorf("%w; albert quickstart makes it", err)
+	case strings.Contains(strings.ToLower(path), "bert") && (!strings.Contains(path, "/") || !isDir(filepath.Dir(path))) && filepath.Ext(path) == "" && strings.Count(path, "/") < 2 && path[0] != '.':
 		return fmt.Errorf("%w; %s", err, strings.Replace(getModel, "albert/albert-base-v2 --local-dir albert-base-v2", hubName(path)+" --local-dir "+filepath.Base(path), 1))
 	}
 	return err

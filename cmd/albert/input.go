@@ -208,7 +208,7 @@ func parseItem(text, file string, line int) item {
 	case raw.Question != nil:
 		it.Err = errors.New(`"question" without "context"`)
 	default:
-		it.Err = errors.New(`no field "text" or "input_ids"`)
+		it.Err = errors.New(`no field "text" or "input_ids": want {"text": ...}`)
 	}
 	return it
 }
