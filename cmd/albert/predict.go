@@ -183,23 +183,47 @@ func (c *PredictCmd) answers(m *albert.Model) (func(*item) ([]albert.Input, erro
 				answers[i] = spanLogits(starts, ends)
 			case it.IDs != nil:
 				ws = []task.Window{task.GivenWindow(groups[i][0], m.SEP())}
-				answers[i].value = c.spans(m, task.BestSpans(ws, starts, ends, "", o))
+				answers[i].value = one(c, withoutWords(c.spans(m, task.BestSpans(ws, starts, ends, "", o))))
 			default:
-				answers[i].value = c.spans(m, task.BestSpans(ws, starts, ends, it.Pair, o))
+				answers[i].value = one(c, c.spans(m, task.BestSpans(ws, starts, ends, it.Pair, o)))
 			}
 		}
 		return answers, nil
 	}
 }
 
-// spans is one answer, or with --top-k several.
-func (c *PredictCmd) spans(m *albert.Model, s task.Spans) any {
-	best := m.BestSpan(s, c.NullThreshold)
-	if c.TopK == 1 {
-		return best
+// pieceSpan is an answer where the pieces were given: its places are theirs, and there is no text, unless it is that there is no answer.
+type pieceSpan struct {
+	Answer *string `json:"answer,omitempty"`
+	Score  float32 `json:"score"`
+	Start  int     `json:"start"`
+	End    int     `json:"end"`
+}
+
+func withoutWords(answers []albert.Span) []pieceSpan {
+	list := make([]pieceSpan, len(answers))
+	for i, a := range answers {
+		list[i] = pieceSpan{Score: a.Score, Start: a.Start, End: a.End}
+		if a.Start == a.End {
+			list[i].Answer = &a.Answer
+		}
 	}
+	return list
+}
+
+// one is the only answer, unless --top-k asks for a list.
+func one[T any](c *PredictCmd, list []T) any {
+	if c.TopK == 1 {
+		return list[0]
+	}
+	return list
+}
+
+// spans are the best answers, so many as --top-k says, one at least.
+func (c *PredictCmd) spans(m *albert.Model, s task.Spans) []albert.Span {
+	best := m.BestSpan(s, c.NullThreshold)
 	var list []albert.Span
-	if best.Answer == "" {
+	if best.Start == best.End {
 		list = append(list, best)
 	}
 	for _, b := range s.Best {
