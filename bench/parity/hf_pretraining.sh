@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains tiny models of every sharing mode and shape for two steps, and holds what they answer against transformers' (see
 # hf_pretraining.py), or does so for the given model directories. Python 3.11 and the package index are needed; the environment is that
-# of bench/golden (ALBERT_VENV, default ~/.cache/albert/golden-venv), made if it is not there.
+# of bench/golden (ALBERT_VENV, default ~/.cache/albert/golden-venv), made if it is not there; one that is named is taken as it is.
 #
 #   bench/parity/hf_pretraining.sh [--count 64] [--tolerance 2e-5] [MODEL...]
 set -euo pipefail
