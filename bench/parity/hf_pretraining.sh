@@ -9,10 +9,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 requirements=$root/bench/golden/requirements.txt
 venv=${ALBERT_VENV:-$HOME/.cache/albert/golden-venv}
-if [ ! -x "$venv/bin/python" ]; then
+if [ ! -x "$venv/bin/python" ] || [ -z "${ALBERT_VENV:-}" ] && ! cmp -s "$requirements" "$venv/requirements.txt"; then
 	python3 -m venv "$venv"
-fi
-if [ -z "${ALBERT_VENV:-}" ] && ! cmp -s "$requirements" "$venv/requirements.txt"; then
 	"$venv/bin/pip" install --quiet -r "$requirements"
 	cp "$requirements" "$venv/requirements.txt"
 fi
