@@ -82,8 +82,10 @@ func (m *Model) checkTask() error {
 		has = m.net.SOP.W != nil
 	case TaskAnswer:
 		has = m.net.Spans.W != nil || m.net.Beam.Start.W != nil
-	case TaskClassify, TaskMultiLabel, TaskRegress, TaskTag, TaskChoice:
+	case TaskClassify, TaskMultiLabel, TaskRegress, TaskTag:
 		has = m.net.Classifier.W != nil
+	case TaskChoice:
+		has = m.net.Classifier.W != nil && m.net.Classifier.W.Rows() == 1
 	default:
 		return fmt.Errorf("task %q is not known", m.task)
 	}

@@ -231,6 +231,22 @@ func TestNothingIsReplaced(t *testing.T) {
 	}
 }
 
+// Weights that would be read in place of the new ones are not left beside them; of the same model they may be.
+func TestOtherWeightsBeside(t *testing.T) {
+	one, other := makeModel(t, model.PreTraining, ""), makeModel(t, model.PreTraining, "")
+	other.MLMBias.Data[0] = 1
+	dir := write(t, one, "hf")
+	for _, force := range []bool{false, true} {
+		_, _, err := Write(filepath.Join(dir, "pytorch_model.bin"), other, WriteOptions{Force: force})
+		if err == nil || !strings.Contains(err.Error(), "another model's weights") || exists(dir, "pytorch_model.bin") {
+			t.Errorf("force %v: %v", force, err)
+		}
+	}
+	if _, _, err := Write(filepath.Join(dir, "pytorch_model.bin"), one, WriteOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
 // A model without a tokenizer does not get the one that an older model left in its directory.
 func TestStaleTokenizer(t *testing.T) {
 	m := makeModel(t, model.PreTraining, "")

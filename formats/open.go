@@ -32,6 +32,12 @@ const (
 	ONNX        Format = "onnx"        // a .onnx file
 )
 
+// The names of other weights than model.safetensors in a Hugging Face directory.
+const (
+	torchFile = "pytorch_model.bin"
+	onnxFile  = "model.onnx"
+)
+
 // Model is an opened model.
 type Model struct {
 	*model.Model
@@ -285,11 +291,11 @@ func directory(path string) (*source, error) {
 	switch {
 	case exists(path, model.WeightsFile) || exists(path, model.WeightsFile+".index.json"):
 		s.reader = func() (weights.Reader, error) { return weights.OpenModel(path) }
-	case exists(path, "pytorch_model.bin") || exists(path, "pytorch_model.bin.index.json"):
+	case exists(path, torchFile) || exists(path, torchFile+".index.json"):
 		s.format = PyTorch
 		s.reader = func() (weights.Reader, error) { return pytorch.OpenModel(path) }
-	case exists(path, "model.onnx"):
-		s.format, s.weights = ONNX, filepath.Join(path, "model.onnx")
+	case exists(path, onnxFile):
+		s.format, s.weights = ONNX, filepath.Join(path, onnxFile)
 		s.reader = func() (weights.Reader, error) { return onnx.Open(s.weights) }
 	default:
 		if files, err := googles(path); err == nil {

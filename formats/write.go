@@ -97,6 +97,9 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 			}}[f]
 		parts = append(parts, part{path: to, write: w})
 		if !sameFile(m.home, dir) {
+			if err := m.first(dir, to); err != nil {
+				return f, nil, err
+			}
 			if m.Tokenizer != nil {
 				parts = append(parts, files(dir, m.Tokenizer.DirFiles())...)
 			}
@@ -237,6 +240,23 @@ func place(dir string, parts []part, force bool) error {
 		if err := os.Remove(path); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// first refuses to put a file into a directory whose other weights would be read in its place.
+func (m *Model) first(dir, to string) error {
+	for _, name := range []string{model.WeightsFile, model.WeightsFile + ".index.json", torchFile, torchFile + ".index.json", onnxFile} {
+		if name == filepath.Base(to) {
+			return nil
+		}
+		if !exists(dir, name) {
+			continue
+		}
+		if other, err := Open(dir); err == nil && other.Hash() == m.Hash() {
+			return nil
+		}
+		return fmt.Errorf("%s holds another model's weights, which would be read in place of %s: give a directory of its own", filepath.Join(dir, name), to)
 	}
 	return nil
 }

@@ -181,6 +181,11 @@ func parseItem(text, file string, line int) item {
 	dec := json.NewDecoder(strings.NewReader(text))
 	if err := dec.Decode(&raw); err != nil {
 		it.Err = fmt.Errorf("broken JSON: %w", err)
+		var te *json.UnmarshalTypeError
+		if errors.As(err, &te) && te.Field != "" {
+			it.Err = fmt.Errorf("%q is a %s, want a text", te.Field, te.Value)
+			it.ID = raw.ID // what was read before and after it is there
+		}
 		return it
 	}
 	if _, err := dec.Token(); err != io.EOF {

@@ -213,9 +213,9 @@ func (c *PredictCmd) answers(m *albert.Model) (func(*item) ([]albert.Input, erro
 			case c.Logits:
 				answers[i] = spanLogits(one)
 			case it.IDs != nil:
-				answers[i].value = c.spans(m, one.Spans(all[from:to], "", o))
+				answers[i].value = single(c, withoutWords(c.spans(m, one.Spans(all[from:to], "", o))))
 			default:
-				answers[i].value = c.spans(m, one.Spans(all[from:to], it.Pair, o))
+				answers[i].value = single(c, c.spans(m, one.Spans(all[from:to], it.Pair, o)))
 			}
 			from = to
 		}
@@ -223,14 +223,38 @@ func (c *PredictCmd) answers(m *albert.Model) (func(*item) ([]albert.Input, erro
 	}
 }
 
-// spans is one answer, or with --top-k several.
-func (c *PredictCmd) spans(m *albert.Model, s task.Spans) any {
-	best := m.BestSpan(s, c.NullThreshold)
-	if c.TopK == 1 {
-		return best
+// pieceSpan is an answer where the pieces were given: its places are theirs, and there is no text, unless it is that there is no answer.
+type pieceSpan struct {
+	Answer *string `json:"answer,omitempty"`
+	Score  float32 `json:"score"`
+	Start  int     `json:"start"`
+	End    int     `json:"end"`
+}
+
+func withoutWords(answers []albert.Span) []pieceSpan {
+	list := make([]pieceSpan, len(answers))
+	for i, a := range answers {
+		list[i] = pieceSpan{Score: a.Score, Start: a.Start, End: a.End}
+		if a.Start == a.End {
+			list[i].Answer = &a.Answer
+		}
 	}
+	return list
+}
+
+// single is the only answer, unless --top-k asks for a list.
+func single[T any](c *PredictCmd, list []T) any {
+	if c.TopK == 1 {
+		return list[0]
+	}
+	return list
+}
+
+// spans are the best answers, so many as --top-k says, one at least.
+func (c *PredictCmd) spans(m *albert.Model, s task.Spans) []albert.Span {
+	best := m.BestSpan(s, c.NullThreshold)
 	var list []albert.Span
-	if best.Answer == "" {
+	if best.Start == best.End {
 		list = append(list, best)
 	}
 	for _, b := range s.Best {
