@@ -116,10 +116,15 @@ func (m *Measured) report(dir string) error {
 	if err := weights.WriteFile(filepath.Join(dir, reportFile), append(text, '\n')); err != nil {
 		return err
 	}
-	if c := m.Confusion; c != nil {
-		return figure.Confusion(filepath.Join(dir, confusionFile), c.Labels, c.Matrix)
-	}
 	return nil
+}
+
+// draw draws the confusion matrix, where there is one, into a run directory.
+func (m *Measured) draw(dir string) error {
+	if m.Confusion == nil {
+		return nil
+	}
+	return figure.Confusion(filepath.Join(dir, confusionFile), m.Confusion.Labels, m.Confusion.Matrix)
 }
 
 // Measure scores predictions and describes them, with the worst n examples.
@@ -204,6 +209,9 @@ func (m *Measured) classes(set *dataset.Set, p *Predictions) error {
 	confidence, correct := make([]float64, len(gold)), make([]bool, len(gold))
 	for i, s := range p.Scores {
 		confidence[i], correct[i] = min(1, slices.Max(s)), p.Labels[i] == gold[i]
+		if math.IsNaN(confidence[i]) { // a model that overflows: there is nothing to calibrate
+			return nil
+		}
 	}
 	m.Calibration, err = metric.Calibration(confidence, correct)
 	return err
@@ -293,6 +301,12 @@ func worstOf(set *dataset.Set, p *Predictions, answers []string, n int) ([]Worst
 			}
 			if err != nil {
 				return nil, err
+			}
+		}
+		if math.IsNaN(w.Score) || math.IsInf(w.Score, 0) { // JSON has none of these
+			w.Score = 0
+			if ascending < 0 {
+				w.Predicted, w.Score = fmt.Sprint(w.Predicted), math.MaxFloat64
 			}
 		}
 		list = append(list, w)

@@ -503,6 +503,9 @@ func (t *learner) finish(ctx context.Context, dir string, tok *tokenizer.Tokeniz
 	if err := m.report(t.c.Output); err != nil {
 		return err
 	}
+	if err := m.draw(t.c.Output); err != nil {
+		t.c.message("warning: no plot: %v", err) // a run does not fail for it
+	}
 	return t.writeCard(dir, text)
 }
 

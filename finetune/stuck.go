@@ -140,15 +140,17 @@ func chance(f *Features) float64 {
 		}
 		return entropy(count)
 	case task.MultiLabel:
-		sum, labels := 0.0, len(f.Examples[0].Values)
-		for l := range labels {
-			count := map[int32]int{}
-			for _, e := range f.Examples {
-				count[int32(e.Values[l])]++
+		held := make([]int, len(f.Examples[0].Values)) // examples that have each label
+		for _, e := range f.Examples {
+			for l, v := range e.Values {
+				held[l] += int(v)
 			}
-			sum += entropy(count)
 		}
-		return sum / float64(max(1, labels))
+		sum := 0.0
+		for _, n := range held {
+			sum += entropy(map[int32]int{0: len(f.Examples) - n, 1: n})
+		}
+		return sum / float64(max(1, len(held)))
 	case task.Regress:
 		mean, variance := 0.0, 0.0
 		for _, e := range f.Examples {
@@ -188,6 +190,9 @@ func entropy(count map[int32]int) float64 {
 	}
 	sum := 0.0
 	for _, l := range slices.Sorted(maps.Keys(count)) {
+		if count[l] == 0 {
+			continue
+		}
 		p := float64(count[l]) / float64(n)
 		sum -= float64(p * numeric.Log64(p))
 	}
