@@ -31,7 +31,10 @@ func average(set *dataset.Set, all []*Predictions) (*Predictions, error) {
 			p.Values = append(p.Values, v)
 		case dataset.Span:
 			var found []task.Spans
-			for _, one := range all {
+			for k, one := range all {
+				if one.Spans[i].Beam != all[0].Spans[i].Beam {
+					return nil, fmt.Errorf("model %d has another head for answers than the first one: their scores cannot be averaged", k+1)
+				}
 				found = append(found, one.Spans[i])
 			}
 			p.Spans = append(p.Spans, joinSpans(found))
@@ -119,7 +122,7 @@ func joinSpans(found []task.Spans) task.Spans {
 			lists[at] = append(lists[at], b)
 		}
 	}
-	out := task.Spans{Null: null}
+	out := task.Spans{Null: null, Beam: found[0].Beam}
 	for _, at := range order {
 		list := lists[at]
 		span := list[0]

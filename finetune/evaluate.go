@@ -137,11 +137,11 @@ func (f *Features) answers(outs []task.Output) []task.Spans {
 			}
 		}
 		if beams != nil {
-			spans[f.Of[i]] = task.BestBeamSpans(f.windows[i:j], beams, f.Set.Examples[f.Of[i]].Context, task.DefaultSpanOptions)
+			spans[f.Of[i]] = task.BestBeamSpans(f.windows[i:j], beams, f.Set.Examples[f.Of[i]].Context, f.spans)
 			i = j
 			continue
 		}
-		spans[f.Of[i]] = task.BestSpans(f.windows[i:j], starts, ends, f.Set.Examples[f.Of[i]].Context, task.DefaultSpanOptions)
+		spans[f.Of[i]] = task.BestSpans(f.windows[i:j], starts, ends, f.Set.Examples[f.Of[i]].Context, f.spans)
 		i = j
 	}
 	return spans

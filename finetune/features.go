@@ -23,6 +23,7 @@ type Features struct {
 	// Of[i] is the example of the set that Examples[i] comes from: a long context gives several.
 	Of        []int
 	windows   []task.Window // of answering, one for each of Examples
+	spans     task.SpanOptions
 	firsts    [][]int       // of tagging: for each example the rows of its words' first pieces, 0 for a word without any or cut off
 	Truncated int           // examples that were cut
 	Dropped   int           // examples of training that nothing can be learned from
@@ -41,6 +42,7 @@ type Settings struct {
 func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, training bool) (*Features, error) {
 	f := &Features{Set: set, Kind: kinds[set.Task.Kind]}
 	s.SpanOptions.MaxSeqLength = s.MaxSeqLength
+	f.spans = s.SpanOptions
 	contexts := map[string]tokenizer.Text{} // questions share their passage
 	articles := map[string][]int32{}
 	for i := range set.Examples {
