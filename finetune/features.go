@@ -24,9 +24,9 @@ type Features struct {
 	Of        []int
 	windows   []task.Window // of answering, one for each of Examples
 	spans     task.SpanOptions
-	firsts    [][]int       // of tagging: for each example the rows of its words' first pieces, 0 for a word without any or cut off
-	Truncated int           // examples that were cut
-	Dropped   int           // examples of training that nothing can be learned from
+	firsts    [][]int // of tagging: for each example the rows of its words' first pieces, 0 for a word without any or cut off
+	Truncated int     // examples that were cut
+	Dropped   int     // examples of training that nothing can be learned from
 }
 
 // Settings of how examples become pieces.
