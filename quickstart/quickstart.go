@@ -54,7 +54,7 @@ const (
 	layers       = 2
 	maxSeqLength = 64
 	batchSize    = 32
-	defaultSteps = 8000
+	defaultSteps = 7000
 	learningRate = 0.0015
 	warmupSteps  = 200
 	deviation    = 0.08 // initializer_range
