@@ -433,8 +433,11 @@ func (m *Model) AnswerLogits(ws []task.Window) (AnswerLogits, error) {
 		if err != nil {
 			return AnswerLogits{}, err
 		}
-		starts, ends := Columns(logits)
-		return AnswerLogits{Starts: starts, Ends: ends}, nil
+		var l AnswerLogits
+		for _, rows := range logits {
+			l.Starts, l.Ends = append(l.Starts, task.Column(rows, 0)), append(l.Ends, task.Column(rows, 1))
+		}
+		return l, nil
 	}
 	if err := m.checkAll(inputs); err != nil {
 		return AnswerLogits{}, err
@@ -459,18 +462,6 @@ func (l *AnswerLogits) Spans(ws []task.Window, context string, o task.SpanOption
 		return task.BestBeamSpans(ws, l.Beams, context, o)
 	}
 	return task.BestSpans(ws, l.Starts, l.Ends, context, o)
-}
-
-// Columns splits the rows of [Model.PieceLogits] into start and end logits, each input's apart.
-func Columns(logits [][][]float32) (starts, ends [][]float32) {
-	for _, rows := range logits {
-		s, e := make([]float32, len(rows)), make([]float32, len(rows))
-		for i, r := range rows {
-			s[i], e[i] = r[0], r[1]
-		}
-		starts, ends = append(starts, s), append(ends, e)
-	}
-	return starts, ends
 }
 
 // BestSpan is the best of the spans, or no answer if its score is above the threshold: the given one, else that of a model trained

@@ -97,8 +97,7 @@ func (r *reader) table(in *input, each func(*row) error) error {
 func (r *reader) tsvRows(in *input, each func(*row) error) error {
 	l := &lines{in: in}
 	w := &row{file: in.name, cells: map[string]any{}, flat: true}
-	var header []string
-	bare := r.bare()
+	h := header{bare: r.bare()}
 	for {
 		line, err := l.next()
 		if err != nil {
@@ -109,21 +108,7 @@ func (r *reader) tsvRows(in *input, each func(*row) error) error {
 		}
 		f := strings.Split(line, "\t")
 		w.line = l.n
-		if header == nil && !bare {
-			if header, err = headerOf(w, f); err != nil {
-				return err
-			}
-			continue
-		}
-		if header == nil {
-			for i := range f {
-				header = append(header, fmt.Sprint(i+1))
-			}
-		}
-		if err := w.fill(header, f); err != nil {
-			return err
-		}
-		if err := each(w); err != nil {
+		if err := h.row(w, f, each); err != nil {
 			return err
 		}
 	}
@@ -133,6 +118,29 @@ func (r *reader) tsvRows(in *input, each func(*row) error) error {
 func (r *reader) bare() bool {
 	number := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 	return number(r.o.TextColumn) && (r.o.LabelColumn == "" || number(r.o.LabelColumn)) && (r.o.PairColumn == "" || number(r.o.PairColumn))
+}
+
+// header is the names of a table's columns, from its first line, or their numbers where that is no header (bare).
+type header struct {
+	names []string
+	bare  bool
+}
+
+// row hands on a line's fields, unless they are the header.
+func (h *header) row(w *row, f []string, each func(*row) error) (err error) {
+	switch {
+	case h.names == nil && !h.bare:
+		h.names, err = headerOf(w, f)
+		return err
+	case h.names == nil:
+		for i := range f {
+			h.names = append(h.names, fmt.Sprint(i+1))
+		}
+	}
+	if err := w.fill(h.names, f); err != nil {
+		return err
+	}
+	return each(w)
 }
 
 func headerOf(w *row, f []string) ([]string, error) {
@@ -167,8 +175,7 @@ func (r *reader) csvRows(in *input, each func(*row) error) error {
 	c := csv.NewReader(m)
 	c.FieldsPerRecord = -1
 	w := &row{file: in.name, cells: map[string]any{}, flat: true}
-	var header []string
-	bare := r.bare()
+	h := header{bare: r.bare()}
 	for {
 		m.limit = c.InputOffset() + maxLine
 		f, err := c.Read()
@@ -192,21 +199,7 @@ func (r *reader) csvRows(in *input, each func(*row) error) error {
 				return w.fail("%v", err)
 			}
 		}
-		if header == nil && !bare {
-			if header, err = headerOf(w, f); err != nil {
-				return err
-			}
-			continue
-		}
-		if header == nil {
-			for i := range f {
-				header = append(header, fmt.Sprint(i+1))
-			}
-		}
-		if err := w.fill(header, f); err != nil {
-			return err
-		}
-		if err := each(w); err != nil {
+		if err := h.row(w, f, each); err != nil {
 			return err
 		}
 	}

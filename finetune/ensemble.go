@@ -50,7 +50,7 @@ func average(set *dataset.Set, all []*Predictions) (*Predictions, error) {
 				tags[w] = "O"
 				if len(rows) > 0 {
 					words[w] = meanRow(rows)
-					tags[w] = set.Labels[highest(words[w])]
+					tags[w] = set.Labels[task.ArgMax(words[w])]
 				}
 			}
 			p.Tags, p.Words = append(p.Tags, tags), append(p.Words, words)
@@ -65,7 +65,7 @@ func average(set *dataset.Set, all []*Predictions) (*Predictions, error) {
 			scores := meanRow(rows)
 			p.Scores = append(p.Scores, scores)
 			if set.Task.Kind != dataset.Multi {
-				p.Labels = append(p.Labels, highest(scores))
+				p.Labels = append(p.Labels, task.ArgMax(scores))
 				continue
 			}
 			chosen := make([]bool, len(scores))
@@ -89,17 +89,6 @@ func meanRow(rows [][]float64) []float64 {
 		sum[k] /= float64(len(rows))
 	}
 	return sum
-}
-
-// highest is the place of the highest value, the lowest where several are.
-func highest(x []float64) int {
-	best := 0
-	for i, v := range x {
-		if v > x[best] {
-			best = i
-		}
-	}
-	return best
 }
 
 // joinSpans joins what models answer to one question.

@@ -59,10 +59,7 @@ func (f *Features) predictions(outs []task.Output) *Predictions {
 			p.Labels = append(p.Labels, task.ArgMax(out.Logits[0]))
 			p.Scores = append(p.Scores, softmax(out.Logits[0]))
 		case task.Choice:
-			column := make([]float32, len(out.Logits))
-			for k, row := range out.Logits {
-				column[k] = row[0]
-			}
+			column := task.Column(out.Logits, 0)
 			p.Labels = append(p.Labels, task.ArgMax(column))
 			p.Scores = append(p.Scores, softmax(column))
 		case task.Regress:
@@ -127,11 +124,9 @@ func (f *Features) answers(outs []task.Output) []task.Spans {
 		var starts, ends [][]float32
 		var beams []task.Beam
 		for ; j < len(outs) && f.Of[j] == f.Of[i]; j++ {
-			s, e := make([]float32, len(outs[j].Logits)), make([]float32, len(outs[j].Logits))
-			for r, row := range outs[j].Logits {
-				s[r], e[r] = row[0], row[1]
+			if outs[j].Beam == nil {
+				starts, ends = append(starts, task.Column(outs[j].Logits, 0)), append(ends, task.Column(outs[j].Logits, 1))
 			}
-			starts, ends = append(starts, s), append(ends, e)
 			if b := outs[j].Beam; b != nil {
 				beams = append(beams, *b)
 			}

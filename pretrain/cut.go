@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"albert/numeric"
+	"albert/tokenizer"
 )
 
 // A part is what one example is made of: sentences [first, split) and [split, end) of a document, or, if random, [first, split)
@@ -159,22 +160,6 @@ func (w *walk) upstream() part {
 	return p
 }
 
-// shares is how many pieces are kept of segments of a and b pieces when there is room for fewer: the longer one gives, b at a tie.
-func shares(a, b, room int) (int, int) {
-	over := a + b - room
-	if over <= 0 {
-		return a, b
-	}
-	if a > b {
-		d := min(over, a-b)
-		a, over = a-d, over-d
-	} else {
-		d := min(over, b-a)
-		b, over = b-d, over-d
-	}
-	return a - over/2, b - (over - over/2)
-}
-
 // lost is how many of its own document's pieces a part leaves out. Upstream's random runs are looked at when they are read, not
 // here: their parts count as whole.
 func (c *cutter) lost(p part, ends []int32) int {
@@ -183,7 +168,7 @@ func (c *cutter) lost(p part, ends []int32) int {
 	case p.random && c.UpstreamQuirks:
 		return 0
 	case p.random:
-		kept, _ := shares(a, p.want, c.room())
+		kept, _ := tokenizer.Shares(a, p.want, c.room())
 		return a - kept
 	case b == 0:
 		return max(0, a-c.room()-1)

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"albert/numeric"
+	"albert/tokenizer"
 )
 
 // Sampler makes the examples of a run. Example i, from 0, is a function of the source, the vocabulary, the options and i: it is the
@@ -173,7 +174,7 @@ func (s *Sampler) segments(c *cutter, sc *scratch, r *numeric.Stream, doc int, p
 			other++
 		}
 		var kept int
-		kept, enough = shares(a.to-a.from, p.want, c.room())
+		kept, enough = tokenizer.Shares(a.to-a.from, p.want, c.room())
 		most = c.room() - kept
 	}
 	sc.otherEnds = s.src.Ends(other, sc.otherEnds)
@@ -205,12 +206,12 @@ func truncate(c *cutter, a, b *segment, p part, r *numeric.Stream) {
 		}
 		return
 	case p.random:
-		keptA, _ = shares(keptA, p.want, c.room())
+		keptA, _ = tokenizer.Shares(keptA, p.want, c.room())
 		keptB = min(keptB, c.room()-keptA)
 	case b.Sentences == 0:
 		keptA = min(keptA, c.room()+1)
 	default:
-		keptA, keptB = shares(keptA, keptB, c.room())
+		keptA, keptB = tokenizer.Shares(keptA, keptB, c.room())
 	}
 	a.keep(keptA, r)
 	b.keep(keptB, r)

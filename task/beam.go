@@ -215,7 +215,7 @@ func (o *Objective) runBeam(t *ops.Tape, b *ops.Batch, hidden *ops.Tensor, examp
 		}
 		g := make([]float32, len(out[i].Logits))
 		for c, label := range []int32{e.Start, e.End} {
-			out[i].Loss += float64(0.5 * crossEntropy(columnOf(out[i].Logits, c), int(label), g, 0.5*scale))
+			out[i].Loss += float64(0.5 * crossEntropy(Column(out[i].Logits, c), int(label), g, 0.5*scale))
 			for r := range g {
 				if grads[c] != nil {
 					grads[c].Row(rows[0] + r)[0] = g[r]

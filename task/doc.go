@@ -30,18 +30,9 @@ func Single(tok *tokenizer.Tokenizer, a []int32, most int) Input {
 // Pair lays out [CLS] a [SEP] b [SEP], token types 0 and 1. While both are too long together, the longer one loses its last piece,
 // b where they are equal.
 func Pair(tok *tokenizer.Tokenizer, a, b []int32, most int) Input {
-	room := max(0, most-3)
-	truncated := false
-	for len(a)+len(b) > room {
-		truncated = true
-		if len(a) > len(b) {
-			a = a[:len(a)-1]
-		} else {
-			b = b[:len(b)-1]
-		}
-	}
-	in := joined(tok, a, b)
-	in.Truncated = truncated
+	na, nb := tokenizer.Shares(len(a), len(b), max(0, most-3))
+	in := joined(tok, a[:na], b[:nb])
+	in.Truncated = na+nb < len(a)+len(b)
 	return in
 }
 

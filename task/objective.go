@@ -209,7 +209,7 @@ func (k Kind) loss(e *Example, rows, grads [][]float32, scale float64) float64 {
 		}
 		return sum
 	case Choice:
-		column, g := columnOf(rows, 0), make([]float32, len(rows))
+		column, g := Column(rows, 0), make([]float32, len(rows))
 		l := crossEntropy(column, int(e.Label), g, scale)
 		for r := range grads {
 			grads[r][0] = g[r]
@@ -219,7 +219,7 @@ func (k Kind) loss(e *Example, rows, grads [][]float32, scale float64) float64 {
 		sum := 0.0
 		g := make([]float32, len(rows))
 		for c, at := range []int32{e.Start, e.End} {
-			sum += float64(0.5 * crossEntropy(columnOf(rows, c), int(at), g, 0.5*scale))
+			sum += float64(0.5 * crossEntropy(Column(rows, c), int(at), g, 0.5*scale))
 			for r := range grads {
 				grads[r][c] = g[r]
 			}
@@ -236,7 +236,8 @@ func (e *Example) value(i int) float32 {
 	return 0
 }
 
-func columnOf(rows [][]float32, c int) []float32 {
+// Column is column c of rows.
+func Column(rows [][]float32, c int) []float32 {
 	x := make([]float32, len(rows))
 	for r, row := range rows {
 		x[r] = row[c]
@@ -361,20 +362,20 @@ func (k Kind) hits(e *Example, rows [][]float32) (hits, count int) {
 	case Classify:
 		is(rows[0], e.Label)
 	case Choice:
-		is(columnOf(rows, 0), e.Label)
+		is(Column(rows, 0), e.Label)
 	case Tag:
 		for r, l := range e.Tags {
 			is(rows[r], l)
 		}
 	case Answer:
-		is(columnOf(rows, 0), e.Start)
-		is(columnOf(rows, 1), e.End)
+		is(Column(rows, 0), e.Start)
+		is(Column(rows, 1), e.End)
 	}
 	return hits, count
 }
 
 // ArgMax is the place of the highest value, the lowest where several are.
-func ArgMax(x []float32) int {
+func ArgMax[F float32 | float64](x []F) int {
 	best := 0
 	for i, v := range x {
 		if v > x[best] {

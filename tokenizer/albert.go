@@ -207,39 +207,6 @@ func (t *Tokenizer) EncodeWithOffsets(text string) []Token {
 	return out
 }
 
-// WholeRunes gives a piece that stands for a part of a character only, such as each of the three of "½", the place of all of it. A sign
-// of a space that stands before nothing keeps its own, which may be empty.
-func WholeRunes(text string, tokens []Token) {
-	for i := range tokens {
-		t := &tokens[i]
-		if strings.TrimSpace(text[t.Begin:t.End]) == "" && t.Piece != space {
-			for t.End < len(text) { // the space before a word, then the character
-				r, size := utf8.DecodeRuneInString(text[t.End:])
-				t.End += size
-				if !unicode.IsSpace(r) {
-					break
-				}
-			}
-		}
-	}
-}
-
-// InRunes changes the places of a text's pieces from bytes to characters. A byte that is no UTF-8 counts as a character.
-func InRunes(text string, tokens []Token) {
-	at, runes := 0, 0
-	count := func(to int) int {
-		if to < at {
-			return utf8.RuneCountInString(text[:to])
-		}
-		runes += utf8.RuneCountInString(text[at:to])
-		at = to
-		return runes
-	}
-	for i := range tokens {
-		tokens[i].Begin, tokens[i].End = count(tokens[i].Begin), count(tokens[i].End)
-	}
-}
-
 // parts calls f for the parts of a text in turn: special tokens with their place, and what is between them cleaned up and cut.
 func (t *Tokenizer) parts(text string, aligned bool, f func(c *cleaner, l *lattice, s *special, begin, end int)) {
 	c := t.cleaners.Get().(*cleaner)

@@ -43,7 +43,11 @@ func rows[T any](t *testing.T, name string) []T {
 // goldenModel reads a model of testdata and puts the charsmap of its rule back.
 func goldenModel(t testing.TB, name string) []byte {
 	t.Helper()
-	m, _, err := Load(filepath.Join("testdata", name+".model"))
+	data, err := os.ReadFile(filepath.Join("testdata", name+".model"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Parse(data)
 	if err != nil {
 		t.Fatal(err)
 	}

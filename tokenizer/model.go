@@ -15,9 +15,7 @@ package tokenizer
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"os"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -83,24 +81,6 @@ const (
 	maxPieces     = 2 << 20
 	maxPieceBytes = 8000 // the original's limit
 )
-
-// Load reads a model file, and gives its bytes, too.
-func Load(path string) (*Model, []byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxModelBytes+1))
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	m, err := Parse(data)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: not a usable SentencePiece model: %w", path, err)
-	}
-	return m, data, nil
-}
 
 // fields walks a protobuf message. f gets a field's number, its value (an integer, or bytes), and the whole field.
 func fields(data []byte, f func(num protowire.Number, v value, whole []byte) error) error {

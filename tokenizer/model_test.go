@@ -128,7 +128,7 @@ func TestCutOrFlippedModelsDoNoHarm(t *testing.T) {
 			}
 		}
 	}
-	if _, _, err := Load("model.go"); err == nil || !strings.HasPrefix(err.Error(), "model.go: not a usable SentencePiece model: ") {
+	if _, err := Open("model.go"); err == nil || !strings.HasPrefix(err.Error(), "model.go: not a usable SentencePiece model: ") {
 		t.Error(err)
 	}
 }

@@ -204,14 +204,25 @@ func (t *Tokenizer) room(a Text, b *Text, most int, how Truncation) (na, nb int,
 		}
 		return na - over, nb, nil
 	}
-	longer := min(over, abs(na-nb)) // first down to the other's length, then in turns
-	rest := over - longer
-	if na > nb {
-		na -= longer
-	} else {
-		nb -= longer
+	na, nb = Shares(na, nb, most-specials)
+	return na, nb, nil
+}
+
+// Shares is how many pieces are kept of two texts of a and b pieces where there is room for fewer: the longer one gives, the second of
+// two that are equal, which comes to one piece after the other.
+func Shares(a, b, room int) (int, int) {
+	over := a + b - room
+	if over <= 0 {
+		return a, b
 	}
-	return na - rest/2, nb - (rest - rest/2), nil
+	if a > b {
+		d := min(over, a-b)
+		a, over = a-d, over-d
+	} else {
+		d := min(over, b-a)
+		b, over = b-d, over-d
+	}
+	return a - over/2, b - (over - over/2)
 }
 
 func (t *Tokenizer) join(a Text, b *Text, pa, pb Part) Encoding {
@@ -240,5 +251,3 @@ func (t *Tokenizer) join(a Text, b *Text, pa, pb Part) Encoding {
 	}
 	return e
 }
-
-func abs(n int) int { return max(n, -n) }

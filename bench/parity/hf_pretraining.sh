@@ -1,23 +1,10 @@
 #!/usr/bin/env bash
 # Trains tiny models of every sharing mode and shape for two steps, and holds what they answer against transformers' (see
-# hf_pretraining.py), or does so for the given model directories. Python 3.11 and the package index are needed; the environment is that
-# of bench/golden (ALBERT_VENV, default ~/.cache/albert/golden-venv), made if it is not there; one that is named is taken as it is.
+# hf_pretraining.py), or does so for the given model directories. Python 3.11 and the package index are needed; the environment is environment.sh's.
 #
 #   bench/parity/hf_pretraining.sh [--count 64] [--tolerance 2e-5] [MODEL...]
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
-requirements=$root/bench/golden/requirements.txt
-venv=${ALBERT_VENV:-$HOME/.cache/albert/golden-venv}
-if [ ! -x "$venv/bin/python" ] || [ -z "${ALBERT_VENV:-}" ] && ! cmp -s "$requirements" "$venv/requirements.txt"; then
-	python3 -m venv "$venv"
-	"$venv/bin/pip" install --quiet -r "$requirements"
-	cp "$requirements" "$venv/requirements.txt"
-fi
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-export ALBERT_BIN=$tmp/albert
-(cd "$root" && CGO_ENABLED=0 go build -o "$ALBERT_BIN" ./cmd/albert)
+. "$(dirname "$0")/environment.sh"
 
 flags=()
 while [ $# -gt 0 ] && [[ $1 == --* ]]; do

@@ -1,26 +1,13 @@
 #!/usr/bin/env bash
-# Holds `albert predict` on texts against transformers' pipelines: see pipelines.py. The Python environment is that of hf_pretraining.sh
-# (ALBERT_VENV, default ~/.cache/albert/golden-venv), made if it is not there; one that is named is taken as it is. ALBERT's own
+# Holds `albert predict` on texts against transformers' pipelines: see pipelines.py. The Python environment is environment.sh's. ALBERT's own
 # SentencePiece model is needed: spiece.model in ALBERT_DATA, or the file that is named.
 #
 #   bench/parity/pipelines.sh [spiece.model]
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
-requirements=$root/bench/golden/requirements.txt
-venv=${ALBERT_VENV:-$HOME/.cache/albert/golden-venv}
+. "$(dirname "$0")/environment.sh"
 spiece=${1:-${ALBERT_DATA:-$root/../shared/data}/spiece.model}
 if [ ! -f "$spiece" ]; then
 	echo "$spiece is not there: name ALBERT's spiece.model" >&2
 	exit 2
 fi
-if [ ! -x "$venv/bin/python" ]; then
-	python3 -m venv "$venv"
-	"$venv/bin/pip" install --quiet -r "$requirements" sentencepiece==0.2.3
-	cp "$requirements" "$venv/requirements.txt"
-fi
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-export ALBERT_BIN=$tmp/albert
-(cd "$root" && CGO_ENABLED=0 go build -o "$ALBERT_BIN" ./cmd/albert)
 "$venv/bin/python" "$here/pipelines.py" "$spiece"

@@ -29,12 +29,12 @@ func trainingText(lines int) string {
 
 func trainedPieces(t *testing.T, prefix string) []string {
 	t.Helper()
-	m, _, err := tokenizer.Load(prefix + ".model")
+	tok, err := tokenizer.Open(prefix + ".model")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out []string
-	for _, p := range m.Pieces {
+	for _, p := range tok.Model().Pieces {
 		out = append(out, p.Text)
 	}
 	return out

@@ -12,11 +12,6 @@ import (
 // wordChunk is how many words a thread takes at a time.
 const wordChunk = 1024
 
-// overWords calls what worker makes for every word, on all threads.
-func (t *trainer) overWords(worker func() func(word int)) {
-	t.parallel(len(t.words.freq), wordChunk, func(int) func(int) { return worker() })
-}
-
 // expect is the E step: how often each piece is expected in the text. Counts are whole multiples of a power of two, chosen so that
 // none can be too large: integers add up to the same sum in any order.
 func (t *trainer) expect(v *vocabulary) []float64 {
