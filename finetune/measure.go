@@ -117,9 +117,7 @@ func inOrder(m *formats.Model, set *dataset.Set) {
 		if k < 0 {
 			return // other names: by their order
 		}
-		if named[k] = ""; i < len(from) {
-			from[i] = k
-		}
+		from[i], named[k] = k, "" // a name stands for one output
 	}
 	width := len(c.W.Data) / len(from)
 	w, b := slices.Clone(c.W.Data), slices.Clone(c.B.Data)
