@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,8 +66,18 @@ func (j *jsonStream) advance() {
 // line is where the stream stands.
 func (j *jsonStream) line() int { return j.m.lineAt(j.dec.InputOffset()) }
 
-func (j *jsonStream) cut() error {
-	return fmt.Errorf("%s: broken JSON: the file ends in the middle", place(j.m.name, j.m.lineAt(j.m.offset)))
+var errCut = errors.New("the file ends in the middle")
+
+func (j *jsonStream) cut() error { return j.brokenAt(j.m.offset, j.m.offset, errCut) }
+
+// brokenAt says where JSON is broken, in a value that begins at begins: where that is an earlier line both, since in JSON lines it is
+// the one at fault.
+func (j *jsonStream) brokenAt(begins, offset int64, err error) error {
+	first, line := j.m.lineAt(begins), j.m.lineAt(offset)
+	if first == line {
+		return fmt.Errorf("%s: broken JSON: %w", place(j.m.name, line), err)
+	}
+	return fmt.Errorf("%s: broken JSON, seen in line %d: %w", place(j.m.name, first), line, err)
 }
 
 // broken gives an error its line.
@@ -76,19 +87,25 @@ func (j *jsonStream) broken(err error, inValue bool) error {
 		return err
 	case j.m.err != nil:
 		return j.m.err
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return j.cut()
 	}
-	at := j.dec.InputOffset()
+	begins := j.dec.InputOffset()
+	at := begins
 	if inValue { // the decoder's own offset does not count what was read as tokens
 		rest, _ := io.ReadAll(j.dec.Buffered())
+		begins += int64(len(rest) - len(bytes.TrimLeft(rest, " \t\r\n,")))
 		var syntax *json.SyntaxError
 		var raw json.RawMessage
 		if errors.As(json.Unmarshal(rest, &raw), &syntax) && syntax.Offset > 0 {
 			at += syntax.Offset - 1
 		}
 	}
-	return fmt.Errorf("%s: broken JSON: %w", place(j.m.name, j.m.lineAt(at)), err)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		at, err = j.m.offset, errCut
+		if !inValue {
+			begins = at
+		}
+	}
+	return j.brokenAt(min(begins, at), at, err)
 }
 
 // meter gives what it reads, remembers where lines end and stops at a limit.

@@ -93,7 +93,7 @@ func TestOwnErrors(t *testing.T) {
 		{"classify", "a.tsv", "text\tlabel\nA\t1\nB\t-\n", Options{}, []string{"a.tsv:3:", `no label ("-")`}},
 		{"classify", "a.csv", "text,label\n\"A,0\nB,1\n", Options{}, []string{"a.csv:3: CSV", "begins in line 2"}},
 		{"classify", "a.csv", "text,label\nA \"b\" c,0\n", Options{}, []string{"a.csv:2: CSV"}},
-		{"classify", "a.jsonl", `{"text": "A", "label": "x"}` + "\n" + `{"text": "B", "label": "y"` + "\n" + `{"text": "C", "label": "x"}`, Options{}, []string{"a.jsonl:3: broken JSON"}},
+		{"classify", "a.jsonl", `{"text": "A", "label": "x"}` + "\n" + `{"text": "B", "label": "y"` + "\n" + `{"text": "C", "label": "x"}`, Options{}, []string{"a.jsonl:2: broken JSON, seen in line 3"}},
 		{"classify", "a.jsonl", `{"text": "A", "label": "x"}` + "\n" + `{"text": "B", "label": "y"`, Options{}, []string{"a.jsonl:2: broken JSON: the file ends"}},
 		{"classify", "a.jsonl", `{"text": "A", "label": "x"}` + "\n3\n", Options{}, []string{"a.jsonl:2: a number, where an object is wanted"}},
 		{"classify", "a.json", "[{\"text\": \"A\", \"label\": \"x\"}\n", Options{}, []string{"broken JSON: the file ends"}},
