@@ -36,6 +36,9 @@ type Device struct {
 
 var _ ops.Device = (*Device)(nil)
 
+// maxThreads is far above what helps; a device of a million threads would spin for minutes.
+const maxThreads = 1024
+
 // New makes a device with the kernels of the named instruction set ("": what ALBERT_CPU says, else the best this CPU has) and a
 // number of threads (0: GOMAXPROCS).
 func New(instructionSet string, threads int) (*Device, error) {
@@ -48,6 +51,9 @@ func New(instructionSet string, threads int) (*Device, error) {
 	}
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
+	}
+	if threads > maxThreads {
+		return nil, fmt.Errorf("%d threads: at most %d, and more than the machine's %d only cost time", threads, maxThreads, runtime.NumCPU())
 	}
 	d := &Device{k: k, pool: newPool(threads), free: map[int][]*ops.Tensor{}, packed: map[*ops.Param]*packedParam{}}
 	d.scratch.New = func() any { return new(scratch) }

@@ -118,10 +118,10 @@ type Result struct {
 	Dev      json.RawMessage `json:"dev"`
 	Runs     []RunResult     `json:"runs"`
 	BestStep int             `json:"best_step"`
-	Median   float64         `json:"median"`
-	Mean     float64         `json:"mean"`
+	Median   *float64        `json:"median"` // null: the metric is undefined in every run
+	Mean     *float64        `json:"mean"`
 	// Deviation is the standard deviation over the runs, of a sample; 0 of one run.
-	Deviation   float64  `json:"standard_deviation"`
+	Deviation   *float64 `json:"standard_deviation"`
 	Undefined   string   `json:"undefined,omitempty"` // why the metric has no value
 	Submissions []string `json:"submissions,omitempty"`
 	// Mismatched are the metrics on MNLI's mismatched dev set, where there is one; the matched one chooses the best step.
@@ -262,19 +262,18 @@ func (r *Result) summarise() {
 	}
 	slices.Sort(v)
 	n := len(v)
-	r.Median = (v[(n-1)/2] + v[n/2]) / 2
-	sum := 0.0
+	sum, sq := 0.0, 0.0
 	for _, x := range v {
 		sum += x
 	}
-	r.Mean = sum / float64(n)
+	median, mean, deviation := (v[(n-1)/2]+v[n/2])/2, sum/float64(n), 0.0
 	if n > 1 {
-		sq := 0.0
 		for _, x := range v {
-			sq += float64((x - r.Mean) * (x - r.Mean))
+			sq += float64((x - mean) * (x - mean))
 		}
-		r.Deviation = math.Sqrt(sq / float64(n-1))
+		deviation = math.Sqrt(sq / float64(n-1))
 	}
+	r.Median, r.Mean, r.Deviation = &median, &mean, &deviation
 }
 
 // resolve fills in the preset.

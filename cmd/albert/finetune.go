@@ -141,9 +141,9 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 		fmt.Printf("%s: %s\n", r.Task, r.Undefined)
 		return nil
 	}
-	fmt.Printf("%s %s %.4f at step %d", r.Task, r.Metric, r.Median, r.BestStep)
+	fmt.Printf("%s %s %.4f at step %d", r.Task, r.Metric, *r.Median, r.BestStep)
 	if len(r.Runs) > 1 {
-		fmt.Printf(" (median of %d runs; mean %.4f, standard deviation %.4f)", len(r.Runs), r.Mean, r.Deviation)
+		fmt.Printf(" (median of %d runs; mean %.4f, standard deviation %.4f)", len(r.Runs), *r.Mean, *r.Deviation)
 	}
 	fmt.Printf("\n%s/model: albert predict %s FILE, or \"a text\"\n", c.Output, c.Output)
 	if r.Mismatched != nil {
