@@ -176,7 +176,7 @@ func heads(set *dataset.Set, beam bool) model.Heads {
 	return kinds[set.Task.Kind].Heads(outputs(set))
 }
 
-// configure writes into a model's configuration what its head is for.
+// configure writes into a model's configuration what its head is for, and nothing that another head of it was for.
 func configure(c *model.Config, set *dataset.Set, beam bool) error {
 	k := kinds[set.Task.Kind]
 	id2label, label2id := map[string]string{}, map[string]int{}
@@ -187,15 +187,13 @@ func configure(c *model.Config, set *dataset.Set, beam bool) error {
 	for i, l := range names {
 		id2label[fmt.Sprint(i)], label2id[l] = l, i
 	}
-	extra := map[string]any{"architectures": []string{k.Class()}, "finetuning_task": Name(set.Task)}
+	extra := map[string]any{"architectures": []string{k.Class()}, "finetuning_task": Name(set.Task), "id2label": nil, "label2id": nil,
+		"num_labels": nil, "problem_type": nil, "null_threshold": nil, model.HeadKey: nil}
 	if len(names) > 0 {
 		extra["id2label"], extra["label2id"] = id2label, label2id
 	}
-	switch {
-	case beam:
+	if beam {
 		extra["architectures"], extra[model.HeadKey] = []string{model.Bare}, model.BeamHead
-	case c.Extra(model.HeadKey) != nil:
-		extra[model.HeadKey] = nil
 	}
 	switch k {
 	case task.Classify:

@@ -34,6 +34,9 @@ var presets = map[string]Preset{
 // of warm-up. v2's models, which were trained without dropout, have RACE's exception: 1e-5 and no dropout, since they diverge
 // otherwise (the released README).
 func PresetOf(task string, examples int, v2 bool) Preset {
+	if task == "mnli-mm" {
+		task = "mnli"
+	}
 	p, ok := presets[task]
 	if !ok {
 		steps := max(1, 3*examples/32)

@@ -147,12 +147,18 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if _, err := c.BeamHead(); err != nil {
 		return nil, err
 	}
+	c.oneFile()
 	trainSet, err := c.Data.Load(c.Task, dataset.Train, c.Data.Options)
 	if err != nil {
 		return nil, err
 	}
 	if trainSet == nil || len(trainSet.Examples) == 0 {
 		return nil, fmt.Errorf("task %s: there is no training data", Name(c.Task))
+	}
+	if trainSet.Task.Kind == dataset.Multi && c.Task.Kind != dataset.Multi { // what --task classify is with lists of labels
+		if c.Task, err = dataset.TaskNamed("multi"); err != nil {
+			return nil, err
+		}
 	}
 	devSet, err := c.Data.Load(c.Task, dataset.Dev, trainSet.Options())
 	if err != nil {
@@ -242,6 +248,20 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	return result, weights.WriteFile(filepath.Join(c.Output, "result.json"), append(text, '\n'))
 }
 
+// oneFile takes a Data.Dir that is a file as the training data, but for RACE's archive, which holds every split.
+func (c *Config) oneFile() {
+	d := &c.Data
+	info, err := os.Stat(d.Dir)
+	if err != nil || info.IsDir() || c.Task.Name == "race" && strings.Contains(filepath.Base(d.Dir), ".t") && !strings.HasSuffix(d.Dir, ".txt") {
+		return
+	}
+	if d.Train = append(d.Train, d.Dir); len(d.Dev) == 0 {
+		c.message("warning: without --dev FILE the dev set is %s, the training data: what is measured on it says nothing of other data", d.Dir)
+		d.Dev = d.Train
+	}
+	d.Dir = ""
+}
+
 func (c *Config) message(format string, args ...any) {
 	if !c.Quiet && c.Messages != nil {
 		fmt.Fprintf(c.Messages, format+"\n", args...)
@@ -258,6 +278,12 @@ func (r *Result) summarise() {
 	}
 	if len(v) == 0 {
 		r.Undefined = r.Metric + " has no value on this dev set"
+		var dev struct {
+			Undefined map[string]string `json:"undefined"`
+		}
+		if json.Unmarshal(r.Dev, &dev) == nil && dev.Undefined[r.Metric] != "" {
+			r.Undefined += ": " + dev.Undefined[r.Metric]
+		}
 		return
 	}
 	slices.Sort(v)

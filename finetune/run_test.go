@@ -300,6 +300,58 @@ func TestHeadsThatDoNotFit(t *testing.T) {
 	}
 }
 
+// Lists of labels make classify learn any number of them; a model's later task leaves nothing of the earlier one's head in its config.
+func TestTheTaskIsTheData(t *testing.T) {
+	m, dir := pretrained(t), t.TempDir()
+	several := func(r *rand.Rand) any {
+		words, _ := sentence(r, good)
+		return map[string]any{"text": strings.Join(words, " "), "labels": [][]string{{}, {"x"}, {"x", "y"}}[r.IntN(3)]}
+	}
+	file := jsonl(t, 1, 60, several, dir, "several.jsonl")
+	c := config(t, "classify", m, filepath.Join(dir, "several"), Data{Train: []string{file}, Dev: []string{file}})
+	c.Steps, c.EvalEvery = 4, 2
+	r, err := Run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Task != "multilabel" || r.Metric != "f1_micro" || r.Runs[0].Value == nil {
+		t.Errorf("%+v", r)
+	}
+	questions := write(t, []string{`{"question": "it was", "context": "a good day", "answers": {"text": ["good"], "answer_start": [2]}, "id": "1"}`}, dir, "q.jsonl")
+	c = config(t, "squad1", c.Output, filepath.Join(dir, "answers"), Data{Train: []string{questions}, Dev: []string{questions}})
+	c.Steps, c.EvalEvery = 2, 1
+	if _, err := Run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	x, err := formats.Open(c.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"id2label", "label2id", "problem_type", "null_threshold", model.HeadKey} {
+		if v := x.Config.Extra(name); v != nil {
+			t.Errorf("config.json of a model for answers has %s: %s", name, v)
+		}
+	}
+}
+
+// One file as the data is what is learned, and said to be what is measured, too; the rate that makes every step's gradient overflow ends the run.
+func TestOneFileAndNoStep(t *testing.T) {
+	m, dir := pretrained(t), t.TempDir()
+	file := jsonl(t, 1, 60, classified, dir, "all.jsonl")
+	c := config(t, "classify", m, filepath.Join(dir, "one"), Data{Dir: file})
+	var said strings.Builder
+	c.Steps, c.EvalEvery, c.Messages, c.Quiet = 2, 1, &said, false
+	if _, err := Run(context.Background(), c); err != nil || !strings.Contains(said.String(), "without --dev FILE") {
+		t.Errorf("%v; %s", err, said.String())
+	}
+	far := write(t, []string{`{"text": "a", "score": 1e30}`, `{"text": "b", "score": -1e30}`}, dir, "far.jsonl")
+	c = config(t, "regress", m, filepath.Join(dir, "far"), Data{Train: []string{far}, Dev: []string{far}})
+	c.Steps, c.EvalEvery = 3, 3
+	if _, err := Run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "steps 1 to 3 had no finite loss") {
+		t.Errorf("%v", err)
+	}
+}
+
 // A run that was stopped and goes on ends with the same bits; more runs give a median, and the best one's model.
 func TestStoppedRunGoesOnWithTheSameBits(t *testing.T) {
 	m := pretrained(t)

@@ -373,7 +373,7 @@ func (c Config) JSON() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// SetExtra sets a field that this package does not know, such as architectures.
+// SetExtra sets a field that this package does not know, such as architectures; nil takes it out.
 func (c *Config) SetExtra(name string, value any) error {
 	b, err := json.Marshal(value)
 	if err != nil {
@@ -383,6 +383,10 @@ func (c *Config) SetExtra(name string, value any) error {
 		c.extra = map[string]json.RawMessage{}
 	} else {
 		c.extra = maps.Clone(c.extra)
+	}
+	if value == nil {
+		delete(c.extra, name)
+		return nil
 	}
 	c.extra[name] = b
 	return nil

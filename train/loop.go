@@ -100,8 +100,8 @@ func (r *run) step(ctx context.Context) error {
 	r.write(row, "train")
 	r.progress.step(n, row)
 	r.last = time.Now()
-	if r.state.Skipped == skippedInARow {
-		return &notFinite{n}
+	if r.state.Skipped == skippedInARow || r.state.Skipped == r.c.Steps { // the second: not one step of the run was done
+		return &notFinite{n, r.state.Skipped}
 	}
 	return r.after(row)
 }
@@ -119,12 +119,12 @@ func (r *run) after(row Fields) error {
 }
 
 // notFinite ends a run whose weights no longer give a finite loss.
-type notFinite struct{ step int }
+type notFinite struct{ step, skipped int }
 
 func (e *notFinite) Error() string {
 	return fmt.Sprintf("steps %d to %d had no finite loss or gradient and were skipped: the run has diverged. Try a lower learning rate, "+
 		"a longer warm-up or a smaller clipping norm in a new run, or look at the examples that log.jsonl names",
-		e.step-skippedInARow+1, e.step)
+		e.step-e.skipped+1, e.step)
 }
 
 // evaluate measures the weights and tells whether they are the best so far.

@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"os"
+	"path/filepath"
 	"time"
 
 	"albert/dataset"
 	"albert/finetune"
+	"albert/model"
 	"albert/optim"
 	"albert/pretrain"
 	"albert/task"
@@ -51,6 +55,30 @@ func (s *spanFlags) options(length int) (task.SpanOptions, error) {
 	}
 	return task.SpanOptions{MaxSeqLength: length, DocStride: s.DocStride, MaxQueryLength: s.MaxQueryLength, MaxAnswerLength: s.MaxAnswerLength,
 		NBest: task.DefaultSpanOptions.NBest}, nil
+}
+
+// fit refuses flags that say nothing about the data of a task.
+func (d *dataFlags) fit(t dataset.Task, textColumn string) error {
+	own := t.Submission == "" && t.Kind != dataset.Span && t.Name != "race"
+	switch {
+	case d.Level != "" && t.Name != "race":
+		return usagef("--level: RACE has levels, %s has none", finetune.Name(t))
+	case !own && (textColumn != "" || d.PairColumn != "" || d.LabelColumn != "" || d.Multi):
+		return usagef("--text-column, --pair-column, --label-column, --multi: the files of %s have columns of their own; for other files --task classify", finetune.Name(t))
+	}
+	return nil
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// share tells whether a flag is a probability that something is dropped.
+func share(p *float32) bool { return p == nil || *p >= 0 && *p < 1 }
+
+func minLength(n int) error {
+	if n != 0 && n < 8 {
+		return usagef("--max-seq-length %d: want at least 8", n)
+	}
+	return nil
 }
 
 // FinetuneCmd teaches a model a task.
@@ -108,8 +136,18 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 		return usagef("finetune: --steps or --epochs, not both")
 	case c.Steps < 0 || c.Epochs < 0 || c.BatchSize < 0 || c.MaxSeqLength < 0 || c.LearningRate < 0 || c.Runs < 1 || c.EvalEvery < 0 || c.SaveEvery < 0 || c.Patience < 0:
 		return usagef("finetune: a number that counts is negative, or --runs below 1")
-	case c.MaxSeqLength != 0 && c.MaxSeqLength < 8:
-		return usagef("--max-seq-length %d: want at least 8", c.MaxSeqLength)
+	case c.WarmupSteps != nil && *c.WarmupSteps < 0 || c.Keep < 0 || c.MicroBatchSize < 0 || c.WeightDecay < 0 || c.Clip < 0 || c.MaxTime < 0:
+		return usagef("finetune: --warmup-steps, --keep, --micro-batch-size, --weight-decay, --clip or --max-time is negative")
+	case !finite(c.LearningRate) || !finite(c.Epochs) || !finite(c.Clip) || !finite(float64(c.WeightDecay)):
+		return usagef("finetune: --learning-rate, --epochs, --clip or --weight-decay is no finite number")
+	case !share(c.Dropout) || !share(c.ClassifierDropout):
+		return usagef("finetune: --dropout and --classifier-dropout are shares: at least 0, below 1")
+	}
+	if err := minLength(c.MaxSeqLength); err != nil {
+		return err
+	}
+	if err := c.dataFlags.fit(t, c.TextColumn); err != nil {
+		return err
 	}
 	if t.Name == "ax" {
 		return usagef("finetune: ax has no training data: fine-tune mnli, then albert eval RUN --task ax --data DIR")
@@ -138,11 +176,17 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 		return json.NewEncoder(os.Stdout).Encode(r)
 	}
 	if r.Undefined != "" {
-		fmt.Printf("%s: %s\n", r.Task, r.Undefined)
-		return nil
+		fmt.Printf("%s: %s", r.Task, r.Undefined)
+	} else {
+		fmt.Printf("%s %s %.4f at step %d", r.Task, r.Metric, *r.Median, r.BestStep)
 	}
-	fmt.Printf("%s %s %.4f at step %d", r.Task, r.Metric, *r.Median, r.BestStep)
-	if len(r.Runs) > 1 {
+	var dev struct {
+		Notes map[string]string `json:"notes"`
+	}
+	if json.Unmarshal(r.Dev, &dev) == nil && dev.Notes[r.Metric] != "" {
+		fmt.Printf(" (%s)", dev.Notes[r.Metric])
+	}
+	if len(r.Runs) > 1 && r.Median != nil {
 		fmt.Printf(" (median of %d runs; mean %.4f, standard deviation %.4f)", len(r.Runs), *r.Mean, *r.Deviation)
 	}
 	fmt.Printf("\n%s/model: albert predict %s FILE, or \"a text\"\n", c.Output, c.Output)
@@ -208,22 +252,24 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 	if c.Predictions != "" && len(c.With) > 0 {
 		return usagef("eval: --with averages models, not --predictions")
 	}
-	column := c.readFlags.TextColumn
-	if column == "text" { // its default, which is looked for first anyway
-		column = ""
+	if err := errors.Join(minLength(c.MaxSeqLength), c.dataFlags.fit(t, c.TextColumn)); err != nil {
+		return err
 	}
 	split, err := dataset.SplitNamed(c.Split)
 	if err != nil {
 		return usageError{err}
 	}
 	if c.Predictions != "" {
-		m, err := finetune.ScoreFile(t, c.Data, split, c.dataFlags.options(column), c.Predictions, c.NullOdds, c.Worst)
+		m, err := finetune.ScoreFile(t, c.Data, split, c.dataFlags.options(c.TextColumn), c.Predictions, c.NullOdds, c.Worst)
 		if err != nil {
 			return err
 		}
 		return c.print(m)
 	}
 	length := c.MaxSeqLength
+	if length == 0 { // the run's own
+		_ = json.Unmarshal(setting(c.Model, "max-seq-length"), &length) // 0 of other models
+	}
 	if length == 0 {
 		length = 512
 		if t.Kind == dataset.Span {
@@ -234,7 +280,7 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: c.dataFlags.options(column),
+	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: c.dataFlags.options(c.TextColumn),
 		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", SpanOptions: spans}, Threads: c.Threads, Output: c.Output})
 	if err != nil {
 		return noModel(c.Model, err)
@@ -242,15 +288,34 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 	return c.print(m)
 }
 
-// taskOfRun is the task that a run was fine-tuned for; pretrain for any other model.
+// taskOfRun is the task that a run or a model was fine-tuned for; pretrain for any other model.
 func taskOfRun(dir string) string {
-	if m, err := train.ReadManifest(dir); err == nil {
-		var task string
-		if text, ok := m.Settings.Get("task").(json.RawMessage); ok && json.Unmarshal(text, &task) == nil && task != "" {
-			return task
+	var name string
+	if json.Unmarshal(setting(dir, "task"), &name) == nil && name != "" {
+		return name
+	}
+	for _, d := range []string{filepath.Join(dir, "model"), dir} { // the first of several runs
+		text, err := os.ReadFile(filepath.Join(d, model.ConfigFile))
+		var config struct {
+			Task string `json:"finetuning_task"`
+		}
+		if err == nil && json.Unmarshal(text, &config) == nil {
+			if _, err := dataset.TaskNamed(config.Task); err == nil {
+				return config.Task
+			}
 		}
 	}
 	return "pretrain"
+}
+
+// setting is what a run directory's manifest says; nil where there is none.
+func setting(dir, name string) json.RawMessage {
+	m, err := train.ReadManifest(dir)
+	if err != nil {
+		return nil
+	}
+	text, _ := m.Settings.Get(name).(json.RawMessage)
+	return text
 }
 
 func (c *EvalCmd) print(m *finetune.Measured) error {

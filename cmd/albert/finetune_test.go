@@ -45,7 +45,7 @@ func TestFinetuneAndEval(t *testing.T) {
 			t.Errorf("no %q in %s", key, out)
 		}
 	}
-	out = must(t, "eval", in("run1"), "--task", "classify", "--data", in("held.jsonl"), "--report", "--worst", "1")
+	out = must(t, "eval", in("run1/model"), "--data", in("held.jsonl"), "--report", "--worst", "1") // the config names the task
 	for _, want := range []string{"accuracy", "weighted avg", "expected calibration error", "\n{\"text\":"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
@@ -109,5 +109,18 @@ func TestFinetuneAndEval(t *testing.T) {
 		if status != c.status || !strings.Contains(errs, c.want) {
 			t.Errorf("albert %s: status %d, want %d; %q in\n%s", strings.Join(c.args, " "), status, c.status, c.want, errs)
 		}
+	}
+}
+
+// Numbers that make no sense and flags that a task has no use for are usage errors.
+func TestFinetuneUsage(t *testing.T) {
+	for _, args := range [][]string{{"--dropout", "1"}, {"--dropout", "NaN"}, {"--classifier-dropout", "-0.1"}, {"--learning-rate", "NaN"}, {"--epochs", "Inf"},
+		{"--warmup-steps", "-1"}, {"--keep", "-1"}, {"--max-seq-length", "3"}, {"--level", "middle"}, {"--task", "rte", "--text-column", "x"}} {
+		if status, _, errs := call(t, append([]string{"finetune", "m", "--task", "classify", "--train", "a", "--dev", "b", "--output", "c"}, args...)...); status != 2 {
+			t.Errorf("%v: status %d: %s", args, status, errs)
+		}
+	}
+	if status, _, errs := call(t, "eval", "m", "--task", "classify", "--data", "a", "--max-seq-length", "3"); status != 2 {
+		t.Errorf("eval: status %d: %s", status, errs)
 	}
 }

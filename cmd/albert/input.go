@@ -210,6 +210,8 @@ func parseItem(text, file string, line int) item {
 		}
 	case raw.Question != nil && raw.Context != nil:
 		it.Text, it.Pair, it.HasPair, it.Question = *raw.Question, *raw.Context, true, true
+	case raw.Choices != nil && raw.Context != nil: // the choices go on where the context ends
+		it.Pair, it.HasPair, it.Question = *raw.Context, true, true
 	case raw.Question != nil:
 		it.Err = errors.New(`"question" without "context"`)
 	default:

@@ -19,16 +19,12 @@ import (
 // readFlags say how text is read.
 type readFlags struct {
 	Sentences  corpus.Sentences `default:"auto" enum:"auto,lines" help:"auto finds sentences in prose; lines takes one a line."`
-	TextColumn string           `default:"text" help:"Column of JSONL and Parquet that holds the text."`
+	TextColumn string           `help:"Column of JSONL and Parquet that holds the text (default: text)." placeholder:"NAME"`
 	GoDoc      bool             `negatable:"" help:"Directories are Go source trees: their comments are read."`
 }
 
 func (f *readFlags) options() corpus.ReadOptions {
-	o := corpus.ReadOptions{Sentences: f.Sentences, GoDoc: f.GoDoc}
-	if f.TextColumn != "text" {
-		o.TextColumn = f.TextColumn
-	}
-	return o
+	return corpus.ReadOptions{Sentences: f.Sentences, TextColumn: f.TextColumn, GoDoc: f.GoDoc}
 }
 
 // cleanupFlags say what happens to text before SentencePiece sees it.

@@ -80,7 +80,7 @@ type TokenizerTrainCmd struct {
 	Threads    int              `aliases:"num_threads,num-threads" help:"Threads (0: all); changes no bits."`
 	Quiet      bool             `negatable:"" help:"No progress."`
 	Sentences  corpus.Sentences `default:"lines" enum:"auto,lines" help:"lines takes one sentence a line, as spm_train; auto finds sentences in prose."`
-	TextColumn string           `default:"text" help:"Column of JSONL and Parquet that holds the text."`
+	TextColumn string           `help:"Column of JSONL and Parquet that holds the text (default: text)." placeholder:"NAME"`
 	GoDoc      bool             `negatable:"" help:"Directories are Go source trees: their comments are read."`
 	cleanupFlags
 }
