@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -167,8 +168,11 @@ func (r *reader) read(path string) error {
 	}
 }
 
-// add takes an example, whose texts it checks.
+// add takes an example, whose texts it checks. One without an id has its number in the set, from 0.
 func (r *reader) add(e Example) error {
+	if e.ID == "" {
+		e.ID = strconv.Itoa(len(r.set.Examples))
+	}
 	fail := func(field string, n int) error {
 		return fmt.Errorf("%s: %s of %.1f MB; the limit is %d MB: is this one example?", e.Place(), field, float64(n)/(1<<20), maxField>>20)
 	}

@@ -22,11 +22,16 @@ func WriteSubmission(dir string, s *Set, predictions []string) (path string, err
 	if s.Task.Submission == "" {
 		return "", fmt.Errorf("task %s is none of GLUE's", s.Task.Name)
 	}
-	if len(predictions) != len(s.Examples) {
-		return "", fmt.Errorf("%d predictions for %d examples", len(predictions), len(s.Examples))
-	}
 	path = filepath.Join(dir, s.Task.Submission)
-	return path, weights.Atomically(path, func(w io.Writer) error {
+	return path, WriteTable(path, s, predictions)
+}
+
+// WriteTable writes predictions in the lines of [WriteSubmission] for any data.
+func WriteTable(path string, s *Set, predictions []string) error {
+	if len(predictions) != len(s.Examples) {
+		return fmt.Errorf("%d predictions for %d examples", len(predictions), len(s.Examples))
+	}
+	return weights.Atomically(path, func(w io.Writer) error {
 		b := bufio.NewWriter(w)
 		b.WriteString("index\tprediction\n")
 		for i := range s.Examples {
@@ -127,6 +132,30 @@ func WriteChoices(path string, s *Set, choices []int) error {
 	return writeObject(path, s, len(choices), func(i int) any { return string(rune('A' + choices[i])) })
 }
 
+// WriteLists writes several labels for each example, of tagging one for each word: an object of ids and lists.
+func WriteLists(path string, s *Set, lists [][]string) error {
+	return writeObject(path, s, len(lists), func(i int) any { return append([]string{}, lists[i]...) })
+}
+
+// ReadLists reads what [WriteLists] writes.
+func ReadLists(path string) (map[string][]string, error) {
+	out := map[string][]string{}
+	r := &reader{set: &Set{}}
+	return out, r.open(path, func(in *input) error {
+		return readObject(in, func(id string, line int, raw json.RawMessage) error {
+			var list []string
+			if json.Unmarshal(raw, &list) != nil || list == nil {
+				return fmt.Errorf("%s: the prediction of %q is %s, not a list of labels", place(in.name, line), short(id), jsonKind(raw))
+			}
+			if _, ok := out[id]; ok {
+				return fmt.Errorf("%s: %q stands twice", place(in.name, line), short(id))
+			}
+			out[id] = list
+			return nil
+		})
+	})
+}
+
 // writeObject writes an object with a value for each example's id, indented by four as the official scripts do.
 func writeObject(path string, s *Set, n int, value func(i int) any) error {
 	if n != len(s.Examples) {
@@ -196,6 +225,9 @@ func ReadPredictions(path string) (map[string]string, error) {
 			out[id] = text
 		}
 	})
+	if err == nil && len(out) == 0 {
+		err = fmt.Errorf("%s: there are no predictions", path)
+	}
 	return out, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -247,12 +248,14 @@ func (r *reader) question(file string, line int, where string, c *context, id st
 	if len(c.text) > maxField {
 		return r.add(e) // which says so
 	}
-	if id != "" {
-		if before, ok := r.ids[id]; ok {
-			return fmt.Errorf("%s: the id was used before, in %s", where, before)
-		}
-		r.ids[id] = e.Place()
+	if id == "" {
+		id = strconv.Itoa(len(r.set.Examples))
+		e.ID = id
 	}
+	if before, ok := r.ids[id]; ok {
+		return fmt.Errorf("%s: the id %s was used before, in %s", where, short(id), before)
+	}
+	r.ids[id] = e.Place()
 	test, task := r.set.Split == Test, &r.set.Task
 	impossible := q.Impossible != nil && *q.Impossible
 	switch {
@@ -340,6 +343,11 @@ func (r *reader) answerRow(w *row) error {
 	}
 	if b, ok := w.cells["is_impossible"].(bool); ok {
 		q.Impossible = &b
+	}
+	_, a := w.cells["answers"]
+	_, b := w.cells["answers.text"]
+	if !a && !b && (q.Impossible == nil || !*q.Impossible) && r.set.Split != Test {
+		return w.fail("no column \"answers\"; there are %s", w.columns())
 	}
 	id, err := w.id()
 	if err != nil {

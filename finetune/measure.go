@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,7 +101,18 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 			return nil, err
 		}
 	}
-	return Measure(set, p, e.Worst)
+	measured, err := Measure(set, p, e.Worst)
+	if err == nil && e.Output != "" && set.Task.Submission != "" {
+		zipped := filepath.Join(e.Output, "submission.zip")
+		missing, err := dataset.ZipSubmissions(zipped, e.Output)
+		if err != nil {
+			return nil, err
+		}
+		if len(missing) > 0 {
+			measured.Notes = append(measured.Notes, fmt.Sprintf("%s: the leaderboard wants %s as well: write them into the same folder", zipped, strings.Join(missing, ", ")))
+		}
+	}
+	return measured, err
 }
 
 // inOrder puts a classifier's outputs into the order of a set's labels, where the model names the same labels in another one: MNLI's
@@ -149,17 +161,32 @@ func ScoreFile(t dataset.Task, data []string, split dataset.Split, o dataset.Opt
 	if err != nil {
 		return nil, err
 	}
+	if set.Task.Kind == dataset.Multi || set.Task.Kind == dataset.Tag {
+		lists, err := dataset.ReadLists(path)
+		if err != nil {
+			return nil, err
+		}
+		p, err := parseLists(set, lists)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return Measure(set, p, worst)
+	}
 	answers, err := dataset.ReadPredictions(path)
 	if err != nil {
 		return nil, err
 	}
 	if t.Kind == dataset.Span {
 		if !t.Impossible {
-			s, _, err := metric.SQuAD1(Questions(set), answers)
+			s, unanswered, err := metric.SQuAD1(Questions(set), answers)
 			if err != nil {
 				return nil, err
 			}
-			return answered(set, answers, s, worst)
+			m, err := answered(set, answers, s, worst)
+			if n := len(unanswered); err == nil && n > 0 {
+				m.Notes = append(m.Notes, fmt.Sprintf("%s: %d of %d questions have no prediction and score 0", path, n, len(set.Examples)))
+			}
+			return m, err
 		}
 		var null metric.NullOdds
 		if odds != "" {
@@ -204,11 +231,8 @@ func answered(set *dataset.Set, answers map[string]string, s metric.Scores, n in
 // parsePredictions reads labels, numbers or letters of choices.
 func parsePredictions(set *dataset.Set, answers map[string]string) (*Predictions, error) {
 	p := &Predictions{}
-	for i, e := range set.Examples {
+	for _, e := range set.Examples {
 		id := e.ID
-		if id == "" {
-			id = fmt.Sprint(i)
-		}
 		a, ok := answers[id]
 		if !ok {
 			return nil, fmt.Errorf("no prediction of example %s (%s)", id, e.Place())
@@ -216,6 +240,10 @@ func parsePredictions(set *dataset.Set, answers map[string]string) (*Predictions
 		switch set.Task.Kind {
 		case dataset.Classify:
 			l := slices.Index(set.Labels, a)
+			if l < 0 && set.Task.Labels == nil { // of data of one's own: a label that these examples do not have is wrong
+				l = len(set.Labels)
+				set.Labels = append(set.Labels, a)
+			}
 			if l < 0 {
 				return nil, fmt.Errorf("example %s: label %q is none of %s", id, a, strings.Join(set.Labels, ", "))
 			}
@@ -233,6 +261,49 @@ func parsePredictions(set *dataset.Set, answers map[string]string) (*Predictions
 			p.Values = append(p.Values, v)
 		default:
 			return nil, fmt.Errorf("predictions of task %s are not scored from files", Name(set.Task))
+		}
+	}
+	return p, nil
+}
+
+// parseLists reads several labels, or the words' tags; as scores what is given has 1 and all else 0.
+func parseLists(set *dataset.Set, lists map[string][]string) (*Predictions, error) {
+	p := &Predictions{}
+	chosen := make([][]int, len(set.Examples))
+	for i, e := range set.Examples {
+		list, ok := lists[e.ID]
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("no prediction of example %s (%s)", e.ID, e.Place())
+		case set.Task.Kind == dataset.Multi:
+			for _, a := range list {
+				l := slices.Index(set.Labels, a)
+				if l < 0 { // one that no example has is wrong
+					l = len(set.Labels)
+					set.Labels = append(set.Labels, a)
+				}
+				chosen[i] = append(chosen[i], l)
+			}
+			continue
+		case len(list) != len(e.Words):
+			return nil, fmt.Errorf("example %s: %d tags for %d words", e.ID, len(list), len(e.Words))
+		}
+		words := make([][]float64, len(list))
+		for k, name := range list {
+			words[k] = make([]float64, len(set.Labels))
+			if l := slices.Index(set.Labels, name); l >= 0 {
+				words[k][l] = 1
+			}
+		}
+		p.Tags, p.Words = append(p.Tags, list), append(p.Words, words)
+	}
+	if set.Task.Kind == dataset.Multi {
+		for _, list := range chosen {
+			row, scores := make([]bool, len(set.Labels)), make([]float64, len(set.Labels))
+			for _, l := range list {
+				row[l], scores[l] = true, 1
+			}
+			p.Multi, p.Scores = append(p.Multi, row), append(p.Scores, scores)
 		}
 	}
 	return p, nil

@@ -26,6 +26,7 @@ type Measured struct {
 	Confusion   *Confusion                // of classes and choices, up to 200 of them
 	Calibration *metric.CalibrationReport // of classes and choices
 	Worst       []Worst                   // as many as were asked for, the worst first
+	Notes       []string                  // what a reader of the scores should know; no part of the JSON
 
 	threshold *float64 // of questions without answers: the best one
 }

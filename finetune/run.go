@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -643,16 +644,36 @@ func WritePredictions(dir string, set *dataset.Set, p *Predictions, threshold *f
 		write("predictions.json", func(path string) error { return dataset.WriteChoices(path, set, p.Labels) })
 		return paths, err
 	}
-	if set.Task.Submission == "" {
-		return nil, nil
+	switch set.Task.Kind {
+	case dataset.Multi:
+		lists := make([][]string, len(p.Multi))
+		for i, chosen := range p.Multi {
+			for l, yes := range chosen {
+				if yes {
+					lists[i] = append(lists[i], set.Labels[l])
+				}
+			}
+		}
+		write("predictions.json", func(path string) error { return dataset.WriteLists(path, set, lists) })
+		return paths, err
+	case dataset.Tag:
+		write("predictions.json", func(path string) error { return dataset.WriteLists(path, set, p.Tags) })
+		return paths, err
 	}
 	words := make([]string, len(set.Examples))
 	for i := range words {
-		if set.Task.Kind == dataset.Regress {
-			words[i] = fmt.Sprintf("%.3f", p.Values[i])
-		} else {
+		switch {
+		case set.Task.Kind == dataset.Classify:
 			words[i] = set.Labels[p.Labels[i]]
+		case set.Task.Submission != "": // as the leaderboard's examples have it
+			words[i] = fmt.Sprintf("%.3f", p.Values[i])
+		default:
+			words[i] = strconv.FormatFloat(p.Values[i], 'g', -1, 64)
 		}
+	}
+	if set.Task.Submission == "" {
+		write("predictions.tsv", func(path string) error { return dataset.WriteTable(path, set, words) })
+		return paths, err
 	}
 	path, err := dataset.WriteSubmission(dir, set, words)
 	return []string{path}, err

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -186,13 +187,23 @@ func TestEveryKindLearns(t *testing.T) {
 			if v := r.Runs[0].Value; v == nil || *v < k.least {
 				t.Fatalf("%s: %s is %s, want at least %v", name, r.Metric, r.Dev, k.least)
 			}
+			out := filepath.Join(dir, "out")
 			scores, err := Evaluate(context.Background(), Evaluation{Model: c.Output, Task: c.Task, Data: d.Dev, Split: dataset.Dev,
-				Settings: Settings{MaxSeqLength: 64}, Threads: 1})
+				Settings: Settings{MaxSeqLength: 64}, Threads: 1, Output: out})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if v, err := scores.Scores.Get(r.Metric); err != nil || v != *r.Runs[0].Value {
 				t.Errorf("the model reaches %v (%v), the run %v", v, err, *r.Runs[0].Value)
+			}
+			// The predictions in a file score the same.
+			file := filepath.Join(out, "predictions.json")
+			if name == "classify" || name == "regress" {
+				file = filepath.Join(out, "predictions.tsv")
+			}
+			again, err := ScoreFile(c.Task, d.Dev, dataset.Dev, dataset.Options{}, file, "", 3)
+			if err != nil || !reflect.DeepEqual(again.Scores, scores.Scores) {
+				t.Errorf("the file scores %v (%v), the model %v", again, err, scores.Scores)
 			}
 		})
 	}

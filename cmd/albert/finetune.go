@@ -319,6 +319,9 @@ func setting(dir, name string) json.RawMessage {
 }
 
 func (c *EvalCmd) print(m *finetune.Measured) error {
+	for _, n := range m.Notes {
+		fmt.Fprintln(os.Stderr, n)
+	}
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(m)
 	}
