@@ -46,7 +46,7 @@ func TestFinetuneAndEval(t *testing.T) {
 		}
 	}
 	out = must(t, "eval", in("run1/model"), "--data", in("held.jsonl"), "--report", "--worst", "1") // the config names the task
-	for _, want := range []string{"accuracy", "weighted avg", "expected calibration error", "\n{\"text\":"} {
+	for _, want := range []string{"accuracy", "weighted avg", "expected calibration error", "\n{\"id\":\"2\",\"text\":"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
