@@ -253,7 +253,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 func (c *Config) oneFile() {
 	d := &c.Data
 	info, err := os.Stat(d.Dir)
-	if err != nil || info.IsDir() || c.Task.Name == "race" && strings.Contains(filepath.Base(d.Dir), ".t") && !strings.HasSuffix(d.Dir, ".txt") {
+	if err != nil || info.IsDir() || c.Task.Name == "race" && !strings.HasSuffix(d.Dir, ".txt") {
 		return
 	}
 	if d.Train = append(d.Train, d.Dir); len(d.Dev) == 0 {
