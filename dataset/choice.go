@@ -36,6 +36,9 @@ func (r *reader) addChoice(e Example, where string) error {
 	case e.Label < -1 || e.Label >= n || e.Label == -1 && r.set.Split != Test:
 		return fmt.Errorf("%s: the right choice is %d; there are %d choices, counted from 0", where, e.Label, n)
 	}
+	if err := r.unique(&e, where); err != nil {
+		return err
+	}
 	return r.add(e)
 }
 

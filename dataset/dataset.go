@@ -107,7 +107,7 @@ type reader struct {
 	o      Options
 	set    *Set
 	labels labels
-	ids    map[string]string // of questions, with their places
+	ids    map[string]string // of questions and choices, with their places
 	known  bool              // whether a Classify task has one label or several is settled
 	empty  int               // examples with an empty text
 	off    int               // answers that do not stand where the file says
@@ -168,11 +168,26 @@ func (r *reader) read(path string) error {
 	}
 }
 
-// add takes an example, whose texts it checks. One without an id has its number in the set, from 0.
-func (r *reader) add(e Example) error {
+// number gives an example without an id its number in the set, from 0.
+func (r *reader) number(e *Example) {
 	if e.ID == "" {
 		e.ID = strconv.Itoa(len(r.set.Examples))
 	}
+}
+
+// unique numbers an example and refuses an id that was used before: scores of questions and choices go by it. where names the example.
+func (r *reader) unique(e *Example, where string) error {
+	r.number(e)
+	if before, ok := r.ids[e.ID]; ok {
+		return fmt.Errorf("%s: the id %s was used before, in %s", where, short(e.ID), before)
+	}
+	r.ids[e.ID] = e.Place()
+	return nil
+}
+
+// add takes an example, whose texts it checks. One without an id is numbered.
+func (r *reader) add(e Example) error {
+	r.number(&e)
 	fail := func(field string, n int) error {
 		return fmt.Errorf("%s: %s of %.1f MB; the limit is %d MB: is this one example?", e.Place(), field, float64(n)/(1<<20), maxField>>20)
 	}

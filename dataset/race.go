@@ -176,10 +176,6 @@ func (r *reader) passage(file string, line int, raw json.RawMessage) error {
 		e.ID = fmt.Sprintf("%s-%d", *p.ID, i)
 		e.Context, e.Question, e.Choices = *p.Article, q, p.Options[i]
 		where := fmt.Sprintf("%s, question %d", name, i+1)
-		if before, ok := r.ids[e.ID]; ok {
-			return fmt.Errorf("%s: the id was used before, in %s", where, before)
-		}
-		r.ids[e.ID] = e.Place()
 		if len(p.Answers) > 0 {
 			a := p.Answers[i]
 			if len(a) != 1 || a[0] < 'A' || int(a[0]-'A') >= len(e.Choices) {

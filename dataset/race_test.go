@@ -76,7 +76,7 @@ func TestRACEErrors(t *testing.T) {
 		`{"id": "x", "article": "A", "questions": ["q"], "options": [["a"]], "answers": ["A"]}`:      {`passage "x", question 1`, "1 choices"},
 		`{"id": "x", "article": "A", "questions": ["q"], "options": ["abcd"], "answers": ["A"]}`:     {"a.txt:1:", `"options" is a string`},
 		`{"article": "A", "questions": [], "options": [], "answers": []}`:                            {"a.txt:1:", `without "id"`},
-		raceHigh + "\n" + raceHigh: {"a.txt:2:", `passage "high1.txt", question 1: the id was used before`},
+		raceHigh + "\n" + raceHigh: {"a.txt:2:", `passage "high1.txt", question 1: the id high1.txt-0 was used before`},
 		raceHigh + "\n{\"id\": \"x\", \"article\": \"A\", \"questions\": [\"q\"], \"options\": [[\"a\", \"b\"]]}": {"a.txt:2:", "1 questions, 1 lists of options, 0 answers"},
 		raceHigh + "\n{\"id\": \"x\", }": {"a.txt:2: broken JSON"},
 		raceHigh + "\n{\"id\": \"x\", ":  {"a.txt:2: broken JSON: the file ends in the middle"},

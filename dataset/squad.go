@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"unicode/utf8"
 )
 
@@ -248,14 +247,9 @@ func (r *reader) question(file string, line int, where string, c *context, id st
 	if len(c.text) > maxField {
 		return r.add(e) // which says so
 	}
-	if id == "" {
-		id = strconv.Itoa(len(r.set.Examples))
-		e.ID = id
+	if err := r.unique(&e, where); err != nil {
+		return err
 	}
-	if before, ok := r.ids[id]; ok {
-		return fmt.Errorf("%s: the id %s was used before, in %s", where, short(id), before)
-	}
-	r.ids[id] = e.Place()
 	test, task := r.set.Split == Test, &r.set.Task
 	impossible := q.Impossible != nil && *q.Impossible
 	switch {
