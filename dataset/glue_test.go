@@ -155,9 +155,9 @@ func TestSubmission(t *testing.T) {
 	_, err = WriteSubmission(dir, s, []string{"entailment"})
 	wantError(t, err, "1 predictions for 2 examples")
 	out := filepath.Join(dir, "all.zip")
-	missing, err := ZipSubmissions(out, dir)
-	if err != nil || len(missing) != 10 || slices.Contains(missing, "RTE.tsv") || !slices.Contains(missing, "MNLI-mm.tsv") {
-		t.Errorf("missing %q, %v", missing, err)
+	found, missing, err := ZipSubmissions(out, dir)
+	if err != nil || found != 1 || len(missing) != 10 || slices.Contains(missing, "RTE.tsv") || !slices.Contains(missing, "MNLI-mm.tsv") {
+		t.Errorf("%d found, missing %q, %v", found, missing, err)
 	}
 	z, err := zip.OpenReader(out)
 	if err != nil {
@@ -167,7 +167,7 @@ func TestSubmission(t *testing.T) {
 	if len(z.File) != 1 || z.File[0].Name != "RTE.tsv" || z.File[0].UncompressedSize64 != uint64(len(text)) {
 		t.Errorf("%d files in the zip", len(z.File))
 	}
-	_, err = ZipSubmissions(filepath.Join(dir, "none.zip"), t.TempDir())
+	_, _, err = ZipSubmissions(filepath.Join(dir, "none.zip"), t.TempDir())
 	wantError(t, err, "no predictions of GLUE's tasks")
 	if _, err := os.Stat(filepath.Join(dir, "none.zip")); err == nil {
 		t.Error("an empty zip was left")

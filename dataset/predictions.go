@@ -35,19 +35,22 @@ func WriteTable(path string, s *Set, predictions []string) error {
 		b := bufio.NewWriter(w)
 		b.WriteString("index\tprediction\n")
 		for i := range s.Examples {
+			id := s.Examples[i].ID
 			if strings.ContainsAny(predictions[i], "\t\r\n") {
 				return fmt.Errorf("the prediction %q has a tab or a line break in it", short(predictions[i]))
 			}
-			fmt.Fprintf(b, "%s\t%s\n", s.Examples[i].ID, predictions[i])
+			if strings.ContainsAny(id, "\t\r\n") {
+				return fmt.Errorf("%s: the id %q has a tab or a line break in it", s.Examples[i].Place(), short(id))
+			}
+			fmt.Fprintf(b, "%s\t%s\n", id, predictions[i])
 		}
 		return b.Flush()
 	})
 }
 
 // ZipSubmissions packs the files of [WriteSubmission] that lie in dir into one, as the leaderboard takes them. The bytes depend on the
-// files alone. missing are the official files that are not there: the leaderboard wants all.
-func ZipSubmissions(path, dir string) (missing []string, err error) {
-	found := 0
+// files alone. found is how many there are, missing are the official files that are not there: the leaderboard wants all.
+func ZipSubmissions(path, dir string) (found int, missing []string, err error) {
 	err = weights.Atomically(path, func(w io.Writer) error {
 		z := zip.NewWriter(w)
 		for _, t := range tasks {
@@ -76,7 +79,7 @@ func ZipSubmissions(path, dir string) (missing []string, err error) {
 		}
 		return z.Close()
 	})
-	return missing, err
+	return found, missing, err
 }
 
 // Candidate is an answer that was considered, with the names of the released code.

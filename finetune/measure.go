@@ -102,17 +102,26 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 		}
 	}
 	measured, err := Measure(set, p, e.Worst)
-	if err == nil && e.Output != "" && set.Task.Submission != "" {
-		zipped := filepath.Join(e.Output, "submission.zip")
-		missing, err := dataset.ZipSubmissions(zipped, e.Output)
+	if err == nil && e.Output != "" && set.Task.Submission != "" && set.Split == dataset.Test {
+		note, err := zipSubmissions(e.Output)
 		if err != nil {
 			return nil, err
 		}
-		if len(missing) > 0 {
-			measured.Notes = append(measured.Notes, fmt.Sprintf("%s: the leaderboard wants %s as well: write them into the same folder", zipped, strings.Join(missing, ", ")))
+		if note != "" {
+			measured.Notes = append(measured.Notes, note)
 		}
 	}
 	return measured, err
+}
+
+// zipSubmissions keeps dir/submission.zip of the predictions for GLUE's test sets that lie in dir, and says which are missing.
+func zipSubmissions(dir string) (note string, err error) {
+	path := filepath.Join(dir, "submission.zip")
+	found, missing, err := dataset.ZipSubmissions(path, dir)
+	if err == nil && len(missing) > 0 {
+		note = fmt.Sprintf("%s: %d of %d files; missing: %s", path, found, found+len(missing), strings.Join(missing, ", "))
+	}
+	return note, err
 }
 
 // inOrder puts a classifier's outputs into the order of a set's labels, where the model names the same labels in another one: MNLI's

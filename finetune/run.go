@@ -242,6 +242,15 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		}
 		result.Submissions = append(result.Submissions, paths...)
 	}
+	if c.Task.Submission != "" && len(result.Submissions) > 0 {
+		note, err := zipSubmissions(c.Output)
+		if err != nil {
+			return nil, err
+		}
+		if note != "" {
+			c.message("%s", note)
+		}
+	}
 	text, err := json.MarshalIndent(result, "", "  ")
 	if err != nil {
 		return nil, err

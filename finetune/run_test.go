@@ -176,6 +176,7 @@ func TestEveryKindLearns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			d := Data{Train: []string{jsonl(t, 1, 800, k.one, dir, "train.jsonl")}, Dev: []string{jsonl(t, 2, 100, k.one, dir, "dev.jsonl")}}
+			d.Test = d.Dev
 			c := config(t, name, m, filepath.Join(dir, "run"), d)
 			if name == "multilabel" { // at the others' rate it stays where one label is learned and the other is not
 				c.LearningRate, c.Steps, c.Seed = 0.001, 500, 4
@@ -204,6 +205,11 @@ func TestEveryKindLearns(t *testing.T) {
 			again, err := ScoreFile(c.Task, d.Dev, dataset.Dev, dataset.Options{}, file, "", 3)
 			if err != nil || !reflect.DeepEqual(again.Scores, scores.Scores) {
 				t.Errorf("the file scores %v (%v), the model %v", again, err, scores.Scores)
+			}
+			a, errA := os.ReadFile(file)
+			b, errB := os.ReadFile(filepath.Join(c.Output, filepath.Base(file))) // of --test
+			if errA != nil || errB != nil || string(a) != string(b) {
+				t.Errorf("finetune and eval write different predictions: %v, %v", errA, errB)
 			}
 		})
 	}
@@ -469,6 +475,23 @@ func TestGLUEWritesItsSubmission(t *testing.T) {
 	if got := strings.Split(strings.TrimSpace(string(text)), "\n"); len(got) != 31 || got[0] != "index\tprediction" ||
 		!strings.HasSuffix(got[1], "entailment") {
 		t.Errorf("%d lines: %q", len(got), got[:2])
+	}
+	// The zip stands beside it; eval keeps one of a test set's predictions, not of a dev set's.
+	if _, err := os.Stat(filepath.Join(c.Output, "submission.zip")); err != nil {
+		t.Error(err)
+	}
+	for _, split := range []dataset.Split{dataset.Dev, dataset.Test} {
+		out := t.TempDir()
+		measured, err := Evaluate(context.Background(), Evaluation{Model: c.Output, Task: c.Task, Data: []string{root}, Split: split,
+			Settings: Settings{MaxSeqLength: 64}, Threads: 1, Output: out})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = os.Stat(filepath.Join(out, "submission.zip"))
+		said := len(measured.Notes) == 1 && strings.Contains(measured.Notes[0], "1 of 11 files; missing: CoLA.tsv, ")
+		if test := split == dataset.Test; test != (err == nil) || test != said {
+			t.Errorf("%s: %v, %q", split, err, measured.Notes)
+		}
 	}
 	x, err := formats.Open(c.Output)
 	if err != nil {
