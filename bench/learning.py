@@ -25,7 +25,7 @@ TASKS = {
     "mrpc": ("--data DATA/glue/MRPC --epochs 2 --learning-rate 2e-4 --batch-size 16", "accuracy", 408, 3),
     "rte": ("--data DATA/glue/RTE --epochs 2 --learning-rate 2e-4 --batch-size 16", "accuracy", 277, 3),
     "stsb": ("--data DATA/glue/STS-B --epochs 3 --learning-rate 2e-4 --batch-size 16", "pearson", 1500, 3),
-    "mnli": ("--data WORK/MNLI --epochs 3 --learning-rate 2e-4 --batch-size 16", "accuracy", 1000, 3),
+    "mnli": ("--data WORK/MNLI --epochs 5 --learning-rate 2e-4 --batch-size 16", "accuracy", 1000, 3),
     "qnli": ("--data WORK/QNLI --epochs 2 --learning-rate 2e-4 --batch-size 16", "accuracy", 1000, 3),
     "qqp": ("--data WORK/QQP --epochs 3 --learning-rate 2e-4 --batch-size 16", "accuracy", 1000, 3),
     "squad1": ("--train DATA/squad/new_wiki_v1.0.json --train DATA/squad/reddit_v1.0.json --dev DATA/squad/dev-v1.1.json --epochs 2"
