@@ -241,10 +241,9 @@ func answered(set *dataset.Set, answers map[string]string, s metric.Scores, n in
 func parsePredictions(set *dataset.Set, answers map[string]string) (*Predictions, error) {
 	p := &Predictions{}
 	for _, e := range set.Examples {
-		id := e.ID
-		a, ok := answers[id]
+		a, ok := answers[e.ID]
 		if !ok {
-			return nil, fmt.Errorf("no prediction of example %s (%s)", id, e.Place())
+			return nil, fmt.Errorf("no prediction of example %s (%s)", e.ID, e.Place())
 		}
 		switch set.Task.Kind {
 		case dataset.Classify:
@@ -254,18 +253,18 @@ func parsePredictions(set *dataset.Set, answers map[string]string) (*Predictions
 				set.Labels = append(set.Labels, a)
 			}
 			if l < 0 {
-				return nil, fmt.Errorf("example %s: label %q is none of %s", id, a, strings.Join(set.Labels, ", "))
+				return nil, fmt.Errorf("example %s: label %q is none of %s", e.ID, a, strings.Join(set.Labels, ", "))
 			}
 			p.Labels = append(p.Labels, l)
 		case dataset.Choose:
 			if len(a) != 1 || a[0] < 'A' || int(a[0]-'A') >= len(e.Choices) {
-				return nil, fmt.Errorf("example %s: %q is no letter of a choice", id, a)
+				return nil, fmt.Errorf("example %s: %q is no letter of a choice", e.ID, a)
 			}
 			p.Labels = append(p.Labels, int(a[0]-'A'))
 		case dataset.Regress:
 			v, err := strconv.ParseFloat(a, 64)
 			if err != nil || v != v || math.IsInf(v, 0) {
-				return nil, fmt.Errorf("example %s: %q is no number", id, a)
+				return nil, fmt.Errorf("example %s: %q is no number", e.ID, a)
 			}
 			p.Values = append(p.Values, v)
 		default:

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -252,7 +251,10 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 	if c.Predictions != "" && len(c.With) > 0 {
 		return usagef("eval: --with averages models, not --predictions")
 	}
-	if err := errors.Join(minLength(c.MaxSeqLength), c.dataFlags.fit(t, c.TextColumn)); err != nil {
+	if err := minLength(c.MaxSeqLength); err != nil {
+		return err
+	}
+	if err := c.dataFlags.fit(t, c.TextColumn); err != nil {
 		return err
 	}
 	split, err := dataset.SplitNamed(c.Split)
