@@ -67,6 +67,11 @@ func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 	if o.Output == "" {
 		return meta, errors.New("no output directory given")
 	}
+	for _, in := range o.Inputs {
+		if o.Documents == nil && IsShards(in) {
+			return meta, fmt.Errorf("%s holds shards, not text: give one directory of shards alone, or the texts that they were made of", in)
+		}
+	}
 	head, err := headOf(&meta)
 	if err != nil {
 		return meta, err

@@ -321,6 +321,13 @@ func TestPrepareErrors(t *testing.T) {
 		t.Error(err)
 	}
 	nothingLeft(t, o)
+	made := options(t, write(t, "in", long))
+	prepare(t, made)
+	o = options(t, write(t, "in", long), made.Output)
+	if _, err := Prepare(t.Context(), o); err == nil || !strings.Contains(err.Error(), made.Output+" holds shards, not text") {
+		t.Errorf("shards among texts: %v", err)
+	}
+	nothingLeft(t, o)
 	o = options(t)
 	o.Read.Stdin = strings.NewReader("Some text.")
 	o.Output = write(t, "model.safetensors", "weights")
