@@ -1,10 +1,10 @@
 """Texts whose second half repeats the first, for a next-sentence run that learns to compare: every word of them is of the text given.
 
-    python3 bench/copies.py TEXT.gz OUT.txt SEED
+    python3 bench/copies.py TEXT.gz OUT.txt SEED [plain]
 
 Per document of TEXT, first the document with a noisy copy after each sentence; then, two lines a document, a sentence and a noisy copy of it,
 or a passage of up to 140 words and a noisy copy of a few words of it, in either order. Noisy: words left out, neighbours swapped, sometimes
-the end put first. Prepare OUT with --sentences lines.
+the end put first. "plain" adds the documents as they are. Prepare OUT with --sentences lines.
 """
 
 import gzip
@@ -51,9 +51,9 @@ def pairs(sentences):
 
 
 def main():
-    source, target, seed = sys.argv[1:]
+    source, target, seed = sys.argv[1:4]
     random.seed(int(seed))
-    document = []
+    document, plain = [], []
 
     def flush(out):
         if document:
@@ -62,6 +62,8 @@ def main():
             out.write("\n")
             for first, second in pairs([s for s in document if len(s.split()) > 3]):
                 out.write(first + "\n" + second + "\n\n")
+            if sys.argv[4:] == ["plain"]:
+                plain.append("\n".join(document) + "\n\n")
         document.clear()
 
     with gzip.open(source, "rt", encoding="utf-8") as text, open(target, "w", encoding="utf-8") as out:
@@ -70,6 +72,7 @@ def main():
                 flush(out)
             document.extend(s for s in SENTENCE_END.split(line.strip()) if s)
         flush(out)
+        out.writelines(plain)
 
 
 if __name__ == "__main__":

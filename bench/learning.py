@@ -20,14 +20,14 @@ import time
 RACE_QUESTIONS = 5000
 # Per task: its flags, the metric that decides, the number of dev examples, that of seeds.
 TASKS = {
-    "sst2": ("--data DATA/glue/SST-2 --epochs 2 --learning-rate 3e-4 --batch-size 32", "accuracy", 872, 3),
+    "sst2": ("--data DATA/glue/SST-2 --epochs 3 --learning-rate 2e-4 --batch-size 32", "accuracy", 872, 3),
     "cola": ("--data DATA/glue/CoLA --epochs 6 --learning-rate 3e-4 --batch-size 32 --eval-every 534", "matthews_correlation", 1043, 3),
     "mrpc": ("--data DATA/glue/MRPC --epochs 2 --learning-rate 2e-4 --batch-size 16", "accuracy", 408, 3),
     "rte": ("--data DATA/glue/RTE --epochs 2 --learning-rate 2e-4 --batch-size 16", "accuracy", 277, 3),
-    "stsb": ("--data DATA/glue/STS-B --epochs 3 --learning-rate 2e-4 --batch-size 16", "pearson", 1500, 3),
+    "stsb": ("--data DATA/glue/STS-B --epochs 6 --learning-rate 2e-4 --batch-size 16", "pearson", 1500, 3),
     "mnli": ("--data WORK/MNLI --epochs 5 --learning-rate 2e-4 --batch-size 16", "accuracy", 1000, 3),
     "qnli": ("--data WORK/QNLI --epochs 2 --learning-rate 2e-4 --batch-size 16", "accuracy", 1000, 3),
-    "qqp": ("--data WORK/QQP --epochs 3 --learning-rate 2e-4 --batch-size 16", "accuracy", 1000, 3),
+    "qqp": ("--data WORK/QQP --epochs 6 --learning-rate 2e-4 --batch-size 16", "accuracy", 1000, 3),
     "squad1": ("--train DATA/squad/new_wiki_v1.0.json --train DATA/squad/reddit_v1.0.json --dev DATA/squad/dev-v1.1.json --epochs 2"
                " --learning-rate 3e-4 --batch-size 16 --max-seq-length 320 --eval-every 1108", "f1", 10570, 1),
     "squad2": ("--train DATA/squad/half-dev-v2.0.json --dev WORK/squad2-other.json --epochs 2 --learning-rate 2e-4 --batch-size 16"
