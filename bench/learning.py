@@ -32,7 +32,7 @@ TASKS = {
                " --learning-rate 3e-4 --batch-size 16 --max-seq-length 320 --eval-every 1108", "f1", 10570, 1),
     "squad2": ("--train DATA/squad/half-dev-v2.0.json --dev WORK/squad2-other.json --epochs 2 --learning-rate 2e-4 --batch-size 16"
                " --max-seq-length 320 --eval-every 379", "f1", 5795, 1),
-    "race": ("--data WORK/race --epochs 1 --learning-rate 2e-4 --batch-size 8 --eval-every 312", "accuracy", 1436, 1),
+    "race": ("--data WORK/race --epochs 2 --learning-rate 2e-4 --batch-size 8 --eval-every 312", "accuracy", 1436, 1),
 }
 COMMON = "--dropout 0.1 --threads 1"
 VARIANTS = {"pretrained": [], "random": ["--scratch"]}
