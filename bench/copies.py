@@ -1,11 +1,10 @@
 """Texts whose second half repeats the first, for a next-sentence run that learns to compare: every word of them is of the text given.
 
-    python3 bench/copies.py TEXT.gz OUT.txt SEED [passages] [plain]
+    python3 bench/copies.py TEXT.gz OUT.txt SEED [plain]
 
 Per document of TEXT, first the document with a noisy copy after each sentence; then, two lines a document, a sentence and a noisy copy of it,
 or a passage of up to 140 words and a noisy copy of a few words of it, in either order. Noisy: words left out, neighbours swapped, sometimes
-the end put first. With "passages" two lines a document and nothing else: a passage of 30 to 280 words, and noisy copies of its sentences in
-another order, or of a few runs of words, in either order. "plain" adds the documents as they are. Prepare OUT with --sentences lines.
+the end put first. "plain" adds the documents as they are. Prepare OUT with --sentences lines.
 """
 
 import gzip
@@ -14,6 +13,19 @@ import re
 import sys
 
 SENTENCE_END = re.compile(r'(?<=[.!?])["”’\')]*\s+(?=["“‘\'(]*[A-Z])')
+
+
+def documents(path):
+    """Lists of sentences; an empty line ends a document."""
+    document = []
+    with gzip.open(path, "rt", encoding="utf-8") as text:
+        for line in text:
+            if not line.strip() and document:
+                yield document
+                document = []
+            document.extend(s for s in SENTENCE_END.split(line.strip()) if s)
+    if document:
+        yield document
 
 
 def noisy(text, drop, rotate=0.0):
@@ -51,56 +63,24 @@ def pairs(sentences):
         yield first, second
 
 
-def passages(sentences):
-    i = 0
-    while i < len(sentences):
-        want, n, end = random.choice([30, 60, 120, 180, 240]), 0, i
-        while end < len(sentences) and n < want:
-            n += len(sentences[end].split())
-            end += 1
-        passage, i = sentences[i:end], end
-        if random.random() < 0.5:
-            m = random.randint(max(1, len(passage) // 3), len(passage))
-            start = random.randrange(len(passage) - m + 1)
-            copied = passage[start:start + m]
-            if random.random() < 0.7:
-                random.shuffle(copied)
-            drop = random.choice([0.1, 0.3, 0.5])
-            second = " ".join(noisy(s, drop, 0.2) for s in copied)
-        else:
-            second = " ".join(noisy(clip(random.choice(passage), random.randint(4, 14)), random.choice([0.1, 0.3, 0.5]), 0.3)
-                              for _ in range(random.randint(1, 3)))
-        first = " ".join(noisy(" ".join(passage), 0.05).split()[:280])
-        if random.random() < 0.35:
-            first, second = second, first
-        yield first, second
-
-
 def main():
-    source, target, seed, *more = sys.argv[1:]
+    match sys.argv[1:]:
+        case [source, target, seed]:
+            plain = False
+        case [source, target, seed, "plain"]:
+            plain = True
+        case _:
+            sys.exit(__doc__)
     random.seed(int(seed))
-    document, plain = [], []
-
-    def flush(out):
-        if document:
-            make = passages if "passages" in more else pairs
-            if make is pairs:
-                for s in document:
-                    out.write(s + "\n" + noisy(s, random.choice([0.1, 0.2, 0.4])) + "\n")
-                out.write("\n")
-            for first, second in make([s for s in document if len(s.split()) > 3]):
+    with open(target, "w", encoding="utf-8") as out:
+        for document in documents(source):
+            for s in document:
+                out.write(s + "\n" + noisy(s, random.choice([0.1, 0.2, 0.4])) + "\n")
+            out.write("\n")
+            for first, second in pairs([s for s in document if len(s.split()) > 3]):
                 out.write(first + "\n" + second + "\n\n")
-            if "plain" in more:
-                plain.append("\n".join(document) + "\n\n")
-        document.clear()
-
-    with gzip.open(source, "rt", encoding="utf-8") as text, open(target, "w", encoding="utf-8") as out:
-        for line in text:
-            if not line.strip():
-                flush(out)
-            document.extend(s for s in SENTENCE_END.split(line.strip()) if s)
-        flush(out)
-        out.writelines(plain)
+        if plain:
+            out.writelines("\n".join(document) + "\n\n" for document in documents(source))
 
 
 if __name__ == "__main__":
