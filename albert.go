@@ -12,11 +12,11 @@ import (
 	"fmt"
 	"io/fs"
 
-	"albert/cpu"
-	"albert/formats"
-	"albert/model"
-	"albert/ops"
-	"albert/task"
+	"albert/internal/engine/cpu"
+	"albert/internal/engine/ops"
+	"albert/internal/formats"
+	"albert/internal/learn/task"
+	"albert/internal/model"
 	"albert/tokenizer"
 )
 

@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"strings"
 
-	"albert/model"
-	"albert/numeric"
-	"albert/ops"
-	"albert/task"
+	"albert/internal/engine/numeric"
+	"albert/internal/engine/ops"
+	"albert/internal/learn/task"
+	"albert/internal/model"
 )
 
 // Task is what a model's head answers.

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"math"
 
-	"albert/model"
-	"albert/ops"
+	"albert/internal/engine/ops"
+	"albert/internal/model"
 )
 
 // Pooling says how the vectors of pieces become one.

@@ -6,8 +6,8 @@ import (
 	"testing/fstest"
 
 	"albert"
-	"albert/model"
-	"albert/task"
+	"albert/internal/learn/task"
+	"albert/internal/model"
 )
 
 // tiny gives a random model with a head, in memory: what go:embed would hold.

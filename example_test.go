@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 
 	"albert"
-	"albert/model"
+	"albert/internal/model"
 )
 
 // A model that was saved opens with one call. This one is tiny, random and without a tokenizer, so that pieces are given by id.

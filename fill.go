@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"albert/model"
-	"albert/ops"
+	"albert/internal/engine/ops"
+	"albert/internal/model"
 )
 
 // Answer is one filling of a mask, as Hugging Face's fill-mask pipeline gives it.

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"albert/cpu"
-	"albert/model"
+	"albert/internal/engine/cpu"
+	"albert/internal/model"
 
 	"github.com/klauspost/cpuid/v2"
 )

@@ -1,10 +1,10 @@
 package bench
 
 import (
-	"albert/cpu"
-	"albert/model"
-	"albert/numeric"
-	"albert/ops"
+	"albert/internal/engine/cpu"
+	"albert/internal/engine/numeric"
+	"albert/internal/engine/ops"
+	"albert/internal/model"
 	"albert/pretrain"
 )
 

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"albert/dataset"
-	"albert/task"
+	"albert/internal/learn/task"
+	"albert/internal/text/dataset"
 )
 
 // average joins what several models predict for the same examples: the mean of the probabilities of classes, labels, tags and choices, of

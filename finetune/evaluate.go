@@ -7,12 +7,12 @@ import (
 	"slices"
 	"strings"
 
-	"albert/cpu"
-	"albert/dataset"
-	"albert/metric"
-	"albert/numeric"
-	"albert/task"
-	"albert/train"
+	"albert/internal/engine/cpu"
+	"albert/internal/engine/numeric"
+	"albert/internal/learn/metric"
+	"albert/internal/learn/task"
+	"albert/internal/learn/train"
+	"albert/internal/text/dataset"
 )
 
 // Predictions are what a model answers to the examples of a set, in their order.

@@ -5,9 +5,9 @@ import (
 	"strconv"
 	"strings"
 
-	"albert/dataset"
-	"albert/model"
-	"albert/task"
+	"albert/internal/learn/task"
+	"albert/internal/model"
+	"albert/internal/text/dataset"
 	"albert/tokenizer"
 )
 

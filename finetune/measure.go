@@ -11,11 +11,11 @@ import (
 	"strconv"
 	"strings"
 
-	"albert/cpu"
-	"albert/dataset"
-	"albert/formats"
-	"albert/metric"
-	"albert/model"
+	"albert/internal/engine/cpu"
+	"albert/internal/formats"
+	"albert/internal/learn/metric"
+	"albert/internal/model"
+	"albert/internal/text/dataset"
 )
 
 // Evaluation says which model is measured, and on what.

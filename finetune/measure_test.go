@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"albert/dataset"
+	"albert/internal/text/dataset"
 )
 
 // score scores a file of predictions, whose text is given.

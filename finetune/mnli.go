@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"path/filepath"
 
-	"albert/cpu"
-	"albert/dataset"
-	"albert/formats"
+	"albert/internal/engine/cpu"
+	"albert/internal/formats"
+	"albert/internal/text/dataset"
 )
 
 // mnli measures the result on the mismatched dev set, and gives the other test sets that MNLI's models are sent in for: the mismatched one

@@ -5,9 +5,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"albert/dataset"
-	"albert/metric"
-	"albert/task"
+	"albert/internal/learn/metric"
+	"albert/internal/learn/task"
+	"albert/internal/text/dataset"
 	"albert/tokenizer"
 )
 

@@ -1,8 +1,8 @@
 package finetune
 
 import (
-	"albert/dataset"
-	"albert/metric"
+	"albert/internal/learn/metric"
+	"albert/internal/text/dataset"
 )
 
 // Preset is a task's settings.

@@ -12,10 +12,11 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"albert/dataset"
-	"albert/figure"
-	"albert/metric"
-	"albert/weights"
+	"albert/internal/files/disk"
+
+	"albert/internal/learn/figure"
+	"albert/internal/learn/metric"
+	"albert/internal/text/dataset"
 )
 
 // Measured is how well predictions do: the official metrics, and what a person looks at beside them. What a kind of task does not have is
@@ -114,7 +115,7 @@ func (m *Measured) report(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := weights.WriteFile(filepath.Join(dir, reportFile), append(text, '\n')); err != nil {
+	if err := disk.WriteFile(filepath.Join(dir, reportFile), append(text, '\n')); err != nil {
 		return err
 	}
 	return nil

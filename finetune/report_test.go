@@ -14,9 +14,9 @@ import (
 	"strings"
 	"testing"
 
-	"albert/dataset"
-	"albert/task"
-	"albert/train"
+	"albert/internal/learn/task"
+	"albert/internal/learn/train"
+	"albert/internal/text/dataset"
 )
 
 // hard is classified, but one of ten labels is wrong.

@@ -15,17 +15,18 @@ import (
 	"strings"
 	"time"
 
-	"albert/cpu"
-	"albert/dataset"
-	"albert/figure"
-	"albert/formats"
-	"albert/model"
-	"albert/numeric"
-	"albert/optim"
-	"albert/task"
+	"albert/internal/files/disk"
+
+	"albert/internal/engine/cpu"
+	"albert/internal/engine/numeric"
+	"albert/internal/formats"
+	"albert/internal/learn/figure"
+	"albert/internal/learn/optim"
+	"albert/internal/learn/task"
+	"albert/internal/learn/train"
+	"albert/internal/model"
+	"albert/internal/text/dataset"
 	"albert/tokenizer"
-	"albert/train"
-	"albert/weights"
 )
 
 // Data is where the splits lie: a folder (the task's own, GLUE's root), or files.
@@ -217,7 +218,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 				continue
 			}
 			if err == nil {
-				err = weights.WriteFile(filepath.Join(c.Output, name), text)
+				err = disk.WriteFile(filepath.Join(c.Output, name), text)
 			}
 			if err != nil {
 				return nil, err
@@ -255,7 +256,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return result, weights.WriteFile(filepath.Join(c.Output, "result.json"), append(text, '\n'))
+	return result, disk.WriteFile(filepath.Join(c.Output, "result.json"), append(text, '\n'))
 }
 
 // oneFile takes a Data.Dir that is a file as the training data, but for RACE's archive, which holds every split.
@@ -532,7 +533,7 @@ func (t *learner) finish(ctx context.Context, dir string, tok *tokenizer.Tokeniz
 	if err != nil {
 		return err
 	}
-	if err := weights.WriteFile(filepath.Join(dir, evaluationFile), append(text, '\n')); err != nil {
+	if err := disk.WriteFile(filepath.Join(dir, evaluationFile), append(text, '\n')); err != nil {
 		return err
 	}
 	if err := m.report(t.c.Output); err != nil {
@@ -560,7 +561,7 @@ func (t *learner) writeCard(dir string, scores []byte) error {
 		}
 	}
 	fmt.Fprintf(&b, "\nweights_sha256: `%s`\n", t.o.Model.Hash())
-	return weights.WriteFile(filepath.Join(dir, "README.md"), []byte(b.String()))
+	return disk.WriteFile(filepath.Join(dir, "README.md"), []byte(b.String()))
 }
 
 // result reads what a finished run reached.

@@ -12,13 +12,13 @@ import (
 	"strings"
 	"testing"
 
-	"albert/dataset"
-	"albert/formats"
-	"albert/model"
-	"albert/optim"
-	"albert/task"
+	"albert/internal/formats"
+	"albert/internal/learn/optim"
+	"albert/internal/learn/task"
+	"albert/internal/learn/train"
+	"albert/internal/model"
+	"albert/internal/text/dataset"
 	"albert/tokenizer"
-	"albert/train"
 )
 
 var good, bad, other = strings.Fields("good fine nice bright"), strings.Fields("bad poor sad dull"), strings.Fields("the film was a an it and of day house")

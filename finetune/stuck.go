@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"albert/numeric"
-	"albert/task"
-	"albert/train"
+	"albert/internal/engine/numeric"
+	"albert/internal/learn/task"
+	"albert/internal/learn/train"
 )
 
 // ErrStuck is wrapped by the error of a run that --stop-if-stuck ended.

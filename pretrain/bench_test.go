@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 )
 
 // prose is documents of sentences of about 25 pieces.

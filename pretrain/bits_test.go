@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"testing"
 
-	"albert/cpu"
-	"albert/cpu/kernel"
-	"albert/model"
-	"albert/numeric"
-	"albert/optim"
-	"albert/train"
+	"albert/internal/engine/cpu"
+	"albert/internal/engine/cpu/kernel"
+	"albert/internal/engine/numeric"
+	"albert/internal/learn/optim"
+	"albert/internal/learn/train"
+	"albert/internal/model"
 )
 
 // bitsRun is a short pretraining run with dropout whose batches have at least nine leaves of unequal length.

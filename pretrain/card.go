@@ -5,8 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"albert/model"
-	"albert/weights"
+	"albert/internal/files/disk"
+
+	"albert/internal/model"
 )
 
 // writeCard writes the model's README.md, a model card as Hugging Face shows it.
@@ -22,5 +23,5 @@ func writeCard(dir string, c *RunConfig, m *model.Model) error {
 		}
 	}
 	fmt.Fprintf(&b, "\nweights_sha256: `%s`\n", m.Hash())
-	return weights.WriteFile(filepath.Join(dir, "README.md"), []byte(b.String()))
+	return disk.WriteFile(filepath.Join(dir, "README.md"), []byte(b.String()))
 }

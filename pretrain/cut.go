@@ -3,7 +3,7 @@ package pretrain
 import (
 	"math"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 	"albert/tokenizer"
 )
 

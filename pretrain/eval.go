@@ -3,7 +3,7 @@ package pretrain
 import (
 	"slices"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 )
 
 // EvalExamples makes the examples that a model is evaluated on, in the order of the documents: every document once, cut and masked

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 )
 
 // testVocabulary has specials 0 to 4 and size-5 normal pieces, of which every third continues a word.

@@ -3,7 +3,7 @@ package pretrain
 import (
 	"math"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 )
 
 // masker chooses the pieces of an example that are to be predicted, and hides them.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 )
 
 // masked masks pieces with the random numbers of a number.

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"sync"
 
-	"albert/model"
-	"albert/ops"
-	"albert/train"
+	"albert/internal/engine/ops"
+	"albert/internal/learn/train"
+	"albert/internal/model"
 )
 
 // Objective computes the pretraining losses of a model: masked pieces, and the sentence loss of examples that have a label.

@@ -14,15 +14,15 @@ import (
 	"strings"
 	"time"
 
-	"albert/corpus"
-	"albert/cpu"
-	"albert/figure"
-	"albert/formats"
-	"albert/model"
-	"albert/ops"
-	"albert/optim"
+	"albert/internal/engine/cpu"
+	"albert/internal/engine/ops"
+	"albert/internal/formats"
+	"albert/internal/learn/figure"
+	"albert/internal/learn/optim"
+	"albert/internal/learn/train"
+	"albert/internal/model"
+	"albert/internal/text/corpus"
 	"albert/tokenizer"
-	"albert/train"
 )
 
 // RunConfig is all that a pretraining run is asked, under the names of the command's flags.

@@ -5,7 +5,7 @@ import (
 	"math"
 	"sync"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 	"albert/tokenizer"
 )
 

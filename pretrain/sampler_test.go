@@ -8,9 +8,10 @@ import (
 	"sync"
 	"testing"
 
-	"albert/corpus"
-	"albert/tokenizer"
 	"github.com/google/go-cmp/cmp"
+
+	"albert/internal/text/corpus"
+	"albert/tokenizer"
 )
 
 var _ Source = (*corpus.Shards)(nil)

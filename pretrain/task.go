@@ -3,7 +3,7 @@ package pretrain
 import (
 	"context"
 
-	"albert/train"
+	"albert/internal/learn/train"
 )
 
 // Task is pretraining for the training loop: batches from a sampler, evaluation on fixed examples.

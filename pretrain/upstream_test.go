@@ -5,8 +5,9 @@ import (
 	"slices"
 	"testing"
 
-	"albert/numeric"
 	"github.com/google/go-cmp/cmp"
+
+	"albert/internal/engine/numeric"
 )
 
 // modelUpstream is SPEC 2.3 for one document, written the plain way: lists of tokens, an index that is rewound, one piece popped

@@ -14,7 +14,7 @@ import (
 	"strconv"
 	"strings"
 
-	"albert/weights"
+	"albert/internal/files/disk"
 )
 
 // The names of a tokenizer's files in a Hugging Face directory.
@@ -256,7 +256,7 @@ func (t *Tokenizer) DirFiles() map[string][]byte {
 // WriteDir writes the tokenizer's files, [Tokenizer.DirFiles], into a directory.
 func (t *Tokenizer) WriteDir(dir string) error {
 	for name, data := range t.DirFiles() {
-		if err := weights.WriteFile(filepath.Join(dir, name), data); err != nil {
+		if err := disk.WriteFile(filepath.Join(dir, name), data); err != nil {
 			return err
 		}
 	}

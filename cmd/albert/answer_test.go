@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"albert/formats"
-	"albert/model"
+	"albert/internal/formats"
+	"albert/internal/model"
 )
 
 // A model with the beam head answers as one with the other head does, has logits of its own shape, and goes through Google's files.

@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"albert/formats"
+	"albert/internal/formats"
 )
 
 // ConvertCmd takes a model from one format to another.

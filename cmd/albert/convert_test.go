@@ -79,7 +79,7 @@ func TestConvertRefuses(t *testing.T) {
 
 // No answer is given only where --null-threshold allows it, and a threshold may be negative.
 func TestNullThreshold(t *testing.T) {
-	model := filepath.Join("..", "..", "task", "testdata", "golden", "answer")
+	model := filepath.Join("..", "..", "internal", "learn", "task", "testdata", "golden", "answer")
 	line := `{"input_ids": [2, 7, 8, 3, 9, 10, 11, 3], "token_type_ids": [0, 0, 0, 0, 1, 1, 1, 1]}`
 	var plain, null struct{ Start, End int }
 	if err := json.Unmarshal([]byte(must(t, "predict", model, line)), &plain); err != nil || plain.Start < 4 || plain.End > 7 {

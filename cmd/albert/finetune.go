@@ -9,13 +9,13 @@ import (
 	"path/filepath"
 	"time"
 
-	"albert/dataset"
 	"albert/finetune"
-	"albert/model"
-	"albert/optim"
+	"albert/internal/learn/optim"
+	"albert/internal/learn/task"
+	"albert/internal/learn/train"
+	"albert/internal/model"
+	"albert/internal/text/dataset"
 	"albert/pretrain"
-	"albert/task"
-	"albert/train"
 )
 
 // dataFlags say where labelled data is and how it is read.

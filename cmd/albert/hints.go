@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"albert/model"
+	"albert/internal/model"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"

@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"albert/formats"
-	"albert/model"
+	"albert/internal/formats"
+	"albert/internal/learn/train"
+	"albert/internal/model"
 	"albert/pretrain"
-	"albert/train"
 )
 
 // InspectCmd shows a model's or run's configuration, parameters, memory and FLOPs, or the examples of a step.

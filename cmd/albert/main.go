@@ -13,7 +13,7 @@ import (
 	"strings"
 	"syscall"
 
-	"albert/train"
+	"albert/internal/learn/train"
 
 	"github.com/alecthomas/kong"
 )

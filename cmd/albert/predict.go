@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"albert"
-	"albert/task"
+	"albert/internal/learn/task"
 )
 
 // PredictCmd answers with the head of a model, as Hugging Face's pipelines do.

@@ -10,8 +10,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"albert/corpus"
-	"albert/formats"
+	"albert/internal/formats"
+	"albert/internal/text/corpus"
 	"albert/pretrain"
 	"albert/tokenizer"
 )

@@ -5,13 +5,13 @@ import (
 	"os"
 	"time"
 
-	"albert/corpus"
-	"albert/formats"
-	"albert/model"
-	"albert/optim"
+	"albert/internal/formats"
+	"albert/internal/learn/optim"
+	"albert/internal/learn/train"
+	"albert/internal/model"
+	"albert/internal/text/corpus"
 	"albert/pretrain"
 	"albert/tokenizer"
-	"albert/train"
 )
 
 // PretrainCmd pretrains a model.

@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"albert/internal/learn/train"
+	"albert/internal/quickstart"
 	"albert/pretrain"
-	"albert/quickstart"
-	"albert/train"
 )
 
 // QuickstartCmd is the main job on what every Go installation has.

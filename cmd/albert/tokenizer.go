@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"strings"
 
-	"albert/formats"
+	"albert/internal/formats"
 	"albert/tokenizer"
 )
 

@@ -14,13 +14,14 @@ import (
 	"strings"
 	"time"
 
+	"albert/internal/files/disk"
+
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
-	"albert/corpus"
+	"albert/internal/text/corpus"
 	"albert/tokenizer"
 	"albert/tokenizer/spmtrain"
-	"albert/weights"
 )
 
 // TokenizerTrainCmd trains a SentencePiece unigram model. Flags have spm_train's names, with dashes or, for its command lines,
@@ -320,10 +321,10 @@ func (c *TokenizerTrainCmd) Run(ctx context.Context) error {
 		}
 		vocab.WriteByte('\n')
 	}
-	if err := weights.WriteFile(c.ModelPrefix+".vocab", []byte(vocab.String())); err != nil {
+	if err := disk.WriteFile(c.ModelPrefix+".vocab", []byte(vocab.String())); err != nil {
 		return err
 	}
-	if err := weights.WriteFile(c.ModelPrefix+".model", m.Marshal()); err != nil {
+	if err := disk.WriteFile(c.ModelPrefix+".model", m.Marshal()); err != nil {
 		return err
 	}
 	if !c.Quiet {

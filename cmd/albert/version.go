@@ -7,8 +7,8 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"albert/cpu/kernel"
-	"albert/numeric"
+	"albert/internal/engine/cpu/kernel"
+	"albert/internal/engine/numeric"
 )
 
 // version is the release; the commit comes from the build.

@@ -33,5 +33,5 @@
 //   - A candidate must be followed by different bytes in the text, not different characters. Spaces, dashes, typographic quotes and
 //     the mark for unknown characters begin with the same byte. Without that 97.0 % and 96.6 % are the same, and text is no likelier.
 //
-// With both, 99.9 % are; what is left comes from float32 sums there. bench/parity/train_vs_spm.sh compares the two.
+// With both, 99.9 % are; what is left comes from float32 sums there. parity/train_vs_spm.sh compares the two.
 package spmtrain

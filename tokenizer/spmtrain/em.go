@@ -6,7 +6,7 @@ import (
 	"math/bits"
 	"slices"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 )
 
 // wordChunk is how many words a thread takes at a time.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 )
 
 // someVocabulary has all characters but perhaps one, and random runs of text with random scores.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 	"albert/tokenizer"
 )
 

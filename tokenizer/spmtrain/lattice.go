@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 )
 
 // unkPenalty is how much less likely than the least likely piece, in natural logarithms, a character without a piece is.

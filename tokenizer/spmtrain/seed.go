@@ -5,7 +5,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 )
 
 // piece is a candidate: n letters of words.letters, and the logarithm of its probability.

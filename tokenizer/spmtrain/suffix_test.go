@@ -8,7 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 )
 
 // The suffix array is the one that a plain sort gives.

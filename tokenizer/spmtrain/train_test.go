@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 	"albert/tokenizer"
 )
 

@@ -14,7 +14,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"albert/numeric"
+	"albert/internal/engine/numeric"
 )
 
 // Stats is what was seen of the text.

@@ -1,0 +1,285 @@
+// Package cpu is the device that runs package ops on processors: threads, packed weights and the order of every sum. The
+// arithmetic of one row or one tile is in cpu/kernel.
+//
+// The bits of every result depend on the inputs alone: threads share out rows, columns or heads, never a sum.
+//
+//	dev, err := cpu.New("", 0)     // the best instruction set, all threads
+package cpu
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"albert/internal/engine/cpu/kernel"
+	"albert/internal/engine/ops"
+)
+
+// rowBlock is how many rows of activations a task multiplies: 128 rows of 768 values are 0.4 MB, which stay in a core's L2
+// while the panels of the weight pass by.
+const rowBlock = 128
+
+// Device implements [ops.Device]. It may be used by several goroutines; one at a time has the helper threads.
+type Device struct {
+	k    *kernel.Set
+	pool *pool
+
+	mu     sync.Mutex
+	free   map[int][]*ops.Tensor // by capacity
+	memory held
+	packed map[*ops.Param]*packedParam
+
+	scratch sync.Pool
+}
+
+var _ ops.Device = (*Device)(nil)
+
+// maxThreads is far above what helps; a device of a million threads would spin for minutes.
+const maxThreads = 1024
+
+// New makes a device with the kernels of the named instruction set ("": what ALBERT_CPU says, else the best this CPU has) and a
+// number of threads (0: GOMAXPROCS).
+func New(instructionSet string, threads int) (*Device, error) {
+	if instructionSet == "" {
+		instructionSet = os.Getenv("ALBERT_CPU")
+	}
+	k, err := kernel.Select(instructionSet)
+	if err != nil {
+		return nil, fmt.Errorf("ALBERT_CPU: %w", err)
+	}
+	if threads <= 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	if threads > maxThreads {
+		return nil, fmt.Errorf("%d threads: at most %d, and more than the machine's %d only cost time", threads, maxThreads, runtime.NumCPU())
+	}
+	d := &Device{k: k, pool: newPool(threads), free: map[int][]*ops.Tensor{}, packed: map[*ops.Param]*packedParam{}}
+	d.scratch.New = func() any { return new(scratch) }
+	return d, nil
+}
+
+// Close ends the device's threads.
+func (d *Device) Close() { d.pool.close() }
+
+// InstructionSet is the name of the kernels in use.
+func (d *Device) InstructionSet() string { return d.k.Name }
+
+// Kernels gives the kernels in use, for code that works on plain slices (the optimizer).
+func (d *Device) Kernels() *kernel.Set { return d.k }
+
+// Threads is the number of threads.
+func (d *Device) Threads() int { return d.pool.threads }
+
+// Peak measures what the device's threads can do at most, in FLOP/s: the best of some bursts of FMAs without memory, of about 50 us
+// each. Where a processor lowers its clock under load, bursts right after other work find the clock that the work left, for about a
+// millisecond, and later ones a higher one.
+func (d *Device) Peak(bursts int) float64 {
+	const iterations = 5_000
+	flops := make([]int, d.Threads())
+	best := 0.0
+	for range bursts {
+		start := time.Now()
+		d.Run(d.Threads(), func(i int) { flops[i] = d.k.PeakFMA(iterations) })
+		seconds := time.Since(start).Seconds()
+		sum := 0
+		for _, f := range flops {
+			sum += f
+		}
+		best = max(best, float64(sum)/seconds)
+	}
+	return best
+}
+
+// Run calls f(0) ... f(n-1) on the device's threads and returns when all are done.
+func (d *Device) Run(n int, f func(task int)) { d.pool.run(n, f) }
+
+// stride is the distance between rows of n values: whole cache lines and one more, so that the rows of a tile do not fall into
+// the same cache sets when n is a power of two.
+func stride(n int) int { return (n+15)/16*16 + 16 }
+
+// held counts the values of tensors: those in use, the most that ever were, and those in use or kept free.
+type held struct{ used, most, all int }
+
+// New gives a [rows, cols] tensor whose values are not set.
+func (d *Device) New(rows, cols int) *ops.Tensor {
+	ld := stride(cols)
+	class := classSize(rows * ld)
+	d.mu.Lock()
+	t := d.take(class, 2*class)
+	if t == nil {
+		// What is kept free stays within a tenth of the most that was in use: leaves of other sizes would leave a set of buffers each.
+		m := &d.memory
+		for limit := max(m.most, m.used+class) / 10 * 11; m.all+class > limit && d.drop(class); {
+		}
+		t = &ops.Tensor{}
+		m.all += class
+	}
+	size := max(class, len(t.Data))
+	d.memory.used += size
+	d.memory.most = max(d.memory.most, d.memory.used)
+	d.mu.Unlock()
+	if t.Data == nil {
+		t.Data = make([]float32, class)
+	}
+	t.Rows, t.Cols, t.Stride = rows, cols, ld
+	return t
+}
+
+// take takes a free buffer of at least from and below to values, the smallest there is, or nil. The mutex is held.
+func (d *Device) take(from, to int) *ops.Tensor {
+	for class := classSize(from); class < to; class = classSize(class + 1) {
+		if l := d.free[class]; len(l) > 0 {
+			t := l[len(l)-1]
+			l[len(l)-1] = nil
+			d.free[class] = l[:len(l)-1]
+			return t
+		}
+	}
+	return nil
+}
+
+// drop gives up a free buffer: the largest that is too small for a class, or else the largest. It is false if there is none.
+func (d *Device) drop(class int) bool {
+	small, large := 0, 0
+	for c, l := range d.free {
+		if len(l) > 0 {
+			large = max(large, c)
+			if c < class {
+				small = max(small, c)
+			}
+		}
+	}
+	c := small
+	if c == 0 {
+		c = large
+	}
+	if c == 0 {
+		return false
+	}
+	d.take(c, c+1)
+	d.memory.all -= c
+	return true
+}
+
+// classSize rounds a number of values up: buffers come in eight sizes to the octave, so that ragged batches of about the same size
+// share them.
+func classSize(n int) int {
+	step := 256
+	for 16*step < n {
+		step *= 2
+	}
+	return max(256, (n+step-1)/step*step)
+}
+
+// Free takes a tensor of New back.
+func (d *Device) Free(t *ops.Tensor) {
+	d.mu.Lock()
+	class := len(t.Data)
+	d.free[class] = append(d.free[class], t)
+	d.memory.used -= class
+	d.mu.Unlock()
+}
+
+// scratch is one task's own memory.
+type scratch struct {
+	buf  [6][]float32
+	pans [4]kernel.Panels
+}
+
+func (d *Device) getScratch() *scratch  { return d.scratch.Get().(*scratch) }
+func (d *Device) putScratch(s *scratch) { d.scratch.Put(s) }
+
+// floats gives buffer i with room for n values, not set.
+func (s *scratch) floats(i, n int) []float32 {
+	if cap(s.buf[i]) < n {
+		s.buf[i] = make([]float32, n+n/4)
+	}
+	return s.buf[i][:n]
+}
+
+// rows packs src[K][N] into panel set i.
+func (s *scratch) packRows(k *kernel.Set, i int, src []float32, ld, K, N int) *kernel.Panels {
+	p := s.panels(k, i, K, N)
+	k.PackRows(p, src, ld, 0, panelCount(k, N))
+	return p
+}
+
+// cols packs the transpose of src[N][K] into panel set i.
+func (s *scratch) packCols(k *kernel.Set, i int, src []float32, ld, K, N int) *kernel.Panels {
+	p := s.panels(k, i, K, N)
+	k.PackCols(p, src, ld, 0, panelCount(k, N))
+	return p
+}
+
+func (s *scratch) panels(k *kernel.Set, i, K, N int) *kernel.Panels {
+	p := &s.pans[i]
+	n := k.PanelsLen(K, N)
+	if cap(p.Data) < n {
+		p.Data = make([]float32, n+n/4)
+	}
+	p.K, p.N, p.Data = K, N, p.Data[:n]
+	return p
+}
+
+func panelCount(k *kernel.Set, n int) int { return (n + k.NR - 1) / k.NR }
+
+// packedParam is a weight [out,in] in the two forms that products want, made anew when its version changes.
+type packedParam struct {
+	mu      sync.Mutex
+	forward form // B = W^T: [in, out], for y = x W^T
+	back    form // B = W: [out, in], for dx = dy W
+}
+
+type form struct {
+	made    bool
+	version uint64
+	kernel.Panels
+}
+
+// weight gives the packed form of p: of its transpose for the forward pass, of itself for the backward pass.
+func (d *Device) weight(p *ops.Param, forward bool) *kernel.Panels {
+	d.mu.Lock()
+	pk := d.packed[p]
+	if pk == nil {
+		pk = new(packedParam)
+		d.packed[p] = pk
+	}
+	d.mu.Unlock()
+	pk.mu.Lock()
+	defer pk.mu.Unlock()
+	f := &pk.back
+	f.K, f.N = p.Rows(), p.Cols()
+	if forward {
+		f = &pk.forward
+		f.K, f.N = p.Cols(), p.Rows()
+	}
+	if f.made && f.version == p.Version() {
+		return &f.Panels
+	}
+	if n := d.k.PanelsLen(f.K, f.N); len(f.Data) != n {
+		f.Data = hugeFloats(n)
+	}
+	panels := panelCount(d.k, f.N)
+	chunks := min(panels, 4*d.pool.threads)
+	d.pool.run(chunks, func(c int) {
+		p0, p1 := panels*c/chunks, panels*(c+1)/chunks
+		if forward {
+			d.k.PackCols(&f.Panels, p.Data, p.Cols(), p0, p1)
+		} else {
+			d.k.PackRows(&f.Panels, p.Data, p.Cols(), p0, p1)
+		}
+	})
+	f.made, f.version = true, p.Version()
+	return &f.Panels
+}
+
+// Forget drops the packed forms of parameters that will not be used again.
+func (d *Device) Forget(ps *ops.Params) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range ps.List {
+		delete(d.packed, p)
+	}
+}

@@ -1,0 +1,188 @@
+package cpu
+
+import (
+	"albert/internal/engine/cpu/kernel"
+	"albert/internal/engine/ops"
+)
+
+// split is how the outputs of a product are shared out: blocks of rows times chunks of panels.
+type split struct{ rows, panels, rowBlocks, chunks int }
+
+// splitWork cuts rows x panels into tasks. Few rows: many chunks of panels, so that all threads have work; many rows: whole row
+// blocks, so that a block's panels are read from the cache.
+func (d *Device) splitWork(rows, panels int) split {
+	s := split{rows: rows, panels: panels, rowBlocks: (rows + rowBlock - 1) / rowBlock, chunks: 1}
+	if want := 8 * d.pool.threads; d.pool.threads > 1 && s.rowBlocks < want {
+		s.chunks = min(panels, (want+s.rowBlocks-1)/s.rowBlocks)
+	}
+	return s
+}
+
+func (s split) tasks() int { return s.rowBlocks * s.chunks }
+
+func (s split) task(t int) (r0, r1, p0, p1 int) {
+	b, c := t/s.chunks, t%s.chunks
+	return s.rows * b / s.rowBlocks, s.rows * (b + 1) / s.rowBlocks, s.panels * c / s.chunks, s.panels * (c + 1) / s.chunks
+}
+
+// gemm computes c[rows,N] = init + a[rows,K] b on all threads; after is called for each finished block.
+func (d *Device) gemm(rows int, a []float32, lda int, b *kernel.Panels, c []float32, ldc int, bias []float32, init kernel.Init,
+	after func(r0, r1, c0, c1 int)) {
+	if rows == 0 {
+		return
+	}
+	s := d.splitWork(rows, panelCount(d.k, b.N))
+	d.pool.run(s.tasks(), func(t int) {
+		r0, r1, p0, p1 := s.task(t)
+		d.k.Gemm(r1-r0, a[r0*lda:], lda, b, p0, p1, c[r0*ldc:], ldc, bias, init)
+		if after != nil {
+			after(r0, r1, p0*d.k.NR, min(b.N, p1*d.k.NR))
+		}
+	})
+}
+
+// Linear: y = act(x W^T + b).
+func (d *Device) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.Activation, parts []ops.Affine) {
+	f := d.activation(act)
+	z := y
+	if save != nil && f != nil && act != ops.Tanh { // tanh's gradient needs only its output
+		save.Tensor = d.New(y.Rows, y.Cols)
+		z = save.Tensor
+	}
+	var after func(r0, r1, c0, c1 int)
+	at := 0
+	if f != nil {
+		after = func(r0, r1, c0, c1 int) {
+			for r := r0; r < r1; r++ {
+				f(y.Row(r)[at+c0:at+c1], z.Row(r)[at+c0:at+c1])
+			}
+		}
+	}
+	for _, p := range parts {
+		init, bias := kernel.Zero, []float32(nil)
+		if p.B != nil {
+			init, bias = kernel.Bias, p.B.Data
+		}
+		d.gemm(x.Rows, x.Data, x.Stride, d.weight(p.W, true), z.Data[at:], z.Stride, bias, init, after)
+		at += p.W.Rows()
+	}
+}
+
+func (d *Device) activation(act ops.Activation) func(y, x []float32) {
+	switch act {
+	case ops.GeluTanh:
+		return d.k.GeluTanh
+	case ops.GeluErf:
+		return d.k.GeluErf
+	case ops.Relu:
+		return d.k.Relu
+	case ops.Tanh:
+		return d.k.Tanh
+	}
+	return nil
+}
+
+// LinearGrad: dz = dy act'(z); dW += dz^T x, db += column sums of dz, both chains over the rows; dx = dz W, one chain over the
+// outputs of all parts.
+func (d *Device) LinearGrad(g *ops.Grads, dx *ops.Tensor, accumulate bool, dy, y, x *ops.Tensor, saved *ops.Saved,
+	act ops.Activation, parts []ops.Affine) {
+	d.activationGrad(dy, y, saved, act)
+	xp := d.packRows(x)
+	at := 0
+	for _, p := range parts {
+		d.outerAccumulate(g.Of(p.W), dy.Data[at:], dy.Stride, p.W.Rows(), x.Rows, xp)
+		if p.B != nil {
+			d.columnSums(g.Of(p.B), dy.Data[at:], dy.Stride, x.Rows)
+		}
+		at += p.W.Rows()
+	}
+	d.putPanels(xp)
+	if dx == nil {
+		return
+	}
+	init := kernel.Zero
+	if accumulate {
+		init = kernel.Accumulate
+	}
+	at = 0
+	for _, p := range parts {
+		d.gemm(x.Rows, dy.Data[at:], dy.Stride, d.weight(p.W, false), dx.Data, dx.Stride, nil, init, nil)
+		init = kernel.Accumulate
+		at += p.W.Rows()
+	}
+}
+
+func (d *Device) activationGrad(dy, y *ops.Tensor, saved *ops.Saved, act ops.Activation) {
+	var f func(dx, dy, x []float32)
+	from := saved.Tensor
+	switch act {
+	case ops.Identity:
+		return
+	case ops.GeluTanh:
+		f = d.k.GeluTanhGrad
+	case ops.GeluErf:
+		f = d.k.GeluErfGrad
+	case ops.Relu:
+		f = d.k.ReluGrad
+	case ops.Tanh:
+		f, from = d.k.TanhGrad, y
+	}
+	d.eachRow(dy.Rows, func(r int) { f(dy.Row(r), dy.Row(r), from.Row(r)) })
+}
+
+// rowChunk is how many rows a task of row-wise work takes: some 10 us of work.
+const rowChunk = 16
+
+// eachRow calls f for every row.
+func (d *Device) eachRow(rows int, f func(r int)) {
+	d.pool.run((rows+rowChunk-1)/rowChunk, func(t int) {
+		for r := t * rowChunk; r < min(rows, (t+1)*rowChunk); r++ {
+			f(r)
+		}
+	})
+}
+
+// colChunk is how many columns a task of column sums takes: with the sums and a row at hand they stay in L1, and neighbouring
+// tasks do not write to the same cache line.
+const colChunk = 64
+
+// columnSums: sums[n] += column n of a[rows][len(sums)], rows ascending.
+func (d *Device) columnSums(sums, a []float32, ld, rows int) {
+	d.eachColumns(len(sums), func(c0, c1 int) {
+		for r := range rows {
+			d.k.AddTo(sums[c0:c1], a[r*ld+c0:r*ld+c1])
+		}
+	})
+}
+
+// eachColumns calls f for chunks of columns.
+func (d *Device) eachColumns(cols int, f func(c0, c1 int)) {
+	n := (cols + colChunk - 1) / colChunk
+	d.pool.run(n, func(t int) { f(t*colChunk, min(cols, (t+1)*colChunk)) })
+}
+
+// panelPool keeps the packed activations of the backward pass.
+func (d *Device) packRows(x *ops.Tensor) *kernel.Panels {
+	t := d.New(1, d.k.PanelsLen(x.Rows, x.Cols))
+	p := &kernel.Panels{K: x.Rows, N: x.Cols, Data: t.Data}
+	panels := panelCount(d.k, x.Cols)
+	d.pool.run(panels, func(i int) { d.k.PackRows(p, x.Data, x.Stride, i, i+1) })
+	return p
+}
+
+func (d *Device) putPanels(p *kernel.Panels) { d.Free(&ops.Tensor{Data: p.Data}) }
+
+// outerAccumulate: c[m,N] += a[rows,m]^T b[rows,N], one chain over the rows an element. c is contiguous.
+func (d *Device) outerAccumulate(c, a []float32, lda, m, rows int, b *kernel.Panels) {
+	if rows == 0 {
+		return
+	}
+	at := d.New(m, rows)
+	const block = 64 // columns of a in a task: a whole number of cache lines of a and of rows of at
+	d.pool.run((m+block-1)/block, func(t int) {
+		m0, m1 := t*block, min(m, (t+1)*block)
+		d.k.Transpose(at.Data[m0*at.Stride:], at.Stride, a[m0:], lda, rows, m1-m0)
+	})
+	d.gemm(m, at.Data, at.Stride, b, c, b.N, nil, kernel.Accumulate, nil)
+	d.Free(at)
+}

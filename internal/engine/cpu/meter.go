@@ -1,0 +1,139 @@
+package cpu
+
+import (
+	"albert/internal/engine/cpu/kernel"
+	"albert/internal/engine/ops"
+)
+
+// Meter is a device that computes nothing and counts the memory that a [Device] would take for the same operations.
+type Meter struct {
+	k    *kernel.Set
+	now  int
+	Peak int // bytes of tensors at most, packed activations and saved ones included
+
+	packed map[*ops.Param]int // bit 1: forward, bit 2: backward
+}
+
+var _ ops.Device = (*Meter)(nil)
+
+// Meter gives a meter for the device.
+func (d *Device) Meter() *Meter { return &Meter{k: d.k, packed: map[*ops.Param]int{}} }
+
+// PackedBytes is the memory of the weights in the forms that the metered operations want.
+func (m *Meter) PackedBytes() int {
+	n := 0
+	for p, forms := range m.packed {
+		if forms&1 != 0 {
+			n += hugeBytes(m.k.PanelsLen(p.Cols(), p.Rows()))
+		}
+		if forms&2 != 0 {
+			n += hugeBytes(m.k.PanelsLen(p.Rows(), p.Cols()))
+		}
+	}
+	return n
+}
+
+// New counts a tensor; it has no values.
+func (m *Meter) New(rows, cols int) *ops.Tensor {
+	t := &ops.Tensor{Rows: rows, Cols: cols, Stride: stride(cols)}
+	m.now += 4 * classSize(rows*t.Stride)
+	m.Peak = max(m.Peak, m.now)
+	return t
+}
+
+// Free counts a tensor as given back.
+func (m *Meter) Free(t *ops.Tensor) { m.now -= 4 * classSize(t.Rows*t.Stride) }
+
+// scratch counts tensors that live for one operation.
+func (m *Meter) scratch(tensors ...*ops.Tensor) {
+	for _, t := range tensors {
+		m.Free(t)
+	}
+}
+
+// Embed implements [ops.Device].
+func (m *Meter) Embed(*ops.Tensor, *ops.Batch, *ops.Param, *ops.Param, *ops.Param) {}
+
+// EmbedGrad implements [ops.Device].
+func (m *Meter) EmbedGrad(*ops.Grads, *ops.Tensor, *ops.Batch, *ops.Param, *ops.Param, *ops.Param) {}
+
+// Linear implements [ops.Device].
+func (m *Meter) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.Activation, parts []ops.Affine) {
+	if save != nil && act != ops.Identity && act != ops.Tanh {
+		save.Tensor = m.New(y.Rows, y.Cols)
+	}
+	for _, p := range parts {
+		m.packed[p.W] |= 1
+	}
+}
+
+// LinearGrad implements [ops.Device].
+func (m *Meter) LinearGrad(g *ops.Grads, dx *ops.Tensor, accumulate bool, dy, y, x *ops.Tensor, saved *ops.Saved, act ops.Activation, parts []ops.Affine) {
+	packed := m.New(1, m.k.PanelsLen(x.Rows, x.Cols))
+	for _, p := range parts {
+		m.scratch(m.New(p.W.Rows(), x.Rows))
+		if dx != nil {
+			m.packed[p.W] |= 2
+		}
+	}
+	m.Free(packed)
+}
+
+// Norm implements [ops.Device].
+func (m *Meter) Norm(y *ops.Tensor, save *ops.Saved, x, res *ops.Tensor, gamma, beta *ops.Param, eps float32, b *ops.Batch, drop ops.Dropout) {
+	if save != nil {
+		save.Tensor = m.New(x.Rows, x.Cols)
+	}
+}
+
+// NormGrad implements [ops.Device].
+func (m *Meter) NormGrad(*ops.Grads, *ops.Tensor, *ops.Tensor, bool, *ops.Tensor, *ops.Saved, *ops.Param, *ops.Param, *ops.Batch, ops.Dropout) {
+}
+
+// Dropout implements [ops.Device].
+func (m *Meter) Dropout(*ops.Tensor, *ops.Tensor, *ops.Batch, bool, ops.Dropout) {}
+
+// Attention implements [ops.Device].
+func (m *Meter) Attention(ctx *ops.Tensor, save *ops.Saved, qkv *ops.Tensor, b *ops.Batch, heads int, drop ops.Dropout) {
+	if save != nil {
+		save.Tensor = m.New(1, layoutProbabilities(b, heads).total)
+	}
+}
+
+// AttentionGrad implements [ops.Device].
+func (m *Meter) AttentionGrad(dqkv, dctx, qkv *ops.Tensor, saved *ops.Saved, b *ops.Batch, heads int, drop ops.Dropout) {
+}
+
+// Gather implements [ops.Device].
+func (m *Meter) Gather(*ops.Tensor, *ops.Tensor, []int32) {}
+
+// GatherGrad implements [ops.Device].
+func (m *Meter) GatherGrad(*ops.Tensor, bool, *ops.Tensor, []int32) {}
+
+// Concat implements [ops.Device].
+func (m *Meter) Concat(*ops.Tensor, *ops.Tensor, *ops.Tensor) {}
+
+// ConcatGrad implements [ops.Device].
+func (m *Meter) ConcatGrad(*ops.Tensor, bool, *ops.Tensor, bool, *ops.Tensor) {}
+
+// SoftmaxSum implements [ops.Device].
+func (m *Meter) SoftmaxSum(*ops.Tensor, *ops.Tensor, *ops.Tensor, *ops.Batch, []bool) {}
+
+// SoftmaxSumGrad implements [ops.Device].
+func (m *Meter) SoftmaxSumGrad(*ops.Tensor, bool, *ops.Tensor, bool, *ops.Tensor, *ops.Tensor, *ops.Tensor, *ops.Batch, []bool) {
+}
+
+// DecoderLoss implements [ops.Device].
+func (m *Meter) DecoderLoss(loss *ops.Loss, g *ops.Grads, dx, x *ops.Tensor, table, bias *ops.Param, targets []int32, scale float32) {
+	rows := min(x.Rows, rowBlock)
+	logits := m.New(rows, table.Rows())
+	m.packed[table] |= 1
+	if g != nil {
+		m.packed[table] |= 2
+		m.scratch(m.New(1, m.k.PanelsLen(rows, x.Cols)), m.New(table.Rows(), rows))
+	}
+	m.Free(logits)
+}
+
+// SoftmaxLoss implements [ops.Device].
+func (m *Meter) SoftmaxLoss(*ops.Loss, *ops.Tensor, *ops.Tensor, []int32, float32) {}

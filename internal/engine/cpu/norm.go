@@ -1,0 +1,150 @@
+package cpu
+
+import "albert/internal/engine/ops"
+
+// rowPlaces gives for every row its sequence's number and its place in the sequence.
+func rowPlaces(b *ops.Batch) (example, place []uint32) {
+	example, place = make([]uint32, b.Rows()), make([]uint32, b.Rows())
+	for s := range b.Len() {
+		for r := b.Offsets[s]; r < b.Offsets[s+1]; r++ {
+			example[r], place[r] = b.Example(s), uint32(r-b.Offsets[s])
+		}
+	}
+	return example, place
+}
+
+// dropThreshold is the word below which a value is dropped, and what the others are multiplied by.
+func dropThreshold(rate float32) (drop uint32, scale float32) {
+	return uint32(float64(rate) * (1 << 32)), 1 / (1 - rate)
+}
+
+// Norm: y = LayerNorm(res + dropout(x)) * gamma + beta. The sum, its mean and 1/deviation are saved.
+func (d *Device) Norm(y *ops.Tensor, save *ops.Saved, x, res *ops.Tensor, gamma, beta *ops.Param, eps float32, b *ops.Batch,
+	drop ops.Dropout) {
+	sum := y // in inference the sum is made in place
+	var mean, rstd []float32
+	if save != nil {
+		sum = d.New(x.Rows, x.Cols)
+		mean, rstd = make([]float32, x.Rows), make([]float32, x.Rows)
+		save.Tensor, save.Mean, save.Rstd = sum, mean, rstd
+	}
+	var example, place []uint32
+	threshold, scale := dropThreshold(drop.Rate)
+	if drop.Rate > 0 {
+		example, place = rowPlaces(b)
+	}
+	d.eachRow(x.Rows, func(r int) {
+		s := sum.Row(r)
+		switch {
+		case drop.Rate > 0 && res != nil:
+			d.k.DropoutAdd(s, x.Row(r), res.Row(r), threshold, scale, drop.Key, [3]uint32{place[r], example[r], drop.Site})
+		case drop.Rate > 0:
+			d.k.Dropout(s, x.Row(r), threshold, scale, drop.Key, [3]uint32{place[r], example[r], drop.Site})
+		case res != nil:
+			d.k.Add(s, res.Row(r), x.Row(r))
+		default:
+			copy(s, x.Row(r))
+		}
+		m, v := d.k.LayerNorm(y.Row(r), s, gamma.Data, beta.Data, eps)
+		if save != nil {
+			mean[r], rstd[r] = m, v
+		}
+	})
+}
+
+// NormGrad: the gradient of the sum goes to res as it is and to x through the dropout.
+func (d *Device) NormGrad(g *ops.Grads, dx, dres *ops.Tensor, accumulate bool, dy *ops.Tensor, saved *ops.Saved,
+	gamma, beta *ops.Param, b *ops.Batch, drop ops.Dropout) {
+	sum := saved.Tensor
+	dgamma, dbeta := g.Of(gamma), g.Of(beta)
+	d.eachColumns(sum.Cols, func(c0, c1 int) {
+		for r := range sum.Rows {
+			d.k.LayerNormGradParams(dgamma[c0:c1], dbeta[c0:c1], dy.Row(r)[c0:c1], sum.Row(r)[c0:c1], saved.Mean[r], saved.Rstd[r])
+		}
+	})
+	var example, place []uint32
+	threshold, scale := dropThreshold(drop.Rate)
+	if drop.Rate > 0 {
+		example, place = rowPlaces(b)
+	}
+	d.eachRow(sum.Rows, func(r int) {
+		ds := dx.Row(r)
+		d.k.LayerNormGrad(ds, dy.Row(r), sum.Row(r), gamma.Data, saved.Mean[r], saved.Rstd[r])
+		if dres != nil {
+			if accumulate {
+				d.k.AddTo(dres.Row(r), ds)
+			} else {
+				copy(dres.Row(r), ds)
+			}
+		}
+		if drop.Rate > 0 {
+			d.k.Dropout(ds, ds, threshold, scale, drop.Key, [3]uint32{place[r], example[r], drop.Site})
+		}
+	})
+}
+
+// Dropout: y = dropout(x).
+func (d *Device) Dropout(y, x *ops.Tensor, b *ops.Batch, perSequence bool, drop ops.Dropout) {
+	threshold, scale := dropThreshold(drop.Rate)
+	var example, place []uint32
+	if !perSequence {
+		example, place = rowPlaces(b)
+	}
+	d.eachRow(x.Rows, func(r int) {
+		at := [3]uint32{0, 0, drop.Site}
+		if perSequence {
+			at[1] = b.Example(r)
+		} else {
+			at[0], at[1] = place[r], example[r]
+		}
+		d.k.Dropout(y.Row(r), x.Row(r), threshold, scale, drop.Key, at)
+	})
+}
+
+// Embed: y = word + token type + position.
+func (d *Device) Embed(y *ops.Tensor, b *ops.Batch, word, position, tokenType *ops.Param) {
+	n := word.Cols()
+	_, place := rowPlaces(b)
+	d.eachRow(b.Rows(), func(r int) {
+		row := y.Row(r)
+		d.k.Add(row, tableRow(word, n, b.IDs[r]), tableRow(tokenType, n, b.Types[r]))
+		d.k.AddTo(row, tableRow(position, n, int32(place[r])))
+	})
+}
+
+func tableRow(p *ops.Param, n int, i int32) []float32 { return p.Data[int(i)*n : int(i)*n+n] }
+
+// EmbedGrad adds each row's gradient to the rows of the three tables, rows ascending; threads share out the columns.
+func (d *Device) EmbedGrad(g *ops.Grads, dy *ops.Tensor, b *ops.Batch, word, position, tokenType *ops.Param) {
+	n := word.Cols()
+	_, place := rowPlaces(b)
+	dw, dp, dt := g.Of(word), g.Of(position), g.Of(tokenType)
+	d.eachColumns(n, func(c0, c1 int) {
+		for r := range dy.Rows {
+			row := dy.Row(r)[c0:c1]
+			for _, to := range [3]struct {
+				table []float32
+				i     int32
+			}{{dw, b.IDs[r]}, {dt, b.Types[r]}, {dp, int32(place[r])}} {
+				d.k.AddTo(to.table[int(to.i)*n+c0:int(to.i)*n+c1], row)
+			}
+		}
+	})
+}
+
+// Gather: y[i] = x[rows[i]].
+func (d *Device) Gather(y, x *ops.Tensor, rows []int32) {
+	for i, r := range rows {
+		copy(y.Row(i), x.Row(int(r)))
+	}
+}
+
+// GatherGrad: dx[rows[i]] += dy[i].
+func (d *Device) GatherGrad(dx *ops.Tensor, accumulate bool, dy *ops.Tensor, rows []int32) {
+	if !accumulate {
+		clear(dx.Data[:dx.Rows*dx.Stride])
+	}
+	for i, r := range rows {
+		d.k.AddTo(dx.Row(int(r)), dy.Row(i))
+	}
+}

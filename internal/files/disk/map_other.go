@@ -1,0 +1,14 @@
+//go:build !unix
+
+package disk
+
+import "os"
+
+// MapFile reads a file where it cannot be mapped.
+func MapFile(path string) (data []byte, unmap func() error, err error) {
+	data, err = os.ReadFile(path)
+	return data, func() error { return nil }, err
+}
+
+// SyncDir has nothing to do where directories cannot be synced.
+func SyncDir(string) error { return nil }

@@ -1,0 +1,216 @@
+// Package pytorch reads and writes the state dicts that torch.save keeps in .bin, .pt and .pth files. It knows tensors by name and
+// nothing of models.
+//
+//	f, err := pytorch.Open("pytorch_model.bin")
+//	values, shape, err := f.Float32("albert.pooler.weight")
+//
+// Such a file is a pickle, a program that builds objects and in Python may call anything. Here it may build numbers, strings, tuples,
+// lists, dicts and tensors; whatever else it asks for is refused by name, and nothing is ever run.
+//
+// Two containers are read: the zip file of PyTorch 1.6 and later, and the one before it, pickles one after another with the values
+// behind them. A tar file of the first releases is refused, and so are whole models, TorchScript and big-endian files.
+package pytorch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"albert/internal/files/disk"
+
+	"albert/internal/files/safetensors"
+)
+
+// The bounds of what a file may ask for. A real state dict of a thousand tensors has a pickle of some 100 KB.
+const (
+	maxPickle    = 16 << 20 // bytes of a pickle
+	maxOps       = 1 << 22  // operations in it
+	maxStack     = 1 << 20  // values on its stack
+	maxMarks     = 1 << 10  // marks on its stack: how deep unfinished values nest
+	maxMemo      = 1 << 21  // values it remembers
+	maxText      = 1 << 20  // bytes of a string
+	maxLong      = 128      // bytes of an integer
+	maxTensors   = 1 << 17  // tensors, and storages
+	maxDims      = 64       // dimensions of a tensor, PyTorch's own bound
+	maxDirectory = 16 << 20 // bytes of a zip file's directory
+
+	// What a file's tensors take once read, values shared between names and repeated by strides counted each time, and compressed
+	// storages too: growth times the file's size and some, so that a small file cannot ask for all memory.
+	growth     = 64
+	growthBase = 1 << 20
+)
+
+// kinds are the types of storages: PyTorch's class, and what its values are.
+var kinds = []struct {
+	class string
+	dtype safetensors.DType
+	size  int // bytes of a value
+}{
+	{"torch.FloatStorage", "F32", 4},
+	{"torch.HalfStorage", "F16", 2},
+	{"torch.BFloat16Storage", "BF16", 2},
+	{"torch.DoubleStorage", "F64", 8},
+	{"torch.LongStorage", "I64", 8},
+	{"torch.IntStorage", "I32", 4},
+	{"torch.ShortStorage", "I16", 2},
+	{"torch.CharStorage", "I8", 1},
+	{"torch.ByteStorage", "U8", 1},
+	{"torch.BoolStorage", "BOOL", 1},
+	{"torch.storage.UntypedStorage", "U8", 1},
+}
+
+// File is an open state dict, memory-mapped where the system can.
+type File struct {
+	path    string
+	tensors map[string]*tensor
+	names   []string
+	unmap   func() error
+}
+
+// Open opens a file that torch.save wrote and reads which tensors it has. They are those of the dict that is saved, or of the dict that
+// stands in it under "state_dict" or else "model"; entries of that dict that are no tensors are passed over. Names that end in
+// LayerNorm.gamma and LayerNorm.beta, as in the first BERT files, are offered as LayerNorm.weight and LayerNorm.bias.
+//
+// The values themselves are looked at when a tensor is asked for: a checksum that a zip file has for them is compared then.
+func Open(path string) (*File, error) {
+	data, unmap, err := disk.MapFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := parse(data)
+	if err != nil {
+		unmap()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	f.path, f.unmap = path, unmap
+	return f, nil
+}
+
+// parse reads the bytes of a file, which the tensors keep pointing to.
+func parse(data []byte) (*File, error) {
+	b := &builder{storages: map[string]*storage{}, limit: growthBase + growth*min(len(data), (math.MaxInt-growthBase)/growth)}
+	var object any
+	var err error
+	switch {
+	case bytes.HasPrefix(data, []byte("PK\x03\x04")):
+		object, err = readZip(data, b)
+	case len(data) > 262 && string(data[257:262]) == "ustar":
+		err = errors.New("a tar file, the form of PyTorch's first releases: load it in PyTorch and save it anew")
+	case bytes.HasPrefix(data, []byte("version https://git-lfs")):
+		err = errors.New("a Git LFS pointer, not the file itself")
+	default:
+		object, err = readLegacy(data, b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	d, err := stateDict(object)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{tensors: map[string]*tensor{}, unmap: func() error { return nil }}
+	total := 0
+	for _, e := range d.entries {
+		t, ok := e.value.(*tensor)
+		if !ok {
+			continue
+		}
+		name, ok := e.key.(string)
+		if !ok || !utf8.ValidString(name) {
+			return nil, errors.New("a tensor's name is not a string of UTF-8")
+		}
+		name = modern(name)
+		if f.tensors[name] != nil {
+			return nil, fmt.Errorf("tensor %s stands twice", show(name))
+		}
+		if total += t.bytes(); total > b.limit {
+			return nil, fmt.Errorf("tensor %s: with it the tensors take more than %d bytes, which a file of %d may not ask for", show(name), b.limit, len(data))
+		}
+		f.tensors[name] = t
+		f.names = append(f.names, name)
+	}
+	if len(f.names) == 0 {
+		return nil, errors.New("no tensors in it")
+	}
+	slices.Sort(f.names)
+	return f, nil
+}
+
+// stateDict finds the dict of tensors in what was saved.
+func stateDict(object any) (*dict, error) {
+	top, ok := object.(*dict)
+	if !ok {
+		return nil, errors.New("what was saved is not a dict of tensors")
+	}
+	for _, key := range []string{"state_dict", "model"} {
+		for _, e := range top.entries {
+			if d, ok := e.value.(*dict); ok && e.key == any(key) {
+				return d, nil
+			}
+		}
+	}
+	return top, nil
+}
+
+// modern is the name that a tensor has today.
+func modern(name string) string {
+	for old, now := range map[string]string{"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"} {
+		if rest, ok := strings.CutSuffix(name, old); ok {
+			return rest + now
+		}
+	}
+	return name
+}
+
+// show gives a name for a message: as it is if it is plain, in Go's notation otherwise, and never much of it.
+func show(name string) string {
+	if len(name) > 120 {
+		name = name[:120] + "..."
+	}
+	for _, r := range name {
+		if r <= ' ' || r == '"' || r == utf8.RuneError || !strconv.IsPrint(r) {
+			return strconv.Quote(name)
+		}
+	}
+	if name == "" {
+		return `""`
+	}
+	return name
+}
+
+// Names lists the tensors in byte order.
+func (f *File) Names() []string { return f.names }
+
+// Tensor gives a tensor, its values in row-major order. They must not be changed: tensors that share a storage share them.
+func (f *File) Tensor(name string) (safetensors.Tensor, error) {
+	t := f.tensors[name]
+	if t == nil {
+		return safetensors.Tensor{}, fmt.Errorf("%s: no tensor %s", f.path, show(name))
+	}
+	data, err := t.data()
+	if err != nil {
+		return safetensors.Tensor{}, fmt.Errorf("%s: tensor %s: %w", f.path, show(name), err)
+	}
+	return safetensors.Tensor{Name: name, DType: t.of.dtype, Shape: t.shape, Data: data}, nil
+}
+
+// Float32 gives a tensor's values as float32: F32 as it is, F16 and BF16 exactly, F64 rounded. They must not be changed.
+func (f *File) Float32(name string) ([]float32, []int, error) {
+	t, err := f.Tensor(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := t.Float32()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: tensor %s: %w", f.path, show(name), err)
+	}
+	return v, t.Shape, nil
+}
+
+// Close gives the file's memory back; values that point into it must not be used any more.
+func (f *File) Close() error { return f.unmap() }

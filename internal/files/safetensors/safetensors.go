@@ -1,0 +1,374 @@
+// Package safetensors reads and writes the files that models are kept in. It knows tensors by name and nothing of models.
+//
+//	f, err := weights.OpenModel("albert-base-v2")
+//	values, shape, err := f.Float32("albert.pooler.weight")
+//
+// The format is safetensors: eight bytes of length, a JSON header, then the tensors' bytes, little-endian, without gaps. PyTorch's own
+// files are package pytorch's.
+package safetensors
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"sort"
+	"strconv"
+	"unicode/utf8"
+	"unsafe"
+
+	"albert/internal/files/disk"
+)
+
+// maxHeader is the format's own bound on the header's length.
+const maxHeader = 100_000_000
+
+// maxTensors bounds how many tensors a file may hold; real ones have some hundreds.
+const maxTensors = 1 << 20
+
+// DType is the type of a tensor's values, in safetensors' names.
+type DType string
+
+// dtypes are the types that can be kept, in the order in which the Python library lays them into a file: the widest first, so that
+// every tensor is aligned to its own width.
+var dtypes = []DType{"U64", "I64", "F64", "F32", "U32", "I32", "BF16", "F16", "U16", "I16", "I8", "U8", "BOOL"}
+
+// sizes of the types in bytes.
+var sizes = map[DType]int{"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "U16": 2, "U32": 4, "U64": 8, "BOOL": 1}
+
+// Size is the bytes of one value, 0 of an unknown type.
+func (t DType) Size() int { return sizes[t] }
+
+// dataSize is the bytes of a tensor's values; what is over limit counts as limit+1.
+func dataSize(t DType, shape []int, limit int) (int, error) {
+	size, ok := sizes[t]
+	if !ok {
+		return 0, fmt.Errorf("unknown dtype %s", quote(string(t)))
+	}
+	for _, d := range shape {
+		switch {
+		case d < 0:
+			return 0, fmt.Errorf("negative dimension in shape %s", clip(fmt.Sprint(shape)))
+		case d != 0 && size > limit/d:
+			return limit + 1, nil
+		}
+		size *= d
+	}
+	return size, nil
+}
+
+// clip shortens what a file says, for a message.
+func clip(s string) string {
+	if len(s) > 120 {
+		return s[:120] + "..."
+	}
+	return s
+}
+
+// quote shows a name that a file gives: as it is if it is plain, in Go's notation otherwise, and never much of it.
+func quote(name string) string {
+	for _, r := range name {
+		if r <= ' ' || r == '"' || r == utf8.RuneError || !strconv.IsPrint(r) {
+			return strconv.Quote(clip(name))
+		}
+	}
+	if name == "" {
+		return `""`
+	}
+	return clip(name)
+}
+
+// Tensor is a named tensor, its values as little-endian bytes.
+type Tensor struct {
+	Name  string
+	DType DType
+	Shape []int
+	Data  []byte
+}
+
+// Float32Tensor makes a tensor of values, which are not copied.
+func Float32Tensor(name string, shape []int, values []float32) Tensor {
+	return Tensor{Name: name, DType: "F32", Shape: shape, Data: Bytes(values)}
+}
+
+// Bytes is the little-endian form of values; on a little-endian machine it is their memory.
+func Bytes(values []float32) []byte {
+	if len(values) == 0 {
+		return nil
+	}
+	if littleEndian {
+		return unsafe.Slice((*byte)(unsafe.Pointer(&values[0])), 4*len(values))
+	}
+	out := make([]byte, 4*len(values))
+	for i, v := range values {
+		binary.LittleEndian.PutUint32(out[4*i:], math.Float32bits(v))
+	}
+	return out
+}
+
+var littleEndian = func() bool {
+	x := uint16(1)
+	return *(*byte)(unsafe.Pointer(&x)) == 1
+}()
+
+// Reader gives tensors by name.
+type Reader interface {
+	// Names lists the tensors in byte order.
+	Names() []string
+	// Float32 gives a tensor's values, converted if need be. They must not be changed.
+	Float32(name string) (values []float32, shape []int, err error)
+	Close() error
+}
+
+// File is an open safetensors file, memory-mapped where the system can.
+type File struct {
+	path     string
+	tensors  map[string]Tensor
+	names    []string
+	metadata map[string]string
+	unmap    func() error
+}
+
+// Open opens a safetensors file and checks its header: lengths, types, that the tensors fill the file without gaps or overlaps.
+func Open(path string) (*File, error) {
+	data, unmap, err := disk.MapFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := Parse(data)
+	if err != nil {
+		unmap()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	f.path, f.unmap = path, unmap
+	return f, nil
+}
+
+// metadataKey is the header's only key that is no tensor.
+const metadataKey = "__metadata__"
+
+type headerEntry struct {
+	DType   DType `json:"dtype"`
+	Shape   []int `json:"shape"`
+	Offsets []int `json:"data_offsets"`
+}
+
+// Parse reads the bytes of a safetensors file, which the tensors keep pointing to.
+func Parse(data []byte) (*File, error) {
+	if len(data) < 8 {
+		return nil, fmt.Errorf("%d bytes: too short for a safetensors file", len(data))
+	}
+	n := binary.LittleEndian.Uint64(data)
+	if n > maxHeader {
+		return nil, fmt.Errorf("header of %d bytes, the limit is %d: not a safetensors file?", n, maxHeader)
+	}
+	if n > uint64(len(data)-8) {
+		return nil, fmt.Errorf("truncated: a header of %d bytes in a file of %d", n, len(data))
+	}
+	header, body := data[8:8+n], data[8+n:]
+	f := &File{tensors: map[string]Tensor{}, unmap: func() error { return nil }}
+	entries, err := parseHeader(header, &f.metadata)
+	if err != nil {
+		return nil, err
+	}
+	type span struct {
+		name       string
+		begin, end int
+	}
+	var spans []span
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		e := entries[name]
+		size, err := dataSize(e.DType, e.Shape, len(body))
+		if err != nil {
+			return nil, fmt.Errorf("tensor %s: %w", quote(name), err)
+		}
+		if len(e.Offsets) != 2 || e.Offsets[0] < 0 || e.Offsets[1] < e.Offsets[0] {
+			return nil, fmt.Errorf("tensor %s: bad data_offsets %s", quote(name), clip(fmt.Sprint(e.Offsets)))
+		}
+		if e.Offsets[1] > len(body) {
+			return nil, fmt.Errorf("truncated: tensor %s ends at byte %d of %d", quote(name), e.Offsets[1], len(body))
+		}
+		if n := e.Offsets[1] - e.Offsets[0]; n != size {
+			return nil, fmt.Errorf("tensor %s: %s%s does not fit the %d bytes of its data_offsets", quote(name), e.DType, clip(fmt.Sprint(e.Shape)), n)
+		}
+		spans = append(spans, span{name, e.Offsets[0], e.Offsets[1]})
+		f.tensors[name] = Tensor{Name: name, DType: e.DType, Shape: e.Shape, Data: body[e.Offsets[0]:e.Offsets[1]]}
+		f.names = append(f.names, name)
+	}
+	sort.Slice(spans, func(i, j int) bool {
+		a, b := spans[i], spans[j]
+		return a.begin < b.begin || a.begin == b.begin && (a.end < b.end || a.end == b.end && a.name < b.name)
+	})
+	at := 0
+	for _, s := range spans {
+		if s.begin < at {
+			return nil, fmt.Errorf("tensor %s overlaps the one before it", quote(s.name))
+		}
+		if s.begin > at {
+			return nil, fmt.Errorf("gap of %d bytes before tensor %s", s.begin-at, quote(s.name))
+		}
+		at = s.end
+	}
+	if at != len(body) {
+		return nil, fmt.Errorf("%d bytes after the last tensor", len(body)-at)
+	}
+	return f, nil
+}
+
+// parseHeader reads the JSON object by hand so that a name given twice is seen.
+func parseHeader(header []byte, metadata *map[string]string) (map[string]headerEntry, error) {
+	if !utf8.Valid(header) {
+		return nil, errors.New("the header is not UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(header))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') || header[0] != '{' {
+		return nil, errors.New("the header is not a JSON object")
+	}
+	entries := map[string]headerEntry{}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return nil, fmt.Errorf("header: %w", err)
+		}
+		name := t.(string) // an object's keys are strings
+		if name == metadataKey {
+			if *metadata != nil {
+				return nil, errors.New("header: __metadata__ stands twice")
+			}
+			if err := dec.Decode(metadata); err != nil {
+				return nil, fmt.Errorf("header: __metadata__: %w", err)
+			}
+			continue
+		}
+		if _, twice := entries[name]; twice {
+			return nil, fmt.Errorf("tensor %s stands twice in the header", quote(name))
+		}
+		if len(entries) == maxTensors {
+			return nil, fmt.Errorf("more than %d tensors", maxTensors)
+		}
+		var e headerEntry
+		if err := dec.Decode(&e); err != nil {
+			return nil, fmt.Errorf("header: tensor %s: %w", quote(name), err)
+		}
+		if e.DType == "" || e.Shape == nil || e.Offsets == nil {
+			return nil, fmt.Errorf("header: tensor %s lacks dtype, shape or data_offsets", quote(name))
+		}
+		entries[name] = e
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
+	if rest := bytes.TrimSpace(header[dec.InputOffset():]); len(rest) > 0 {
+		return nil, errors.New("header: text after the JSON object")
+	}
+	return entries, nil
+}
+
+// Names lists the tensors in byte order.
+func (f *File) Names() []string { return f.names }
+
+// Metadata is the header's __metadata__.
+func (f *File) Metadata() map[string]string { return f.metadata }
+
+// Tensor gives a tensor as it stands in the file.
+func (f *File) Tensor(name string) (Tensor, error) {
+	t, ok := f.tensors[name]
+	if !ok {
+		return Tensor{}, fmt.Errorf("%s: no tensor %s", f.path, quote(name))
+	}
+	return t, nil
+}
+
+// Close gives the file's memory back; values that point into it must not be used any more.
+func (f *File) Close() error { return f.unmap() }
+
+// Float32 gives a tensor's values as float32: F32 as it is, F16 and BF16 exactly, F64 rounded.
+func (f *File) Float32(name string) ([]float32, []int, error) {
+	t, err := f.Tensor(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := t.Float32()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: tensor %s: %w", f.path, quote(name), err)
+	}
+	return v, t.Shape, nil
+}
+
+// Float32 gives the values as float32: F32 as they are (not a copy, where they are aligned), F16 and BF16 exactly, F64 rounded.
+func (t Tensor) Float32() ([]float32, error) {
+	n := len(t.Data) / sizes[t.DType]
+	if t.DType == "F32" && n > 0 && littleEndian && uintptr(unsafe.Pointer(&t.Data[0]))%4 == 0 {
+		return unsafe.Slice((*float32)(unsafe.Pointer(&t.Data[0])), n), nil
+	}
+	out := make([]float32, n)
+	le := binary.LittleEndian
+	for i := range out {
+		switch t.DType {
+		case "F32":
+			out[i] = math.Float32frombits(le.Uint32(t.Data[4*i:]))
+		case "BF16":
+			out[i] = math.Float32frombits(uint32(le.Uint16(t.Data[2*i:])) << 16)
+		case "F16":
+			out[i] = half(le.Uint16(t.Data[2*i:]))
+		case "F64":
+			out[i] = float32(math.Float64frombits(le.Uint64(t.Data[8*i:])))
+		default:
+			return nil, fmt.Errorf("dtype %s where numbers with a fraction are needed", t.DType)
+		}
+	}
+	return out, nil
+}
+
+// Float64 gives the values of an F64 tensor, or of one of a smaller type.
+func (t Tensor) Float64() ([]float64, error) {
+	if t.DType != "F64" {
+		v, err := t.Float32()
+		out := make([]float64, len(v))
+		for i := range v {
+			out[i] = float64(v[i])
+		}
+		return out, err
+	}
+	out := make([]float64, len(t.Data)/8)
+	for i := range out {
+		out[i] = math.Float64frombits(binary.LittleEndian.Uint64(t.Data[8*i:]))
+	}
+	return out, nil
+}
+
+// Int64 gives the values of a tensor of integers (I64, I32, U8) or truths (BOOL: 0, 1).
+func (t Tensor) Int64() ([]int64, error) {
+	n := len(t.Data) / sizes[t.DType]
+	out := make([]int64, n)
+	for i := range out {
+		switch t.DType {
+		case "I64":
+			out[i] = int64(binary.LittleEndian.Uint64(t.Data[8*i:]))
+		case "I32":
+			out[i] = int64(int32(binary.LittleEndian.Uint32(t.Data[4*i:])))
+		case "U8", "BOOL":
+			out[i] = int64(t.Data[i])
+		default:
+			return nil, fmt.Errorf("dtype %s where integers are needed", t.DType)
+		}
+	}
+	return out, nil
+}
+
+// half is the value of an IEEE half-precision number.
+func half(h uint16) float32 {
+	sign, exp, frac := uint32(h>>15)<<31, uint32(h>>10&31), uint32(h&1023)
+	switch exp {
+	case 0: // zero and subnormal: frac * 2^-24
+		v := float32(frac) * 0x1p-24
+		return math.Float32frombits(math.Float32bits(v) | sign)
+	case 31:
+		return math.Float32frombits(sign | 0x7f800000 | frac<<13)
+	}
+	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
+}

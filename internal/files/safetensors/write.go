@@ -1,0 +1,106 @@
+package safetensors
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"albert/internal/files/disk"
+)
+
+// WriteTo writes tensors as a safetensors file. The bytes depend on the tensors and the metadata alone, and are those that the Python
+// library writes: tensors stand by type, the widest first, then in byte order of their names; the header is filled up with spaces to a
+// multiple of eight bytes. To hash what is written, let w be an io.MultiWriter.
+func WriteTo(w io.Writer, tensors []Tensor, metadata map[string]string) error {
+	tensors = slices.Clone(tensors)
+	slices.SortFunc(tensors, func(a, b Tensor) int {
+		return cmp.Or(cmp.Compare(slices.Index(dtypes, a.DType), slices.Index(dtypes, b.DType)), strings.Compare(a.Name, b.Name))
+	})
+	header, err := writeHeader(tensors, metadata)
+	if err != nil {
+		return err
+	}
+	b := bufio.NewWriterSize(w, 1<<20)
+	var length [8]byte
+	binary.LittleEndian.PutUint64(length[:], uint64(len(header)))
+	b.Write(length[:])
+	b.Write(header)
+	for _, t := range tensors {
+		if _, err := b.Write(t.Data); err != nil {
+			return err
+		}
+	}
+	return b.Flush()
+}
+
+// writeHeader gives the header of a file that holds the tensors in the order given.
+func writeHeader(tensors []Tensor, metadata map[string]string) ([]byte, error) {
+	var header bytes.Buffer
+	enc := json.NewEncoder(&header)
+	enc.SetEscapeHTML(false)
+	write := func(format string, v any) { // v in JSON, then the format's text
+		_ = enc.Encode(v) // strings, numbers and maps of them: cannot fail, and the buffer neither
+		header.Truncate(header.Len() - 1)
+		header.WriteString(format)
+	}
+	header.WriteByte('{')
+	if len(metadata) > 0 {
+		write(":", metadataKey)
+		write("", metadata)
+	}
+	seen := make(map[string]bool, len(tensors))
+	at := 0
+	for _, t := range tensors {
+		if err := t.check(); err != nil {
+			return nil, fmt.Errorf("tensor %s: %w", quote(t.Name), err)
+		}
+		if seen[t.Name] {
+			return nil, fmt.Errorf("tensor %s given twice", quote(t.Name))
+		}
+		seen[t.Name] = true
+		if header.Len() > 1 {
+			header.WriteByte(',')
+		}
+		write(`:{"dtype":`, t.Name)
+		write(`,"shape":`, t.DType)
+		write(`,"data_offsets":`, append([]int{}, t.Shape...))
+		write("}", []int{at, at + len(t.Data)})
+		at += len(t.Data)
+	}
+	header.WriteByte('}')
+	for header.Len()%8 != 0 {
+		header.WriteByte(' ')
+	}
+	if header.Len() > maxHeader {
+		return nil, fmt.Errorf("a header of %d bytes, the format's limit is %d", header.Len(), maxHeader)
+	}
+	return header.Bytes(), nil
+}
+
+// check tells why a tensor cannot be written.
+func (t *Tensor) check() error {
+	if t.Name == metadataKey || !utf8.ValidString(t.Name) {
+		return errors.New("not a name for a tensor")
+	}
+	size, err := dataSize(t.DType, t.Shape, len(t.Data))
+	if err != nil {
+		return err
+	}
+	if size != len(t.Data) {
+		return fmt.Errorf("%d bytes do not fit %s%v", len(t.Data), t.DType, t.Shape)
+	}
+	return nil
+}
+
+// Write writes tensors to a file, whole or not at all.
+func Write(path string, tensors []Tensor, metadata map[string]string) error {
+	return disk.Atomically(path, func(w io.Writer) error { return WriteTo(w, tensors, metadata) })
+}

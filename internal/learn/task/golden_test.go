@@ -1,0 +1,165 @@
+package task
+
+import (
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"albert/internal/engine/cpu"
+	"albert/internal/engine/ops"
+	"albert/internal/files/safetensors"
+	"albert/internal/model"
+)
+
+// Logits, loss and gradients of every head against transformers in float64 (parity/golden/heads.py).
+func TestHeadsAgreeWithTransformers(t *testing.T) {
+	dirs, err := filepath.Glob("testdata/golden/*")
+	if err != nil || len(dirs) != 6 {
+		t.Fatal(len(dirs), err)
+	}
+	dev, err := cpu.New("", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	for _, dir := range dirs {
+		kind := Kind(filepath.Base(dir))
+		t.Run(string(kind), func(t *testing.T) {
+			m, unused, err := model.Load(dir)
+			if err != nil || len(unused) > 0 {
+				t.Fatal(err, unused)
+			}
+			if m.Class() != kind.Class() {
+				t.Errorf("class %s, want %s", m.Class(), kind.Class())
+			}
+			f, err := safetensors.Open(filepath.Join(dir, "golden.safetensors"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			examples := goldenExamples(t, kind, f)
+			o := &Objective{Kind: kind, Model: m, Device: dev}
+			g := ops.NewGrads(m.Params)
+			b := o.NewBatch(1, examples)
+			if err := b.Leaf(g, 0, len(examples)); err != nil {
+				t.Fatal(err)
+			}
+			var logits []float32
+			for _, out := range b.leaves[0] {
+				for _, row := range out.Logits {
+					logits = append(logits, row...)
+				}
+			}
+			for i, want := range float64s(t, f, "logits") {
+				if d := math.Abs(float64(logits[i]) - want); !(d <= 2e-5) {
+					t.Errorf("logit %d is off by %.2g", i, d)
+				}
+			}
+			loss, want := b.Report().Get("loss").(float64), float64s(t, f, "loss")[0]
+			if !(math.Abs(loss-want) <= 1e-5*want) {
+				t.Errorf("loss %v, want %v", loss, want)
+			}
+			for _, p := range m.Params.List {
+				want := float64s(t, f, "grad."+p.Name)
+				d, n := distance(g.Of(p), want)
+				zero := kind == Answer && p.Name == "qa_outputs.bias" || kind == Choice && p.Name == "classifier.bias" ||
+					strings.HasSuffix(p.Name, "attention.key.bias") // in exact arithmetic: softmax does not see them
+				if zero {
+					_, n = distance(nil, float64s(t, f, "grad."+strings.TrimSuffix(p.Name, "bias")+"weight"))
+				}
+				if !(d <= 1e-5*n) {
+					t.Errorf("gradient of %s is off by %.2g of %.2g", p.Name, d, n)
+				}
+			}
+		})
+	}
+}
+
+func goldenExamples(t *testing.T, kind Kind, f *safetensors.File) []Example {
+	t.Helper()
+	ids, types, offsets := int32s(t, f, "input_ids"), int32s(t, f, "token_type_ids"), int32s(t, f, "offsets")
+	var inputs []Input
+	for i, end := range offsets[1:] {
+		inputs = append(inputs, Input{IDs: ids[offsets[i]:end], Types: types[offsets[i]:end]})
+	}
+	var list []Example
+	add := func(e Example) { e.Index = uint64(len(list)); list = append(list, e) }
+	switch kind {
+	case MultiLabel, Regress:
+		labels := float64s(t, f, "labels")
+		n := len(labels) / len(inputs)
+		for i, in := range inputs {
+			e := Example{Inputs: []Input{in}}
+			for _, v := range labels[i*n : (i+1)*n] {
+				e.Values = append(e.Values, float32(v))
+			}
+			add(e)
+		}
+		return list
+	}
+	labels := int32s(t, f, "labels")
+	switch kind {
+	case Choice:
+		n := len(inputs) / len(labels)
+		for i, l := range labels {
+			add(Example{Inputs: inputs[i*n : (i+1)*n], Label: l})
+		}
+	case Tag:
+		for i, in := range inputs {
+			add(Example{Inputs: []Input{in}, Tags: labels[offsets[i]:offsets[i+1]]})
+		}
+	case Answer:
+		for i, in := range inputs {
+			add(Example{Inputs: []Input{in}, Start: labels[2*i], End: labels[2*i+1]})
+		}
+	default:
+		for i, in := range inputs {
+			add(Example{Inputs: []Input{in}, Label: labels[i]})
+		}
+	}
+	return list
+}
+
+func float64s(t *testing.T, f *safetensors.File, name string) []float64 {
+	t.Helper()
+	x, err := f.Tensor(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := x.Float64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func int32s(t *testing.T, f *safetensors.File, name string) []int32 {
+	t.Helper()
+	x, err := f.Tensor(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := x.Int64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make([]int32, len(v))
+	for i := range v {
+		out[i] = int32(v[i])
+	}
+	return out
+}
+
+// distance is the norm of got - want and of want; got nil counts as zeros.
+func distance(got []float32, want []float64) (d, norm float64) {
+	for i, w := range want {
+		x := -w
+		if got != nil {
+			x += float64(got[i])
+		}
+		d += x * x
+		norm += w * w
+	}
+	return math.Sqrt(d), math.Sqrt(norm)
+}

@@ -1,0 +1,114 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"albert/internal/files/disk"
+)
+
+// stopped makes of the error of a context that is done ErrStopped, with the reason; others stay.
+func (r *run) stopped(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if err == nil || cause == nil || !errors.Is(err, ctx.Err()) && !errors.Is(err, cause) {
+		return err
+	}
+	reason := "interrupted"
+	if cause != ctx.Err() { // it tells of the time or, from signal.NotifyContext, of the signal
+		reason = cause.Error()
+	}
+	return fmt.Errorf("%s after step %d of %d: %w", reason, r.state.Step, r.c.Steps, ErrStopped)
+}
+
+// stop ends a run before its last step. What was learned so far is saved, unless nothing was learned or the run has diverged.
+func (r *run) stop(ctx context.Context, err error) error {
+	var diverged *notFinite
+	if errors.As(err, &diverged) {
+		return err
+	}
+	err = r.stopped(ctx, err)
+	if r.state.Step == 0 {
+		return err
+	}
+	if e := r.save(); e != nil {
+		newest := "there is no checkpoint"
+		if r.saved > 0 {
+			newest = "the newest checkpoint is of step " + fmt.Sprint(r.saved)
+		}
+		if errors.Is(err, ErrStopped) {
+			return fmt.Errorf("stopped after step %d, and its state could not be saved: %w; %s", r.state.Step, e, newest)
+		}
+		return fmt.Errorf("%w; the state could not be saved: %v; %s", err, e, newest)
+	}
+	return err
+}
+
+// finish writes the result. unsaved is why the last checkpoint could not be written, if it could not: the result is worth more.
+func (r *run) finish(unsaved error) error {
+	if r.c.Finish == nil && unsaved != nil {
+		return fmt.Errorf("the last checkpoint could not be written: %w", unsaved)
+	}
+	if b := r.state.Best.Step; r.c.UseBest && b > 0 && b != r.state.Step {
+		path := r.checkpoints.path(b)
+		err := verify(path)
+		if err == nil {
+			_, err = r.checkpoints.read(path)
+		}
+		if err != nil {
+			return fmt.Errorf("the best checkpoint, %s: %w", path, err)
+		}
+	}
+	if r.c.Finish != nil {
+		if err := r.writeModel(); err != nil {
+			if unsaved != nil {
+				err = fmt.Errorf("%w; nor could the last checkpoint be written: %v", err, unsaved)
+			}
+			return err
+		}
+	}
+	if unsaved != nil {
+		r.warn("no checkpoint of step %d: %v; the model is written", r.state.Step, unsaved)
+	}
+	r.manifest.Finished = true
+	if err := r.note(); err != nil {
+		return err
+	}
+	early := ""
+	if r.state.Step < r.c.Steps {
+		early = fmt.Sprintf(" of %s, since %d evaluations were not better than that of step %s", grouped(r.c.Steps), r.state.Worse,
+			grouped(r.state.Best.Step))
+	}
+	r.progress.note("finished: %s steps%s, %s pieces", grouped(r.state.Step), early, grouped(int(r.state.Tokens)))
+	return nil
+}
+
+// writeModel writes the model directory aside and puts it in place.
+func (r *run) writeModel() error {
+	tmp, path := filepath.Join(r.c.Dir, unfinished+modelDir), filepath.Join(r.c.Dir, modelDir)
+	err := os.RemoveAll(tmp)
+	if err == nil {
+		err = r.at("model")
+	}
+	if err == nil {
+		err = os.Mkdir(tmp, 0o777)
+	}
+	if err == nil {
+		err = r.c.Finish(tmp)
+	}
+	if err == nil {
+		err = disk.SyncDir(tmp)
+	}
+	if err == nil {
+		err = os.RemoveAll(path)
+	}
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		return both(fmt.Errorf("writing the model: %w", err), os.RemoveAll(tmp))
+	}
+	return disk.SyncDir(r.c.Dir)
+}

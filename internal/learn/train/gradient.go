@@ -1,0 +1,218 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"albert/internal/engine/ops"
+	"albert/internal/learn/optim"
+)
+
+// LeafPieces is the size to which a batch is halved: at most so many pieces, or one sequence. It is part of every run's bits.
+const LeafPieces = 1024
+
+// treeLevels is how many levels of halving are added as a tree: 64 parts, the most ranks that can share a step. It is part of
+// every run's bits.
+const treeLevels = 6
+
+// Leaf is the smallest unit of work: sequences [From,To) of a batch, whose forward and backward pass run together.
+type Leaf struct{ From, To, Pieces int }
+
+// halves is the binary tree of a batch: [a,b) is cut at (a+b)/2 until it is a leaf.
+type halves struct {
+	before []int // pieces before each sequence, and in all
+}
+
+func newHalves(b Batch) *halves {
+	h := &halves{before: make([]int, b.Len()+1)}
+	for i := range b.Len() {
+		h.before[i+1] = h.before[i] + b.Pieces(i)
+	}
+	return h
+}
+
+func (h *halves) pieces(a, b int) int { return h.before[b] - h.before[a] }
+func (h *halves) isLeaf(a, b int) bool {
+	return b-a <= 1 || h.pieces(a, b) <= LeafPieces
+}
+
+// each calls f for the leaves of [a,b) in ascending order until it fails.
+func (h *halves) each(a, b int, f func(Leaf) error) error {
+	if h.isLeaf(a, b) {
+		return f(Leaf{a, b, h.pieces(a, b)})
+	}
+	m := (a + b) / 2
+	if err := h.each(a, m, f); err != nil {
+		return err
+	}
+	return h.each(m, b, f)
+}
+
+// parts calls f for what the first levels of the halving of [a,b) come down to, in ascending order.
+func (h *halves) parts(a, b, levels int, f func(Leaf)) {
+	if levels == 0 || h.isLeaf(a, b) {
+		f(Leaf{a, b, h.pieces(a, b)})
+		return
+	}
+	m := (a + b) / 2
+	h.parts(a, m, levels-1, f)
+	h.parts(m, b, levels-1, f)
+}
+
+// buffers is how many gradient buffers are alive at once while [from,to) is added as a tree: its left half's sum is kept while the
+// right half is computed.
+func (h *halves) buffers(from, to, levels int) int {
+	if levels == 0 || h.isLeaf(from, to) {
+		return 1
+	}
+	m := (from + to) / 2
+	return max(h.buffers(from, m, levels-1), 1+h.buffers(m, to, levels-1))
+}
+
+// Leaves lists the leaves of a batch in the order in which they run.
+func Leaves(b Batch) []Leaf {
+	var list []Leaf
+	h := newHalves(b)
+	_ = h.each(0, b.Len(), func(l Leaf) error { // never fails
+		list = append(list, l)
+		return nil
+	})
+	return list
+}
+
+// GradientBuffers is how many gradient buffers a step on b has alive at once when one part runs at a time, 7 at most.
+func GradientBuffers(b Batch) int { return newHalves(b).buffers(0, b.Len(), treeLevels) }
+
+// accumulator computes the gradient of a batch, leaf by leaf.
+type accumulator struct {
+	params *ops.Params
+	dev    optim.Device
+	// together is how many parts are worked on at once, each by a thread of its own, if there are so many; else, and for what is
+	// left over, the threads share each operation. Small operations lose more time in sharing out than they take.
+	together int
+	micro    int // Config.MicroBatch
+	free     []*ops.Grads
+}
+
+// gradient runs every leaf of the batch and gives the sum of their gradients; the caller hands it back with put. The first six
+// levels of the halving are added as that tree; in a part below, the sum goes on from leaf to leaf in one buffer. After each leaf
+// done is told its pieces, one call at a time. If ctx is done the work ends after the running leaves.
+func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces int)) (*ops.Grads, error) {
+	h := newHalves(b)
+	var parts []Leaf // in ascending order, those without a buffer yet
+	h.parts(0, b.Len(), treeLevels, func(l Leaf) { parts = append(parts, l) })
+	width := together(h, a.together, a.micro)
+	var mu sync.Mutex
+	compute := func(part Leaf, g *ops.Grads) error {
+		return h.each(part.From, part.To, func(l Leaf) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := b.Leaf(g, l.From, l.To); err != nil {
+				return fmt.Errorf("sequences %d to %d of the batch: %w", l.From, l.To-1, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			done(l.Pieces)
+			return nil
+		})
+	}
+	var ready []*ops.Grads
+	next := func() (*ops.Grads, error) {
+		if len(ready) == 0 {
+			n := min(width, len(parts))
+			errs := make([]error, n)
+			for range n {
+				ready = append(ready, a.get())
+			}
+			a.dev.Run(n, func(i int) { errs[i] = compute(parts[i], ready[i]) })
+			parts = parts[n:]
+			for _, err := range errs {
+				if err != nil {
+					return nil, err
+				}
+			}
+		}
+		g := ready[0]
+		ready = ready[1:]
+		return g, nil
+	}
+	g, err := a.tree(h, 0, b.Len(), treeLevels, next)
+	for _, r := range ready {
+		a.put(r)
+	}
+	return g, err
+}
+
+// Together is how many leaves of a model run at once on so many threads, for Config.Together: one on each if what a leaf keeps for its
+// backward pass, bytes a piece, is under 128 MB. Operations so small lose up to half of their time in being shared out; those of
+// larger models do not, and the memory would count.
+func Together(bytes, threads int) int {
+	if bytes*LeafPieces > 128<<20 {
+		return 1
+	}
+	return threads
+}
+
+// LeavesTogether is how many leaves of b run at once with Config.Together and Config.MicroBatch.
+func LeavesTogether(b Batch, most, micro int) int { return together(newHalves(b), most, micro) }
+
+// together is how many parts run at once: most, if there are so many and a bound on the sequences held at once allows.
+func together(h *halves, most, micro int) int {
+	n := len(h.before) - 1
+	parts, sequences := 0, 1
+	h.parts(0, n, treeLevels, func(Leaf) { parts++ })
+	_ = h.each(0, n, func(l Leaf) error { // never fails
+		sequences = max(sequences, l.To-l.From)
+		return nil
+	})
+	if parts < most {
+		return 1
+	}
+	if micro > 0 {
+		most = min(most, micro/sequences)
+	}
+	return max(1, most)
+}
+
+// tree adds the parts of [from,to), each a buffer of its own, which next gives in ascending order.
+func (a *accumulator) tree(h *halves, from, to, levels int, next func() (*ops.Grads, error)) (*ops.Grads, error) {
+	if levels == 0 || h.isLeaf(from, to) {
+		return next()
+	}
+	m := (from + to) / 2
+	left, err := a.tree(h, from, m, levels-1, next)
+	if err != nil {
+		return nil, err
+	}
+	right, err := a.tree(h, m, to, levels-1, next)
+	if err != nil {
+		a.put(left)
+		return nil, err
+	}
+	k := a.dev.Kernels()
+	a.chunks(func(i, j int) { k.AddTo(left.Flat()[i:j], right.Flat()[i:j]) })
+	a.put(right)
+	return left, nil
+}
+
+// chunks shares out the values of a buffer: 64 KiB a task.
+func (a *accumulator) chunks(f func(i, j int)) {
+	const chunk = 1 << 14
+	n := a.params.Size()
+	a.dev.Run((n+chunk-1)/chunk, func(t int) { f(t*chunk, min((t+1)*chunk, n)) })
+}
+
+// get gives a buffer of zeros; they are made when first needed and used again.
+func (a *accumulator) get() *ops.Grads {
+	if n := len(a.free); n > 0 {
+		g := a.free[n-1]
+		a.free = a.free[:n-1]
+		a.chunks(func(i, j int) { clear(g.Flat()[i:j]) })
+		return g
+	}
+	return ops.NewGrads(a.params)
+}
+
+func (a *accumulator) put(g *ops.Grads) { a.free = append(a.free, g) }

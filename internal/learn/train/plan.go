@@ -1,0 +1,176 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"albert/internal/files/disk"
+)
+
+// assumedFraction of the peak is what a plan counts with before anything was measured.
+const assumedFraction = 0.6
+
+// GCPercent is how much garbage may grow on top of what a run holds, for debug.SetGCPercent: its large buffers are kept and used again,
+// so that collecting often costs little, and memory stays close to the plan.
+const GCPercent = 4
+
+// plan is what a run will take, known before its first step.
+type plan struct {
+	Parameters     int      `json:"parameters"`
+	Steps          int      `json:"steps"`
+	FirstStep      int      `json:"first_step"`
+	Sequences      int      `json:"sequences"` // of the first batch, as are the next four
+	Pieces         int      `json:"pieces"`
+	Leaves         int      `json:"leaves"`
+	LargestLeaf    int      `json:"largest_leaf"` // in pieces
+	Flops          float64  `json:"flops_per_step"`
+	Peak           float64  `json:"peak_flops"`
+	Memory         []Memory `json:"memory"`
+	MemoryNeeded   int64    `json:"memory_needed"`
+	MemoryThere    int64    `json:"memory_available"` // 0: not known
+	CheckpointSize int64    `json:"checkpoint_bytes"`
+	DiskFree       int64    `json:"disk_free"` // -1: not known
+	Seconds        float64  `json:"seconds"`   // to the end; 0: not known
+	Rate           string   `json:"rate"`      // where the time comes from
+}
+
+// newPlan is the plan of a run whose first batch is b. parts is what the memory goes to.
+func (r *run) newPlan(b Batch) *plan {
+	p := &plan{Parameters: r.params.Size(), Steps: r.c.Steps, FirstStep: r.state.Step + 1, Sequences: b.Len(), Peak: r.c.Peak,
+		MemoryThere: availableMemory(), CheckpointSize: r.checkpoints.size(), DiskFree: freeDisk(r.c.Dir)}
+	for _, l := range Leaves(b) {
+		p.Leaves++
+		p.Pieces += l.Pieces
+		p.LargestLeaf = max(p.LargestLeaf, l.Pieces)
+	}
+	p.Flops = r.flops(b)
+	if r.c.Memory != nil {
+		p.Memory = append(p.Memory, r.c.Memory(b)...)
+	}
+	size := 4 * int64(r.params.Size())
+	buffers := GradientBuffers(b) + LeavesTogether(b, r.c.Together, r.c.MicroBatch) - 1
+	p.Memory = append(p.Memory, Memory{fmt.Sprintf("gradients (%d)", buffers), int64(buffers) * size},
+		Memory{"moments (2)", 2 * size})
+	for _, m := range p.Memory {
+		p.MemoryNeeded += m.Bytes
+	}
+	garbage := p.MemoryNeeded * GCPercent / 100
+	p.Memory = append(p.Memory, Memory{fmt.Sprintf("garbage (%d %%)", GCPercent), garbage})
+	p.MemoryNeeded += garbage
+	left := float64(r.c.Steps - r.state.Step)
+	if s, ok := r.manifest.secondsPerStep(); ok {
+		p.Seconds, p.Rate = left*s, "as measured when it last ran"
+	} else if p.Flops > 0 && p.Peak > 0 {
+		p.Seconds = left * p.Flops / (assumedFraction * p.Peak)
+		p.Rate = fmt.Sprintf("assuming %.0f %% of the peak", 100*assumedFraction)
+	}
+	return p
+}
+
+// secondsPerStep is what a step took in the last start that got further.
+func (m *Manifest) secondsPerStep() (float64, bool) {
+	for i := len(m.Starts) - 1; i >= 0; i-- {
+		if s := m.Starts[i]; s.ToStep > s.FromStep && s.Seconds > 0 {
+			return s.Seconds / float64(s.ToStep-s.FromStep), true
+		}
+	}
+	return 0, false
+}
+
+func (p *plan) write(dir string) error {
+	text, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return err
+	}
+	return disk.WriteFile(filepath.Join(dir, planFile), append(text, '\n'))
+}
+
+// String is the plan for people, a line for each point.
+func (p *plan) String() string {
+	var s strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&s, "  %-11s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("parameters", "%s", grouped(p.Parameters))
+	steps := fmt.Sprintf("%s of %s sequences, %s pieces in %s leaves", grouped(p.Steps), grouped(p.Sequences), grouped(p.Pieces),
+		grouped(p.Leaves))
+	if p.FirstStep > 1 {
+		steps += fmt.Sprintf("; from step %s on", grouped(p.FirstStep))
+	}
+	line("steps", "%s", steps)
+	if p.Flops > 0 {
+		line("arithmetic", "%s a step", flopsText(p.Flops, "FLOP"))
+	}
+	var parts []string
+	for _, m := range p.Memory {
+		parts = append(parts, m.Name+" "+bytesText(m.Bytes))
+	}
+	there := ""
+	if p.MemoryThere > 0 {
+		there = fmt.Sprintf(" of %s there", bytesText(p.MemoryThere))
+	}
+	line("memory", "%s%s: %s", bytesText(p.MemoryNeeded), there, strings.Join(parts, ", "))
+	disk := bytesText(p.CheckpointSize) + " a checkpoint"
+	if p.DiskFree >= 0 {
+		disk += fmt.Sprintf(", %s free", bytesText(p.DiskFree))
+	}
+	line("disk", "%s", disk)
+	if p.Seconds > 0 {
+		rate := p.Rate
+		if p.Peak > 0 {
+			rate += fmt.Sprintf(" (peak %s)", flopsText(p.Peak, "FLOP/s"))
+		}
+		line("time", "about %s, %s", durationText(p.Seconds), rate)
+	}
+	return s.String()
+}
+
+// flops is what training on a batch takes; 0 if it is not known.
+func (r *run) flops(b Batch) float64 {
+	if r.c.Flops == nil {
+		return 0
+	}
+	n := 0.0
+	for i := range b.Len() {
+		n += r.c.Flops(b.Pieces(i))
+	}
+	return n
+}
+
+// grouped writes a number with commas between thousands.
+func grouped(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func flopsText(n float64, unit string) string {
+	for _, p := range []struct {
+		size   float64
+		prefix string
+	}{{1e15, "P"}, {1e12, "T"}, {1e9, "G"}} {
+		if n >= p.size {
+			return fmt.Sprintf("%.3g %s%s", n/p.size, p.prefix, unit)
+		}
+	}
+	return fmt.Sprintf("%.3g M%s", n/1e6, unit)
+}
+
+// durationText is a time for people: two units at most.
+func durationText(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%.1f days", d.Hours()/24)
+	case d >= time.Hour:
+		return fmt.Sprintf("%d h %02d min", int(d.Hours()), int(d.Minutes())%60)
+	case d >= 2*time.Minute:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return fmt.Sprintf("%.0f s", d.Seconds())
+}

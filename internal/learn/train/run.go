@@ -1,0 +1,245 @@
+package train
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"albert/internal/files/disk"
+
+	"albert/internal/engine/numeric"
+	"albert/internal/engine/ops"
+	"albert/internal/files/safetensors"
+	"albert/internal/learn/optim"
+)
+
+// run is one start of a run.
+type run struct {
+	c      *Config
+	params *ops.Params
+	task   Task
+
+	manifest    *Manifest
+	checkpoints *checkpoints
+	optimizer   *optim.Optimizer
+	gradients   *accumulator
+	batches     *ahead
+	log         *appendFile
+	events      *events
+	logError    bool // the last row could not be written
+	eventsError bool // some event could not
+	progress    *progress
+
+	began time.Time // of this start
+	last  time.Time // when the last step, evaluation or save ended
+	state state
+	saved int // step of the newest checkpoint; -1: none
+	at    func(point string) error
+}
+
+// Run learns task: it fills params, which hold the initial weights, step by step, and keeps everything about it in c.Dir. Called
+// again after an interruption it goes on from the newest whole checkpoint, with the same bits as without; called on a finished run
+// it says so. If ctx is done or c.MaxTime is over it saves after the running leaf and returns [ErrStopped].
+func Run(ctx context.Context, c Config, params *ops.Params, task Task) error {
+	return start(ctx, &c, params, task, func(string) error { return nil })
+}
+
+// errTime is why a run stops that has used up its time.
+var errTime = errors.New("time is over")
+
+func start(ctx context.Context, c *Config, params *ops.Params, task Task, at func(string) error) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if c.MaxTime > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.MaxTime, errTime)
+		defer cancel()
+	}
+	if err := os.MkdirAll(c.Dir, 0o777); err != nil {
+		return err
+	}
+	unlock, err := lockDir(c.Dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r := &run{c: c, params: params, task: task, began: time.Now(), saved: -1, at: at, progress: newProgress(c)}
+	r.optimizer = optim.New(c.Optimizer, params, c.Device)
+	r.gradients = &accumulator{params: params, dev: c.Device, together: c.Together, micro: c.MicroBatch}
+	r.batches = &ahead{task: task, steps: c.Steps}
+	m, v := r.optimizer.Moments()
+	r.checkpoints = &checkpoints{dir: c.Dir, params: params, m: m, v: v, tensors: c.Tensors, files: c.Files, keep: c.Keep, at: at}
+	if c.Tensors == nil {
+		r.checkpoints.tensors = func() []safetensors.Tensor {
+			var list []safetensors.Tensor
+			for _, p := range params.List {
+				list = append(list, safetensors.Float32Tensor(p.Name, p.Shape, p.Data))
+			}
+			return list
+		}
+	}
+	defer r.batches.wait()
+	done, err := r.open()
+	if err != nil || done {
+		return err
+	}
+	if err := r.plan(ctx); err != nil {
+		return err
+	}
+	if c.DryRun {
+		return nil
+	}
+	defer func() { err = both(err, r.close()) }()
+	if err := r.openLogs(); err != nil {
+		return err
+	}
+	return r.loop(ctx)
+}
+
+// open reads what the directory holds, or begins it. done: there is nothing left to do.
+func (r *run) open() (done bool, err error) {
+	var fresh bool
+	if r.manifest, fresh, err = openManifest(r.c); err != nil {
+		return false, err
+	}
+	if r.manifest.Finished {
+		if _, err := os.Stat(filepath.Join(r.c.Dir, modelDir)); err == nil || r.c.Finish == nil {
+			steps := r.c.Steps
+			if n := len(r.manifest.Starts); n > 0 {
+				steps = r.manifest.Starts[n-1].ToStep
+			}
+			r.progress.message("%s is finished: %s steps", r.c.Dir, grouped(steps))
+			return true, nil
+		}
+	}
+	for name, data := range r.c.Files {
+		path := filepath.Join(r.c.Dir, name)
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
+			continue
+		}
+		if err := disk.WriteFile(path, data); err != nil {
+			return false, err
+		}
+	}
+	if fresh {
+		if err := r.manifest.write(r.c.Dir); err != nil {
+			return false, err
+		}
+	}
+	r.state = state{Numerics: numeric.Version, Settings: r.c.Settings}
+	if r.c.DryRun {
+		steps, err := listCheckpoints(r.c.Dir)
+		if len(steps) > 0 {
+			r.state.Step = min(steps[len(steps)-1], r.c.Steps)
+		}
+		return false, err
+	}
+	if err := r.checkpoints.sweep(); err != nil {
+		return false, err
+	}
+	s, err := r.checkpoints.load(r.warn)
+	if err != nil {
+		return false, err
+	}
+	if s != nil && s.Step > r.c.Steps {
+		return false, fmt.Errorf("%s: step %d is done, %d were asked for", r.c.Dir, s.Step, r.c.Steps)
+	}
+	if s != nil {
+		r.state, r.saved = *s, s.Step
+		r.state.Settings = r.c.Settings
+		r.progress.note("going on after step %s of %s", grouped(s.Step), grouped(r.c.Steps))
+	}
+	return false, nil
+}
+
+func (r *run) warn(format string, args ...any) { r.progress.message("warning: "+format, args...) }
+
+// plan shows the plan, made from the first batch, and holds it against the machine.
+func (r *run) plan(ctx context.Context) error {
+	if r.ended() {
+		return nil
+	}
+	b, err := r.batches.peek(ctx, r.state.Step+1)
+	if err != nil {
+		return r.stopped(ctx, err)
+	}
+	p := r.newPlan(b)
+	r.progress.note("%s\n%s", r.c.Dir, strings.TrimRight(p.String(), "\n"))
+	if p.MemoryThere > 0 && p.MemoryNeeded > p.MemoryThere {
+		r.warn("the run needs %s of memory, %s is there: the system may end it", bytesText(p.MemoryNeeded), bytesText(p.MemoryThere))
+	}
+	if p.DiskFree >= 0 && p.DiskFree < p.CheckpointSize {
+		return fmt.Errorf("%s: a checkpoint needs %s, the disk has %s: free some, or choose another output directory", r.c.Dir,
+			bytesText(p.CheckpointSize), bytesText(p.DiskFree))
+	}
+	if need := int64(r.c.Keep+2) * p.CheckpointSize; p.DiskFree >= 0 && p.DiskFree < need {
+		r.warn("%d checkpoints, the best and the one being written need %s, the disk has %s", r.c.Keep, bytesText(need),
+			bytesText(p.DiskFree))
+	}
+	return p.write(r.c.Dir)
+}
+
+// openLogs cuts log and event files back to the state, to be continued.
+func (r *run) openLogs() error {
+	path := filepath.Join(r.c.Dir, logFile)
+	last, err := cutLog(path, r.state.Step)
+	if err != nil {
+		return err
+	}
+	if last < r.state.Step {
+		r.warn("%s lacks steps %d to %d", path, last+1, r.state.Step)
+	}
+	if r.log, err = openAppend(path); err != nil {
+		return err
+	}
+	r.log.fault = func() error { return r.at("log") }
+	dir := filepath.Join(r.c.Dir, tensorboardDir)
+	if err := cutEvents(dir, r.state.Step); err != nil {
+		return err
+	}
+	if r.events, err = openEvents(dir, r.state.Step+1, time.Now()); err != nil && r.events == nil {
+		return err
+	}
+	now := time.Now()
+	r.manifest.Starts = append(r.manifest.Starts, Start{Began: now.UTC().Format(time.RFC3339), FromStep: r.state.Step,
+		ToStep: r.state.Step, Settings: changeable(r.c.Settings), About: r.c.About})
+	r.manifest.Finished = false
+	return r.note()
+}
+
+func changeable(f Fields) Fields {
+	return slices.DeleteFunc(slices.Clone(f), func(x Field) bool { return !slices.Contains(Changeable, x.Name) })
+}
+
+// note writes down how far this start came.
+func (r *run) note() error {
+	s := &r.manifest.Starts[len(r.manifest.Starts)-1]
+	s.Seconds, s.ToStep = time.Since(r.began).Seconds(), r.state.Step
+	return r.manifest.write(r.c.Dir)
+}
+
+func (r *run) close() error {
+	r.progress.end()
+	var err error
+	if r.events != nil {
+		if e := r.events.close(); e != nil {
+			r.eventFault(e)
+		}
+	}
+	if r.log != nil {
+		err = r.log.close()
+	}
+	if n := len(r.manifest.Starts); n > 0 {
+		if e := r.note(); e != nil {
+			r.warn("%v", e)
+		}
+	}
+	return err
+}

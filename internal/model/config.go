@@ -1,0 +1,402 @@
+package model
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"albert/internal/engine/ops"
+)
+
+// Sharing says which parameters the layers have in common (paper, section 4.5).
+type Sharing string
+
+// The sharing modes of the paper's Table 4.
+const (
+	ShareAll       Sharing = "all"
+	ShareAttention Sharing = "attention"
+	ShareFFN       Sharing = "ffn"
+	ShareNone      Sharing = "none"
+)
+
+// Config is ALBERT's config.json. Fields have the names and meanings of Hugging Face's AlbertConfig; Sharing and
+// EmbeddingProjection are ours and say how the tensors on disk, which AlbertForPreTraining loads, came about.
+type Config struct {
+	VocabSize                 int     `json:"vocab_size"`
+	EmbeddingSize             int     `json:"embedding_size"`
+	HiddenSize                int     `json:"hidden_size"`
+	NumHiddenLayers           int     `json:"num_hidden_layers"`
+	NumHiddenGroups           int     `json:"num_hidden_groups"`
+	NumAttentionHeads         int     `json:"num_attention_heads"`
+	IntermediateSize          int     `json:"intermediate_size"`
+	InnerGroupNum             int     `json:"inner_group_num"`
+	HiddenAct                 string  `json:"hidden_act"`
+	HiddenDropoutProb         float32 `json:"hidden_dropout_prob"`
+	AttentionProbsDropoutProb float32 `json:"attention_probs_dropout_prob"`
+	ClassifierDropoutProb     float32 `json:"classifier_dropout_prob"`
+	MaxPositionEmbeddings     int     `json:"max_position_embeddings"`
+	TypeVocabSize             int     `json:"type_vocab_size"`
+	InitializerRange          float32 `json:"initializer_range"`
+	LayerNormEps              float32 `json:"layer_norm_eps"`
+	PositionEmbeddingType     string  `json:"position_embedding_type"`
+	ModelType                 string  `json:"model_type"`
+	PadTokenID                int     `json:"pad_token_id"`
+	BosTokenID                int     `json:"bos_token_id"`
+	EosTokenID                int     `json:"eos_token_id"`
+
+	// Sharing other than "all" stands on disk as NumHiddenGroups = NumHiddenLayers with repeated tensors. Inner groups are layers and
+	// groups of their own there, as many as layers times inner groups, for transformers cannot run them in so many groups;
+	// SharingInner then says how many they are, and is 0 here.
+	Sharing      Sharing `json:"sharing,omitempty"`
+	SharingInner int     `json:"sharing_inner_group_num,omitempty"`
+	// EmbeddingProjection false: no map from E to H, which must be equal; on disk it is the identity.
+	EmbeddingProjection *bool `json:"embedding_projection,omitempty"`
+
+	extra map[string]json.RawMessage // fields that we do not know, kept and written back
+}
+
+// maxDimension bounds every size in a config, so that no product of two overflows.
+const maxDimension = 1 << 24
+
+// maxLayers bounds the layers that run, so that a config cannot ask for a list without end.
+const maxLayers = 1 << 12
+
+// maxConfigBytes bounds config.json; real ones have 1 KB.
+const maxConfigBytes = 1 << 20
+
+var named = map[string]Config{
+	"base":       {HiddenSize: 768, NumHiddenLayers: 12, NumAttentionHeads: 12},
+	"large":      {HiddenSize: 1024, NumHiddenLayers: 24, NumAttentionHeads: 16},
+	"xlarge":     {HiddenSize: 2048, NumHiddenLayers: 24, NumAttentionHeads: 16},
+	"xxlarge":    {HiddenSize: 4096, NumHiddenLayers: 12, NumAttentionHeads: 64},
+	"bert-base":  {HiddenSize: 768, NumHiddenLayers: 12, NumAttentionHeads: 12},
+	"bert-large": {HiddenSize: 1024, NumHiddenLayers: 24, NumAttentionHeads: 16},
+}
+
+// ConfigNames lists the names that [NamedConfig] knows.
+func ConfigNames() []string {
+	names := slices.Sorted(maps.Keys(named))
+	for _, n := range []string{"base", "large", "xlarge", "xxlarge"} {
+		names = append(names, n+"-v1", n+"-v2")
+	}
+	slices.Sort(names)
+	return names
+}
+
+// NamedConfig gives a released configuration: base, large, xlarge, xxlarge (v2: dropout 0, gelu_new), the same with -v1 (dropout 0.1
+// but for xxlarge, whose v1 had none), and the paper's BERT baselines bert-base and bert-large (E = H, nothing shared). The
+// vocabulary has 30,000 pieces until a tokenizer says otherwise. (SPEC: paper Table 1, released configs.)
+func NamedConfig(name string) (Config, bool) {
+	base, v1 := strings.CutSuffix(name, "-v1")
+	base = strings.TrimSuffix(base, "-v2")
+	c, ok := named[base]
+	bert := strings.HasPrefix(base, "bert-")
+	if !ok || bert && base != name {
+		return Config{}, false
+	}
+	c.VocabSize, c.EmbeddingSize = 30000, 128
+	c.IntermediateSize = 4 * c.HiddenSize
+	c.HiddenAct = "gelu_new"
+	c.setDefaults()
+	if v1 && base != "xxlarge" || bert {
+		c.HiddenDropoutProb, c.AttentionProbsDropoutProb = 0.1, 0.1
+	}
+	if bert {
+		c.EmbeddingSize = c.HiddenSize
+		c.Sharing = ShareNone
+		no := false
+		c.EmbeddingProjection = &no
+	}
+	return c, true
+}
+
+// setDefaults fills what released configs leave out, with AlbertConfig's defaults.
+func (c *Config) setDefaults() {
+	def := func(p *int, v int) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	def(&c.NumHiddenGroups, 1)
+	def(&c.InnerGroupNum, 1)
+	def(&c.MaxPositionEmbeddings, 512)
+	def(&c.TypeVocabSize, 2)
+	c.ClassifierDropoutProb = 0.1
+	c.InitializerRange = 0.02
+	c.LayerNormEps = 1e-12
+	c.PositionEmbeddingType = "absolute"
+	c.ModelType = "albert"
+	c.BosTokenID, c.EosTokenID = 2, 3
+	c.Sharing = ShareAll
+}
+
+// ReadConfig reads a config.json. One without model_type is Google's: its "gelu" is the tanh approximation and becomes "gelu_new".
+func ReadConfig(path string) (Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Config{}, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	c, err := ParseConfig(data)
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// ParseConfig reads the text of a config.json and validates it.
+func ParseConfig(data []byte) (Config, error) {
+	if len(data) > maxConfigBytes {
+		return Config{}, errors.New("larger than 1 MiB: not a model configuration")
+	}
+	var c Config
+	c.NumHiddenLayers, c.NumAttentionHeads = 12, 64 // AlbertConfig's own defaults, those of xxlarge
+	c.VocabSize, c.EmbeddingSize, c.HiddenSize, c.IntermediateSize = 30000, 128, 4096, 16384
+	c.HiddenAct = "gelu_new"
+	c.setDefaults()
+	c.ModelType = ""
+	c.Sharing = ""
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return Config{}, fmt.Errorf("not a JSON object: %w", err)
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		var te *json.UnmarshalTypeError
+		if errors.As(err, &te) {
+			return Config{}, fmt.Errorf("field %s: a %s where a %s is needed", te.Field, te.Value, te.Type)
+		}
+		return Config{}, err
+	}
+	known, err := c.fields()
+	if err != nil {
+		return Config{}, err
+	}
+	for name := range known {
+		delete(fields, name)
+	}
+	c.extra = fields
+	if c.ModelType == "" {
+		c.ModelType = "albert"
+		if c.HiddenAct == "gelu" {
+			c.HiddenAct = "gelu_new"
+		}
+	}
+	if c.Sharing == "" {
+		c.Sharing = ShareAll
+	}
+	if n := c.SharingInner; n != 0 {
+		if n < 1 || c.Sharing == ShareAll || c.InnerGroupNum != 1 || c.NumHiddenLayers%n != 0 || c.NumHiddenGroups != c.NumHiddenLayers {
+			return Config{}, fmt.Errorf("config: sharing_inner_group_num %d with sharing %q, inner_group_num %d, %d layers and %d groups", n, c.Sharing,
+				c.InnerGroupNum, c.NumHiddenLayers, c.NumHiddenGroups)
+		}
+		c.NumHiddenLayers /= n
+		c.NumHiddenGroups, c.InnerGroupNum, c.SharingInner = c.NumHiddenLayers, n, 0
+	}
+	if err := c.Validate(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// fields gives the config's known fields as raw JSON.
+func (c Config) fields() (map[string]json.RawMessage, error) {
+	type plain Config
+	d := plain(c)
+	d.Sharing, d.SharingInner = "x", 1 // named even where they would be left out
+	yes := true
+	d.EmbeddingProjection = &yes
+	b, err := json.Marshal(d)
+	if err != nil {
+		return nil, err
+	}
+	var m map[string]json.RawMessage
+	return m, json.Unmarshal(b, &m)
+}
+
+// Validate reports the first field that makes the configuration impossible.
+func (c *Config) Validate() error {
+	for _, f := range []struct {
+		name  string
+		value int
+	}{
+		{"vocab_size", c.VocabSize}, {"embedding_size", c.EmbeddingSize}, {"hidden_size", c.HiddenSize},
+		{"num_hidden_layers", c.NumHiddenLayers}, {"num_hidden_groups", c.NumHiddenGroups},
+		{"num_attention_heads", c.NumAttentionHeads}, {"intermediate_size", c.IntermediateSize}, {"inner_group_num", c.InnerGroupNum},
+		{"max_position_embeddings", c.MaxPositionEmbeddings}, {"type_vocab_size", c.TypeVocabSize},
+	} {
+		if f.value < 1 || f.value > maxDimension {
+			return fmt.Errorf("config: %s is %d, want 1 to %d", f.name, f.value, maxDimension)
+		}
+	}
+	if n := c.NumHiddenLayers * c.InnerGroupNum; n > maxLayers {
+		return fmt.Errorf("config: num_hidden_layers %d times inner_group_num %d is more than %d", c.NumHiddenLayers, c.InnerGroupNum, maxLayers)
+	}
+	if c.ModelType != "albert" {
+		return fmt.Errorf("config: model_type is %q, want \"albert\"", c.ModelType)
+	}
+	if c.HiddenSize%c.NumAttentionHeads != 0 {
+		return fmt.Errorf("config: hidden_size %d is not divisible by num_attention_heads %d", c.HiddenSize, c.NumAttentionHeads)
+	}
+	if _, err := c.Activation(); err != nil {
+		return err
+	}
+	if c.PositionEmbeddingType != "absolute" {
+		return fmt.Errorf("config: position_embedding_type %q is not supported, only \"absolute\"", c.PositionEmbeddingType)
+	}
+	for _, f := range []struct {
+		name  string
+		value float32
+	}{
+		{"hidden_dropout_prob", c.HiddenDropoutProb}, {"attention_probs_dropout_prob", c.AttentionProbsDropoutProb},
+		{"classifier_dropout_prob", c.ClassifierDropoutProb},
+	} {
+		if !(f.value >= 0 && f.value < 1) {
+			return fmt.Errorf("config: %s is %v, want 0 <= p < 1", f.name, f.value)
+		}
+	}
+	if !(c.InitializerRange >= 0 && c.InitializerRange < 100) {
+		return fmt.Errorf("config: initializer_range is %v", c.InitializerRange)
+	}
+	if !(c.LayerNormEps >= 0 && c.LayerNormEps < 1) {
+		return fmt.Errorf("config: layer_norm_eps is %v", c.LayerNormEps)
+	}
+	switch c.Sharing {
+	case ShareAll:
+		if c.NumHiddenGroups > c.NumHiddenLayers {
+			return fmt.Errorf("config: num_hidden_groups %d is more than num_hidden_layers %d", c.NumHiddenGroups, c.NumHiddenLayers)
+		}
+	case ShareAttention, ShareFFN, ShareNone:
+		if c.NumHiddenGroups != 1 && c.NumHiddenGroups != c.NumHiddenLayers {
+			return fmt.Errorf("config: sharing %q with num_hidden_groups %d: want 1 or num_hidden_layers", c.Sharing, c.NumHiddenGroups)
+		}
+	default:
+		return fmt.Errorf("config: sharing is %q, want all, attention, ffn or none", c.Sharing)
+	}
+	if !c.projects() && c.EmbeddingSize != c.HiddenSize {
+		return fmt.Errorf("config: embedding_projection is false, but embedding_size %d differs from hidden_size %d", c.EmbeddingSize, c.HiddenSize)
+	}
+	return nil
+}
+
+// Activation is what hidden_act names, in Hugging Face's words: "gelu" is by erf, "gelu_new" by tanh.
+func (c *Config) Activation() (ops.Activation, error) {
+	switch c.HiddenAct {
+	case "gelu":
+		return ops.GeluErf, nil
+	case "gelu_new", "gelu_pytorch_tanh":
+		return ops.GeluTanh, nil
+	case "relu":
+		return ops.Relu, nil
+	case "tanh":
+		return ops.Tanh, nil
+	case "linear", "none", "":
+		return ops.Identity, nil
+	}
+	return 0, fmt.Errorf("config: hidden_act %q is not supported (gelu, gelu_new, relu, tanh, linear)", c.HiddenAct)
+}
+
+// projects tells whether a map leads from the embeddings to the layers.
+func (c *Config) projects() bool { return c.EmbeddingProjection == nil || *c.EmbeddingProjection }
+
+// groups is the number of groups of different layers: all of them unless everything is shared.
+func (c *Config) groups() int {
+	if c.Sharing != ShareAll {
+		return c.NumHiddenLayers
+	}
+	return c.NumHiddenGroups
+}
+
+// LayerName is what the tensors of an inner group of a group are called before ".", as in "attention.query.weight".
+func (c *Config) LayerName(group, inner int) string {
+	if c.Sharing != ShareAll { // on disk every one is a group of its own
+		group, inner = group*c.InnerGroupNum+inner, 0
+	}
+	return fmt.Sprintf("albert.encoder.albert_layer_groups.%d.albert_layers.%d.", group, inner)
+}
+
+// Group is the group of layer i (modeling.py: int(i / layers * groups), here in integers).
+func (c *Config) Group(i int) int { return i * c.groups() / c.NumHiddenLayers }
+
+// GroupsDifferInTransformers reports the first layer whose group transformers computes differently, -1 if there is none. It
+// divides in floating point: int(i / (layers / groups)).
+func (c *Config) GroupsDifferInTransformers() int {
+	per := float64(c.NumHiddenLayers) / float64(c.groups())
+	for i := range c.NumHiddenLayers {
+		if int(float64(i)/per) != c.Group(i) {
+			return i
+		}
+	}
+	return -1
+}
+
+// MarshalJSON writes the config as it stands in config.json: known fields, then those it was read with that we do not know.
+func (c Config) MarshalJSON() ([]byte, error) {
+	type plain Config
+	p := plain(c)
+	p.NumHiddenGroups = c.groups()
+	if c.Sharing != ShareAll && c.InnerGroupNum > 1 {
+		p.NumHiddenLayers *= c.InnerGroupNum
+		p.NumHiddenGroups, p.InnerGroupNum, p.SharingInner = p.NumHiddenLayers, 1, c.InnerGroupNum
+	}
+	b, err := json.Marshal(p)
+	if err != nil || len(c.extra) == 0 {
+		return b, err
+	}
+	extra, err := json.Marshal(c.extra) // sorted by name
+	if err != nil {
+		return nil, err
+	}
+	return append(append(b[:len(b)-1], ','), extra[1:]...), nil
+}
+
+// JSON is config.json's text.
+func (c Config) JSON() ([]byte, error) {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, b, "", "  "); err != nil {
+		return nil, err
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}
+
+// SetExtra sets a field that this package does not know, such as architectures; nil takes it out.
+func (c *Config) SetExtra(name string, value any) error {
+	b, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	if c.extra == nil {
+		c.extra = map[string]json.RawMessage{}
+	} else {
+		c.extra = maps.Clone(c.extra)
+	}
+	if value == nil {
+		delete(c.extra, name)
+		return nil
+	}
+	c.extra[name] = b
+	return nil
+}
+
+// Extra gives a field that this package does not know, nil if it was not there.
+func (c *Config) Extra(name string) json.RawMessage { return c.extra[name] }
+
+// ActivationBytes is about what the backward pass needs of each piece: 16 values of H a layer, those of attention's probabilities not
+// counted.
+func (c *Config) ActivationBytes() int {
+	return 4 * 16 * c.HiddenSize * c.NumHiddenLayers * c.InnerGroupNum
+}

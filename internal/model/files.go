@@ -1,0 +1,284 @@
+package model
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"albert/internal/files/disk"
+
+	"albert/internal/engine/ops"
+	"albert/internal/files/safetensors"
+)
+
+// WeightsFile and ConfigFile are the names of a model's files in a Hugging Face directory.
+const (
+	WeightsFile = "model.safetensors"
+	ConfigFile  = "config.json"
+)
+
+// FromFile makes a model of the tensors of a file, under AlbertForPreTraining's names; a bare AlbertModel's lack the prefix "albert.".
+func FromFile(c Config, f safetensors.Reader) (m *Model, unused []string, err error) {
+	left := map[string]string{} // canonical name -> name in the file
+	bare := true
+	for _, n := range f.Names() {
+		if strings.HasPrefix(n, "albert.") {
+			bare = false
+		}
+	}
+	for _, n := range f.Names() {
+		name := n
+		if bare && !IsHead(n) {
+			name = "albert." + n
+		}
+		left[name] = n
+	}
+	has := func(n string) bool { _, ok := left[n]; return ok }
+	heads := Heads{Pooler: has("albert.pooler.weight"), MLM: has("predictions.dense.weight"), SOP: has("sop_classifier.classifier.weight"),
+		Spans: has("qa_outputs.weight"), Beam: has("start_logits.dense.weight")}
+	if n, ok := left["classifier.weight"]; ok {
+		_, shape, err := f.Float32(n)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(shape) != 2 || shape[0] < 1 || shape[0] > maxDimension {
+			return nil, nil, fmt.Errorf("tensor %s has shape %v, want [labels, hidden_size]", n, shape)
+		}
+		heads.Labels = shape[0]
+	}
+	m = build(c, heads, func(name string, shape ...int) *ops.Param { // no values yet: the file may not have what the config asks for
+		return &ops.Param{Name: name, Shape: slices.Clone(shape)}
+	})
+	filled := map[*ops.Param]string{}
+	for _, d := range m.disk {
+		from, ok := left[d.name]
+		if !ok && d.name == "predictions.bias" {
+			from, ok = left["predictions.decoder.bias"]
+		}
+		if !ok {
+			return nil, nil, fmt.Errorf("tensor %s is missing", d.name)
+		}
+		delete(left, d.name)
+		values, shape, err := f.Float32(from)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !slices.Equal(shape, d.p.Shape) {
+			return nil, nil, fmt.Errorf("tensor %s has shape %v, want %v by %s", from, shape, d.p.Shape, ConfigFile)
+		}
+		if first, repeated := filled[d.p]; repeated {
+			if !sameBits(values, d.p.Data) {
+				return nil, nil, fmt.Errorf("sharing %q, but tensor %s differs from %s", c.Sharing, from, first)
+			}
+			continue
+		}
+		filled[d.p] = from
+		d.p.Data = slices.Clone(values)
+	}
+	if !c.projects() {
+		if err := checkIdentity(c, f, left); err != nil {
+			return nil, nil, err
+		}
+	}
+	for name, n := range left {
+		switch {
+		case strings.HasSuffix(name, ".adam_m"), strings.HasSuffix(name, ".adam_v"): // a checkpoint's
+		case strings.HasPrefix(name, "predictions.decoder."), strings.HasSuffix(name, ".position_ids"), strings.HasSuffix(name, ".token_type_ids"):
+		default:
+			unused = append(unused, n)
+		}
+	}
+	slices.Sort(unused)
+	m.Params = ops.NewParams(m.Params.List) // now that they have values
+	m.Params.Touch()
+	return m, unused, nil
+}
+
+// CopyFrom takes the values of the parameters that from has, too, under the same names and of the same shapes, and gives the names of
+// those that it has not.
+func (m *Model) CopyFrom(from *Model) (missing []string) {
+	has := map[string]*ops.Param{}
+	for _, p := range from.Params.List {
+		has[p.Name] = p
+	}
+	for _, p := range m.Params.List {
+		if q := has[p.Name]; q != nil && slices.Equal(p.Shape, q.Shape) {
+			copy(p.Data, q.Data)
+		} else {
+			missing = append(missing, p.Name)
+		}
+	}
+	m.Params.Touch()
+	return missing
+}
+
+// IsHead tells whether a tensor belongs to a head.
+func IsHead(n string) bool {
+	for _, p := range []string{"predictions.", "sop_classifier.", "classifier.", "qa_outputs.", "start_logits.", "end_logits.", "answer_class."} {
+		if strings.HasPrefix(n, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func sameBits(a, b []float32) bool {
+	for i := range a {
+		if math.Float32bits(a[i]) != math.Float32bits(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+const mapName = "albert.encoder.embedding_hidden_mapping_in"
+
+// checkIdentity takes the map of a model without one: on disk it must be the identity.
+func checkIdentity(c Config, f safetensors.Reader, left map[string]string) error {
+	for _, n := range []string{mapName + ".weight", mapName + ".bias"} {
+		from, ok := left[n]
+		if !ok {
+			continue
+		}
+		delete(left, n)
+		values, _, err := f.Float32(from)
+		if err != nil {
+			return err
+		}
+		matrix := strings.HasSuffix(n, "weight")
+		for i, v := range values {
+			want := float32(0)
+			if matrix && i/c.HiddenSize == i%c.HiddenSize {
+				want = 1
+			}
+			if v != want {
+				return fmt.Errorf("embedding_projection is false, but tensor %s is not the identity", from)
+			}
+		}
+	}
+	return nil
+}
+
+// Tensors lists the model's tensors as they stand on disk: under AlbertForPreTraining's names, repeated where a sharing mode has it
+// so, with the identity where there is no map.
+func (m *Model) Tensors() []safetensors.Tensor {
+	var list []safetensors.Tensor
+	for _, d := range m.disk {
+		list = append(list, safetensors.Float32Tensor(d.name, d.p.Shape, d.p.Data))
+	}
+	if !m.Config.projects() {
+		h := m.Config.HiddenSize
+		id := make([]float32, h*h)
+		for i := range h {
+			id[i*h+i] = 1
+		}
+		list = append(list, safetensors.Float32Tensor(mapName+".weight", []int{h, h}, id),
+			safetensors.Float32Tensor(mapName+".bias", []int{h}, make([]float32, h)))
+	}
+	return list
+}
+
+// Class is the transformers class that a model's heads make it. A classifier is taken to be over whole sequences unless the
+// config's architectures say that it is of another class. The beam head is in none of transformers' classes: to it the model is bare.
+func (m *Model) Class() string {
+	var listed []string
+	_ = json.Unmarshal(m.Config.Extra("architectures"), &listed) // anything else lists none
+	switch {
+	case m.Classifier.W != nil:
+		for _, class := range []string{TokenClassification, MultipleChoice} {
+			if slices.Contains(listed, class) {
+				return class
+			}
+		}
+		return SequenceClassification
+	case m.Beam.Start.W != nil:
+		return Bare
+	case m.Spans.W != nil:
+		return QuestionAnswering
+	case m.MLMDense.W != nil && m.SOP.W != nil:
+		return PreTraining
+	case m.MLMDense.W != nil:
+		return MaskedLM
+	}
+	return Bare
+}
+
+// The classes of transformers, as config.json's architectures name them.
+const (
+	Bare                   = "AlbertModel"
+	PreTraining            = "AlbertForPreTraining"
+	MaskedLM               = "AlbertForMaskedLM"
+	SequenceClassification = "AlbertForSequenceClassification"
+	TokenClassification    = "AlbertForTokenClassification"
+	QuestionAnswering      = "AlbertForQuestionAnswering"
+	MultipleChoice         = "AlbertForMultipleChoice"
+)
+
+// HeadKey is config.json's key, ours, for a head that architectures cannot name, and BeamHead its value for [Beam]. They are for
+// readers; the tensors decide.
+const HeadKey, BeamHead = "head", "beam"
+
+// Save writes config.json and model.safetensors into dir, each whole or not at all.
+func (m *Model) Save(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	text, err := m.ConfigJSON()
+	if err != nil {
+		return err
+	}
+	if err := safetensors.Write(filepath.Join(dir, WeightsFile), m.Tensors(), map[string]string{"format": "pt"}); err != nil {
+		return err
+	}
+	return disk.WriteFile(filepath.Join(dir, ConfigFile), text)
+}
+
+// ConfigJSON is config.json's text, with the class that the heads make it where the configuration says none.
+func (m *Model) ConfigJSON() ([]byte, error) {
+	c := m.Config
+	if raw := c.Extra("architectures"); raw == nil || string(raw) == "null" {
+		if err := c.SetExtra("architectures", []string{m.Class()}); err != nil {
+			return nil, err
+		}
+	}
+	if m.Beam.Start.W != nil {
+		if err := c.SetExtra(HeadKey, BeamHead); err != nil {
+			return nil, err
+		}
+	}
+	return c.JSON()
+}
+
+// Hash is the weights_sha256: SHA-256 over the tensors' values as little-endian fp32, in byte order of their names. Repeated
+// tensors of a sharing mode count; a map that is no parameter does not.
+func (m *Model) Hash() string {
+	list := slices.Clone(m.disk)
+	slices.SortFunc(list, func(a, b diskTensor) int { return strings.Compare(a.name, b.name) })
+	h := sha256.New()
+	for _, d := range list {
+		h.Write(safetensors.Bytes(d.p.Data))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// TensorInfo is a tensor's place in a model file.
+type TensorInfo struct {
+	Name  string
+	Shape []int
+}
+
+// Layout lists the tensors of AlbertForPreTraining with a configuration, as they stand on disk, without making their values.
+func Layout(c Config) []TensorInfo {
+	m := build(c, PretrainingHeads, func(name string, shape ...int) *ops.Param { return &ops.Param{Name: name, Shape: shape} })
+	var list []TensorInfo
+	for _, d := range m.disk {
+		list = append(list, TensorInfo{d.name, d.p.Shape})
+	}
+	return list
+}

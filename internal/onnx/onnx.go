@@ -1,0 +1,143 @@
+// Package onnx writes ALBERT models as ONNX files, in fp32 or int8, and reads their tensors back.
+//
+//	err := onnx.Write("model.onnx", m, onnx.Options{Head: onnx.MaskedLM, Int8: true})
+//	f, err := onnx.Open("model.onnx")          // a safetensors.Reader, under Hugging Face's names
+//	c, _ := f.Config()
+//	m, _, err := model.FromFile(c, f)
+//
+// The graph is written from the configuration and the tensors, not recorded through ops.Device. What a device sees is one batch: rows
+// of ragged sequences, offsets and gathered rows that are numbers by then. A graph for any batch and length needs shapes as values, a
+// padding mask, and a layer that stands once and runs many times, and none of these can be told from one run. So this package is a second
+// place that knows ALBERT's layer, and parity/onnx.sh holds it to transformers.
+//
+// Each weight stands once in the file, under its Hugging Face name: layers that share all their weights are the body of a Loop. Unrolled
+// layers that name the same weights make a file as small and as fast, but a runtime may repack a weight for each node that uses it:
+// onnxruntime 1.20 needs 83 MB for base as a Loop and 395 MB unrolled (1.32: 84 and 97 MB), and takes three times as long to load it.
+//
+// In int8 the weights of every map but the small classifiers are symmetric, a scale for each output; activations are quantised as they
+// come, one scale a tensor, so that a row's result depends a little on the batch it is in. On x86 without VNNI onnxruntime adds pairs of
+// products in 16 bits, which can overflow; its session option session.x64quantprecision avoids that. What this package does not do: run ONNX.
+package onnx
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"albert/internal/files/disk"
+
+	"albert/internal/files/safetensors"
+	"albert/internal/model"
+)
+
+// Head says what a graph computes; its names are those of Hugging Face's classes and of the outputs of optimum's exports.
+type Head string
+
+// The heads and their outputs, for inputs input_ids, attention_mask and token_type_ids [batch, sequence] of int64.
+const (
+	// Base is AlbertModel: last_hidden_state [batch, sequence, H], and pooler_output [batch, H] if the model has a pooler.
+	Base Head = "base"
+	// Pretraining: prediction_logits [batch, sequence, V], sop_logits [batch, 2].
+	Pretraining Head = "pretraining"
+	// MaskedLM: logits [batch, sequence, V].
+	MaskedLM Head = "masked-lm"
+	// SequenceClassification: logits [batch, labels].
+	SequenceClassification Head = "sequence-classification"
+	// TokenClassification: logits [batch, sequence, labels].
+	TokenClassification Head = "token-classification"
+	// QuestionAnswering: start_logits and end_logits [batch, sequence].
+	QuestionAnswering Head = "question-answering"
+	// MultipleChoice: logits [batch, choices], for inputs [batch, choices, sequence].
+	MultipleChoice Head = "multiple-choice"
+)
+
+// Heads lists the heads.
+func Heads() []Head {
+	return []Head{Base, Pretraining, MaskedLM, SequenceClassification, TokenClassification, QuestionAnswering, MultipleChoice}
+}
+
+// Options say what is written. The zero value is the base model in fp32.
+type Options struct {
+	Head Head
+	Int8 bool
+	// Metadata is added to the file's metadata_props, where "config.json" holds the configuration and "head" the head.
+	Metadata map[string]string
+}
+
+// Write writes a model to a file, whole or not at all.
+func Write(path string, m *model.Model, o Options) error {
+	return disk.Atomically(path, func(w io.Writer) error { return WriteTo(w, m.Config, m.Tensors(), o) })
+}
+
+// WriteTo writes the model that a configuration and its fp32 tensors, under Hugging Face's names, make. Tensors that the head does not
+// need are left out. The bytes depend on the arguments alone. A tensor that is missing, of another shape than the configuration
+// says, or (int8) not finite is an error that names it.
+func WriteTo(w io.Writer, c model.Config, tensors []safetensors.Tensor, o Options) error {
+	if o.Head == "" {
+		o.Head = Base
+	}
+	if !slices.Contains(Heads(), o.Head) {
+		return fmt.Errorf("onnx: unknown head %q, want one of %v", o.Head, Heads())
+	}
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	text, err := c.JSON()
+	if err != nil {
+		return err
+	}
+	e := &export{c: c, int8: o.Int8, graph: newGraph("albert"), tensors: map[string]safetensors.Tensor{}}
+	bare := !slices.ContainsFunc(tensors, func(t safetensors.Tensor) bool { return strings.HasPrefix(t.Name, prefix) })
+	for _, t := range tensors {
+		e.tensors[t.Name] = t
+		if bare {
+			e.tensors[prefix+t.Name] = t
+		}
+	}
+	e.build(o.Head)
+	if e.err != nil {
+		return e.err
+	}
+	metadata := maps.Clone(o.Metadata)
+	if metadata == nil {
+		metadata = map[string]string{}
+	}
+	metadata[configKey], metadata[headKey] = string(text), string(o.Head)
+	return e.graph.writeModel(w, metadata)
+}
+
+// prefix is what AlbertModel's tensors are called within the models that have a head.
+const prefix = "albert."
+
+// Keys of metadata_props.
+const (
+	configKey = "config.json"
+	headKey   = "head"
+)
+
+// stored is the name under which a tensor stands in the file: that of the first layer where the sharing mode says that a layer of
+// another group has the same.
+func stored(c model.Config, name string) string {
+	rest, ok := strings.CutPrefix(name, groupPrefix)
+	if !ok {
+		return name
+	}
+	group, rest, _ := strings.Cut(rest, ".")
+	attention := strings.Contains(rest, ".attention.")
+	if n, err := strconv.Atoi(group); err == nil && (c.Sharing == model.ShareAttention && attention || c.Sharing == model.ShareFFN && !attention) {
+		return groupPrefix + strconv.Itoa(n%c.InnerGroupNum) + "." + rest // inner groups are groups of their own
+	}
+	return name
+}
+
+const groupPrefix = "albert.encoder.albert_layer_groups."
+
+// projects tells whether a map leads from the embeddings to the layers.
+func projects(c model.Config) bool { return c.EmbeddingProjection == nil || *c.EmbeddingProjection }
+
+// minFloat is what transformers adds to the score of a padding piece.
+const minFloat = -math.MaxFloat32

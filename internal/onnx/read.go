@@ -1,0 +1,268 @@
+package onnx
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"albert/internal/files/disk"
+
+	"albert/internal/files/safetensors"
+	"albert/internal/model"
+)
+
+// File is an open ONNX file, a [safetensors.Reader] of its tensors under Hugging Face's names.
+type File struct {
+	path     string
+	tensors  map[string]tensor
+	names    []string
+	config   *model.Config
+	metadata map[string]string
+	unmap    func() error
+}
+
+// tensor is a tensor as it stands in a file, with its scales if it is quantised.
+type tensor struct {
+	tensorProto
+	scales     *tensorProto
+	transposed bool
+}
+
+var _ safetensors.Reader = (*File)(nil)
+
+// Open opens an ONNX file that this package wrote. Other exports of ALBERT can be read as far as their initialisers have Hugging Face's
+// names. It is an error if they do not, as where an exporter turned the weights around and numbered them, and if values lie in another file.
+func Open(path string) (*File, error) {
+	data, unmap, err := disk.MapFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := Parse(data)
+	if err != nil {
+		unmap()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	f.path, f.unmap = path, unmap
+	return f, nil
+}
+
+// Parse reads the bytes of an ONNX file, which the tensors keep pointing to.
+func Parse(data []byte) (*File, error) {
+	c, err := parseModel(data)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{tensors: map[string]tensor{}, metadata: c.metadata, unmap: func() error { return nil }}
+	if text, ok := c.metadata[configKey]; ok {
+		config, err := model.ParseConfig([]byte(text))
+		if err != nil {
+			return nil, fmt.Errorf("metadata_props: %s: %w", configKey, err)
+		}
+		f.config = &config
+	}
+	all := map[string]tensorProto{}
+	for _, t := range c.tensors {
+		if _, twice := all[t.name]; twice {
+			return nil, fmt.Errorf("initialiser %s stands twice", quote(t.name))
+		}
+		all[t.name] = t
+	}
+	for _, t := range c.tensors {
+		if err := f.add(t, all); err != nil {
+			return nil, err
+		}
+	}
+	if f.config != nil {
+		f.repeat()
+	}
+	f.names = slices.Sorted(maps.Keys(f.tensors))
+	if len(f.names) == 0 {
+		return nil, errors.New("no tensor with a name of Hugging Face's in it: not an ALBERT model, or exported under other names")
+	}
+	return f, nil
+}
+
+// add takes an initialiser if its name is one of Hugging Face's.
+func (f *File) add(t tensorProto, all map[string]tensorProto) error {
+	name := t.name
+	if strings.HasPrefix(name, "onnx::") && len(t.shape) == 2 {
+		return fmt.Errorf("the weight %s lost its name in the export, so that the model cannot be read back: use the model that was exported", quote(name))
+	}
+	if !isParameter(name) {
+		return nil
+	}
+	x := tensor{tensorProto: t}
+	base, quantized := strings.CutSuffix(name, transposedSuffix)
+	x.transposed = quantized
+	if !quantized {
+		base, quantized = strings.CutSuffix(name, quantizedSuffix)
+	}
+	if s, ok := all[base+scaleSuffix]; ok && quantized {
+		name, x.scales = base, &s
+	} else if isScale(t.name, all) {
+		return nil
+	}
+	if t.external || x.scales != nil && x.scales.external {
+		return fmt.Errorf("tensor %s lies in another file (external data), which is not read: save the model as one file", quote(t.name))
+	}
+	if _, twice := f.tensors[name]; twice {
+		return fmt.Errorf("tensor %s is there both as it is and quantised", quote(name))
+	}
+	f.tensors[name] = x
+	return nil
+}
+
+// isScale tells whether an initialiser holds the scales of another.
+func isScale(name string, all map[string]tensorProto) bool {
+	base, ok := strings.CutSuffix(name, scaleSuffix)
+	for _, suffix := range []string{transposedSuffix, quantizedSuffix} {
+		if _, there := all[base+suffix]; ok && there {
+			return true
+		}
+	}
+	return false
+}
+
+// isParameter tells whether a name can be that of a parameter of ALBERT.
+func isParameter(name string) bool {
+	for _, p := range []string{prefix, "embeddings.", "encoder.", "pooler.", "predictions.", "sop_classifier.", "classifier.", "qa_outputs.",
+		"start_logits.", "end_logits.", "answer_class."} {
+		if strings.HasPrefix(name, p) && !strings.Contains(name, "/") {
+			return true
+		}
+	}
+	return false
+}
+
+// repeat gives the tensors that a sharing mode repeats, which stand in the file once, their other names.
+func (f *File) repeat() {
+	groups := map[string]bool{}
+	for name := range f.tensors {
+		if rest, ok := strings.CutPrefix(name, groupPrefix); ok {
+			group, _, _ := strings.Cut(rest, ".")
+			groups[group] = true
+		}
+	}
+	for name, t := range maps.Clone(f.tensors) {
+		rest, ok := strings.CutPrefix(name, groupPrefix)
+		if !ok {
+			continue
+		}
+		_, rest, _ = strings.Cut(rest, ".")
+		for group := range groups {
+			other := groupPrefix + group + "." + rest
+			if _, there := f.tensors[other]; !there && stored(*f.config, other) == name {
+				f.tensors[other] = t
+			}
+		}
+	}
+}
+
+// Config is the configuration of the model, which a file of this package holds.
+func (f *File) Config() (c model.Config, ok bool) {
+	if f.config == nil {
+		return model.Config{}, false
+	}
+	return *f.config, true
+}
+
+// Head is what a file of this package computes, "" for another's.
+func (f *File) Head() Head { return Head(f.metadata[headKey]) }
+
+// Metadata is the file's metadata_props.
+func (f *File) Metadata() map[string]string { return f.metadata }
+
+// Names lists the tensors in byte order.
+func (f *File) Names() []string { return f.names }
+
+// Close gives the file's memory back.
+func (f *File) Close() error { return f.unmap() }
+
+// Float32 gives a tensor's values in the layout of Hugging Face's: those of fp32 as they are, of int8 times their scales.
+func (f *File) Float32(name string) (values []float32, shape []int, err error) {
+	t, ok := f.tensors[name]
+	if !ok {
+		return nil, nil, fmt.Errorf("%s: no tensor %s", f.path, quote(name))
+	}
+	if t.scales == nil {
+		values, err = t.float32s()
+		shape = t.shape
+	} else {
+		values, shape, err = t.dequantize()
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: tensor %s: %w", f.path, quote(name), err)
+	}
+	return values, shape, nil
+}
+
+// float32s gives the values of a tensor of floating-point numbers.
+func (t tensorProto) float32s() ([]float32, error) {
+	if t.kind == typeFloat {
+		data := t.raw
+		if len(t.floats) > 0 {
+			data = slices.Concat(t.floats...)
+		}
+		n := len(data) / 4
+		if len(data)%4 != 0 || elements(t.shape, n) != n {
+			return nil, fmt.Errorf("%d bytes do not fit the shape %v of fp32", len(data), t.shape)
+		}
+		out := make([]float32, n)
+		for i := range out {
+			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+		}
+		return out, nil
+	}
+	sizes := map[int]int{typeFloat16: 2, typeBfloat16: 2, typeDouble: 8}
+	size, ok := sizes[t.kind]
+	if !ok {
+		return nil, fmt.Errorf("data_type %d where numbers with a fraction are needed", t.kind)
+	}
+	n := len(t.raw) / size
+	if len(t.raw)%size != 0 || elements(t.shape, n) != n {
+		return nil, fmt.Errorf("%d bytes of raw_data do not fit the shape %v", len(t.raw), t.shape)
+	}
+	dtype := map[int]safetensors.DType{typeFloat16: "F16", typeBfloat16: "BF16", typeDouble: "F64"}[t.kind]
+	wide, err := safetensors.Tensor{DType: dtype, Shape: t.shape, Data: t.raw}.Float64()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float32, n)
+	for i, v := range wide {
+		out[i] = float32(v)
+	}
+	return out, nil
+}
+
+// dequantize gives an int8 weight [out, in], which may stand as [in, out].
+func (t tensor) dequantize() (values []float32, shape []int, err error) {
+	if t.kind != typeInt8 || len(t.shape) != 2 || elements(t.shape, len(t.raw)) != len(t.raw) {
+		return nil, nil, fmt.Errorf("%d bytes of type %d and shape %v are not an int8 matrix", len(t.raw), t.kind, t.shape)
+	}
+	out, in := t.shape[0], t.shape[1]
+	if t.transposed {
+		out, in = in, out
+	}
+	scales, err := t.scales.float32s()
+	if err != nil {
+		return nil, nil, fmt.Errorf("scales: %w", err)
+	}
+	if len(scales) != out {
+		return nil, nil, fmt.Errorf("%d scales for %d outputs", len(scales), out)
+	}
+	values = make([]float32, out*in)
+	for o, s := range scales {
+		for i := range in {
+			at := o*in + i
+			if t.transposed {
+				at = i*out + o
+			}
+			values[o*in+i] = float32(int8(t.raw[at])) * s
+		}
+	}
+	return values, []int{out, in}, nil
+}

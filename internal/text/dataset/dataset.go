@@ -1,0 +1,270 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"albert/internal/text/corpus"
+)
+
+// Split is a part of a data set.
+type Split string
+
+// The splits. A test set need not have labels.
+const (
+	Train Split = "train"
+	Dev   Split = "dev"
+	Test  Split = "test"
+)
+
+// SplitNamed finds a split by the names that it goes by: dev is also validation, valid and val.
+func SplitNamed(name string) (Split, error) {
+	for _, s := range []Split{Train, Dev, Test} {
+		if slices.Contains(splitNames[s], strings.ToLower(name)) {
+			return s, nil
+		}
+	}
+	return "", fmt.Errorf("no split %q; there are train, dev and test", name)
+}
+
+// Example is one thing to learn from or to answer. Which fields hold something depends on the task's kind.
+type Example struct {
+	ID   string // the file's own; in GLUE's tasks, where the file has none, the row from 0; otherwise ""
+	File string // path, for a member of an archive "archive:member"
+	Line int    // its first line, from 1; in Parquet its row, from 1
+
+	// Classify, Multi, Regress.
+	Text, Pair string
+	HasPair    bool    // a pair may have an empty second text
+	Score      float64 // Regress; NaN: not given
+
+	// Label is the index in [Set.Labels] (Classify) or in Choices (Choose); -1: not given.
+	Label int
+	// Labels are indices in [Set.Labels]: those that hold, ascending (Multi), or one for each word (Tag). nil: not given.
+	Labels []int
+
+	Words []string // Tag; may be empty
+
+	// Span, Choose.
+	Context, Question string
+	Answers           []Answer // Span; nil: none given, or impossible
+	Impossible        bool     // Span: the context does not tell
+	Choices           []string // Choose, at least two
+}
+
+// Answer is a span of a context.
+type Answer struct {
+	Text       string
+	Start, End int  // [Start, End) in Unicode code points of the context
+	Exact      bool // the context has Text there, and the file does not call the place a guess: fit to train on
+}
+
+// Place is where an example stands: "file:line".
+func (e *Example) Place() string { return place(e.File, e.Line) }
+
+func place(file string, line int) string { return fmt.Sprintf("%s:%d", file, line) }
+
+// Set is a split that was read.
+type Set struct {
+	Task     Task // with Kind Multi where a Classify task's labels are lists
+	Split    Split
+	Labels   []string // for Classify, Multi, Tag: the task's own order, or integers by value, or byte order
+	Examples []Example
+	Skipped  int           // lines left out as the task's users do
+	Notes    []string      // what a person should know: what was left out, what was assumed
+	Files    []corpus.File // what was read, in order
+}
+
+// Options are those of the same data's other splits: its labels are the labels.
+func (s *Set) Options() Options {
+	return Options{Labels: s.Labels, Multi: s.Task.Kind == Multi}
+}
+
+// Options say how files are read. The zero value is for a training set that names its columns as most do.
+type Options struct {
+	// Labels are the only ones there may be, in this order; nil: the task's own, or those that are found.
+	Labels []string
+	// Multi reads the labels of a Classify task as any number of classes: a list, in TSV and CSV separated by "|". Without it lists
+	// in JSON and Parquet are understood, separators are not.
+	Multi bool
+	// TextColumn, PairColumn and LabelColumn choose columns by name, in TSV without a header and in CoNLL by number, from 1.
+	TextColumn, PairColumn, LabelColumn string
+	// Level chooses RACE's middle or high; "": both.
+	Level string
+}
+
+// maxField is the longest text that an example may have, in bytes: longer ones are no examples but files that were taken for one.
+const maxField = 10 << 20
+
+// reader is the state of reading a set.
+type reader struct {
+	o      Options
+	set    *Set
+	labels labels
+	ids    map[string]string // of questions and choices, with their places
+	known  bool              // whether a Classify task has one label or several is settled
+	empty  int               // examples with an empty text
+	off    int               // answers that do not stand where the file says
+	guess  int               // answers whose place the file calls a guess
+}
+
+// Read reads a split from files given one by one. For RACE they may be directories and archives.
+func Read(task Task, split Split, files []string, o Options) (*Set, error) {
+	r, err := newReader(task, split, o)
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("no files for %s", split)
+	}
+	for _, path := range files {
+		if err := r.read(path); err != nil {
+			return nil, err
+		}
+	}
+	if len(r.set.Examples) == 0 {
+		return nil, fmt.Errorf("%s: no examples there", files[0])
+	}
+	r.finish()
+	return r.set, nil
+}
+
+func newReader(task Task, split Split, o Options) (*reader, error) {
+	r := &reader{o: o, set: &Set{Task: task, Split: split}, ids: map[string]string{}}
+	if o.Multi {
+		if task.glue != nil || task.Kind != Classify && task.Kind != Multi {
+			return nil, fmt.Errorf("task %s has no labels that could be several", task.Name)
+		}
+		r.set.Task.Kind, r.known = Multi, true
+	}
+	known := o.Labels
+	if known == nil {
+		known = task.Labels
+	}
+	return r, r.labels.start(known)
+}
+
+// read reads one file in the form of the task.
+func (r *reader) read(path string) error {
+	switch t := &r.set.Task; {
+	case t.glue != nil:
+		return r.open(path, r.glue)
+	case t.Name == "race":
+		return r.race(path)
+	case t.Kind == Span:
+		return r.rows(path, r.answerRow)
+	case t.Kind == Tag:
+		return r.rows(path, r.tagRow)
+	case t.Kind == Choose:
+		return r.rows(path, r.choiceRow)
+	default:
+		return r.rows(path, r.textRow)
+	}
+}
+
+// number gives an example without an id its number in the set, from 0.
+func (r *reader) number(e *Example) {
+	if e.ID == "" {
+		e.ID = strconv.Itoa(len(r.set.Examples))
+	}
+}
+
+// unique numbers an example and refuses an id that was used before: scores of questions and choices go by it. where names the example.
+func (r *reader) unique(e *Example, where string) error {
+	r.number(e)
+	if before, ok := r.ids[e.ID]; ok {
+		return fmt.Errorf("%s: the id %s was used before, in %s", where, short(e.ID), before)
+	}
+	r.ids[e.ID] = e.Place()
+	return nil
+}
+
+// add takes an example, whose texts it checks. One without an id is numbered.
+func (r *reader) add(e Example) error {
+	r.number(&e)
+	fail := func(field string, n int) error {
+		return fmt.Errorf("%s: %s of %.1f MB; the limit is %d MB: is this one example?", e.Place(), field, float64(n)/(1<<20), maxField>>20)
+	}
+	for _, f := range [...]struct{ name, text string }{{"a text", e.Text}, {"a second text", e.Pair}, {"a context", e.Context},
+		{"a question", e.Question}} {
+		if len(f.text) > maxField {
+			return fail(f.name, len(f.text))
+		}
+	}
+	for _, c := range e.Choices {
+		if len(c) > maxField {
+			return fail("a choice", len(c))
+		}
+	}
+	words := 0
+	for _, w := range e.Words {
+		words += len(w)
+	}
+	if words > maxField {
+		return fail("a sentence", words)
+	}
+	switch r.set.Task.Kind {
+	case Classify, Multi, Regress:
+		if e.Text == "" || e.HasPair && e.Pair == "" {
+			r.empty++
+		}
+	}
+	r.set.Examples = append(r.set.Examples, e)
+	return nil
+}
+
+// finish orders the labels and says what was seen.
+func (r *reader) finish() {
+	s := r.set
+	r.labels.finish(s)
+	note := func(format string, args ...any) { s.Notes = append(s.Notes, fmt.Sprintf(format, args...)) }
+	if r.empty > 0 {
+		note("%d of %d examples have an empty text", r.empty, len(s.Examples))
+	}
+	if r.off > 0 {
+		note("%d answers are not what stands at their answer_start (counted in code points); they are not for training", r.off)
+	}
+	if r.guess > 0 {
+		note("%d answers have an answer_start that is a guess (start_exact false); they are not for training", r.guess)
+	}
+}
+
+// unlabelled is an example without any answer yet.
+func unlabelled(file string, line int) Example {
+	return Example{File: file, Line: line, Label: -1, Score: math.NaN()}
+}
+
+// checkText says where a text is none.
+func checkText(s string) error {
+	for i := 0; i < len(s); {
+		if s[i] == 0 {
+			return fmt.Errorf("a zero byte (byte %d): not text", i)
+		}
+		if s[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
+		c, n := utf8.DecodeRuneInString(s[i:])
+		if c == utf8.RuneError && n == 1 {
+			return fmt.Errorf("not UTF-8 (byte %d is 0x%02x): convert the file", i, s[i])
+		}
+		i += n
+	}
+	return nil
+}
+
+var errEmpty = errors.New("an empty file")
+
+// eof tells the end of a file from what went wrong in it.
+func eof(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}

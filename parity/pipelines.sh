@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Holds `albert predict` on texts against transformers' pipelines: see pipelines.py. The Python environment is environment.sh's. ALBERT's own
+# SentencePiece model is needed: spiece.model in ALBERT_DATA, or the file that is named.
+#
+#   parity/pipelines.sh [spiece.model]
+set -euo pipefail
+. "$(dirname "$0")/environment.sh"
+spiece=${1:-${ALBERT_DATA:-$root/../shared/data}/spiece.model}
+if [ ! -f "$spiece" ]; then
+	echo "$spiece is not there: name ALBERT's spiece.model" >&2
+	exit 2
+fi
+"$venv/bin/python" "$here/pipelines.py" "$spiece"
