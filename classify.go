@@ -16,18 +16,18 @@ import (
 )
 
 // Task is what a model's head answers.
-type Task = task.Kind
+type Task = model.Kind
 
 // The tasks of the heads.
 const (
-	TaskNone       = task.None
-	TaskOrder      = task.Order
-	TaskClassify   = task.Classify
-	TaskMultiLabel = task.MultiLabel
-	TaskRegress    = task.Regress
-	TaskTag        = task.Tag
-	TaskAnswer     = task.Answer
-	TaskChoice     = task.Choice
+	TaskNone       = model.None
+	TaskOrder      = model.Order
+	TaskClassify   = model.Classify
+	TaskMultiLabel = model.MultiLabel
+	TaskRegress    = model.Regress
+	TaskTag        = model.Tag
+	TaskAnswer     = model.Answer
+	TaskChoice     = model.Choice
 )
 
 // Task is what the model's head answers: what [Options] say, else by config.json's architectures and problem_type, and the head

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"albert/internal/learn/task"
+	"albert/internal/model"
 	"albert/internal/text/dataset"
 )
 
@@ -23,13 +24,13 @@ func average(set *dataset.Set, all []*Predictions) (*Predictions, error) {
 	}
 	for i := range set.Examples {
 		switch set.Task.Kind {
-		case dataset.Regress:
+		case model.Regress:
 			v := 0.0
 			for _, one := range all {
 				v += one.Values[i] / n
 			}
 			p.Values = append(p.Values, v)
-		case dataset.Span:
+		case model.Answer:
 			var found []task.Spans
 			for k, one := range all {
 				if one.Spans[i].Beam != all[0].Spans[i].Beam {
@@ -38,7 +39,7 @@ func average(set *dataset.Set, all []*Predictions) (*Predictions, error) {
 				found = append(found, one.Spans[i])
 			}
 			p.Spans = append(p.Spans, joinSpans(found))
-		case dataset.Tag:
+		case model.Tag:
 			tags, words := make([]string, len(all[0].Tags[i])), make([][]float64, len(all[0].Tags[i]))
 			for w := range tags {
 				var rows [][]float64
@@ -64,7 +65,7 @@ func average(set *dataset.Set, all []*Predictions) (*Predictions, error) {
 			}
 			scores := meanRow(rows)
 			p.Scores = append(p.Scores, scores)
-			if set.Task.Kind != dataset.Multi {
+			if set.Task.Kind != model.MultiLabel {
 				p.Labels = append(p.Labels, task.ArgMax(scores))
 				continue
 			}

@@ -12,6 +12,7 @@ import (
 	"albert/internal/learn/metric"
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
+	"albert/internal/model"
 	"albert/internal/text/dataset"
 )
 
@@ -43,7 +44,7 @@ func (f *Features) predictions(outs []task.Output) *Predictions {
 	for i := 0; i < len(outs); i++ {
 		out := outs[i]
 		e := &f.Examples[i]
-		if f.Kind != task.Answer {
+		if f.Kind != model.Answer {
 			from := i
 			for i+1 < len(outs) && f.Of[i+1] == f.Of[i] {
 				i++
@@ -55,23 +56,23 @@ func (f *Features) predictions(outs []task.Output) *Predictions {
 			labelled += weight(f.Kind, e)
 		}
 		switch f.Kind {
-		case task.Classify:
+		case model.Classify:
 			p.Labels = append(p.Labels, task.ArgMax(out.Logits[0]))
 			p.Scores = append(p.Scores, softmax(out.Logits[0]))
-		case task.Choice:
+		case model.Choice:
 			column := task.Column(out.Logits, 0)
 			p.Labels = append(p.Labels, task.ArgMax(column))
 			p.Scores = append(p.Scores, softmax(column))
-		case task.Regress:
+		case model.Regress:
 			p.Values = append(p.Values, float64(out.Logits[0][0]))
-		case task.MultiLabel:
+		case model.MultiLabel:
 			row := out.Logits[0]
 			scores, chosen := make([]float64, len(row)), make([]bool, len(row))
 			for k, x := range row {
 				scores[k], chosen[k] = 1/(1+numeric.Exp64(-float64(x))), x > 0
 			}
 			p.Scores, p.Multi = append(p.Scores, scores), append(p.Multi, chosen)
-		case task.Tag:
+		case model.Tag:
 			tags, words := make([]string, len(f.firsts[i])), make([][]float64, len(f.firsts[i]))
 			for w, row := range f.firsts[i] {
 				tags[w] = "O" // a word that was cut off, or has no pieces
@@ -83,7 +84,7 @@ func (f *Features) predictions(outs []task.Output) *Predictions {
 			p.Tags, p.Words = append(p.Tags, tags), append(p.Words, words)
 		}
 	}
-	if f.Kind == task.Answer {
+	if f.Kind == model.Answer {
 		p.Spans = f.answers(outs)
 	}
 	p.Loss /= float64(max(1, labelled))
@@ -143,21 +144,21 @@ func (f *Features) answers(outs []task.Output) []task.Spans {
 }
 
 // known tells whether an example has what its loss needs.
-func known(k task.Kind, set *dataset.Set, of int, e *task.Example) bool {
+func known(k model.Kind, set *dataset.Set, of int, e *task.Example) bool {
 	switch k {
-	case task.Classify, task.Choice:
+	case model.Classify, model.Choice:
 		return e.Label >= 0
-	case task.Regress:
+	case model.Regress:
 		return e.Values[0] == e.Values[0]
-	case task.MultiLabel:
+	case model.MultiLabel:
 		return set.Examples[of].Labels != nil
 	}
 	return true
 }
 
 // weight is what an example counts in the mean loss.
-func weight(k task.Kind, e *task.Example) int {
-	if k != task.Tag {
+func weight(k model.Kind, e *task.Example) int {
+	if k != model.Tag {
 		return 1
 	}
 	n := 0
@@ -211,7 +212,7 @@ func softmax(x []float32) []float64 {
 // Score gives the official metrics of predictions. Of questions without answers the best threshold for giving none comes with them,
 // found on the same set, as the released code does; nil otherwise.
 func Score(set *dataset.Set, p *Predictions) (metric.Scores, *float64, error) {
-	name := Name(set.Task)
+	name := set.Task.Name
 	known := labelled(set)
 	if len(known) == 0 {
 		var s metric.Scores
@@ -222,14 +223,14 @@ func Score(set *dataset.Set, p *Predictions) (metric.Scores, *float64, error) {
 	}
 	set, p = only(set, p, known)
 	switch set.Task.Kind {
-	case dataset.Classify:
+	case model.Classify:
 		gold := make([]int, len(set.Examples))
 		for i, e := range set.Examples {
 			gold[i] = e.Label
 		}
 		s, err := metric.Classify(name, gold, p.Labels)
 		return s, nil, err
-	case dataset.Choose:
+	case model.Choice:
 		gold, high := make([]int, len(set.Examples)), make([]bool, len(set.Examples))
 		for i, e := range set.Examples {
 			gold[i], high[i] = e.Label, isHigh(&e)
@@ -240,26 +241,26 @@ func Score(set *dataset.Set, p *Predictions) (metric.Scores, *float64, error) {
 		}
 		s, err := metric.Classify(name, gold, p.Labels)
 		return s, nil, err
-	case dataset.Regress:
+	case model.Regress:
 		gold := make([]float64, len(set.Examples))
 		for i, e := range set.Examples {
 			gold[i] = e.Score
 		}
 		s, err := metric.Regress(name, gold, p.Values)
 		return s, nil, err
-	case dataset.Multi:
+	case model.MultiLabel:
 		r, err := metric.MultiLabel(goldLabels(set), p.Multi)
 		if err != nil {
 			return nil, nil, err
 		}
 		return r.Scores(), nil, nil
-	case dataset.Tag:
+	case model.Tag:
 		r, err := metric.Tags(goldTags(set), p.Tags)
 		if err != nil {
 			return nil, nil, err
 		}
 		return r.Scores(), nil, nil
-	case dataset.Span:
+	case model.Answer:
 		return scoreAnswers(set, p)
 	}
 	return nil, nil, fmt.Errorf("task %s cannot be scored", set.Task.Name)

@@ -11,14 +11,10 @@ import (
 	"albert/tokenizer"
 )
 
-// kinds are the heads that learn the kinds of data.
-var kinds = map[dataset.Kind]task.Kind{dataset.Classify: task.Classify, dataset.Multi: task.MultiLabel, dataset.Regress: task.Regress,
-	dataset.Tag: task.Tag, dataset.Choose: task.Choice, dataset.Span: task.Answer}
-
 // Features are a set's examples as pieces.
 type Features struct {
 	Set      *dataset.Set
-	Kind     task.Kind
+	Kind     model.Kind
 	Examples []task.Example
 	// Of[i] is the example of the set that Examples[i] comes from: a long context gives several.
 	Of        []int
@@ -40,7 +36,7 @@ type Settings struct {
 
 // NewFeatures makes pieces of a set's examples. For training, those without a label, or whose answer's place is a guess, are dropped.
 func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, training bool) (*Features, error) {
-	f := &Features{Set: set, Kind: kinds[set.Task.Kind]}
+	f := &Features{Set: set, Kind: set.Task.Kind}
 	s.SpanOptions.MaxSeqLength = s.MaxSeqLength
 	f.spans = s.SpanOptions
 	contexts := map[string]tokenizer.Text{} // questions share their passage
@@ -49,11 +45,11 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 		e := &set.Examples[i]
 		x := task.Example{Label: task.NoLabel}
 		switch f.Kind {
-		case task.Classify, task.MultiLabel, task.Regress:
+		case model.Classify, model.MultiLabel, model.Regress:
 			switch f.Kind {
-			case task.Classify:
+			case model.Classify:
 				x.Label = int32(e.Label)
-			case task.Regress:
+			case model.Regress:
 				x.Values = []float32{float32(e.Score)}
 			default:
 				x.Values = make([]float32, len(set.Labels))
@@ -61,7 +57,7 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 					x.Values[l] = 1
 				}
 			}
-			if training && (f.Kind == task.Classify && e.Label < 0 || f.Kind == task.Regress && e.Score != e.Score || f.Kind == task.MultiLabel && e.Labels == nil) {
+			if training && (f.Kind == model.Classify && e.Label < 0 || f.Kind == model.Regress && e.Score != e.Score || f.Kind == model.MultiLabel && e.Labels == nil) {
 				f.Dropped++
 				continue
 			}
@@ -74,7 +70,7 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 			}
 			x.Inputs = []task.Input{textInput(tok, e, s.MaxSeqLength)}
 			f.add(i, x)
-		case task.Tag:
+		case model.Tag:
 			var ids, tags []int32
 			first := make([]int, len(e.Words))
 			for w, word := range e.Words {
@@ -101,7 +97,7 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 			x.Tags = append(append([]int32{task.NoLabel}, tags[:kept]...), task.NoLabel)
 			f.firsts = append(f.firsts, first)
 			f.add(i, x)
-		case task.Choice:
+		case model.Choice:
 			article, ok := articles[e.Context]
 			if !ok {
 				article = tok.Encode(e.Context)
@@ -114,7 +110,7 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 				continue
 			}
 			f.add(i, x)
-		case task.Answer:
+		case model.Answer:
 			context, ok := contexts[e.Context]
 			if !ok {
 				context = tok.Cut(e.Context)
@@ -160,9 +156,9 @@ func textInput(tok *tokenizer.Tokenizer, e *dataset.Example, most int) task.Inpu
 // outputs is how many outputs the head for a set has.
 func outputs(set *dataset.Set) int {
 	switch set.Task.Kind {
-	case dataset.Regress:
+	case model.Regress:
 		return 1
-	case dataset.Choose, dataset.Span:
+	case model.Choice, model.Answer:
 		return 0
 	}
 	return len(set.Labels)
@@ -173,21 +169,21 @@ func heads(set *dataset.Set, beam bool) model.Heads {
 	if beam {
 		return model.Heads{Beam: true}
 	}
-	return kinds[set.Task.Kind].Heads(outputs(set))
+	return set.Task.Kind.Heads(outputs(set))
 }
 
 // configure writes into a model's configuration what its head is for, and nothing that another head of it was for.
 func configure(c *model.Config, set *dataset.Set, beam bool) error {
-	k := kinds[set.Task.Kind]
+	k := set.Task.Kind
 	id2label, label2id := map[string]string{}, map[string]int{}
 	names := set.Labels
-	if set.Task.Kind == dataset.Regress {
+	if set.Task.Kind == model.Regress {
 		names = []string{"LABEL_0"}
 	}
 	for i, l := range names {
 		id2label[fmt.Sprint(i)], label2id[l] = l, i
 	}
-	extra := map[string]any{"architectures": []string{k.Class()}, "finetuning_task": Name(set.Task), "id2label": nil, "label2id": nil,
+	extra := map[string]any{"architectures": []string{k.Class()}, "finetuning_task": set.Task.Name, "id2label": nil, "label2id": nil,
 		"num_labels": nil, "problem_type": nil, "null_threshold": nil, model.HeadKey: nil}
 	if len(names) > 0 {
 		extra["id2label"], extra["label2id"] = id2label, label2id
@@ -196,11 +192,11 @@ func configure(c *model.Config, set *dataset.Set, beam bool) error {
 		extra["architectures"], extra[model.HeadKey] = []string{model.Bare}, model.BeamHead
 	}
 	switch k {
-	case task.Classify:
+	case model.Classify:
 		extra["problem_type"] = "single_label_classification"
-	case task.MultiLabel:
+	case model.MultiLabel:
 		extra["problem_type"] = "multi_label_classification"
-	case task.Regress:
+	case model.Regress:
 		extra["problem_type"] = "regression"
 	}
 	for name, v := range extra {
@@ -213,7 +209,7 @@ func configure(c *model.Config, set *dataset.Set, beam bool) error {
 
 // checkLabels refuses a training set in which every example has the same label, and tells of labels that the dev set cannot measure.
 func (c *Config) checkLabels(trainSet, devSet *dataset.Set) error {
-	if trainSet.Task.Kind != dataset.Classify {
+	if trainSet.Task.Kind != model.Classify {
 		return nil
 	}
 	count := func(s *dataset.Set) []int {

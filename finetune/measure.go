@@ -61,7 +61,7 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 			return nil, err
 		}
 		if i == 0 {
-			if o := e.Task; o.Labels == nil && (o.Kind == dataset.Classify || o.Kind == dataset.Multi || o.Kind == dataset.Tag) && m.Classifier.W != nil {
+			if o := e.Task; o.Labels == nil && (o.Kind == model.Classify || o.Kind == model.MultiLabel || o.Kind == model.Tag) && m.Classifier.W != nil {
 				e.Options.Labels = labels(&m.Config, m.Classifier.W.Rows())
 			}
 			if set, err = load(e.Task, e.Data, e.Split, e.Options); err != nil {
@@ -128,7 +128,7 @@ func zipSubmissions(dir string) (note string, err error) {
 // three, say, stand in a different order in every project.
 func inOrder(m *formats.Model, set *dataset.Set) {
 	c := m.Classifier
-	if c.W == nil || len(set.Labels) != c.W.Rows() || set.Task.Kind == dataset.Regress || set.Task.Kind == dataset.Choose {
+	if c.W == nil || len(set.Labels) != c.W.Rows() || set.Task.Kind == model.Regress || set.Task.Kind == model.Choice {
 		return
 	}
 	named := labels(&m.Config, c.W.Rows())
@@ -170,7 +170,7 @@ func ScoreFile(t dataset.Task, data []string, split dataset.Split, o dataset.Opt
 	if err != nil {
 		return nil, err
 	}
-	if set.Task.Kind == dataset.Multi || set.Task.Kind == dataset.Tag {
+	if set.Task.Kind == model.MultiLabel || set.Task.Kind == model.Tag {
 		lists, err := dataset.ReadLists(path)
 		if err != nil {
 			return nil, err
@@ -185,7 +185,7 @@ func ScoreFile(t dataset.Task, data []string, split dataset.Split, o dataset.Opt
 	if err != nil {
 		return nil, err
 	}
-	if t.Kind == dataset.Span {
+	if t.Kind == model.Answer {
 		if !t.Impossible {
 			s, unanswered, err := metric.SQuAD1(Questions(set), answers)
 			if err != nil {
@@ -246,7 +246,7 @@ func parsePredictions(set *dataset.Set, answers map[string]string) (*Predictions
 			return nil, fmt.Errorf("no prediction of example %s (%s)", e.ID, e.Place())
 		}
 		switch set.Task.Kind {
-		case dataset.Classify:
+		case model.Classify:
 			l := slices.Index(set.Labels, a)
 			if l < 0 && set.Task.Labels == nil { // of data of one's own: a label that these examples do not have is wrong
 				l = len(set.Labels)
@@ -256,19 +256,19 @@ func parsePredictions(set *dataset.Set, answers map[string]string) (*Predictions
 				return nil, fmt.Errorf("example %s: label %q is none of %s", e.ID, a, strings.Join(set.Labels, ", "))
 			}
 			p.Labels = append(p.Labels, l)
-		case dataset.Choose:
+		case model.Choice:
 			if len(a) != 1 || a[0] < 'A' || int(a[0]-'A') >= len(e.Choices) {
 				return nil, fmt.Errorf("example %s: %q is no letter of a choice", e.ID, a)
 			}
 			p.Labels = append(p.Labels, int(a[0]-'A'))
-		case dataset.Regress:
+		case model.Regress:
 			v, err := strconv.ParseFloat(a, 64)
 			if err != nil || v != v || math.IsInf(v, 0) {
 				return nil, fmt.Errorf("example %s: %q is no number", e.ID, a)
 			}
 			p.Values = append(p.Values, v)
 		default:
-			return nil, fmt.Errorf("predictions of task %s are not scored from files", Name(set.Task))
+			return nil, fmt.Errorf("predictions of task %s are not scored from files", set.Task.Name)
 		}
 	}
 	return p, nil
@@ -283,7 +283,7 @@ func parseLists(set *dataset.Set, lists map[string][]string) (*Predictions, erro
 		switch {
 		case !ok:
 			return nil, fmt.Errorf("no prediction of example %s (%s)", e.ID, e.Place())
-		case set.Task.Kind == dataset.Multi:
+		case set.Task.Kind == model.MultiLabel:
 			for _, a := range list {
 				l := slices.Index(set.Labels, a)
 				if l < 0 { // one that no example has is wrong
@@ -305,7 +305,7 @@ func parseLists(set *dataset.Set, lists map[string][]string) (*Predictions, erro
 		}
 		p.Tags, p.Words = append(p.Tags, list), append(p.Words, words)
 	}
-	if set.Task.Kind == dataset.Multi {
+	if set.Task.Kind == model.MultiLabel {
 		for _, list := range chosen {
 			row, scores := make([]bool, len(set.Labels)), make([]float64, len(set.Labels))
 			for _, l := range list {

@@ -48,20 +48,5 @@ func PresetOf(task string, examples int, v2 bool) Preset {
 	return p
 }
 
-// Name is a task's name on the command line.
-func Name(t dataset.Task) string {
-	switch t.Name {
-	case "sst-2":
-		return "sst2"
-	case "sts-b":
-		return "stsb"
-	case "squad":
-		return "squad1"
-	case "multi":
-		return "multilabel"
-	}
-	return t.Name
-}
-
 // BestMetric is the metric that chooses a task's best step.
-func BestMetric(t dataset.Task) string { return metric.Names(Name(t))[0] }
+func BestMetric(t dataset.Task) string { return metric.Names(t.Name)[0] }

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"albert/internal/files/disk"
+	"albert/internal/model"
 
 	"albert/internal/learn/figure"
 	"albert/internal/learn/metric"
@@ -142,14 +143,14 @@ func Measure(set *dataset.Set, p *Predictions, n int) (*Measured, error) {
 	}
 	set, p = only(set, p, known)
 	switch set.Task.Kind {
-	case dataset.Classify, dataset.Choose:
+	case model.Classify, model.Choice:
 		err = m.classes(set, p)
-	case dataset.Multi:
+	case model.MultiLabel:
 		var r *metric.MultiLabelReport
 		if r, err = metric.MultiLabel(goldLabels(set), p.Multi); err == nil {
 			m.Report = table(set.Labels, r.Labels, r.SubsetAccuracy, r.Micro, r.Macro, r.Weighted)
 		}
-	case dataset.Tag:
+	case model.Tag:
 		var r *metric.TagReport
 		if r, err = metric.Tags(goldTags(set), p.Tags); err == nil {
 			m.Report = table(r.Types, r.Entities, r.Accuracy, r.Micro, r.Macro, r.Weighted)
@@ -175,7 +176,7 @@ func table(names []string, rows []metric.PRF, accuracy float64, micro, macro, we
 // classes describes predictions of classes or choices.
 func (m *Measured) classes(set *dataset.Set, p *Predictions) error {
 	names := set.Labels
-	if set.Task.Kind == dataset.Choose {
+	if set.Task.Kind == model.Choice {
 		most := 0
 		for _, e := range set.Examples {
 			most = max(most, len(e.Choices))
@@ -230,7 +231,7 @@ func letter(i int) string {
 // worst lists the n examples that were answered worst.
 func worst(set *dataset.Set, p *Predictions, threshold *float64, n int) ([]Worst, error) {
 	var answers []string
-	if set.Task.Kind == dataset.Span {
+	if set.Task.Kind == model.Answer {
 		answers = p.Answers(threshold)
 	}
 	return worstOf(set, p, answers, n)
@@ -241,7 +242,7 @@ func worstOf(set *dataset.Set, p *Predictions, answers []string, n int) ([]Worst
 	list := make([]Worst, 0, len(set.Examples))
 	ascending := 1.0 // the lowest score is the worst
 	var questions []metric.Question
-	if set.Task.Kind == dataset.Span {
+	if set.Task.Kind == model.Answer {
 		questions = Questions(set)
 	}
 	for i := range set.Examples {
@@ -251,13 +252,13 @@ func worstOf(set *dataset.Set, p *Predictions, answers []string, n int) ([]Worst
 			w.Pair = &e.Pair
 		}
 		switch set.Task.Kind {
-		case dataset.Classify:
+		case model.Classify:
 			w.Gold, w.Predicted = set.Labels[e.Label], set.Labels[p.Labels[i]]
 			w.Score = p.truth(i, e.Label)
-		case dataset.Choose:
+		case model.Choice:
 			w.Gold, w.Predicted = letter(e.Label), letter(p.Labels[i])
 			w.Score = p.truth(i, e.Label)
-		case dataset.Multi:
+		case model.MultiLabel:
 			gold, predicted := []string{}, []string{}
 			sum := 0.0
 			for l, name := range set.Labels {
@@ -273,10 +274,10 @@ func worstOf(set *dataset.Set, p *Predictions, answers []string, n int) ([]Worst
 				sum += math.Log(max(q, math.SmallestNonzeroFloat64))
 			}
 			w.Gold, w.Predicted, w.Score = gold, predicted, math.Exp(sum/float64(max(1, len(set.Labels))))
-		case dataset.Regress:
+		case model.Regress:
 			ascending = -1
 			w.Gold, w.Predicted, w.Score = e.Score, p.Values[i], math.Abs(e.Score-p.Values[i])
-		case dataset.Tag:
+		case model.Tag:
 			gold := make([]string, len(e.Labels))
 			w.Text, w.Score = strings.Join(e.Words, " "), 1
 			for k, l := range e.Labels {
@@ -289,7 +290,7 @@ func worstOf(set *dataset.Set, p *Predictions, answers []string, n int) ([]Worst
 				}
 			}
 			w.Gold, w.Predicted = gold, p.Tags[i]
-		case dataset.Span:
+		case model.Answer:
 			texts := []string{}
 			for _, a := range e.Answers {
 				if !slices.Contains(texts, a.Text) {
@@ -383,15 +384,15 @@ func labelled(set *dataset.Set) []int {
 	for i, e := range set.Examples {
 		known := false
 		switch set.Task.Kind {
-		case dataset.Classify, dataset.Choose:
+		case model.Classify, model.Choice:
 			known = e.Label >= 0
-		case dataset.Regress:
+		case model.Regress:
 			known = e.Score == e.Score
-		case dataset.Multi:
+		case model.MultiLabel:
 			known = e.Labels != nil
-		case dataset.Tag:
+		case model.Tag:
 			known = e.Labels != nil || len(e.Words) == 0
-		case dataset.Span:
+		case model.Answer:
 			known = e.Impossible || len(e.Answers) > 0
 		}
 		if known {

@@ -16,6 +16,7 @@ import (
 
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
+	"albert/internal/model"
 	"albert/internal/text/dataset"
 )
 
@@ -131,7 +132,7 @@ func TestReport(t *testing.T) {
 
 // The other kinds of task, each with what it has.
 func TestWorstOfEveryKind(t *testing.T) {
-	set := func(kind dataset.Kind, examples ...dataset.Example) *dataset.Set {
+	set := func(kind model.Kind, examples ...dataset.Example) *dataset.Set {
 		return &dataset.Set{Task: dataset.Task{Name: string(kind), Kind: kind}, Labels: []string{"O", "B-X"}, Examples: examples}
 	}
 	nan := math.NaN()
@@ -140,19 +141,19 @@ func TestWorstOfEveryKind(t *testing.T) {
 		p    *Predictions
 		want string
 	}{
-		{set(dataset.Regress, dataset.Example{Line: 1, Score: 1}, dataset.Example{Line: 2, Score: nan}, dataset.Example{Line: 3, Score: 2}),
+		{set(model.Regress, dataset.Example{Line: 1, Score: 1}, dataset.Example{Line: 2, Score: nan}, dataset.Example{Line: 3, Score: 2}),
 			&Predictions{Values: []float64{1.5, 9, 4}}, ":3 2 4 2;:1 1 1.5 0.5"},
-		{set(dataset.Tag, dataset.Example{Line: 1, Words: []string{"a", "b"}, Labels: []int{0, 1}}, dataset.Example{Line: 2, Words: []string{"c"}, Labels: []int{1}}),
+		{set(model.Tag, dataset.Example{Line: 1, Words: []string{"a", "b"}, Labels: []int{0, 1}}, dataset.Example{Line: 2, Words: []string{"c"}, Labels: []int{1}}),
 			&Predictions{Tags: [][]string{{"O", "B-X"}, {"O"}}, Words: [][][]float64{{{0.9, 0.1}, {0.2, 0.8}}, {{0.7, 0.3}}}}, ":2 [B-X] [O] 0.3;:1 [O B-X] [O B-X] 0.8"},
-		{set(dataset.Multi, dataset.Example{Line: 1, Labels: []int{1}}, dataset.Example{Line: 2, Labels: []int{0}}),
+		{set(model.MultiLabel, dataset.Example{Line: 1, Labels: []int{1}}, dataset.Example{Line: 2, Labels: []int{0}}),
 			&Predictions{Scores: [][]float64{{0, 1}, {0.25, 0.75}}, Multi: [][]bool{{false, true}, {false, true}}}, ":2 [O] [B-X] 0.25;:1 [B-X] [B-X] 1"},
-		{set(dataset.Choose, dataset.Example{Line: 1, Label: 1, Choices: []string{"x", "y"}}, dataset.Example{Line: 2, Choices: []string{"x", "y", "z"}}),
+		{set(model.Choice, dataset.Example{Line: 1, Label: 1, Choices: []string{"x", "y"}}, dataset.Example{Line: 2, Choices: []string{"x", "y", "z"}}),
 			&Predictions{Labels: []int{1, 2}, Scores: [][]float64{{0.4, 0.6}, {0.1, 0.2, 0.7}}}, ":2 A C 0.1;:1 B B 0.6"},
-		{set(dataset.Span, dataset.Example{ID: "p", Line: 1, Answers: []dataset.Answer{{Text: "new york"}}}, dataset.Example{ID: "q", Line: 2, Answers: []dataset.Answer{{Text: "york"}}}),
+		{set(model.Answer, dataset.Example{ID: "p", Line: 1, Answers: []dataset.Answer{{Text: "new york"}}}, dataset.Example{ID: "q", Line: 2, Answers: []dataset.Answer{{Text: "york"}}}),
 			&Predictions{Spans: []task.Spans{{Best: []task.Span{{Text: "new york"}}}, {Best: []task.Span{{Text: "old york"}}}}}, ":2 [york] old york 66.66666666666666;:1 [new york] new york 100"},
-		{set(dataset.Regress, dataset.Example{Line: 1, Score: 1}, dataset.Example{Line: 2, Score: 1}), &Predictions{Values: []float64{1, nan}},
+		{set(model.Regress, dataset.Example{Line: 1, Score: 1}, dataset.Example{Line: 2, Score: 1}), &Predictions{Values: []float64{1, nan}},
 			":2 1 NaN 1.7976931348623157e+308;:1 1 1 0"},
-		{set(dataset.Classify, dataset.Example{Line: 1}, dataset.Example{Line: 2, Label: 1}), &Predictions{Labels: []int{0, 0}, Scores: [][]float64{{0.9, 0.1}, {nan, nan}}},
+		{set(model.Classify, dataset.Example{Line: 1}, dataset.Example{Line: 2, Label: 1}), &Predictions{Labels: []int{0, 0}, Scores: [][]float64{{0.9, 0.1}, {nan, nan}}},
 			":2 B-X O 0;:1 O O 0.9"},
 	} {
 		m, err := Measure(c.set, c.p, 5)
@@ -273,7 +274,7 @@ func TestSignsOfNotLearning(t *testing.T) {
 		}, "", 0},
 		{"vanished", func(s int) float64 { return 0.65 }, func(s int) float64 { return 1e-5 }, "vanished", 50},
 	} {
-		w := &watch{c: c, kind: task.Classify, chance: math.Ln2, from: 110}
+		w := &watch{c: c, kind: model.Classify, chance: math.Ln2, from: 110}
 		var got []string
 		for step := 1; step <= 1000; step++ {
 			warning, err := w.after(train.Fields{{Name: "step", Value: step}, {Name: "loss", Value: x.loss(step)}, {Name: "grad_norm", Value: x.norm(step)}})
@@ -289,7 +290,7 @@ func TestSignsOfNotLearning(t *testing.T) {
 			t.Errorf("%s: %q", x.what, got)
 		}
 	}
-	w := &watch{c: c, kind: task.Classify, from: 110, constant: true}
+	w := &watch{c: c, kind: model.Classify, from: 110, constant: true}
 	for _, step := range []int{100, 200, 300} {
 		warning, _ := w.after(train.Fields{{Name: "step", Value: step}, {Name: "split", Value: "dev"}})
 		if (warning != "") != (step == 200) {

@@ -10,6 +10,7 @@ import (
 	"albert/internal/engine/numeric"
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
+	"albert/internal/model"
 )
 
 // ErrStuck is wrapped by the error of a run that --stop-if-stuck ended.
@@ -30,7 +31,7 @@ const (
 // it sees once, and changes no bits.
 type watch struct {
 	c      *Config
-	kind   task.Kind
+	kind   model.Kind
 	chance float64 // the loss of the best answer that looks at no text; 0: not known
 	from   int     // the step after which a loss at chance is a sign: a while after warm-up
 
@@ -88,7 +89,7 @@ func (w *watch) step(step int, row train.Fields) string {
 	switch {
 	case high >= explosions:
 		sign := fmt.Sprintf("the gradient explodes, its norm was above %g in %d of the last %d steps; ", exploded, high, watched)
-		if w.kind == task.Regress {
+		if w.kind == model.Regress {
 			return sign + "bring the numbers to a range of about 0 to 5, or " + w.advice()
 		}
 		return sign + w.advice()
@@ -123,13 +124,13 @@ func (w *watch) advice() string {
 // uniform choice. 0 where that is nothing, or not known.
 func chance(f *Features) float64 {
 	switch f.Kind {
-	case task.Classify:
+	case model.Classify:
 		count := map[int32]int{}
 		for _, e := range f.Examples {
 			count[e.Label]++
 		}
 		return entropy(count)
-	case task.Tag:
+	case model.Tag:
 		count := map[int32]int{}
 		for _, e := range f.Examples {
 			for _, l := range e.Tags {
@@ -139,7 +140,7 @@ func chance(f *Features) float64 {
 			}
 		}
 		return entropy(count)
-	case task.MultiLabel:
+	case model.MultiLabel:
 		held := make([]int, len(f.Examples[0].Values)) // examples that have each label
 		for _, e := range f.Examples {
 			for l, v := range e.Values {
@@ -151,7 +152,7 @@ func chance(f *Features) float64 {
 			sum += entropy(map[int32]int{0: len(f.Examples) - n, 1: n})
 		}
 		return sum / float64(max(1, len(held)))
-	case task.Regress:
+	case model.Regress:
 		mean, variance := 0.0, 0.0
 		for _, e := range f.Examples {
 			mean += float64(e.Values[0]) / float64(len(f.Examples))
@@ -161,13 +162,13 @@ func chance(f *Features) float64 {
 			variance += float64(d*d) / float64(len(f.Examples))
 		}
 		return variance
-	case task.Choice:
+	case model.Choice:
 		sum := 0.0
 		for _, e := range f.Examples {
 			sum += numeric.Log64(float64(len(e.Inputs)))
 		}
 		return sum / float64(len(f.Examples))
-	case task.Answer: // whether there is an answer in the window, and any piece as good as another
+	case model.Answer: // whether there is an answer in the window, and any piece as good as another
 		count, sum := map[int32]int{}, 0.0
 		for _, e := range f.Examples {
 			if e.Start == 0 && e.End == 0 {
@@ -203,7 +204,7 @@ func entropy(count map[int32]int) float64 {
 func sameAnswers(f *Features, p *Predictions) bool {
 	examples := f.Set.Examples
 	switch f.Kind {
-	case task.Classify:
+	case model.Classify:
 		right := false
 		for i, l := range p.Labels {
 			if l != p.Labels[0] {
@@ -212,7 +213,7 @@ func sameAnswers(f *Features, p *Predictions) bool {
 			right = right || examples[i].Label != examples[0].Label
 		}
 		return right
-	case task.Regress:
+	case model.Regress:
 		low, high := slices.Min(p.Values), slices.Max(p.Values)
 		least, most := examples[0].Score, examples[0].Score
 		for _, e := range examples {

@@ -58,12 +58,12 @@ func (s *spanFlags) options(length int) (task.SpanOptions, error) {
 
 // fit refuses flags that say nothing about the data of a task.
 func (d *dataFlags) fit(t dataset.Task, textColumn string) error {
-	own := t.Submission == "" && t.Kind != dataset.Span && t.Name != "race"
+	own := t.Submission == "" && t.Kind != model.Answer && t.Name != "race"
 	switch {
 	case d.Level != "" && t.Name != "race":
-		return usagef("--level: RACE has levels, %s has none", finetune.Name(t))
+		return usagef("--level: RACE has levels, %s has none", t.Name)
 	case !own && (textColumn != "" || d.PairColumn != "" || d.LabelColumn != "" || d.Multi):
-		return usagef("--text-column, --pair-column, --label-column, --multi: the files of %s have columns of their own; for other files --task classify", finetune.Name(t))
+		return usagef("--text-column, --pair-column, --label-column, --multi: the files of %s have columns of their own; for other files --task classify", t.Name)
 	}
 	return nil
 }
@@ -274,7 +274,7 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 	}
 	if length == 0 {
 		length = 512
-		if t.Kind == dataset.Span {
+		if t.Kind == model.Answer {
 			length = task.DefaultSpanOptions.MaxSeqLength
 		}
 	}

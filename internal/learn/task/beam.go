@@ -182,7 +182,7 @@ func BestBeamSpans(ws []Window, beams []Beam, context string, o SpanOptions) Spa
 func (w *Window) Context() [2]int { return [2]int{w.First, w.First + len(w.Places)} }
 
 // beam tells whether the beam head learns.
-func (o *Objective) beam() bool { return o.Kind == Answer && o.Model.Beam.Start.W != nil }
+func (o *Objective) beam() bool { return o.Kind == model.Answer && o.Model.Beam.Start.W != nil }
 
 // runBeam is [Objective.Run] of the beam head from the last layer's output on.
 func (o *Objective) runBeam(t *ops.Tape, b *ops.Batch, hidden *ops.Tensor, examples []Example, drop ops.Dropout, count int) []Output {

@@ -17,7 +17,7 @@ const goldenBeam = "testdata/golden-beam"
 
 // beamExamples are the golden windows.
 func beamExamples(t *testing.T, f *safetensors.File) []Example {
-	examples := goldenExamples(t, Answer, f)
+	examples := goldenExamples(t, model.Answer, f)
 	contexts := int32s(t, f, "contexts")
 	for i := range examples {
 		examples[i].Context = [2]int{int(contexts[2*i]), int(contexts[2*i+1])}
@@ -56,7 +56,7 @@ func TestBeamHeadAgreesWithTheReleasedOne(t *testing.T) {
 		t.Errorf("class %s: transformers has none with this head", m.Class())
 	}
 	examples := beamExamples(t, f)
-	o := &Objective{Kind: Answer, Model: m, Device: device(t, 2)}
+	o := &Objective{Kind: model.Answer, Model: m, Device: device(t, 2)}
 	g := ops.NewGrads(m.Params)
 	b := o.NewBatch(1, examples)
 	if err := b.Leaf(g, 0, len(examples)); err != nil {
@@ -123,9 +123,9 @@ func TestBeamHeadAgreesWithTheReleasedOne(t *testing.T) {
 func TestBeamHeadHasItsOwnBits(t *testing.T) {
 	m, f := openBeam(t)
 	examples := beamExamples(t, f)
-	all := (&Objective{Kind: Answer, Model: m, Device: device(t, 1)}).Run(nil, examples, 0, 1)
+	all := (&Objective{Kind: model.Answer, Model: m, Device: device(t, 1)}).Run(nil, examples, 0, 1)
 	dev := device(t, 3)
-	o := &Objective{Kind: Answer, Model: m, Device: dev, Dropout: 0.1, Seed: 5}
+	o := &Objective{Kind: model.Answer, Model: m, Device: dev, Dropout: 0.1, Seed: 5}
 	for i := range examples {
 		one := o.Run(nil, examples[i:i+1], 0, 1)[0]
 		in := examples[i].Inputs[0]

@@ -24,7 +24,7 @@ func TestHeadsAgreeWithTransformers(t *testing.T) {
 	}
 	defer dev.Close()
 	for _, dir := range dirs {
-		kind := Kind(filepath.Base(dir))
+		kind := model.Kind(filepath.Base(dir))
 		t.Run(string(kind), func(t *testing.T) {
 			m, unused, err := model.Load(dir)
 			if err != nil || len(unused) > 0 {
@@ -63,7 +63,7 @@ func TestHeadsAgreeWithTransformers(t *testing.T) {
 			for _, p := range m.Params.List {
 				want := float64s(t, f, "grad."+p.Name)
 				d, n := distance(g.Of(p), want)
-				zero := kind == Answer && p.Name == "qa_outputs.bias" || kind == Choice && p.Name == "classifier.bias" ||
+				zero := kind == model.Answer && p.Name == "qa_outputs.bias" || kind == model.Choice && p.Name == "classifier.bias" ||
 					strings.HasSuffix(p.Name, "attention.key.bias") // in exact arithmetic: softmax does not see them
 				if zero {
 					_, n = distance(nil, float64s(t, f, "grad."+strings.TrimSuffix(p.Name, "bias")+"weight"))
@@ -76,7 +76,7 @@ func TestHeadsAgreeWithTransformers(t *testing.T) {
 	}
 }
 
-func goldenExamples(t *testing.T, kind Kind, f *safetensors.File) []Example {
+func goldenExamples(t *testing.T, kind model.Kind, f *safetensors.File) []Example {
 	t.Helper()
 	ids, types, offsets := int32s(t, f, "input_ids"), int32s(t, f, "token_type_ids"), int32s(t, f, "offsets")
 	var inputs []Input
@@ -86,7 +86,7 @@ func goldenExamples(t *testing.T, kind Kind, f *safetensors.File) []Example {
 	var list []Example
 	add := func(e Example) { e.Index = uint64(len(list)); list = append(list, e) }
 	switch kind {
-	case MultiLabel, Regress:
+	case model.MultiLabel, model.Regress:
 		labels := float64s(t, f, "labels")
 		n := len(labels) / len(inputs)
 		for i, in := range inputs {
@@ -100,16 +100,16 @@ func goldenExamples(t *testing.T, kind Kind, f *safetensors.File) []Example {
 	}
 	labels := int32s(t, f, "labels")
 	switch kind {
-	case Choice:
+	case model.Choice:
 		n := len(inputs) / len(labels)
 		for i, l := range labels {
 			add(Example{Inputs: inputs[i*n : (i+1)*n], Label: l})
 		}
-	case Tag:
+	case model.Tag:
 		for i, in := range inputs {
 			add(Example{Inputs: []Input{in}, Tags: labels[offsets[i]:offsets[i+1]]})
 		}
-	case Answer:
+	case model.Answer:
 		for i, in := range inputs {
 			add(Example{Inputs: []Input{in}, Start: labels[2*i], End: labels[2*i+1]})
 		}

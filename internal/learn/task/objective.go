@@ -12,47 +12,6 @@ import (
 	"albert/internal/model"
 )
 
-// Kind says what a head learns.
-type Kind string
-
-// The kinds of head. None and Order are not learned here: they are what a pretrained model has.
-const (
-	None       Kind = ""           // no head but that of masked pieces, or none
-	Order      Kind = "order"      // whether two texts stand in order (AlbertForPreTraining)
-	Classify   Kind = "classify"   // one label of several, over the pooled output
-	MultiLabel Kind = "multilabel" // any of the labels
-	Regress    Kind = "regress"    // numbers
-	Tag        Kind = "tag"        // a label for each piece
-	Answer     Kind = "answer"     // where a context answers a question
-	Choice     Kind = "choice"     // one of several sequences
-)
-
-// Class is the transformers class whose head it is.
-func (k Kind) Class() string {
-	switch k {
-	case Tag:
-		return model.TokenClassification
-	case Answer:
-		return model.QuestionAnswering
-	case Choice:
-		return model.MultipleChoice
-	}
-	return model.SequenceClassification
-}
-
-// Heads are what a model needs for a kind with so many outputs.
-func (k Kind) Heads(outputs int) model.Heads {
-	switch k {
-	case Tag:
-		return model.Heads{Labels: outputs}
-	case Answer: // or the beam head
-		return model.Heads{Spans: true}
-	case Choice:
-		return model.Heads{Pooler: true, Labels: 1}
-	}
-	return model.Heads{Pooler: true, Labels: outputs}
-}
-
 // NoLabel marks a piece that has no label to learn, or an example without one.
 const NoLabel = -1
 
@@ -83,7 +42,7 @@ func (e *Example) Pieces() int {
 // code has it (run_squad_v2.py): half of start's and end's over [CLS] and the context, the end's given the right start, and half the
 // binary cross-entropy of there being no answer.
 type Objective struct {
-	Kind    Kind
+	Kind    model.Kind
 	Model   *model.Model
 	Device  ops.Device
 	Drop    model.Dropouts // rates in the encoder; the key is the step's
@@ -132,9 +91,9 @@ func (o *Objective) Run(g *ops.Grads, examples []Example, step, count int) []Out
 		return o.runBeam(t, b, hidden, examples, site, count)
 	}
 	switch o.Kind {
-	case Answer:
+	case model.Answer:
 		logits = o.Model.SpanLogits(t, hidden)
-	case Tag:
+	case model.Tag:
 		logits = o.Model.ClassifierLogits(t, t.Dropout(hidden, b, false, site))
 	default:
 		logits = o.Model.ClassifierLogits(t, t.Dropout(o.Model.Pool(t, b, hidden), b, true, site))
@@ -147,7 +106,7 @@ func (o *Objective) Run(g *ops.Grads, examples []Example, step, count int) []Out
 	scale := 1 / float64(count)
 	for i := range examples {
 		from, to := first[i], first[i+1] // sequences are rows
-		if o.Kind == Answer || o.Kind == Tag {
+		if o.Kind == model.Answer || o.Kind == model.Tag {
 			from, to = int(b.Offsets[from]), int(b.Offsets[to])
 		}
 		rows := make([][]float32, to-from)
@@ -158,14 +117,14 @@ func (o *Objective) Run(g *ops.Grads, examples []Example, step, count int) []Out
 				grads = append(grads, dx.Row(from+r))
 			}
 		}
-		out[i] = Output{Logits: rows, Loss: o.Kind.loss(&examples[i], rows, grads, scale)}
+		out[i] = Output{Logits: rows, Loss: examples[i].loss(o.Kind, rows, grads, scale)}
 	}
 	t.Backward()
 	return out
 }
 
 // loss is an example's loss; with grads not nil they are set to its gradient times scale.
-func (k Kind) loss(e *Example, rows, grads [][]float32, scale float64) float64 {
+func (e *Example) loss(k model.Kind, rows, grads [][]float32, scale float64) float64 {
 	grad := func(r int) []float32 {
 		if grads == nil {
 			return nil
@@ -173,9 +132,9 @@ func (k Kind) loss(e *Example, rows, grads [][]float32, scale float64) float64 {
 		return grads[r]
 	}
 	switch k {
-	case Classify:
+	case model.Classify:
 		return crossEntropy(rows[0], int(e.Label), grad(0), scale)
-	case Regress:
+	case model.Regress:
 		sum := 0.0
 		each := scale / float64(len(rows[0]))
 		for i, y := range rows[0] {
@@ -186,7 +145,7 @@ func (k Kind) loss(e *Example, rows, grads [][]float32, scale float64) float64 {
 			}
 		}
 		return sum
-	case MultiLabel:
+	case model.MultiLabel:
 		sum := 0.0
 		n := float64(len(rows[0]))
 		for i, x := range rows[0] {
@@ -197,7 +156,7 @@ func (k Kind) loss(e *Example, rows, grads [][]float32, scale float64) float64 {
 			}
 		}
 		return sum
-	case Tag:
+	case model.Tag:
 		sum := 0.0
 		for r, row := range rows {
 			label := e.Tags[r]
@@ -208,14 +167,14 @@ func (k Kind) loss(e *Example, rows, grads [][]float32, scale float64) float64 {
 			sum += crossEntropy(row, int(label), grad(r), scale)
 		}
 		return sum
-	case Choice:
+	case model.Choice:
 		column, g := Column(rows, 0), make([]float32, len(rows))
 		l := crossEntropy(column, int(e.Label), g, scale)
 		for r := range grads {
 			grads[r][0] = g[r]
 		}
 		return l
-	case Answer:
+	case model.Answer:
 		sum := 0.0
 		g := make([]float32, len(rows))
 		for c, at := range []int32{e.Start, e.End} {
@@ -301,7 +260,7 @@ func (o *Objective) NewBatch(step int, examples []Example) *Batch {
 
 // divisor is what the sum of losses is divided by.
 func (o *Objective) divisor(examples []Example) int {
-	if o.Kind != Tag {
+	if o.Kind != model.Tag {
 		return len(examples)
 	}
 	n := 0
@@ -337,7 +296,7 @@ func (b *Batch) Report() train.Fields {
 	for _, from := range slices.Sorted(maps.Keys(b.leaves)) {
 		for i, out := range b.leaves[from] {
 			loss += out.Loss
-			h, c := b.objective.Kind.hits(&b.Examples[from+i], out.Logits)
+			h, c := b.Examples[from+i].hits(b.objective.Kind, out.Logits)
 			hits, n = hits+h, n+c
 		}
 	}
@@ -349,7 +308,7 @@ func (b *Batch) Report() train.Fields {
 }
 
 // hits counts what is right of an example's labels, and how many there are.
-func (k Kind) hits(e *Example, rows [][]float32) (hits, count int) {
+func (e *Example) hits(k model.Kind, rows [][]float32) (hits, count int) {
 	is := func(x []float32, label int32) {
 		if label >= 0 {
 			count++
@@ -359,15 +318,15 @@ func (k Kind) hits(e *Example, rows [][]float32) (hits, count int) {
 		}
 	}
 	switch k {
-	case Classify:
+	case model.Classify:
 		is(rows[0], e.Label)
-	case Choice:
+	case model.Choice:
 		is(Column(rows, 0), e.Label)
-	case Tag:
+	case model.Tag:
 		for r, l := range e.Tags {
 			is(rows[r], l)
 		}
-	case Answer:
+	case model.Answer:
 		is(Column(rows, 0), e.Start)
 		is(Column(rows, 1), e.End)
 	}

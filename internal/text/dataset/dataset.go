@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"albert/internal/model"
 	"albert/internal/text/corpus"
 )
 
@@ -83,7 +84,7 @@ type Set struct {
 
 // Options are those of the same data's other splits: its labels are the labels.
 func (s *Set) Options() Options {
-	return Options{Labels: s.Labels, Multi: s.Task.Kind == Multi}
+	return Options{Labels: s.Labels, Multi: s.Task.Kind == model.MultiLabel}
 }
 
 // Options say how files are read. The zero value is for a training set that names its columns as most do.
@@ -138,10 +139,10 @@ func Read(task Task, split Split, files []string, o Options) (*Set, error) {
 func newReader(task Task, split Split, o Options) (*reader, error) {
 	r := &reader{o: o, set: &Set{Task: task, Split: split}, ids: map[string]string{}}
 	if o.Multi {
-		if task.glue != nil || task.Kind != Classify && task.Kind != Multi {
+		if task.glue != nil || task.Kind != model.Classify && task.Kind != model.MultiLabel {
 			return nil, fmt.Errorf("task %s has no labels that could be several", task.Name)
 		}
-		r.set.Task.Kind, r.known = Multi, true
+		r.set.Task.Kind, r.known = model.MultiLabel, true
 	}
 	known := o.Labels
 	if known == nil {
@@ -157,11 +158,11 @@ func (r *reader) read(path string) error {
 		return r.open(path, r.glue)
 	case t.Name == "race":
 		return r.race(path)
-	case t.Kind == Span:
+	case t.Kind == model.Answer:
 		return r.rows(path, r.answerRow)
-	case t.Kind == Tag:
+	case t.Kind == model.Tag:
 		return r.rows(path, r.tagRow)
-	case t.Kind == Choose:
+	case t.Kind == model.Choice:
 		return r.rows(path, r.choiceRow)
 	default:
 		return r.rows(path, r.textRow)
@@ -210,7 +211,7 @@ func (r *reader) add(e Example) error {
 		return fail("a sentence", words)
 	}
 	switch r.set.Task.Kind {
-	case Classify, Multi, Regress:
+	case model.Classify, model.MultiLabel, model.Regress:
 		if e.Text == "" || e.HasPair && e.Pair == "" {
 			r.empty++
 		}

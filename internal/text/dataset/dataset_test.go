@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"albert/internal/model"
+
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
@@ -92,7 +94,7 @@ func show(s *Set, e Example) string {
 	if !math.IsNaN(e.Score) {
 		add("score", e.Score)
 	}
-	if e.Label >= 0 && s.Task.Kind == Classify {
+	if e.Label >= 0 && s.Task.Kind == model.Classify {
 		add("label", s.Labels[e.Label])
 	} else if e.Label >= 0 {
 		add("label", e.Label)
@@ -156,14 +158,14 @@ func zstded(s string) string {
 }
 
 func TestTaskNames(t *testing.T) {
-	for name, want := range map[string]string{"SST-2": "sst-2", "sst2": "sst-2", "STS_B": "sts-b", "MNLI-mm": "mnli-mm", "SQuAD2.0": "squad2",
-		"squad1.1": "squad", "CoLA": "cola", "race": "race", "ner": "tag"} {
+	for name, want := range map[string]string{"SST-2": "sst2", "sst2": "sst2", "STS_B": "stsb", "MNLI-mm": "mnli-mm", "SQuAD2.0": "squad2",
+		"squad1.1": "squad1", "CoLA": "cola", "race": "race", "ner": "tag"} {
 		if task, err := TaskNamed(name); err != nil || task.Name != want {
 			t.Errorf("%s: %s, %v", name, task.Name, err)
 		}
 	}
 	_, err := TaskNamed("glue")
-	wantError(t, err, `no task "glue"`, "sst-2", "choice")
+	wantError(t, err, `no task "glue"`, "sst2", "choice")
 	if s, err := SplitNamed("validation"); s != Dev || err != nil {
 		t.Errorf("validation: %s, %v", s, err)
 	}
@@ -220,8 +222,8 @@ func TestBadText(t *testing.T) {
 		{"tag", "a.conll", strings.Repeat("xxxxxxxxxxxxxxx O\n", maxField/15+1), []string{"a.conll:699051:", "a sentence of more than 10 MB"}},
 		{"classify", "a.tsv", "", []string{"a.tsv: an empty file"}},
 		{"classify", "a.tsv", "text\tlabel\n", []string{"a.tsv: no examples"}},
-		{"sst-2", "a.tsv", "", []string{"a.tsv: an empty file"}},
-		{"squad", "a.json", "", []string{"a.json: an empty file"}},
+		{"sst2", "a.tsv", "", []string{"a.tsv: an empty file"}},
+		{"squad1", "a.json", "", []string{"a.json: an empty file"}},
 		{"classify", "a.dat", "just words", []string{"a.dat: cannot tell what form"}},
 	} {
 		_, err := readText(t, c.task, Train, c.name, c.text, Options{})

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"unicode/utf8"
+
+	"albert/internal/model"
 )
 
 // fuzzText reads data as a file of some name for each task and split, and holds what comes out to what the fields promise.
@@ -22,11 +24,11 @@ func fuzzText(t *testing.T, data []byte, name string, tasks ...string) {
 					return r.glue(in)
 				case k.Name == "race":
 					return r.passages(in)
-				case k.Kind == Span:
+				case k.Kind == model.Answer:
 					return r.table(in, r.answerRow)
-				case k.Kind == Tag:
+				case k.Kind == model.Tag:
 					return r.table(in, r.tagRow)
-				case k.Kind == Choose:
+				case k.Kind == model.Choice:
 					return r.table(in, r.choiceRow)
 				}
 				return r.table(in, r.textRow)
@@ -54,18 +56,18 @@ func checkExample(t *testing.T, s *Set, e *Example) {
 		}
 	}
 	labels := len(s.Labels)
-	if s.Task.Kind == Choose {
+	if s.Task.Kind == model.Choice {
 		labels = len(e.Choices)
 	}
-	if e.Label < -1 || e.Label >= labels || s.Split == Train && e.Label < 0 && (s.Task.Kind == Classify || s.Task.Kind == Choose) {
+	if e.Label < -1 || e.Label >= labels || s.Split == Train && e.Label < 0 && (s.Task.Kind == model.Classify || s.Task.Kind == model.Choice) {
 		fail("label")
 	}
 	for i, l := range e.Labels {
-		if l < 0 || l >= len(s.Labels) || s.Task.Kind == Multi && i > 0 && l <= e.Labels[i-1] {
+		if l < 0 || l >= len(s.Labels) || s.Task.Kind == model.MultiLabel && i > 0 && l <= e.Labels[i-1] {
 			fail("labels")
 		}
 	}
-	if s.Task.Kind == Tag && e.Labels != nil && len(e.Labels) != len(e.Words) {
+	if s.Task.Kind == model.Tag && e.Labels != nil && len(e.Labels) != len(e.Words) {
 		fail("tags")
 	}
 	runes := []rune(e.Context)
@@ -74,7 +76,7 @@ func checkExample(t *testing.T, s *Set, e *Example) {
 			fail("answer")
 		}
 	}
-	if s.Split == Train && s.Task.Kind == Span && (len(e.Answers) == 0) != e.Impossible {
+	if s.Split == Train && s.Task.Kind == model.Answer && (len(e.Answers) == 0) != e.Impossible {
 		fail("impossible")
 	}
 	if e.Line < 1 {
@@ -90,13 +92,13 @@ func FuzzTSV(f *testing.F) {
 	f.Add([]byte("id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t1\t2\tWhat?\tWhich\nbroken?\t0\n2\t1\t2\tWho?\tWhom?\t1\n"))
 	f.Add([]byte(mnliHeader + "\tgold_label\n9\tp\tq\tg\ta\tb\tc\td\tA.\tB.\t-\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		fuzzText(t, data, "a.tsv", "classify", "multi", "regress", "cola", "rte", "qqp", "mnli", "sts-b")
+		fuzzText(t, data, "a.tsv", "classify", "multilabel", "regress", "cola", "rte", "qqp", "mnli", "stsb")
 	})
 }
 
 func FuzzCSV(f *testing.F) {
 	f.Add([]byte("text,label\n\"a, \"\"b\"\"\nc\",x\nd,y\n"))
-	f.Fuzz(func(t *testing.T, data []byte) { fuzzText(t, data, "a.csv", "classify", "multi", "regress") })
+	f.Fuzz(func(t *testing.T, data []byte) { fuzzText(t, data, "a.csv", "classify", "multilabel", "regress") })
 }
 
 func FuzzCoNLL(f *testing.F) {
@@ -108,7 +110,7 @@ func FuzzCoNLL(f *testing.F) {
 func FuzzSQuAD(f *testing.F) {
 	f.Add([]byte(squadOf("Zoë met Émile.", `{"id": "a", "question": "Who?", "answers": [{"text": "Émile", "answer_start": 8, "start_exact": false}], "is_impossible": false}`)))
 	f.Add([]byte(`{"id": "1", "context": "A b.", "question": "?", "answers": {"text": ["b"], "answer_start": [2]}}`))
-	f.Fuzz(func(t *testing.T, data []byte) { fuzzText(t, data, "a.json", "squad", "squad2") })
+	f.Fuzz(func(t *testing.T, data []byte) { fuzzText(t, data, "a.json", "squad1", "squad2") })
 }
 
 func FuzzRACE(f *testing.F) {
@@ -122,7 +124,7 @@ func FuzzJSONL(f *testing.F) {
 	f.Add([]byte(`{"tokens": ["a", "b"], "ner_tags": [1, 0]}`))
 	f.Add([]byte(`{"context": "C", "question": "Q", "choices": ["a", "b"], "label": 1}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		fuzzText(t, data, "a.jsonl", "classify", "multi", "regress", "tag", "choice")
+		fuzzText(t, data, "a.jsonl", "classify", "multilabel", "regress", "tag", "choice")
 	})
 }
 
@@ -137,7 +139,7 @@ func FuzzParquet(f *testing.F) {
 		if err := os.WriteFile(path, data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		s, err := Read(taskNamed(t, "multi"), Train, []string{path}, Options{})
+		s, err := Read(taskNamed(t, "multilabel"), Train, []string{path}, Options{})
 		if err != nil {
 			return
 		}

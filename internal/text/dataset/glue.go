@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"albert/internal/model"
 )
 
 // glueForm is how a task of GLUE is distributed: tab-separated files in a folder, nothing quoted.
@@ -160,7 +162,7 @@ func (r *reader) glue(in *input) error {
 
 // label gives an example of Classify its label, one of Regress its score.
 func (r *reader) label(e *Example, text string) error {
-	if r.set.Task.Kind == Regress {
+	if r.set.Task.Kind == model.Regress {
 		v, err := score(text)
 		e.Score = v
 		return err

@@ -22,12 +22,12 @@ func TestGLUE(t *testing.T) {
 		{"no header, the label second", "cola", Train, "src1\t1\t\tThe dog barks.\nsrc1\t0\t*\tDog the \"barks.\n",
 			[]string{"1 id=0 text=The dog barks. label=1", `2 id=1 text=Dog the "barks. label=0`}},
 		{"CoLA's test set has one", "cola", Test, "index\tsentence\n0\tThe dog barks.\n7\tCats.\n", []string{"2 id=0 text=The dog barks.", "3 id=7 text=Cats."}},
-		{"spaces stay", "sst-2", Train, "sentence\tlabel\na fine film \t1\ndull \t0\n", []string{"2 id=0 text=a fine film  label=1", "3 id=1 text=dull  label=0"}},
-		{"a test set", "sst-2", Test, "index\tsentence\n0\ta fine film\n", []string{"2 id=0 text=a fine film"}},
+		{"spaces stay", "sst2", Train, "sentence\tlabel\na fine film \t1\ndull \t0\n", []string{"2 id=0 text=a fine film  label=1", "3 id=1 text=dull  label=0"}},
+		{"a test set", "sst2", Test, "index\tsentence\n0\ta fine film\n", []string{"2 id=0 text=a fine film"}},
 		{"a byte order mark, quotes taken as they are", "mrpc", Train,
 			"\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\r\n1\t12\t13\t\" A b .\tA \" b .\r\n", []string{`2 id=0 text=" A b . pair=A " b . label=1`}},
 		{"MRPC's test set", "mrpc", Test, "\ufeffindex\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t12\t13\tA .\tB .\n", []string{"2 id=0 text=A . pair=B ."}},
-		{"the score last", "sts-b", Dev, "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n3\tg\tf\t2012\t0001\tnone\tnone\tA b.\tC d.\t3.250\n",
+		{"the score last", "stsb", Dev, "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n3\tg\tf\t2012\t0001\tnone\tnone\tA b.\tC d.\t3.250\n",
 			[]string{"2 id=3 text=A b. pair=C d. score=3.25"}},
 		{"questions", "qqp", Dev, "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n5\t1\t2\tWhat?\tWhich?\t0\n", []string{"2 id=5 text=What? pair=Which? label=0"}},
 		{"QQP's test set", "qqp", Test, "id\tquestion1\tquestion2\n0\tWhat?\tWhich?\n", []string{"2 id=0 text=What? pair=Which?"}},
@@ -54,7 +54,7 @@ func TestGLUE(t *testing.T) {
 func TestGLUELabels(t *testing.T) {
 	for task, want := range map[string]string{"mnli": "contradiction entailment neutral", "mnli-mm": "contradiction entailment neutral",
 		"ax": "contradiction entailment neutral", "qnli": "entailment not_entailment", "rte": "entailment not_entailment", "cola": "0 1", "qqp": "0 1",
-		"sst-2": "0 1", "mrpc": "0 1", "wnli": "0 1", "sts-b": ""} {
+		"sst2": "0 1", "mrpc": "0 1", "wnli": "0 1", "stsb": ""} {
 		if got := strings.Join(taskNamed(t, task).Labels, " "); got != want {
 			t.Errorf("%s: %s, want %s", task, got, want)
 		}
@@ -91,8 +91,8 @@ func TestGLUEErrors(t *testing.T) {
 		{"rte", Train, "sentence\tlabel\nA.\t1\n", []string{"a.tsv:1: not a file of RTE", `"sentence1" and "sentence2"`, `there are "sentence", "label"`}},
 		{"cola", Train, "A.\t1\n", []string{"a.tsv:1: not a file of CoLA"}},
 		{"cola", Train, "s\t1\t\tA.\ns\t2\t\tA.\n", []string{"a.tsv:2:", `"2"`}},
-		{"sts-b", Train, "sentence1\tsentence2\tscore\nA.\tB.\thigh\n", []string{"a.tsv:2:", `"high" is not a number`}},
-		{"sts-b", Train, "sentence1\tsentence2\tscore\nA.\tB.\tNaN\n", []string{"a.tsv:2:", `"NaN" is not a number`}},
+		{"stsb", Train, "sentence1\tsentence2\tscore\nA.\tB.\thigh\n", []string{"a.tsv:2:", `"high" is not a number`}},
+		{"stsb", Train, "sentence1\tsentence2\tscore\nA.\tB.\tNaN\n", []string{"a.tsv:2:", `"NaN" is not a number`}},
 		{"qqp", Test, "id\tquestion1\tquestion2\n0\tWhat?\n", []string{"a.tsv:2: 2 columns"}},
 	} {
 		_, err := readText(t, c.task, c.split, "a.tsv", c.text, Options{})
@@ -108,7 +108,7 @@ func TestGLUEFolders(t *testing.T) {
 		"MNLI/dev_matched.tsv", "-", "MNLI/dev_mismatched.tsv", "-", "MRPC/msr_paraphrase_train.txt", "-", "MRPC/msr_paraphrase_test.txt", "-")
 	for _, data := range []string{root, filepath.Join(root, "SST-2")} {
 		for _, split := range []Split{Train, Dev} {
-			s, err := Load(taskNamed(t, "sst-2"), data, split, Options{})
+			s, err := Load(taskNamed(t, "sst2"), data, split, Options{})
 			if err != nil || len(s.Examples) != 1 {
 				t.Errorf("%s %s: %v", data, split, err)
 			}
@@ -127,8 +127,8 @@ func TestGLUEFolders(t *testing.T) {
 	}
 	_, err := Files(taskNamed(t, "mrpc"), root, Train)
 	wantError(t, err, "no train.tsv", "msr_paraphrase_train.txt holds the pairs of GLUE's dev set")
-	_, err = Files(taskNamed(t, "sst-2"), root, Test)
-	wantError(t, err, "no test.tsv, which the test set of sst-2 is read from")
+	_, err = Files(taskNamed(t, "sst2"), root, Test)
+	wantError(t, err, "no test.tsv, which the test set of sst2 is read from")
 	_, err = Files(taskNamed(t, "qqp"), filepath.Join(root, "MNLI"), Dev)
 	wantError(t, err, "no dev.tsv, nor a folder QQP")
 	_, err = Files(taskNamed(t, "ax"), root, Train)

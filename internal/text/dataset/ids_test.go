@@ -14,7 +14,7 @@ const (
 
 // Rows without an id are numbered over all files, and predictions of them are read back one by one.
 func TestRowsWithoutIDs(t *testing.T) {
-	for task, row := range map[string]string{"squad": asked, "choice": choose, "classify": `{"text": "a", "label": "x"}`} {
+	for task, row := range map[string]string{"squad1": asked, "choice": choose, "classify": `{"text": "a", "label": "x"}`} {
 		dir := write(t, "a.jsonl", row+"\n"+row+"\n", "b.jsonl", row+"\n")
 		s, err := Read(taskNamed(t, task), Dev, []string{filepath.Join(dir, "a.jsonl"), filepath.Join(dir, "b.jsonl")}, Options{})
 		if err != nil {
@@ -35,7 +35,7 @@ func TestRowsWithoutIDs(t *testing.T) {
 
 // Questions and choices are scored by id, so that one stands for one.
 func TestIDsUsedTwice(t *testing.T) {
-	for task, row := range map[string]string{"squad": asked, "choice": choose} {
+	for task, row := range map[string]string{"squad1": asked, "choice": choose} {
 		named := func(id string) string { return strings.Replace(row, "{", `{"id": "`+id+`", `, 1) + "\n" }
 		_, err := readText(t, task, Dev, "a.jsonl", named("q")+named("q"), Options{})
 		wantError(t, err, "a.jsonl:2", "the id q was used before, in", "a.jsonl:1")
@@ -47,7 +47,7 @@ func TestIDsUsedTwice(t *testing.T) {
 // Only test sets and questions that are said to have no answer go without the column.
 func TestRowsWithoutAnswers(t *testing.T) {
 	row := `{"context": "A b.", "question": "?", "answer": "b"}`
-	for _, task := range []string{"squad", "squad2"} {
+	for _, task := range []string{"squad1", "squad2"} {
 		for _, split := range []Split{Train, Dev} {
 			_, err := readText(t, task, split, "a.jsonl", asked+"\n"+row, Options{})
 			wantError(t, err, "a.jsonl:2", `no column "answers"; there are "answer", "context", "question"`)

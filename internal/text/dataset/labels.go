@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"albert/internal/model"
 )
 
 // labels give labels their indices: known ones at once, those that are learned by first sight until finish puts them in order.
@@ -77,13 +79,13 @@ func (l *labels) finish(s *Set) {
 	s.Labels = sorted
 	for i := range s.Examples {
 		e := &s.Examples[i]
-		if e.Label >= 0 && s.Task.Kind == Classify {
+		if e.Label >= 0 && s.Task.Kind == model.Classify {
 			e.Label = to[e.Label]
 		}
 		for j, n := range e.Labels {
 			e.Labels[j] = to[n]
 		}
-		if s.Task.Kind == Multi {
+		if s.Task.Kind == model.MultiLabel {
 			slices.Sort(e.Labels)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"albert/internal/model"
 )
 
 // ErrNoSplit is wrapped by the error for an archive that lacks the split that was asked for.
@@ -127,7 +129,7 @@ func ownFiles(task Task, data string, split Split) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if name := filepath.Join(data, conllNames[split]); task.Kind == Tag && isFile(name) {
+	if name := filepath.Join(data, conllNames[split]); task.Kind == model.Tag && isFile(name) {
 		return []string{name}, nil
 	}
 	for _, name := range splitNames[split] {
@@ -137,7 +139,7 @@ func ownFiles(task Task, data string, split Split) ([]string, error) {
 			if !ok || rest != "" && !strings.ContainsRune("-_.", rune(rest[0])) || !isFile(filepath.Join(data, e.Name())) {
 				continue
 			}
-			if task.Kind == Span && (strings.Contains(rest, "v1") && task.Impossible || strings.Contains(rest, "v2") && !task.Impossible) {
+			if task.Kind == model.Answer && (strings.Contains(rest, "v1") && task.Impossible || strings.Contains(rest, "v2") && !task.Impossible) {
 				continue
 			}
 			files = append(files, filepath.Join(data, e.Name()))

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"albert/internal/model"
 )
 
 // Columns by the names that people give them, in the order in which they are looked for.
@@ -98,7 +100,7 @@ func (r *reader) textRow(w *row) error {
 		return err
 	}
 	names := labelColumns
-	if r.set.Task.Kind == Regress {
+	if r.set.Task.Kind == model.Regress {
 		names = scoreColumns
 	}
 	name, v, err := r.labelCell(w, names)
@@ -138,14 +140,14 @@ func (r *reader) labelCell(w *row, names []string) (name string, v any, err erro
 func (r *reader) setLabel(w *row, e *Example, name string, v any) error {
 	k := &r.set.Task.Kind
 	items, isList := v.([]any)
-	if *k == Classify && isList && !r.known {
-		*k = Multi
+	if *k == model.Classify && isList && !r.known {
+		*k = model.MultiLabel
 	}
-	if *k == Classify || *k == Multi {
+	if *k == model.Classify || *k == model.MultiLabel {
 		r.known = true
 	}
 	switch *k {
-	case Regress:
+	case model.Regress:
 		text, ok := scalar(v)
 		if !ok {
 			return w.fail("column %q is not a number", name)
@@ -156,7 +158,7 @@ func (r *reader) setLabel(w *row, e *Example, name string, v any) error {
 		}
 		e.Score = x
 		return nil
-	case Classify:
+	case model.Classify:
 		if isList {
 			return w.fail("column %q is a list, where it was one label before", name)
 		}

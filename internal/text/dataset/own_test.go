@@ -33,7 +33,7 @@ func TestTexts(t *testing.T) {
 		{"lists of labels", "classify", "a.jsonl", `{"text": "A", "labels": ["y", "x"]}` + "\n" + `{"text": "B", "labels": []}`, Options{},
 			[]string{"1 text=A labels=x|y", "2 text=B labels="}},
 		{"bars between labels", "classify", "a.tsv", "text\tlabels\nA\ty| x|y\nB\t\nC\tx\n", Options{Multi: true}, []string{"2 text=A labels=x|y", "3 text=B labels=", "4 text=C labels=x"}},
-		{"the task multi", "multi", "a.csv", "text,label\nA,y|x\n", Options{}, []string{"2 text=A labels=x|y"}},
+		{"the task multilabel", "multilabel", "a.csv", "text,label\nA,y|x\n", Options{}, []string{"2 text=A labels=x|y"}},
 		{"a bar is no separator for one label", "classify", "a.tsv", "text\tlabel\nA\ty|x\n", Options{}, []string{"2 text=A label=y|x"}},
 		{"scores", "regress", "a.tsv", "text\tscore\nA\t-1.5e0\n", Options{}, []string{"2 text=A score=-1.5"}},
 		{"scores called labels", "regress", "a.jsonl", `{"text": "A", "text_pair": "", "label": 2}`, Options{}, []string{"1 text=A pair= score=2"}},
@@ -102,7 +102,7 @@ func TestOwnErrors(t *testing.T) {
 		{"classify", "a.jsonl", `{"text": 3, "label": "x"}`, Options{}, []string{`a.jsonl:1: column "text" is not a string`}},
 		{"classify", "a.jsonl", `{"text": "A", "label": null}`, Options{}, []string{`a.jsonl:1: column "label" has no label`}},
 		{"classify", "a.jsonl", `{"text": "A", "label": "x"}` + "\n" + `{"text": "A", "label": ["x"]}`, Options{}, []string{"a.jsonl:2:", "is a list, where it was one label"}},
-		{"multi", "a.jsonl", `{"text": "A", "labels": ["x", ""]}`, Options{}, []string{"a.jsonl:1:", "no label"}},
+		{"multilabel", "a.jsonl", `{"text": "A", "labels": ["x", ""]}`, Options{}, []string{"a.jsonl:1:", "no label"}},
 		{"regress", "a.tsv", "text\tscore\nA\thigh\n", Options{}, []string{`a.tsv:2: column "score": the score "high" is not a number`}},
 		{"regress", "a.tsv", "text\tscore\nA\t\n", Options{}, []string{"a.tsv:2:", "no score"}},
 		{"regress", "a.jsonl", `{"text": "A", "score": [1]}`, Options{}, []string{"is not a number"}},
@@ -201,7 +201,7 @@ func TestParquet(t *testing.T) {
 	}
 	q := asked{ID: "q", Context: "A b.", Question: "?"}
 	q.Answers.Text, q.Answers.Start = []string{"b"}, []int32{2}
-	s = mustRead(t, "squad", Train, "a.parquet", parquetOf(t, "", q), Options{})
+	s = mustRead(t, "squad1", Train, "a.parquet", parquetOf(t, "", q), Options{})
 	wantExamples(t, s, "1 id=q context=A b. question=? answers=[{b 2 3 true}]")
 	type chosen struct {
 		Article string   `parquet:"article"`

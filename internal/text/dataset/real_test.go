@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"albert/internal/model"
 )
 
 // real is a path in the directory of real data, or the test is skipped.
@@ -56,9 +58,9 @@ func TestRealGLUE(t *testing.T) {
 		first []int // of the labels, then of examples without
 	}{
 		{"cola", Train, 8551, nil}, {"cola", Dev, 1043, nil}, {"cola", Test, 1063, nil},
-		{"sst-2", Train, 67349, []int{29780, 37569, 0}}, {"sst-2", Dev, 872, []int{428, 444, 0}}, {"sst-2", Test, 1821, []int{0, 0, 1821}},
+		{"sst2", Train, 67349, []int{29780, 37569, 0}}, {"sst2", Dev, 872, []int{428, 444, 0}}, {"sst2", Test, 1821, []int{0, 0, 1821}},
 		{"mrpc", Train, 3667, nil}, {"mrpc", Dev, 408, nil}, {"mrpc", Test, 1725, []int{0, 0, 1725}},
-		{"sts-b", Train, 5749, nil}, {"sts-b", Dev, 1500, nil}, {"sts-b", Test, 1379, nil},
+		{"stsb", Train, 5749, nil}, {"stsb", Dev, 1500, nil}, {"stsb", Test, 1379, nil},
 		{"rte", Train, 2490, []int{1249, 1241, 0}}, {"rte", Dev, 277, []int{146, 131, 0}}, {"rte", Test, 3000, nil},
 		{"wnli", Train, 635, []int{323, 312, 0}}, {"wnli", Dev, 71, []int{40, 31, 0}}, {"wnli", Test, 146, nil},
 		{"qnli", Dev, 5463, []int{2702, 2761, 0}}, {"qnli", Test, 5463, nil}, {"ax", Test, 1104, nil},
@@ -71,7 +73,7 @@ func TestRealGLUE(t *testing.T) {
 			t.Errorf("%s %s: labels %v, want %v", c.task, c.split, got, c.first)
 		}
 		for i, e := range s.Examples {
-			if e.ID == "" || e.Line == 0 || s.Task.Kind == Regress && c.split != Test && !(e.Score >= 0 && e.Score <= 5) {
+			if e.ID == "" || e.Line == 0 || s.Task.Kind == model.Regress && c.split != Test && !(e.Score >= 0 && e.Score <= 5) {
 				t.Fatalf("%s %s: example %d: %+v", c.task, c.split, i, e)
 			}
 		}
@@ -104,16 +106,16 @@ func TestRealSample(t *testing.T) {
 }
 
 func TestRealSQuAD(t *testing.T) {
-	dir := real(t, "squad")
+	dir := real(t, "squad1")
 	for _, c := range []struct {
 		task, file                           string
 		n, impossible, answers, exact, notes int
 	}{
-		{"squad", "dev-v1.1.json", 10570, 0, 34726, 34726 - 2517, 1},
+		{"squad1", "dev-v1.1.json", 10570, 0, 34726, 34726 - 2517, 1},
 		{"squad2", "dev-v2.0.json", 11873, 5945, 20302, 20302 - 1114, 1},
 		{"squad2", "half-dev-v2.0.json", 6078, 3168, 10052, 10052, 0},
-		{"squad", "new_wiki_v1.0.json", 7938, 0, 22794, 22794, 0},
-		{"squad", "reddit_v1.0.json", 9803, 0, 27692, 27692, 0},
+		{"squad1", "new_wiki_v1.0.json", 7938, 0, 22794, 22794, 0},
+		{"squad1", "reddit_v1.0.json", 9803, 0, 27692, 27692, 0},
 	} {
 		s := load(t, c.task, filepath.Join(dir, c.file), Dev, Options{})
 		impossible, answers, exact := 0, 0, 0
@@ -132,7 +134,7 @@ func TestRealSQuAD(t *testing.T) {
 			t.Errorf("%s: %d questions, %d impossible, %d answers, %d exact, %q", c.file, len(s.Examples), impossible, answers, exact, s.Notes)
 		}
 	}
-	if files, err := Files(Task{Kind: Span, Impossible: true}, dir, Dev); err != nil || len(files) != 1 || filepath.Base(files[0]) != "dev-v2.0.json" {
+	if files, err := Files(Task{Kind: model.Answer, Impossible: true}, dir, Dev); err != nil || len(files) != 1 || filepath.Base(files[0]) != "dev-v2.0.json" {
 		t.Errorf("dev set of squad2: %v, %v", files, err)
 	}
 	answers, err := ReadPredictions(filepath.Join(dir, "predictions", "v1.1-bert-ensemble.json"))

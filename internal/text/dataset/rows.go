@@ -11,6 +11,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"albert/internal/model"
 )
 
 // row is a row of a table or an object of JSON. A cell is nil, a string, a json.Number, a bool, a []any or, in JSON, a map[string]any.
@@ -65,9 +67,9 @@ func (r *reader) table(in *input, each func(*row) error) error {
 		first, _, _ := bytes.Cut(start, []byte("\n"))
 		list := bytes.TrimLeft(bytes.TrimPrefix(start, []byte("[")), " \t\r\n")
 		switch {
-		case bytes.HasPrefix(list, []byte(`{"`)) || bytes.HasPrefix(list, []byte("{")) && r.set.Task.Kind != Tag:
+		case bytes.HasPrefix(list, []byte(`{"`)) || bytes.HasPrefix(list, []byte("{")) && r.set.Task.Kind != model.Tag:
 			form = ".json"
-		case r.set.Task.Kind == Tag:
+		case r.set.Task.Kind == model.Tag:
 			form = ".conll"
 		case bytes.Contains(first, []byte("\t")):
 			form = ".tsv"
@@ -81,9 +83,9 @@ func (r *reader) table(in *input, each func(*row) error) error {
 	switch {
 	case form == ".jsonl" || form == ".json" || form == ".ndjson":
 		return r.jsonRows(in, each)
-	case k == Tag:
+	case k == model.Tag:
 		return r.conll(in)
-	case k == Span || k == Choose:
+	case k == model.Answer || k == model.Choice:
 		return fmt.Errorf("%s: %s data is JSON or Parquet, not %s", in.name, k, strings.TrimPrefix(form, "."))
 	case form == ".csv":
 		return r.csvRows(in, each)
@@ -215,7 +217,7 @@ func (r *reader) jsonRows(in *input, each func(*row) error) error {
 		if _, err := j.token(); err != nil {
 			return err
 		}
-	case r.set.Task.Kind == Span:
+	case r.set.Task.Kind == model.Answer:
 		return r.squad(j)
 	}
 	for !inList || j.more() {

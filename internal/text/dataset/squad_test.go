@@ -13,7 +13,7 @@ func squadOf(context, qas string) string {
 }
 
 func TestSQuAD(t *testing.T) {
-	s := mustRead(t, "squad", Dev, "dev.json", squadOf("Zoë 😀 met Émile.", `
+	s := mustRead(t, "squad1", Dev, "dev.json", squadOf("Zoë 😀 met Émile.", `
 		{"id": "a", "question": "Who?", "answers": [{"text": "Émile", "answer_start": 10}, {"text": "Zoë", "answer_start": 0, "start_exact": true}]},
 		{"id": 7, "question": "Whom?", "answers": [{"text": "Zoë", "answer_start": 0, "start_exact": false}, {"text": "Émile", "answer_start": 9}], "more": {}}`), Options{})
 	wantExamples(t, s, "1 id=a context=Zoë 😀 met Émile. question=Who? answers=[{Émile 10 15 true} {Zoë 0 3 true}]",
@@ -55,41 +55,41 @@ func TestSQuADErrors(t *testing.T) {
 		task, text string
 		want       []string
 	}{
-		{"squad", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": 4}]}`),
+		{"squad1", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": 4}]}`),
 			[]string{"a.json:1:", `article 1 "T"`, "paragraph 1", `question "q"`, `answer 1, "b" at answer_start 4, lies outside`, "4 characters"}},
-		{"squad", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": -1}]}`), []string{`question "q"`, "outside"}},
-		{"squad", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": 9223372036854775807}]}`), []string{`question "q"`, "outside"}},
-		{"squad", ask(`{"id": "q", "question": "?", "answers": [{"text": "", "answer_start": 1}]}`), []string{`question "q"`, "answer 1 is an empty text"}},
-		{"squad", ask(`{"id": "q", "question": "?", "answers": [{"text": "b"}]}`), []string{`question "q"`, `no "answer_start"`}},
-		{"squad", ask(`{"id": "q", "question": "?", "answers": []}`), []string{`question "q"`, "no answers"}},
-		{"squad", ask(`{"id": "q", "question": "?", "answers": [], "is_impossible": true}`), []string{`question "q"`, "use the task squad2"}},
+		{"squad1", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": -1}]}`), []string{`question "q"`, "outside"}},
+		{"squad1", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": 9223372036854775807}]}`), []string{`question "q"`, "outside"}},
+		{"squad1", ask(`{"id": "q", "question": "?", "answers": [{"text": "", "answer_start": 1}]}`), []string{`question "q"`, "answer 1 is an empty text"}},
+		{"squad1", ask(`{"id": "q", "question": "?", "answers": [{"text": "b"}]}`), []string{`question "q"`, `no "answer_start"`}},
+		{"squad1", ask(`{"id": "q", "question": "?", "answers": []}`), []string{`question "q"`, "no answers"}},
+		{"squad1", ask(`{"id": "q", "question": "?", "answers": [], "is_impossible": true}`), []string{`question "q"`, "use the task squad2"}},
 		{"squad2", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": 2}], "is_impossible": true}`), []string{"yet there are answers"}},
 		{"squad2", ask(`{"id": "q", "question": "?", "answers": [], "is_impossible": false}`), []string{"no answers"}},
-		{"squad", ask(`{"id": "q", "answers": []}`), []string{`no "question"`}},
-		{"squad", ask(`{"question": "?", "answers": []}`), []string{"paragraph 1, question 1", `no "id"`}},
-		{"squad", ask(`{"id": ["q"], "question": "?"}`), []string{"the id is a list"}},
+		{"squad1", ask(`{"id": "q", "answers": []}`), []string{`no "question"`}},
+		{"squad1", ask(`{"question": "?", "answers": []}`), []string{"paragraph 1, question 1", `no "id"`}},
+		{"squad1", ask(`{"id": ["q"], "question": "?"}`), []string{"the id is a list"}},
 		{"squad2", ask(`{"id": "q", "question": "?"}, {"id": "q", "question": "?"}`), []string{`question "q"`, "the id q was used before, in"}},
-		{"squad", ask(`{"id": "q", "question": 3}`), []string{"paragraph 1", `"qas.question" is a number, not a string`}},
-		{"squad", `{"data": [{"title": "T"}]}`, []string{`article 1 "T" has no "paragraphs"`}},
-		{"squad", `{"data": [{"paragraphs": 3}]}`, []string{`"paragraphs" is not a list`}},
-		{"squad", `{"data": [{"paragraphs": [{"qas": []}]}]}`, []string{"article 1, paragraph 1", `no "context"`}},
-		{"squad", `{"data": [3]}`, []string{"article 1 is not an object"}},
-		{"squad", `{"data": {"a": 1}}`, []string{`no column "context", nor SQuAD's "data"`}},
-		{"squad", `{"text": "a"}`, []string{`no column "context", nor SQuAD's "data"; there are "text"`}},
-		{"squad", `{"data": []}`, []string{"no examples"}},
+		{"squad1", ask(`{"id": "q", "question": 3}`), []string{"paragraph 1", `"qas.question" is a number, not a string`}},
+		{"squad1", `{"data": [{"title": "T"}]}`, []string{`article 1 "T" has no "paragraphs"`}},
+		{"squad1", `{"data": [{"paragraphs": 3}]}`, []string{`"paragraphs" is not a list`}},
+		{"squad1", `{"data": [{"paragraphs": [{"qas": []}]}]}`, []string{"article 1, paragraph 1", `no "context"`}},
+		{"squad1", `{"data": [3]}`, []string{"article 1 is not an object"}},
+		{"squad1", `{"data": {"a": 1}}`, []string{`no column "context", nor SQuAD's "data"`}},
+		{"squad1", `{"text": "a"}`, []string{`no column "context", nor SQuAD's "data"; there are "text"`}},
+		{"squad1", `{"data": []}`, []string{"no examples"}},
 		{"squad2", `{"id": "a", "context": "A b.", "question": "?", "answer": {"text": ["b"], "answer_start": [2]}}`, []string{"a.json:1", `no column "answers"; there are "answer"`}},
-		{"squad", "{\"data\": [\n{\"title\": \"T\",\n\"paragraphs\": [\n{\"context\": \"A\" \"qas\": []}]}]}", []string{"a.json:4: broken JSON"}},
-		{"squad", "{\"data\": [\n{\"title\": \"T\",\n\"paragraphs\": [\n{\"context\": \"A\",", []string{"a.json:4: broken JSON: the file ends in the middle"}},
-		{"squad", "{\"data\": [\n{\"title\": \"T\",\n", []string{"a.json:3: broken JSON: the file ends"}},
-		{"squad", "3", []string{"a.json:1: not an object"}},
-		{"squad", `{"context": "A b.", "question": "?", "answers": {"text": ["b"], "answer_start": []}}`, []string{"1 texts of answers and 0 answer_start"}},
-		{"squad", `{"context": "A b.", "question": "?", "answers": {"text": ["b"], "answer_start": [1.5]}}`, []string{"no answer_start that is a whole number"}},
+		{"squad1", "{\"data\": [\n{\"title\": \"T\",\n\"paragraphs\": [\n{\"context\": \"A\" \"qas\": []}]}]}", []string{"a.json:4: broken JSON"}},
+		{"squad1", "{\"data\": [\n{\"title\": \"T\",\n\"paragraphs\": [\n{\"context\": \"A\",", []string{"a.json:4: broken JSON: the file ends in the middle"}},
+		{"squad1", "{\"data\": [\n{\"title\": \"T\",\n", []string{"a.json:3: broken JSON: the file ends"}},
+		{"squad1", "3", []string{"a.json:1: not an object"}},
+		{"squad1", `{"context": "A b.", "question": "?", "answers": {"text": ["b"], "answer_start": []}}`, []string{"1 texts of answers and 0 answer_start"}},
+		{"squad1", `{"context": "A b.", "question": "?", "answers": {"text": ["b"], "answer_start": [1.5]}}`, []string{"no answer_start that is a whole number"}},
 	} {
 		_, err := readText(t, c.task, Train, "a.json", c.text, Options{})
 		wantError(t, err, c.want...)
 	}
-	_, err := readText(t, "squad", Train, "a.csv", "context,question\n", Options{})
-	wantError(t, err, "a.csv: squad data is JSON or Parquet, not csv")
+	_, err := readText(t, "squad1", Train, "a.csv", "context,question\n", Options{})
+	wantError(t, err, "a.csv: answer data is JSON or Parquet, not csv")
 }
 
 func TestAnswerFiles(t *testing.T) {

@@ -1,0 +1,125 @@
+package finetune
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"albert/internal/files/disk"
+
+	"albert/internal/learn/train"
+)
+
+// Result is RUN/result.json.
+type Result struct {
+	Task     string          `json:"task"`
+	Metric   string          `json:"metric"`
+	Dev      json.RawMessage `json:"dev"`
+	Runs     []RunResult     `json:"runs"`
+	BestStep int             `json:"best_step"`
+	Median   *float64        `json:"median"` // null: the metric is undefined in every run
+	Mean     *float64        `json:"mean"`
+	// Deviation is the standard deviation over the runs, of a sample; 0 of one run.
+	Deviation   *float64 `json:"standard_deviation"`
+	Undefined   string   `json:"undefined,omitempty"` // why the metric has no value
+	Submissions []string `json:"submissions,omitempty"`
+	// Mismatched are the metrics on MNLI's mismatched dev set, where there is one; the matched one chooses the best step.
+	Mismatched json.RawMessage `json:"dev_mismatched,omitempty"`
+}
+
+// RunResult is one run of a Result.
+type RunResult struct {
+	Seed     uint64          `json:"seed"`
+	Value    *float64        `json:"value"` // of the metric; null: undefined
+	BestStep int             `json:"best_step"`
+	Dev      json.RawMessage `json:"dev"`
+	Dir      string          `json:"dir"`
+}
+
+// summarise finds median, mean and deviation of the runs whose metric is defined.
+func (r *Result) summarise() {
+	var v []float64
+	for _, x := range r.Runs {
+		if x.Value != nil {
+			v = append(v, *x.Value)
+		}
+	}
+	if len(v) == 0 {
+		r.Undefined = r.Metric + " has no value on this dev set"
+		var dev struct {
+			Undefined map[string]string `json:"undefined"`
+		}
+		if json.Unmarshal(r.Dev, &dev) == nil && dev.Undefined[r.Metric] != "" {
+			r.Undefined += ": " + dev.Undefined[r.Metric]
+		}
+		return
+	}
+	slices.Sort(v)
+	n := len(v)
+	sum, sq := 0.0, 0.0
+	for _, x := range v {
+		sum += x
+	}
+	median, mean, deviation := (v[(n-1)/2]+v[n/2])/2, sum/float64(n), 0.0
+	if n > 1 {
+		for _, x := range v {
+			sq += float64((x - mean) * (x - mean))
+		}
+		deviation = math.Sqrt(sq / float64(n-1))
+	}
+	r.Median, r.Mean, r.Deviation = &median, &mean, &deviation
+}
+
+// evaluationFile is kept beside the model: how it does on the dev set.
+const evaluationFile = "eval.json"
+
+// writeCard writes the model card.
+func (t *learner) writeCard(dir string, scores []byte) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "---\nlibrary_name: transformers\ntags:\n- albert\n---\n\n# %s\n\n", filepath.Base(filepath.Clean(t.c.Output)))
+	what := t.o.Kind.Class()
+	if t.o.Model.Beam.Start.W != nil {
+		what = "ALBERT with the head of the released code for SQuAD 2.0 (start_logits, end_logits, answer_class; transformers' AlbertModel loads the encoder)"
+	}
+	fmt.Fprintf(&b, "%s, fine-tuned with `albert finetune --task %s` from %s. On its dev set: `%s`.\n\n| setting | value |\n|---|---|\n",
+		what, t.c.Task.Name, filepath.Base(filepath.Clean(t.c.Model)), scores)
+	for _, f := range t.c.settings(t.o.Model) {
+		if f.Name != "model" {
+			fmt.Fprintf(&b, "| %s | %v |\n", f.Name, f.Value)
+		}
+	}
+	fmt.Fprintf(&b, "\nweights_sha256: `%s`\n", t.o.Model.Hash())
+	return disk.WriteFile(filepath.Join(dir, "README.md"), []byte(b.String()))
+}
+
+// result reads what a finished run reached.
+func (t *learner) result() (*RunResult, error) {
+	r := &RunResult{Seed: t.c.Seed, Dir: t.c.Output}
+	text, err := os.ReadFile(filepath.Join(t.c.Output, "model", evaluationFile))
+	if err != nil {
+		return nil, err
+	}
+	r.Dev = json.RawMessage(strings.TrimSpace(string(text)))
+	name := BestMetric(t.c.Task)
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(text, &values); err != nil {
+		return nil, fmt.Errorf("%s: %w", evaluationFile, err)
+	}
+	var v *float64
+	if err := json.Unmarshal(values[name], &v); err == nil {
+		r.Value = v
+	}
+	r.BestStep, err = train.BestStep(t.c.Output)
+	return r, err
+}
+
+func copyDir(from, to string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	return os.CopyFS(to, os.DirFS(from))
+}
