@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"albert/internal/files/protobuf"
 )
 
 // FromJSON makes a tokenizer of a tokenizer.json (Hugging Face tokenizers) with a Unigram or a WordPiece model. It encodes as the slow
@@ -149,8 +149,8 @@ func (j *tokenizerJSON) addTokens(m *Model, unknown int32) error {
 
 // trainerOf is a TrainerSpec for a model that comes from elsewhere.
 func trainerOf(m *Model, unknown int32) []byte {
-	number := func(b []byte, num protowire.Number, v int32) []byte {
-		return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), uint64(int64(v)))
+	number := func(b []byte, num protobuf.Number, v int32) []byte {
+		return protobuf.AppendVarint(b, num, uint64(int64(v)))
 	}
 	b := number(nil, 3, 1) // model_type: unigram
 	b = number(b, 4, int32(len(m.Pieces)))
@@ -160,11 +160,11 @@ func trainerOf(m *Model, unknown int32) []byte {
 	b = number(number(number(b, 40, unknown), 41, -1), 42, -1) // unk_id, bos_id, eos_id
 	for i, p := range m.Pieces {
 		if p.Text == specialTexts[false][3] && p.Type == Control {
-			b = appendBytes(number(b, 43, int32(i)), 48, []byte(p.Text)) // pad_id, pad_piece
+			b = protobuf.AppendBytes(number(b, 43, int32(i)), 48, p.Text) // pad_id, pad_piece
 		}
 	}
 	if unknown >= 0 {
-		b = appendBytes(b, 45, []byte(m.Pieces[unknown].Text)) // unk_piece
+		b = protobuf.AppendBytes(b, 45, m.Pieces[unknown].Text) // unk_piece
 	}
 	return b
 }

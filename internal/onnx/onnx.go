@@ -29,7 +29,6 @@ import (
 	"strings"
 
 	"albert/internal/files/disk"
-
 	"albert/internal/files/safetensors"
 	"albert/internal/model"
 )

@@ -8,6 +8,8 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"albert/internal/files/safetensors"
 )
 
 // What a pickle builds here: nil, bool, int64, *big.Int (where int64 is too small), float64, string, raw (bytes), tuple, *list, *dict,
@@ -321,7 +323,7 @@ func (u *unpickler) step(op byte) {
 	case 'i': // INST
 		module := u.line()
 		if name := u.line(); u.err == nil {
-			u.fail(refuse("call " + show(module+"."+name)))
+			u.fail(refuse("call " + safetensors.Quote(module+"."+name)))
 		}
 	case 'o', 0x81, 0x92: // OBJ, NEWOBJ, NEWOBJ_EX
 		u.fail(refuse("make an object"))
@@ -341,7 +343,7 @@ func (u *unpickler) decimal(s string) {
 		v, ok = v.SetString(s, 10)
 	}
 	if !ok {
-		u.failf("%s is not an integer", show(s))
+		u.failf("%s is not an integer", safetensors.Quote(s))
 		return
 	}
 	u.push(v)
@@ -414,7 +416,7 @@ func (u *unpickler) global(module, name string) {
 	}
 	full := module + "." + name
 	if !u.builder.allows(full) {
-		u.fail(refuse("call " + show(full)))
+		u.fail(refuse("call " + safetensors.Quote(full)))
 		return
 	}
 	u.push(global(full))

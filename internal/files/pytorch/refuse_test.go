@@ -104,7 +104,7 @@ func TestClaims(t *testing.T) {
 	again := strings.TrimSuffix(two.program(), "s.") + two.program()[3:]
 	again = strings.Replace(again, "}", "}(", 1)
 	again = strings.TrimSuffix(again, "s.") + "u."
-	refused(t, "name twice", zipped(again), "tensor w stands twice")
+	refused(t, "name twice", zipped(again), "tensor w appears twice")
 	refused(t, "after", zipped(two.program()+"."), "1 bytes after the pickle")
 	refused(t, "no end", zipped(strings.TrimSuffix(two.program(), ".")), "truncated: the pickle has no end")
 	refused(t, "module", zipped("\x80\x02X\x06\x00\x00\x00moduleNN\x87Q."), "a whole model, not its state dict")
@@ -147,10 +147,10 @@ func TestZip(t *testing.T) {
 		"x/version is 11":                      archive(data, part{"x/version", "11"}, values),
 		"byteorder is big":                     archive(data, version, values, part{"x/byteorder", "big"}),
 		"a TorchScript model":                  archive(data, version, values, part{"x/constants.pkl", ""}),
-		"entry x/data/0 stands twice":          archive(data, version, values, values),
+		"entry x/data/0 appears twice":         archive(data, version, values, values),
 		"entry ../data/0: not a path":          archive(data, version, values, part{"../data/0", ""}),
 		"entry /x: not a path":                 archive(data, version, values, part{"/x", ""}),
-		`entry x\y: not a path`:                archive(data, version, values, part{`x\y`, ""}),
+		`entry "x\\y": not a path`:             archive(data, version, values, part{`x\y`, ""}),
 		"storage 0 is not in the file":         archive(data, version),
 		"do not fit its 7 bytes":               archive(data, version, part{"x/data/0", "1234567"}),
 		"truncated or not a zip file":          archive(data, version, values)[:200],

@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 
 	"github.com/klauspost/compress/snappy"
+
+	"albert/internal/files/safetensors"
 )
 
 // An index is a LevelDB table: blocks of entries in ascending order of their keys, a block that gives each block's place, and a footer
@@ -100,9 +102,9 @@ func scanTable(data []byte, each func(key string, value []byte) error) error {
 			case first:
 				first = false
 			case k == last:
-				return fmt.Errorf("tensor %s stands twice", show(k))
+				return fmt.Errorf("tensor %s appears twice", safetensors.Quote(k))
 			case k < last:
-				return fmt.Errorf("tensor %s stands after %s: not in order", show(k), show(last))
+				return fmt.Errorf("tensor %s stands after %s: not in order", safetensors.Quote(k), safetensors.Quote(last))
 			}
 			last = k
 			return each(k, value)
