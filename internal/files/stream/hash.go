@@ -3,8 +3,10 @@ package stream
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"io"
+	"os"
 )
 
 // File is a file that was read to its end, as manifests name it.
@@ -35,8 +37,20 @@ func (h *Hasher) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// File reads what is left, and says what the whole input was. The path is only noted.
+// File reads what is left, and says what the whole input was. Of the path, only errors and the result are made.
 func (h *Hasher) File(path string) (File, error) {
-	_, err := io.Copy(io.Discard, h)
-	return File{path, h.bytes, hex.EncodeToString(h.sum.Sum(nil))}, err
+	if _, err := io.Copy(io.Discard, h); err != nil {
+		return File{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return File{path, h.bytes, hex.EncodeToString(h.sum.Sum(nil))}, nil
+}
+
+// HashFile reads a file and says what it is.
+func HashFile(path string) (File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return File{}, err
+	}
+	defer f.Close()
+	return NewHasher(f, nil).File(path)
 }

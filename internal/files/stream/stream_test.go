@@ -166,21 +166,29 @@ func TestTar(t *testing.T) {
 	if !IsTar([]byte(in)) || IsTar([]byte(in[:262])) {
 		t.Error("not told by the beginning")
 	}
-	var got []string
-	each := func(h *tar.Header, member io.Reader) error {
-		b, err := io.ReadAll(member)
-		got = append(got, h.Name, string(b))
-		return err
+	read := func(in string) (got []string, err error) {
+		for m, err := range Tar(strings.NewReader(in)) {
+			if err != nil {
+				return got, err
+			}
+			b, err := io.ReadAll(m)
+			if err != nil {
+				return got, err
+			}
+			got = append(got, m.Name, string(b))
+		}
+		return got, nil
 	}
-	if err := Tar(strings.NewReader(in), each); err != nil || strings.Join(got, " ") != "a one b/c "+strings.Repeat("two", 1000)+" d " {
+	if got, err := read(in); err != nil || strings.Join(got, " ") != "a one b/c "+strings.Repeat("two", 1000)+" d " {
 		t.Errorf("%q, %v", got, err)
 	}
-	if err := Tar(strings.NewReader(in[:1200]), each); err == nil || err.Error() != "tar: cut short: the file ends in the middle" {
-		t.Error(err)
+	for _, n := range []int{100, 513, 1200} {
+		if _, err := read(in[:n]); err == nil || err.Error() != "tar: cut short: the file ends in the middle" {
+			t.Errorf("%d bytes: %v", n, err)
+		}
 	}
-	stop := errors.New("stop")
-	if err := Tar(strings.NewReader(in), func(*tar.Header, io.Reader) error { return stop }); err != stop {
-		t.Error(err)
+	for range Tar(strings.NewReader(in)) {
+		break
 	}
 }
 

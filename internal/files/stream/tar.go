@@ -3,27 +3,37 @@ package stream
 import (
 	"archive/tar"
 	"io"
+	"iter"
 )
 
 // IsTar tells by the beginning of data whether it is a tar archive, as all are that were written since 1988. A header has 512 bytes.
 func IsTar(head []byte) bool { return len(head) > 262 && string(head[257:262]) == "ustar" }
 
-// Tar calls each for the members of an archive in order, directories and links included. What each leaves of a member is skipped. An
-// error of each ends it and comes back as it is; damage to the archive is an error that says so.
-func Tar(in io.Reader, each func(h *tar.Header, member io.Reader) error) error {
-	from := &source{in: in}
-	t := tar.NewReader(from)
-	member := &contents{in: t, from: from, format: "tar"}
-	for {
-		h, err := t.Next()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return member.explain(err)
-		}
-		if err := each(h, member); err != nil {
-			return err
+// Member is a member of an archive, a directory or a link too. Its content is read from it.
+type Member struct {
+	*tar.Header
+	io.Reader
+}
+
+// Tar gives the members of an archive in order. What is not read of a member is skipped. Damage to the archive is an error that says
+// so, after which nothing comes; errors of the input come back as they are.
+func Tar(in io.Reader) iter.Seq2[Member, error] {
+	return func(yield func(Member, error) bool) {
+		from := &source{in: in}
+		t := tar.NewReader(from)
+		content := &contents{in: t, from: from, format: "tar"}
+		for {
+			h, err := t.Next()
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				yield(Member{}, content.explain(err))
+				return
+			}
+			if !yield(Member{h, content}, nil) {
+				return
+			}
 		}
 	}
 }

@@ -168,41 +168,40 @@ func unpack(r io.Reader, dir string, limit int64) (members []string, err error) 
 	seen := map[string]bool{}
 	count := 0
 	var total int64 // what headers say: a sparse file has more bytes than it takes
-	err = stream.Tar(in, func(h *tar.Header, member io.Reader) error {
-		if count++; count > maxMembers {
-			return fmt.Errorf("more than %d members", maxMembers)
-		}
-		if h.Typeflag == tar.TypeXGlobalHeader { // a comment
-			return nil
-		}
-		name, err := memberName(h)
+	for m, err := range stream.Tar(in) {
 		if err != nil {
-			return fmt.Errorf("member %s: %w", safetensors.Quote(h.Name), err)
+			return nil, err
 		}
-		if h.Typeflag == tar.TypeDir {
-			return nil
+		if count++; count > maxMembers {
+			return nil, fmt.Errorf("more than %d members", maxMembers)
+		}
+		if m.Typeflag == tar.TypeXGlobalHeader { // a comment
+			continue
+		}
+		name, err := memberName(m.Header)
+		if err != nil {
+			return nil, fmt.Errorf("member %s: %w", safetensors.Quote(m.Name), err)
+		}
+		if m.Typeflag == tar.TypeDir {
+			continue
 		}
 		if seen[name] {
-			return fmt.Errorf("member %s appears twice", safetensors.Quote(name))
+			return nil, fmt.Errorf("member %s appears twice", safetensors.Quote(name))
 		}
 		seen[name] = true
-		if h.Size > limit-total {
-			return fmt.Errorf("member %s: with it %d bytes, the limit is %d", safetensors.Quote(name), uint64(total)+uint64(h.Size), limit)
+		if m.Size > limit-total {
+			return nil, fmt.Errorf("member %s: with it %d bytes, the limit is %d", safetensors.Quote(name), uint64(total)+uint64(m.Size), limit)
 		}
-		total += h.Size
+		total += m.Size
 		if !needed(name) {
-			return nil
+			continue
+		}
+		if err := writeMember(filepath.Join(dir, filepath.FromSlash(name)), m); err != nil {
+			return nil, fmt.Errorf("member %s: %w", safetensors.Quote(name), err)
 		}
 		members = append(members, name)
-		if err := writeMember(filepath.Join(dir, filepath.FromSlash(name)), member); err != nil {
-			return fmt.Errorf("member %s: %w", safetensors.Quote(name), err)
-		}
-		return nil
-	})
-	if err == nil {
-		_, err = io.Copy(io.Discard, in) // to the end, where gzip's checksum is
 	}
-	if err != nil {
+	if _, err := io.Copy(io.Discard, in); err != nil { // to the end, where gzip's checksum is
 		return nil, err
 	}
 	return members, nil

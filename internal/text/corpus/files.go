@@ -3,12 +3,13 @@ package corpus
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"albert/internal/files/stream"
 )
 
 // maxFolders bounds how deep directories may lie in each other, which also ends a circle of links.
@@ -107,19 +108,6 @@ func InputBytes(inputs []string, o ReadOptions) (n int64, ok bool) {
 	return n, true
 }
 
-// hashFile reads a file as [reader.whole] does.
-func hashFile(path string) (File, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return File{}, err
-	}
-	defer f.Close()
-	var out File
-	r := &reader{counts: new(Counts), file: func(f File) error { out = f; return nil }}
-	err = r.whole(path, f, func(string, io.Reader) error { return nil })
-	return out, err
-}
-
 // sameFiles tells whether inputs still hold what they held when old was read. An input that is gone as a whole is passed over.
 func sameFiles(old []File, inputs []string, o ReadOptions) error {
 	now, err := inputFiles(inputs, o)
@@ -137,7 +125,7 @@ func sameFiles(old []File, inputs []string, o ReadOptions) error {
 		if !ok {
 			return fmt.Errorf("%s is new among the inputs", path)
 		}
-		f, err := hashFile(path)
+		f, err := stream.HashFile(path)
 		if err != nil {
 			return err
 		}

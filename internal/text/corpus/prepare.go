@@ -4,19 +4,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
 	"runtime"
 
-	"albert/internal/files/disk"
-
 	"albert/internal/engine/numeric"
+	"albert/internal/files/disk"
 )
 
 // Tokenizer is what preparing needs of one. It is safe for concurrent use.
@@ -84,12 +81,12 @@ func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 	if err != nil || done {
 		return p.Meta, err
 	}
-	undo, err := makeDir(o.Output)
+	undo, err := disk.MakeDir(o.Output)
 	if err != nil {
 		return meta, err
 	}
 	// Written before the first shard, so that what is in the directory is known to be ours.
-	if err = writeJSON(filepath.Join(o.Output, progressFile), p); err == nil {
+	if err = disk.WriteJSON(filepath.Join(o.Output, progressFile), p); err == nil {
 		err = writeShards(ctx, &o, head, &p)
 	}
 	if err != nil {
@@ -104,41 +101,10 @@ func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 			return p.Meta, err
 		}
 	}
-	if err := writeJSON(filepath.Join(o.Output, metaFile), p.Meta); err != nil {
+	if err := disk.WriteJSON(filepath.Join(o.Output, metaFile), p.Meta); err != nil {
 		return p.Meta, err
 	}
 	return p.Meta, os.Remove(filepath.Join(o.Output, progressFile))
-}
-
-// makeDir makes a directory; undo removes what it made, if nothing else is in there.
-func makeDir(dir string) (undo func(), err error) {
-	var made []string
-	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
-		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		made = append(made, d)
-	}
-	undo = func() {
-		for _, d := range made {
-			if os.Remove(d) != nil {
-				return
-			}
-		}
-	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		undo()
-		return nil, err
-	}
-	return undo, nil
-}
-
-func writeJSON(path string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return disk.WriteFile(path, append(text, '\n'))
 }
 
 // writeShards writes the shards after those that p has; p grows with each.
@@ -181,7 +147,7 @@ func writeShards(ctx context.Context, o *PrepareOptions, head shardHead, p *prog
 		p.Sentences += int64(m.Sentences)
 		p.Pieces += int64(m.Pieces)
 		p.Files, p.Counts, p.Read, p.Text = last.files, last.counts, last.read, last.text
-		err = writeJSON(filepath.Join(o.Output, progressFile), p)
+		err = disk.WriteJSON(filepath.Join(o.Output, progressFile), p)
 	}
 	if err != nil {
 		return err
