@@ -2,7 +2,6 @@ package corpus
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -182,19 +181,16 @@ func (r *reader) unpack(name string, in io.Reader, buffer, depth int) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	head, err := br.Peek(br.Size())
-	switch {
-	case err != nil && err != io.EOF:
-	case stream.IsTar(head):
-		return r.archive(name, br, depth)
-	case bytes.HasPrefix(head, []byte(parquetfile.Magic)):
-		err = errors.New("Parquet is read from a file of its own, not from a pipe or an archive")
-	default:
-		if err = stream.CheckText(head); err == nil {
-			err = checkText(head)
-		}
-	}
 	if err != nil && err != io.EOF {
 		return fmt.Errorf("%s: %w", name, err)
+	}
+	if stream.IsTar(head) {
+		return r.archive(name, br, depth)
+	}
+	for _, check := range []func([]byte) error{stream.CheckText, parquetfile.CheckStream, checkText} {
+		if err := check(head); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	text := newTextReader(name, br, br.Size(), r.counts)
 	if isJSON(head) {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"unicode/utf8"
+
+	"albert/internal/files/stream"
 )
 
 // fuzzText reads data as a file of some name for each task and split, and holds what comes out to what the fields promise.
@@ -31,7 +33,7 @@ func fuzzText(t *testing.T, data []byte, name string, tasks ...string) {
 				}
 				return r.table(in, r.textRow)
 			}
-			if err := r.unpack(name, bytes.NewReader(data), bufferSize, read); err != nil {
+			if err := r.unpack(name, bytes.NewReader(data), stream.BufferSize, read); err != nil {
 				if err.Error() == "" {
 					t.Fatal("an error without words")
 				}

@@ -58,7 +58,7 @@ func (r *reader) glue(in *input) error {
 			in.name, r.set.Task.Name, r.set.Task.Kind)
 	}
 	g := r.set.Task.glue
-	l := &lines{in: in}
+	l := linesOf(in)
 	line, err := l.next()
 	if err == io.EOF {
 		return fmt.Errorf("%s: %w", in.name, errEmpty)
@@ -106,17 +106,17 @@ func (r *reader) glue(in *input) error {
 			continue
 		}
 		f := strings.Split(line, "\t")
-		at := place(in.name, l.n)
+		at := place(in.name, l.Number)
 		switch {
 		case len(f) < len(header) && g.skipShort && r.set.Split != Test:
 			if short++; short == 1 {
-				firstShort = l.n
+				firstShort = l.Number
 			}
 			continue
 		case len(f) < len(header) || len(f) > len(header) && !g.lastLabel:
 			return fmt.Errorf("%s: %d columns, where there are %d in line 1", at, len(f), len(header))
 		}
-		e := unlabelled(in.name, l.n)
+		e := unlabelled(in.name, l.Number)
 		e.ID = strconv.Itoa(row)
 		row++
 		if id >= 0 {

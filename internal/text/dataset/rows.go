@@ -11,6 +11,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"albert/internal/files/parquetfile"
+	"albert/internal/files/stream"
 )
 
 // row is a row of a table or an object of JSON. A cell is nil, a string, a json.Number, a bool, a []any or, in JSON, a map[string]any.
@@ -45,8 +48,7 @@ func (r *reader) rows(path string, each func(*row) error) error {
 		return err
 	}
 	defer f.Close()
-	head := make([]byte, len(parquetMagic))
-	if n, _ := f.ReadAt(head, 0); string(head[:n]) == parquetMagic {
+	if parquetfile.Is(f) {
 		return r.parquet(path, f, each)
 	}
 	return r.open(path, func(in *input) error { return r.table(in, each) })
@@ -54,7 +56,7 @@ func (r *reader) rows(path string, each func(*row) error) error {
 
 // table reads what is no Parquet.
 func (r *reader) table(in *input, each func(*row) error) error {
-	if len(bytes.TrimSpace(in.head)) == 0 && len(in.head) < bufferSize {
+	if len(bytes.TrimSpace(in.head)) == 0 && len(in.head) < stream.BufferSize {
 		return fmt.Errorf("%s: %w", in.name, errEmpty)
 	}
 	form := in.kind
@@ -95,7 +97,7 @@ func (r *reader) table(in *input, each func(*row) error) error {
 
 // tsvRows reads tab-separated rows under a header. Quotes are characters like others.
 func (r *reader) tsvRows(in *input, each func(*row) error) error {
-	l := &lines{in: in}
+	l := linesOf(in)
 	w := &row{file: in.name, cells: map[string]any{}, flat: true}
 	h := header{bare: r.bare()}
 	for {
@@ -107,7 +109,7 @@ func (r *reader) tsvRows(in *input, each func(*row) error) error {
 			continue
 		}
 		f := strings.Split(line, "\t")
-		w.line = l.n
+		w.line = l.Number
 		if err := h.row(w, f, each); err != nil {
 			return err
 		}
@@ -177,7 +179,7 @@ func (r *reader) csvRows(in *input, each func(*row) error) error {
 	w := &row{file: in.name, cells: map[string]any{}, flat: true}
 	h := header{bare: r.bare()}
 	for {
-		m.limit = c.InputOffset() + maxLine
+		m.limit = c.InputOffset() + stream.MaxLine
 		f, err := c.Read()
 		if err == io.EOF {
 			return nil
