@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -65,7 +64,7 @@ func Open(path string) (*Tokenizer, error) {
 		return openFile(path, &config{Cleanup: CleanupNone})
 	}
 	for _, dir := range []string{path, filepath.Join(path, "model")} {
-		t, err := openDir(dir, func(name string, most int64) ([]byte, error) { return readFile(filepath.Join(dir, name), most) })
+		t, err := openDir(dir, func(name string, most int64) ([]byte, error) { return disk.ReadFile(filepath.Join(dir, name), most) })
 		if !errors.Is(err, ErrNone) {
 			return t, err
 		}
@@ -81,7 +80,7 @@ func OpenFS(fsys fs.FS, dir string) (*Tokenizer, error) {
 			return nil, err
 		}
 		defer f.Close()
-		return readMost(f, name, most)
+		return disk.ReadAll(f, name, most)
 	})
 	if errors.Is(err, ErrNone) {
 		err = fmt.Errorf("%s: %w: no %s, %s or %s there", dir, ErrNone, ModelFile, VocabFile, JSONFile)
@@ -114,7 +113,7 @@ func openDir(dir string, read func(name string, most int64) ([]byte, error)) (*T
 
 // openFile opens a file of any kind, told by its name.
 func openFile(file string, c *config) (*Tokenizer, error) {
-	data, err := readFile(file, maxModelBytes)
+	data, err := disk.ReadFile(file, maxModelBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -140,27 +139,6 @@ func fromFile(file string, data []byte, c *config) (t *Tokenizer, err error) {
 		return nil, fmt.Errorf("%s: not a usable %s: %w", file, what, err)
 	}
 	return t, nil
-}
-
-// readFile reads a file that has at most so many bytes.
-func readFile(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readMost(f, path, most)
-}
-
-func readMost(r io.Reader, path string, most int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, most+1))
-	if err == nil && int64(len(data)) > most {
-		err = fmt.Errorf("larger than %d MiB", most>>20)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return data, nil
 }
 
 // parseConfig reads the text of tokenizer_config.json; none says nothing.
@@ -268,7 +246,7 @@ func (t *Tokenizer) WriteDir(dir string) error {
 func OpenClean(file, configFile string) (*Tokenizer, error) {
 	c := &config{}
 	if configFile != "" {
-		text, err := readFile(configFile, maxConfigBytes)
+		text, err := disk.ReadFile(configFile, maxConfigBytes)
 		if err != nil {
 			return nil, err
 		}
