@@ -68,7 +68,7 @@ type PrepareCmd struct {
 	Tokenizer string   `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
 	Output    string   `required:"" help:"Directory for the shards." placeholder:"DIR"`
 	Input     []string `arg:"" optional:"" help:"Files and directories; stdin without any."`
-	More      []string `name:"input" sep:"none" help:"A file or directory, again." placeholder:"PATH"`
+	More      []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`
 	Threads   int      `help:"Threads (0: all)."`
 	Quiet     bool     `help:"No progress."`
 	readFlags

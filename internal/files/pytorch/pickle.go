@@ -174,8 +174,17 @@ func (u *unpickler) top() any {
 	return v
 }
 
-// step runs one operation.
+// step runs one operation. Those of each group are in a function of its own, which tells whether it knows the operation.
 func (u *unpickler) step(op byte) {
+	switch {
+	case u.bookkeeping(op), u.number(op), u.string(op), u.container(op), u.memory(op), u.object(op):
+	default:
+		u.failf("operation 0x%02x, which no state dict needs", op)
+	}
+}
+
+// bookkeeping runs operations that give no value.
+func (u *unpickler) bookkeeping(op byte) bool {
 	switch op {
 	case 0x80: // PROTO
 		if v := u.uint(1); v > 5 {
@@ -188,23 +197,31 @@ func (u *unpickler) step(op byte) {
 	case '(': // MARK
 		if len(u.marks) == maxMarks {
 			u.failf("more than %d marks", maxMarks)
-			return
+			break
 		}
 		u.marks = append(u.marks, len(u.stack))
 	case '0': // POP
 		if len(u.marks) > 0 && len(u.stack) == u.floor() {
 			u.marks = u.marks[:len(u.marks)-1]
-			return
+			break
 		}
 		u.pop()
 	case '1': // POP_MARK
 		u.popMark()
+	default:
+		return false
+	}
+	return true
+}
 
-	case 'N':
+// number runs operations that push None, a truth value or a number.
+func (u *unpickler) number(op byte) bool {
+	switch op {
+	case 'N': // NONE
 		u.push(nil)
-	case 0x88:
+	case 0x88: // NEWTRUE
 		u.push(true)
-	case 0x89:
+	case 0x89: // NEWFALSE
 		u.push(false)
 	case 'I': // INT
 		switch s := u.line(); s {
@@ -231,6 +248,15 @@ func (u *unpickler) step(op byte) {
 		var b [8]byte
 		copy(b[:], u.take(8))
 		u.push(math.Float64frombits(binary.BigEndian.Uint64(b[:])))
+	default:
+		return false
+	}
+	return true
+}
+
+// string runs operations that push a string or bytes.
+func (u *unpickler) string(op byte) bool {
+	switch op {
 	case 'X', 'T': // BINUNICODE, BINSTRING
 		u.push(string(u.text(u.uint(4))))
 	case 0x8c, 'U': // SHORT_BINUNICODE, SHORT_BINSTRING
@@ -243,14 +269,22 @@ func (u *unpickler) step(op byte) {
 		u.push(raw(u.text(u.uint(4))))
 	case 0x8e: // BINBYTES8
 		u.push(raw(u.text(u.uint(8))))
+	default:
+		return false
+	}
+	return true
+}
 
-	case ')':
+// container runs operations that make tuples, lists and dicts, or fill them.
+func (u *unpickler) container(op byte) bool {
+	switch op {
+	case ')': // EMPTY_TUPLE
 		u.push(tuple(nil))
 	case 't': // TUPLE
 		u.push(u.popMark())
-	case 0x85, 0x86, 0x87: // TUPLE1, 2, 3
+	case 0x85, 0x86, 0x87: // TUPLE1, TUPLE2, TUPLE3
 		u.push(u.popN(int(op - 0x84)))
-	case ']':
+	case ']': // EMPTY_LIST
 		u.push(&list{})
 	case 'l': // LIST
 		u.push(&list{items: u.popMark()})
@@ -258,7 +292,7 @@ func (u *unpickler) step(op byte) {
 		u.extend(tuple{u.pop()})
 	case 'e': // APPENDS
 		u.extend(u.popMark())
-	case '}':
+	case '}': // EMPTY_DICT
 		u.push(&dict{})
 	case 'd': // DICT
 		items := u.popMark()
@@ -268,7 +302,15 @@ func (u *unpickler) step(op byte) {
 		u.set(u.popN(2))
 	case 'u': // SETITEMS
 		u.set(u.popMark())
+	default:
+		return false
+	}
+	return true
+}
 
+// memory runs operations that remember the value on top of the stack, or push a remembered one.
+func (u *unpickler) memory(op byte) bool {
+	switch op {
 	case 'p': // PUT
 		u.remember(u.index())
 	case 'q': // BINPUT
@@ -283,7 +325,15 @@ func (u *unpickler) step(op byte) {
 		u.recall(u.uint(1))
 	case 'j': // LONG_BINGET
 		u.recall(u.uint(4))
+	default:
+		return false
+	}
+	return true
+}
 
+// object runs operations that name what can be called, and call it: these are what the builder allows, all others are refused.
+func (u *unpickler) object(op byte) bool {
+	switch op {
 	case 'c': // GLOBAL
 		module := u.line()
 		u.global(module, u.line())
@@ -319,7 +369,6 @@ func (u *unpickler) step(op byte) {
 			u.push(v)
 			u.fail(err)
 		}
-
 	case 'i': // INST
 		module := u.line()
 		if name := u.line(); u.err == nil {
@@ -328,8 +377,9 @@ func (u *unpickler) step(op byte) {
 	case 'o', 0x81, 0x92: // OBJ, NEWOBJ, NEWOBJ_EX
 		u.fail(refuse("make an object"))
 	default:
-		u.failf("operation 0x%02x, which no state dict needs", op)
+		return false
 	}
+	return true
 }
 
 // decimal pushes the integer of a text.
