@@ -28,8 +28,8 @@ const (
 // ErrNone tells that a directory has no tokenizer.
 var ErrNone = errors.New("no tokenizer")
 
-// config is tokenizer_config.json; what is not named there is ALBERT's default, with vocab.txt BERT's. Cleanup is ours: transformers
-// cannot leave the clean-up out.
+// config is tokenizer_config.json; a field that is missing has ALBERT's default, with vocab.txt BERT's. Only this program knows Cleanup:
+// transformers cannot leave the clean-up out.
 type config struct {
 	Lower        *bool   `json:"do_lower_case,omitempty"`
 	KeepAccents  *bool   `json:"keep_accents,omitempty"`
@@ -40,7 +40,7 @@ type config struct {
 	Cleanup      Cleanup `json:"cleanup,omitempty"`
 }
 
-// fullConfig is what transformers wants to read there besides.
+// fullConfig is tokenizer_config.json with the further fields that transformers reads.
 type fullConfig struct {
 	Class string `json:"tokenizer_class"`
 	config
@@ -141,7 +141,7 @@ func fromFile(file string, data []byte, c *config) (t *Tokenizer, err error) {
 	return t, nil
 }
 
-// parseConfig reads the text of tokenizer_config.json; none says nothing.
+// parseConfig reads the text of tokenizer_config.json; without a text all fields are missing.
 func parseConfig(text []byte) (*config, error) {
 	c := &config{}
 	if len(text) == 0 {
@@ -156,7 +156,7 @@ func parseConfig(text []byte) (*config, error) {
 		return nil, fmt.Errorf("cleanup %q: want %s or %s", c.Cleanup, CleanupAlbert, CleanupNone)
 	}
 	if c.Basic != nil && !*c.Basic {
-		return nil, errors.New("do_basic_tokenize false: WordPiece without splitting into words is not there")
+		return nil, errors.New("do_basic_tokenize is false: WordPiece without splitting into words is not supported")
 	}
 	return c, nil
 }
@@ -208,7 +208,7 @@ func (t *Tokenizer) Files() map[string][]byte {
 	return map[string][]byte{name: t.data, ConfigFile: indented(c)}
 }
 
-// indented is JSON for people.
+// indented is JSON with a line for each field.
 func indented(v any) []byte {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {

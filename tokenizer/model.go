@@ -31,7 +31,7 @@ const (
 	Normal      PieceType = 1
 	Unknown     PieceType = 2
 	Control     PieceType = 3 // never found in text
-	UserDefined PieceType = 4 // always one piece where it stands in text, and not normalised
+	UserDefined PieceType = 4 // always one piece where it is found in text, and not normalised
 	Unused      PieceType = 5 // never found in text
 	Byte        PieceType = 6 // <0x00> to <0xFF>: a byte of an unknown character
 )
@@ -47,7 +47,7 @@ type Piece struct {
 	Score float32 // log-probability
 	Type  PieceType
 
-	other string // fields that are not read, as they stood
+	other string // fields that are not read, as they were
 }
 
 // Normalizer says how text is brought into normal form.
@@ -58,7 +58,7 @@ type Normalizer struct {
 	RemoveExtraWhitespaces bool
 	EscapeWhitespaces      bool // spaces become U+2581
 
-	raw []byte // as it stood
+	raw []byte // as it was read
 }
 
 // Model is a SentencePiece model file.
@@ -72,9 +72,9 @@ type Model struct {
 	ByteFallback bool   // an unknown character becomes bytes
 	UnkSurface   string // what an unknown piece is decoded to
 
-	whitespaceSuffix bool   // the dummy space stands after the text
+	whitespaceSuffix bool   // the dummy space comes after the text
 	wordPiece        bool   // no SentencePiece model: the pieces of a vocab.txt
-	other            []byte // further fields, as they stood
+	other            []byte // further fields, as they were
 }
 
 // Limits of a model file. The largest vocabularies in use have a quarter of a million pieces, in some five megabytes.
@@ -236,7 +236,7 @@ func (m *Model) check() error {
 	for i := range m.Pieces {
 		p := &m.Pieces[i]
 		if m.ByteFallback && p.Text == "\x00" {
-			p.Type = Unused // stands in converted models beside <0x00>
+			p.Type = Unused // in converted models, beside <0x00>
 		}
 		if err := m.checkPiece(p); err != nil {
 			return fmt.Errorf("piece %d: %w", i, err)

@@ -40,7 +40,7 @@ func FromJSON(data []byte) (*Tokenizer, error) {
 	case "WordPiece":
 		return fromWordPiece(&j)
 	case "":
-		return nil, errors.New("model.type is missing: no tokenizer.json of Hugging Face tokenizers")
+		return nil, errors.New("model.type is missing: not a tokenizer.json of Hugging Face tokenizers")
 	}
 	return nil, fmt.Errorf("model.type is %s: only Unigram and WordPiece can be read", kind)
 }
@@ -135,7 +135,7 @@ func (j *tokenizerJSON) addTokens(m *Model, unknown int32) error {
 		}
 		switch n := int32(len(m.Pieces)); {
 		case a.ID < 0 || a.ID > n || n == maxPieces:
-			return fmt.Errorf("added_tokens: %q has the id %d, after %d pieces", a.Content, a.ID, n)
+			return fmt.Errorf("added_tokens: %q has the id %d where there are %d pieces", a.Content, a.ID, n)
 		case a.ID == n:
 			m.Pieces = append(m.Pieces, Piece{Text: a.Content, Type: typ})
 		case m.Pieces[a.ID].Text != a.Content:
@@ -147,7 +147,7 @@ func (j *tokenizerJSON) addTokens(m *Model, unknown int32) error {
 	return nil
 }
 
-// trainerOf is a TrainerSpec for a model that comes from elsewhere.
+// trainerOf is a TrainerSpec, as model files have it, for a model that comes from a tokenizer.json.
 func trainerOf(m *Model, unknown int32) []byte {
 	number := func(b []byte, num protobuf.Number, v int32) []byte {
 		return protobuf.AppendVarint(b, num, uint64(int64(v)))
@@ -189,7 +189,7 @@ func (j *tokenizerJSON) settings(m *Model) (Options, error) {
 			case s.Pattern.Regex != nil && *s.Pattern.Regex == " {2,}" && (by == " " || by == space):
 				m.Normalizer.RemoveExtraWhitespaces = true
 			default:
-				return fail(fmt.Sprintf("only that of quotes and of spaces is known, not one by %q", by))
+				return fail(fmt.Sprintf("only the replacing of quotes and of spaces is supported, not one by %q", by))
 			}
 		case "NFKD":
 			accents[0] = true
@@ -208,12 +208,12 @@ func (j *tokenizerJSON) settings(m *Model) (Options, error) {
 				return fail(err.Error())
 			}
 		default:
-			return fail("not a step that can be done")
+			return fail("a step of this type is not supported")
 		}
 	}
 	o.KeepAccents = accents != [2]bool{true, true}
 	if accents[0] != accents[1] || (o.Lower || accents[0]) && o.Cleanup != CleanupAlbert {
-		return o, errors.New("normalizer: NFKD, StripAccents and Lowercase are known together with ALBERT's replacing of quotes, the first two together")
+		return o, errors.New("normalizer: NFKD, StripAccents and Lowercase are supported only with ALBERT's replacing of quotes, and the first two only together")
 	}
 	found := false
 	for i, s := range j.PreTokenizer.flat() {
@@ -227,7 +227,7 @@ func (j *tokenizerJSON) settings(m *Model) (Options, error) {
 			}
 			m.Normalizer.AddDummyPrefix = s.Prepend != "never" && (s.AddPrefix == nil || *s.AddPrefix)
 		default:
-			return o, fmt.Errorf("pre_tokenizer: step %d, %s: not a step that can be done", i+1, s.Type)
+			return o, fmt.Errorf("pre_tokenizer: step %d, %s: a step of this type is not supported", i+1, s.Type)
 		}
 	}
 	if !found {

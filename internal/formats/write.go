@@ -312,12 +312,12 @@ func (m *Model) writeONNX(path string, int8 bool) (notes []string, err error) {
 	return notes, nil
 }
 
-// isMap tells whether a tensor is the identity that stands on disk for a map that the model has not.
+// isMap tells whether a tensor is of the map from E to H that files have, as the identity, where the model has none.
 func (m *Model) isMap(name string) bool {
 	return m.Projection.W == nil && strings.HasPrefix(name, "albert.encoder.embedding_hidden_mapping_in.")
 }
 
-// googleParts are a checkpoint with what stands beside it.
+// googleParts are a checkpoint with its configuration and tokenizer, in Google's form.
 func (m *Model) googleParts(dir, prefix string, config []byte) (parts []part, notes []string, err error) {
 	tensors, err := tensorflow.FromHuggingFace(m.Tensors())
 	if err != nil {
@@ -354,7 +354,7 @@ func (m *Model) googleParts(dir, prefix string, config []byte) (parts []part, no
 		}
 		if !m.Tokenizer.IsDefault() {
 			beside[tokenizer.ConfigFile] = own[tokenizer.ConfigFile]
-			notes = append(notes, "the tokenizer's clean-up is not the one of Google's code, and stands in "+tokenizer.ConfigFile+", which that does not read")
+			notes = append(notes, "the tokenizer's clean-up is another than in Google's code: it is in "+tokenizer.ConfigFile+", which that code does not read")
 		}
 	}
 	return append(parts, files(dir, beside)...), notes, nil

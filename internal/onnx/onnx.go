@@ -7,10 +7,10 @@
 //
 // The graph is written from the configuration and the tensors, not recorded through ops.Device. What a device sees is one batch: rows
 // of ragged sequences, offsets and gathered rows that are numbers by then. A graph for any batch and length needs shapes as values, a
-// padding mask, and a layer that stands once and runs many times, and none of these can be told from one run. So this package is a second
+// padding mask, and a layer that is there once and runs many times, and none of these can be told from one run. So this package is a second
 // place that knows ALBERT's layer, and parity/onnx.sh holds it to transformers.
 //
-// Each weight stands once in the file, under its Hugging Face name: layers that share all their weights are the body of a Loop. Unrolled
+// Each weight is in the file once, under its Hugging Face name: layers that share all their weights are the body of a Loop. Unrolled
 // layers that name the same weights make a file as small and as fast, but a runtime may repack a weight for each node that uses it:
 // onnxruntime 1.20 needs 83 MB for base as a Loop and 395 MB unrolled (1.32: 84 and 97 MB), and takes three times as long to load it.
 //
@@ -118,7 +118,7 @@ const (
 	headKey   = "head"
 )
 
-// stored is the name under which a tensor stands in the file: that of the first layer where the sharing mode says that a layer of
+// stored is the name that a tensor has in the file: that of the first layer where the sharing mode says that a layer of
 // another group has the same.
 func stored(c model.Config, name string) string {
 	rest, ok := strings.CutPrefix(name, groupPrefix)

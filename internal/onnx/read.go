@@ -22,7 +22,7 @@ type File struct {
 	unmap    func() error
 }
 
-// tensor is a tensor as it stands in a file, with its scales if it is quantised.
+// tensor is a tensor as it is in a file, with its scales if it is quantised.
 type tensor struct {
 	tensorProto
 	scales     *tensorProto
@@ -82,7 +82,8 @@ func Parse(data []byte) (*File, error) {
 func (f *File) add(t tensorProto, all map[string]tensorProto) error {
 	name := t.name
 	if strings.HasPrefix(name, "onnx::") && len(t.shape) == 2 {
-		return fmt.Errorf("the weight %s lost its name in the export, so that the model cannot be read back: use the model that was exported", safetensors.Quote(name))
+		return fmt.Errorf("the weight %s lost its name in the export, so that the model cannot be read back: use the model that was exported",
+			safetensors.Quote(name))
 	}
 	if !isParameter(name) {
 		return nil
@@ -130,7 +131,7 @@ func isParameter(name string) bool {
 	return false
 }
 
-// repeat gives the tensors that a sharing mode repeats, which stand in the file once, their other names.
+// repeat gives the tensors that a sharing mode repeats, which the file has once, their other names.
 func (f *File) repeat() {
 	groups := map[string]bool{}
 	for name := range f.tensors {
@@ -211,7 +212,7 @@ func (t tensorProto) float32s() ([]float32, error) {
 	return safetensors.Tensor{DType: dtype, Shape: t.shape, Data: data}.Float32()
 }
 
-// dequantize gives an int8 weight [out, in], which may stand as [in, out].
+// dequantize gives an int8 weight [out, in], which the file may have as [in, out].
 func (t tensor) dequantize() (values []float32, shape []int, err error) {
 	if t.kind != typeInt8 || len(t.shape) != 2 || elements(t.shape, len(t.raw)) != len(t.raw) {
 		return nil, nil, fmt.Errorf("%d bytes of type %d and shape %v are not an int8 matrix", len(t.raw), t.kind, t.shape)

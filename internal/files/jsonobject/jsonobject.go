@@ -1,9 +1,7 @@
 // Package jsonobject is JSON objects whose fields keep their order: lines of logs, settings, answers.
 //
-//	row := jsonobject.Fields{{"step", 3}, {"loss", math.NaN()}}
-//	text, err := json.Marshal(row)                // {"step":3,"loss":null}
-//	text, err = jsonobject.Marshal(row)           // the same, but "<" stays "<"
-//	err = json.Unmarshal(text, &row)              // values are json.RawMessage
+//	row := jsonobject.Fields{{Name: "step", Value: 3}, {Name: "loss", Value: math.NaN()}}
+//	text, err := json.Marshal(row) // {"step":3,"loss":null}
 package jsonobject
 
 import (
@@ -84,7 +82,7 @@ func (f Fields) MarshalJSON() ([]byte, error) {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// UnmarshalJSON reads an object and keeps the order of its fields. Values are kept as they stand, as json.RawMessage.
+// UnmarshalJSON reads an object and keeps the order of its fields. Values become json.RawMessage.
 func (f *Fields) UnmarshalJSON(text []byte) error {
 	*f = nil
 	if string(text) == "null" {

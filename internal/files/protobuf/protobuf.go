@@ -34,7 +34,7 @@ type Field struct {
 	Type   Type
 	Value  uint64 // of Varint and Fixed32
 	Bytes  []byte // of Bytes: a string, a message, packed numbers
-	Raw    []byte // the whole field as it stands in the message
+	Raw    []byte // the whole field as it is in the message
 }
 
 // Want is an error if the field has another type.

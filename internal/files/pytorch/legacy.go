@@ -67,7 +67,7 @@ func readLegacy(data []byte, b *builder) (any, error) {
 		key, _ := k.(string)
 		s := b.storages[key]
 		if s == nil || s.load != nil {
-			return nil, fmt.Errorf("storage %s is listed, but not used, or twice", safetensors.Quote(key))
+			return nil, fmt.Errorf("storage %s is listed twice, or not used", safetensors.Quote(key))
 		}
 		if len(data)-at < 8 {
 			return nil, fmt.Errorf("truncated: storage %s is missing", safetensors.Quote(key))
@@ -77,7 +77,7 @@ func readLegacy(data []byte, b *builder) (any, error) {
 		}
 		at += 8
 		if s.count > (len(data)-at)/s.size {
-			return nil, fmt.Errorf("truncated: storage %s ends after the file", safetensors.Quote(key))
+			return nil, fmt.Errorf("truncated: storage %s goes on after the end of the file", safetensors.Quote(key))
 		}
 		values := data[at : at+s.count*s.size]
 		at += len(values)

@@ -13,8 +13,8 @@ import (
 )
 
 // What a pickle builds here: nil, bool, int64, *big.Int (where int64 is too small), float64, string, raw (bytes), tuple, *list, *dict,
-// global (a name that is allowed to be called), and what builder makes of calls: view and *tensor. Values are never walked, so that
-// one which holds itself does no harm.
+// global (a name that is allowed to be called), and what builder makes of calls: view and *tensor. Nothing walks through values,
+// so that one which contains itself does no harm.
 type (
 	raw    []byte
 	tuple  []any
@@ -71,7 +71,7 @@ func unpickle(data []byte, b *builder) (object any, size int, err error) {
 
 var errEnd = errors.New("truncated: the pickle has no end")
 
-// refusal is the error of a pickle that asks for what is not to be had.
+// refusal is the error for a pickle that asks for something that is never done here.
 type refusal string
 
 func (r refusal) Error() string { return string(r) }
@@ -128,7 +128,7 @@ func (u *unpickler) text(n uint64) []byte {
 
 func (u *unpickler) push(v any) { u.stack = append(u.stack, v) }
 
-// floor is the length below which the stack is not to be taken from: what lies under the last mark belongs to others.
+// floor is the length of the stack at the last mark: nothing below it may be taken.
 func (u *unpickler) floor() int {
 	if len(u.marks) == 0 {
 		return 0
@@ -156,7 +156,7 @@ func (u *unpickler) popN(n int) tuple {
 	return v
 }
 
-// popMark gives what stands above the last mark, and takes the mark away.
+// popMark gives the values above the last mark, and takes them and the mark away.
 func (u *unpickler) popMark() tuple {
 	if len(u.marks) == 0 {
 		u.failf("no mark on the stack")
@@ -349,7 +349,7 @@ func (u *unpickler) object(op byte) bool {
 		args, ok := u.pop().(tuple)
 		fn, callable := u.pop().(global)
 		if u.err == nil && (!ok || !callable) {
-			u.failf("a call of what cannot be called")
+			u.failf("a call of something that cannot be called, or without a tuple of arguments")
 		}
 		if u.err == nil {
 			v, err := u.builder.call(fn, args)
@@ -426,7 +426,7 @@ func (u *unpickler) extend(items tuple) {
 	if l, ok := u.top().(*list); ok {
 		l.items = append(l.items, items...)
 	} else {
-		u.failf("items for what is not a list")
+		u.failf("items for something that is not a list")
 	}
 }
 
@@ -434,7 +434,7 @@ func (u *unpickler) extend(items tuple) {
 func (u *unpickler) set(items tuple) {
 	d, ok := u.top().(*dict)
 	if !ok || len(items)%2 != 0 {
-		u.failf("items for what is not a dict")
+		u.failf("items for something that is not a dict, or a key without a value")
 		return
 	}
 	for i := 0; i < len(items); i += 2 {
@@ -459,7 +459,7 @@ func (u *unpickler) recall(i uint64) {
 	u.push(v)
 }
 
-// global pushes a name that may be called or stands for a type of storage; any other is refused.
+// global pushes a name that may be called or is a type of storage; any other is refused.
 func (u *unpickler) global(module, name string) {
 	if u.err != nil {
 		return

@@ -71,8 +71,8 @@ type File struct {
 	unmap   func() error
 }
 
-// Open opens a file that torch.save wrote and reads which tensors it has. They are those of the dict that is saved, or of the dict that
-// stands in it under "state_dict" or else "model"; entries of that dict that are no tensors are passed over. Names that end in
+// Open opens a file that torch.save wrote and reads which tensors it has. They are those of the dict that was saved, or of the dict
+// that it has under "state_dict" or else "model"; entries of that dict that are no tensors are passed over. Names that end in
 // LayerNorm.gamma and LayerNorm.beta, as in the first BERT files, are offered as LayerNorm.weight and LayerNorm.bias.
 //
 // The values themselves are looked at when a tensor is asked for: a checksum that a zip file has for them is compared then.
@@ -94,7 +94,7 @@ func parse(data []byte) (*File, error) {
 	case bytes.HasPrefix(data, []byte("PK\x03\x04")):
 		object, err = readZip(data, b)
 	case stream.IsTar(data):
-		err = errors.New("a tar file, the form of PyTorch's first releases: load it in PyTorch and save it anew")
+		err = errors.New("a tar file, the form of PyTorch's first releases: load it in PyTorch and save it again")
 	case bytes.HasPrefix(data, []byte("version https://git-lfs")):
 		err = errors.New("a Git LFS pointer, not the file itself")
 	default:
@@ -123,7 +123,8 @@ func parse(data []byte) (*File, error) {
 			return nil, fmt.Errorf("tensor %s appears twice", safetensors.Quote(name))
 		}
 		if total += t.bytes(); total > b.limit {
-			return nil, fmt.Errorf("tensor %s: with it the tensors take more than %d bytes, which a file of %d may not ask for", safetensors.Quote(name), b.limit, len(data))
+			return nil, fmt.Errorf("tensor %s: with it the tensors take more than %d bytes, which a file of %d may not ask for",
+				safetensors.Quote(name), b.limit, len(data))
 		}
 		f.tensors[name] = t
 		f.names = append(f.names, name)

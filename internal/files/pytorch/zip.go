@@ -22,7 +22,7 @@ import (
 // record is an entry of a zip file.
 type record struct {
 	name  string
-	data  []byte // as it stands in the file
+	data  []byte // as it is in the file
 	size  int    // bytes once inflated
 	crc   uint32 // 0 if PyTorch was told not to compute it
 	plain bool   // stored, not compressed
@@ -68,7 +68,7 @@ func readZip(data []byte, b *builder) (any, error) {
 	if records[prefix+"constants.pkl"] != nil {
 		return nil, errors.New("a TorchScript model, not a state dict: save model.state_dict() instead")
 	}
-	short := func(name string) (string, error) {
+	readSmall := func(name string) (string, error) {
 		r := records[prefix+name]
 		if r == nil || r.size > 20 {
 			return "", nil
@@ -76,14 +76,14 @@ func readZip(data []byte, b *builder) (any, error) {
 		text, err := r.content()
 		return strings.TrimSpace(string(text)), err
 	}
-	version, err := short("version")
+	version, err := readSmall("version")
 	if err != nil {
 		return nil, err
 	}
 	if v, err := strconv.Atoi(version); err != nil || v < 1 || v > 10 {
 		return nil, fmt.Errorf("%sversion is %s, known are 1 to 10", safetensors.Quote(prefix), safetensors.Quote(version))
 	}
-	order, err := short("byteorder")
+	order, err := readSmall("byteorder")
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,8 @@ func readZip(data []byte, b *builder) (any, error) {
 		}
 		if !r.plain {
 			if inflated += r.size; inflated > b.limit {
-				return nil, fmt.Errorf("storage %s: with it the compressed storages take more than %d bytes, which a file of %d may not ask for", safetensors.Quote(key), b.limit, len(data))
+				return nil, fmt.Errorf("storage %s: with it the compressed storages take more than %d bytes, which a file of %d may not ask for",
+					safetensors.Quote(key), b.limit, len(data))
 			}
 		}
 		s.load = sync.OnceValues(r.content)
@@ -172,10 +173,10 @@ func directory(data []byte) (map[string]*record, error) {
 	return records, nil
 }
 
-// localHeader is the length of what stands before an entry's name.
+// localHeader is the length in bytes of the header before an entry's name.
 const localHeader = 30
 
-// bounded reads no more than so many bytes in all.
+// bounded reads at most so many bytes in all.
 type bounded struct {
 	in   io.ReaderAt
 	left int

@@ -262,7 +262,7 @@ func (f *File) Names() []string { return f.names }
 // Metadata is the header's __metadata__.
 func (f *File) Metadata() map[string]string { return f.metadata }
 
-// Tensor gives a tensor as it stands in the file.
+// Tensor gives a tensor as it is in the file.
 func (f *File) Tensor(name string) (Tensor, error) {
 	t, ok := f.tensors[name]
 	if !ok {

@@ -16,7 +16,7 @@ import (
 )
 
 // WriteTo writes tensors as a safetensors file. The bytes depend on the tensors and the metadata alone, and are those that the Python
-// library writes: tensors stand by type, the widest first, then in byte order of their names; the header is filled up with spaces to a
+// library writes: tensors are sorted by type, the widest first, then in byte order of their names; the header is filled up with spaces to a
 // multiple of eight bytes. To hash what is written, let w be an io.MultiWriter.
 func WriteTo(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 	tensors = slices.Clone(tensors)

@@ -152,7 +152,7 @@ func (f *File) check(open func(path string) (data []byte, unmap func() error, er
 // Names lists the tensors in byte order.
 func (f *File) Names() []string { return f.names }
 
-// Tensor gives a tensor as it stands in the file, its checksum checked.
+// Tensor gives a tensor as it is in the file, its checksum checked.
 func (f *File) Tensor(name string) (safetensors.Tensor, error) {
 	e, ok := f.entries[name]
 	if !ok {

@@ -28,14 +28,14 @@ const maxRank = 254
 // maxShards is what five digits in a file's name can count.
 const maxShards = 99999
 
-// entry is a tensor's place (BundleEntryProto).
+// entry says where a tensor is (BundleEntryProto).
 type entry struct {
 	dtype        uint64
 	shape        []int
 	shard        uint64
 	offset, size uint64
 	sum          uint32 // masked CRC-32C of its bytes
-	sliced       bool   // a partitioned variable, whose parts stand under keys of their own
+	sliced       bool   // a partitioned variable, whose parts have keys of their own
 }
 
 // fields calls each for a message's fields; those not repeated may be there once.
@@ -70,7 +70,7 @@ func parseHeader(b []byte) (shards uint64, err error) {
 			}
 			return fields(f.Bytes, 3, func(f protobuf.Field) error {
 				if f.Number == 2 && f.Value > bundleVersion {
-					return fmt.Errorf("needs a reader of version %d, this one is %d", f.Value, bundleVersion)
+					return fmt.Errorf("needs a reader of version %d, this one has version %d", f.Value, bundleVersion)
 				}
 				return nil
 			})
@@ -174,7 +174,7 @@ func shapeOf(t safetensors.DType, shape []int) string {
 	return string(t) + safetensors.Clip(fmt.Sprint(shape))
 }
 
-// appendTo adds an entry's message to b. The fields stand as TensorFlow writes them: in order of their numbers, zeros left out, the
+// appendTo adds an entry's message to b. The fields are as TensorFlow writes them: in order of their numbers, zeros left out, the
 // shape always there.
 func (e *entry) appendTo(b []byte) []byte {
 	var shape []byte

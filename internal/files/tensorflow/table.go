@@ -104,7 +104,7 @@ func scanTable(data []byte, each func(key string, value []byte) error) error {
 			case k == last:
 				return fmt.Errorf("tensor %s appears twice", safetensors.Quote(k))
 			case k < last:
-				return fmt.Errorf("tensor %s stands after %s: not in order", safetensors.Quote(k), safetensors.Quote(last))
+				return fmt.Errorf("tensor %s comes after %s: not in order", safetensors.Quote(k), safetensors.Quote(last))
 			}
 			last = k
 			return each(k, value)
@@ -129,7 +129,7 @@ func readBlock(data []byte, h handle) ([]byte, error) {
 	case snappyBlock:
 		size, err := snappy.DecodedLen(body)
 		if err == nil && (size > maxSnappy*len(body) || size > maxIndex) {
-			err = fmt.Errorf("%d bytes say that they are %d", len(body), size)
+			err = fmt.Errorf("%d bytes claim to unpack to %d", len(body), size)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("block at byte %d: snappy: %w", h.offset, err)

@@ -51,7 +51,7 @@ type Archive struct {
 func (a *Archive) Close() error { return os.RemoveAll(a.dir) }
 
 // OpenTar unpacks what a model needs of a .tar.gz or .tar into a new temporary directory, which Close removes: the configuration, the
-// tokenizer, the checkpoint without its graph. Members that would leave the directory, links, and names that stand twice are
+// tokenizer, the checkpoint without its graph. Members that would leave the directory, links, and names that appear twice are
 // refused, and archives that unpack to more than 4 GiB.
 func OpenTar(path string) (*Archive, error) {
 	f, err := os.Open(path)

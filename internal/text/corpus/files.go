@@ -22,7 +22,7 @@ func listFiles(dir string, keep func(path string, isDir bool) bool) ([]string, e
 	var walk func(dir string, depth int) error
 	walk = func(dir string, depth int) error {
 		if depth > maxFolders {
-			return fmt.Errorf("%s: more than %d directories in each other, or links in a circle", dir, maxFolders)
+			return fmt.Errorf("%s: directories more than %d levels deep, or links in a circle", dir, maxFolders)
 		}
 		entries, err := os.ReadDir(dir)
 		if err != nil {
@@ -130,7 +130,7 @@ func sameFiles(old []File, inputs []string, o ReadOptions) error {
 			return err
 		}
 		if f != before {
-			return fmt.Errorf("%s is not what it was", path)
+			return fmt.Errorf("%s has changed", path)
 		}
 	}
 	for _, f := range old {

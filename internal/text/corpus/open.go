@@ -16,7 +16,7 @@ import (
 	"albert/internal/files/disk"
 )
 
-// metaFile is written last: a directory that has it holds whole shards. progressFile stands there until then.
+// metaFile is written last: a directory that has it holds whole shards. Until then there is progressFile.
 const (
 	metaFile     = "shards.json"
 	progressFile = "progress.json"
@@ -71,14 +71,14 @@ func IsShards(dir string) bool {
 	return err == nil
 }
 
-// OpenShards opens the shards in dir and verifies all of them: every byte is summed up, so that reading them afterwards cannot fail.
-// An error names the file and the place.
+// OpenShards opens the shards in dir and verifies all of them: every byte goes into a checksum, so that reading them afterwards cannot
+// fail. An error names the file and what is wrong with it.
 func OpenShards(dir string) (*Shards, error) {
 	path := filepath.Join(dir, metaFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, e := os.Stat(filepath.Join(dir, progressFile)); e == nil {
-			return nil, fmt.Errorf("%s: the shards are not finished: run the same albert prepare again", dir)
+			return nil, fmt.Errorf("%s: the shards are not finished: run the same command again to go on", dir)
 		}
 		return nil, fmt.Errorf("%s: no shards there (no %s)", dir, metaFile)
 	}
@@ -124,7 +124,8 @@ func (s *Shards) open() error {
 		s.shards = append(s.shards, sh)
 		s.before = append(s.before, s.before[len(s.before)-1]+sh.documents)
 		if sh.shardHead != head || sh.documents != m.Documents || sh.sentences != m.Sentences || sh.pieces != m.Pieces {
-			return fmt.Errorf("%s: not the shard that %s tells of (tokenizer %.8s..., clean-up %s, %d documents)", file, metaFile, sh.tokenizer, sh.cleanup, sh.documents)
+			return fmt.Errorf("%s: not the shard that %s describes (tokenizer %.8s..., clean-up %s, %d documents)",
+				file, metaFile, sh.tokenizer, sh.cleanup, sh.documents)
 		}
 		total.Documents += int64(sh.documents)
 		total.Sentences += int64(sh.sentences)

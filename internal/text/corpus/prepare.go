@@ -56,7 +56,8 @@ func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 	if len(o.Inputs) == 0 {
 		o.Inputs = []string{"-"}
 	}
-	meta := Meta{Version: shardVersion, Numerics: numeric.Version, VocabSize: o.Tokenizer.VocabSize(), TokenizerSHA256: o.Tokenizer.SHA256(), TokenizerFiles: map[string]string{},
+	meta := Meta{Version: shardVersion, Numerics: numeric.Version,
+		VocabSize: o.Tokenizer.VocabSize(), TokenizerSHA256: o.Tokenizer.SHA256(), TokenizerFiles: map[string]string{},
 		Settings: Settings{Inputs: o.Inputs, Sentences: o.Read.Sentences, TextColumn: o.Read.TextColumn, GoDoc: o.Read.GoDoc, Cleanup: o.Cleanup}}
 	for name, data := range o.Tokenizer.Files() {
 		sum := sha256.Sum256(data)
@@ -77,7 +78,7 @@ func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 	if o.ShardPieces <= 0 {
 		o.ShardPieces = defaultShardBytes / head.width
 	}
-	p, done, err := goOn(&o, &meta)
+	p, done, err := resume(&o, &meta)
 	if err != nil || done {
 		return p.Meta, err
 	}
@@ -85,7 +86,7 @@ func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 	if err != nil {
 		return meta, err
 	}
-	// Written before the first shard, so that what is in the directory is known to be ours.
+	// Written before the first shard, so that a later call knows what is in the directory.
 	if err = disk.WriteJSON(filepath.Join(o.Output, progressFile), p); err == nil {
 		err = writeShards(ctx, &o, head, &p)
 	}
@@ -171,7 +172,8 @@ func (c *byteCounter) Write(b []byte) (int, error) {
 
 // startPipeline reads documents, passes over those that p has, and encodes the others.
 func startPipeline(ctx context.Context, o *PrepareOptions, p *progress) *pipeline {
-	q := &pipeline{ctx: ctx, o: o, began: *p, counts: new(Counts), queue: make(chan *batch, maxTokens), tasks: make(chan *batch, maxTokens), tokens: make(chan struct{}, maxTokens)}
+	q := &pipeline{ctx: ctx, o: o, began: *p, counts: new(Counts),
+		queue: make(chan *batch, maxTokens), tasks: make(chan *batch, maxTokens), tokens: make(chan struct{}, maxTokens)}
 	docs := o.Documents
 	if docs == nil {
 		docs = documents(ctx, o.Inputs, o.Read, q.counts, q.fileRead)
@@ -210,7 +212,7 @@ func (q *pipeline) fileRead(f File) error {
 		if was.Path != f.Path {
 			return refusal(q.o.Output, fmt.Sprintf("other text: where %s was is %s", was.Path, f.Path))
 		}
-		return refusal(q.o.Output, fmt.Sprintf("other text: %s is not what it was", f.Path))
+		return refusal(q.o.Output, fmt.Sprintf("other text: %s has changed", f.Path))
 	}
 	q.files = append(q.files, f)
 	return nil

@@ -61,7 +61,7 @@ const maxDocument = 2 << 20
 // maxNesting is how deep archives may lie in archives.
 const maxNesting = 4
 
-// stdinName is how standard input is called where a file's path would stand.
+// stdinName is the name of standard input in errors and among the files that were read.
 const stdinName = "stdin"
 
 // reader is the state of one pass over inputs.
@@ -78,7 +78,7 @@ type reader struct {
 var errDone = errors.New("done")
 
 // Documents yields the documents of inputs, in order: files, directories (their files by byte order of path), "-" for stdin. After an
-// error, which names the file and the place, nothing follows. counts grows meanwhile; it may be nil.
+// error, which names the file and the line, nothing follows. counts grows meanwhile; it may be nil.
 func Documents(ctx context.Context, inputs []string, o ReadOptions, counts *Counts) iter.Seq2[Document, error] {
 	return documents(ctx, inputs, o, counts, nil)
 }
@@ -145,7 +145,7 @@ func (r *reader) open(path string) error {
 	defer f.Close()
 	if parquetfile.Is(f) {
 		return r.whole(path, f, func(name string, in io.Reader) error {
-			// Parquet is read here and there; the hash wants it front to back.
+			// The file is read from front to back for its hash, and then as Parquet, here and there.
 			if _, err := io.Copy(io.Discard, in); err != nil {
 				return err
 			}

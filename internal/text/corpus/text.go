@@ -80,7 +80,7 @@ func (t *textReader) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill makes out of the next bytes of the input.
+// fill makes the next text to give of the next bytes of the input.
 func (t *textReader) fill() {
 	n, err := t.in.Read(t.buf[len(t.buf):cap(t.buf)])
 	t.buf = t.buf[:len(t.buf)+n]
@@ -143,7 +143,7 @@ func (r *reader) utf8(b []byte) string {
 	return string(t.repaired(b))
 }
 
-// failed is an error of the input, with the place.
+// failed adds the file and the line to an error of the input.
 func (t *textReader) failed(err error) error {
 	return fmt.Errorf("%s: after line %d: %w", t.name, t.lineAt(t.offset)-1, err)
 }
