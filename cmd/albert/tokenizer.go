@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"albert/internal/files/jsonobject"
 	"albert/internal/files/stream"
 	"albert/internal/formats"
+	"albert/internal/text/corpus"
 	"albert/tokenizer"
 )
 
@@ -35,7 +35,7 @@ type TokenizerEncodeCmd struct {
 	Special     bool     `negatable:"" help:"Add [CLS] and [SEP]."`
 	InputFormat string   `default:"text" enum:"text,auto" help:"text, or auto to read lines that start with { as JSON."`
 	NBest       int      `name:"nbest" help:"Give the N likeliest ways to cut each line, a line for each (jsonl: with scores)." placeholder:"N"`
-	Input       []string `arg:"" optional:"" help:"Files and directories; stdin without any."`
+	Input       []string `arg:"" optional:"" help:"Files and directories; without any, standard input."`
 	More        []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`
 }
 
@@ -83,18 +83,11 @@ func eachLine(paths []string, f func(line, file string, n int) error) error {
 			continue
 		}
 		files := []string{path}
-		if st, err := os.Stat(path); err == nil && st.IsDir() {
-			files = nil
-			err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
-				if err == nil && d.Type().IsRegular() {
-					files = append(files, p)
-				}
-				return err
-			})
-			if err != nil {
+		if isDir(path) {
+			var err error
+			if files, err = corpus.ListFiles(path, nil); err != nil {
 				return err
 			}
-			slices.Sort(files)
 		}
 		for _, name := range files {
 			file, err := os.Open(name)
@@ -289,7 +282,7 @@ func writeLine(w io.Writer, v any) error {
 // TokenizerDecodeCmd makes text of ids.
 type TokenizerDecodeCmd struct {
 	Model string   `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
-	Input []string `arg:"" optional:"" help:"Files and directories; stdin without any."`
+	Input []string `arg:"" optional:"" help:"Files and directories; without any, standard input."`
 	More  []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`
 }
 

@@ -26,7 +26,7 @@ import (
 // TokenizerTrainCmd trains a SentencePiece unigram model. Flags have spm_train's names, with dashes or, for its command lines,
 // underscores; defaults are those of ALBERT's training command.
 type TokenizerTrainCmd struct {
-	Input       []string `sep:"none" help:"Text: what albert prepare reads; may be repeated. Stdin without any." placeholder:"PATH"`
+	Input       []string `sep:"none" help:"Text: what albert prepare reads; may be repeated; without any, standard input." placeholder:"PATH"`
 	More        []string `arg:"" optional:"" help:"Text, as --input." placeholder:"PATH"`
 	ModelPrefix string   `aliases:"model_prefix" required:"" help:"Write P.model and P.vocab." placeholder:"P"`
 	VocabSize   int      `aliases:"vocab_size" default:"30000" help:"Pieces, special ones included."`
@@ -300,15 +300,9 @@ func (c *TokenizerTrainCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, x := range []struct {
-		n    int64
-		text string
-	}{{stats.TooLong, fmt.Sprintf("sentences longer than %d bytes are left out (--max-sentence-length)", c.MaxSentenceLength)},
-		{stats.Reserved, "sentences with the reserved character U+2585 are left out"}, {n.InvalidUTF8, "bytes were not UTF-8 and are replaced"}} {
-		if x.n > 0 {
-			fmt.Fprintf(os.Stderr, "warning: %d %s\n", x.n, x.text)
-		}
-	}
+	warnCount(stats.TooLong, fmt.Sprintf("sentences longer than %d bytes are left out (--max-sentence-length)", c.MaxSentenceLength))
+	warnCount(stats.Reserved, "sentences with the reserved character U+2585 are left out")
+	warnCount(n.InvalidUTF8, "bytes were not UTF-8 and are replaced")
 	var vocab strings.Builder
 	for _, p := range m.Pieces {
 		vocab.WriteString(p.Text)

@@ -5,6 +5,7 @@
 package disk
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -163,3 +164,6 @@ func Parse[T any](path string, parse func(data []byte) (T, error)) (value T, unm
 	}
 	return value, unmap, nil
 }
+
+// LittleEndian tells whether this machine has a number's lowest byte first, as files do. There, mapped bytes are numbers as they are.
+var LittleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1

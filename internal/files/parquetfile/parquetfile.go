@@ -1,9 +1,4 @@
 // Package parquetfile opens Parquet files, and makes errors of the panics with which the library that reads them answers some damage.
-//
-//	if parquetfile.Is(f) {
-//		file, err := parquetfile.Open(f, size)
-//		...
-//		err = parquetfile.Guard(func() error { n, err = rows.ReadRows(buf); return err })
 package parquetfile
 
 import (

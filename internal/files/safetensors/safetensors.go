@@ -100,7 +100,7 @@ func Bytes(values []float32) []byte {
 	if len(values) == 0 {
 		return nil
 	}
-	if littleEndian {
+	if disk.LittleEndian {
 		return unsafe.Slice((*byte)(unsafe.Pointer(&values[0])), 4*len(values))
 	}
 	out := make([]byte, 4*len(values))
@@ -109,11 +109,6 @@ func Bytes(values []float32) []byte {
 	}
 	return out
 }
-
-var littleEndian = func() bool {
-	x := uint16(1)
-	return *(*byte)(unsafe.Pointer(&x)) == 1
-}()
 
 // Reader gives tensors by name.
 type Reader interface {
@@ -293,7 +288,7 @@ func Values(r interface{ Tensor(string) (Tensor, error) }, name, path string) ([
 // Float32 gives the values as float32: F32 as they are (not a copy, where they are aligned), F16 and BF16 exactly, F64 rounded.
 func (t Tensor) Float32() ([]float32, error) {
 	n := len(t.Data) / sizes[t.DType]
-	if t.DType == "F32" && n > 0 && littleEndian && uintptr(unsafe.Pointer(&t.Data[0]))%4 == 0 {
+	if t.DType == "F32" && n > 0 && disk.LittleEndian && uintptr(unsafe.Pointer(&t.Data[0]))%4 == 0 {
 		return unsafe.Slice((*float32)(unsafe.Pointer(&t.Data[0])), n), nil
 	}
 	out := make([]float32, n)

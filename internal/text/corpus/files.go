@@ -15,9 +15,9 @@ import (
 // maxFolders bounds how deep directories may lie in each other, which also ends a circle of links.
 const maxFolders = 64
 
-// listFiles lists the files in a directory and below, by byte order of their paths. Links are followed. Files and directories whose
-// names begin with a dot are left out, and files, or directories, that keep refuses by path and kind; nil keeps all.
-func listFiles(dir string, keep func(path string, isDir bool) bool) ([]string, error) {
+// ListFiles lists the files in a directory and below, by byte order of their paths. Links are followed. Left out are files and directories
+// whose names begin with a dot, and those for which keep is false; nil keeps all.
+func ListFiles(dir string, keep func(path string, isDir bool) bool) ([]string, error) {
 	var files []string
 	var walk func(dir string, depth int) error
 	walk = func(dir string, depth int) error {
@@ -79,7 +79,7 @@ func inputFiles(inputs []string, o ReadOptions) ([]string, error) {
 			if o.GoDoc {
 				keep = keepGo
 			}
-			list, err := listFiles(in, keep)
+			list, err := ListFiles(in, keep)
 			if err != nil {
 				return nil, err
 			}

@@ -14,6 +14,7 @@ import (
 
 	"albert/internal/engine/numeric"
 	"albert/internal/files/disk"
+	"albert/internal/files/stream"
 )
 
 // Tokenizer is what preparing needs of one. It is safe for concurrent use.
@@ -118,8 +119,8 @@ func writeShards(ctx context.Context, o *PrepareOptions, head shardHead, p *prog
 		m := ShardMeta{File: shardName(len(p.Shards))}
 		var last *batch
 		err = disk.Atomically(filepath.Join(o.Output, m.File), func(w io.Writer) error {
-			sum, n := sha256.New(), new(byteCounter)
-			s := newShardWriter(io.MultiWriter(w, sum, n), head)
+			sum := stream.NewSum()
+			s := newShardWriter(io.MultiWriter(w, sum), head)
 			for b != nil && s.pieces < o.ShardPieces {
 				if err := b.addTo(s); err != nil {
 					return err
@@ -134,7 +135,8 @@ func writeShards(ctx context.Context, o *PrepareOptions, head shardHead, p *prog
 			}
 			m.Documents, m.Sentences, m.Pieces = s.documents(), len(s.ends), s.pieces
 			err := s.finish()
-			m.Bytes, m.SHA256 = int64(*n), hex.EncodeToString(sum.Sum(nil))
+			f := sum.File(m.File)
+			m.Bytes, m.SHA256 = f.Bytes, f.SHA256
 			return err
 		})
 		if pipe.err != nil { // its own words, without those of the file that was being written
@@ -161,13 +163,6 @@ func writeShards(ctx context.Context, o *PrepareOptions, head shardHead, p *prog
 	p.Counts.Empty += p.Counts.Documents - p.Documents
 	p.Counts.Documents, p.Counts.Sentences = p.Documents, p.Sentences
 	return nil
-}
-
-type byteCounter int64
-
-func (c *byteCounter) Write(b []byte) (int, error) {
-	*c += byteCounter(len(b))
-	return len(b), nil
 }
 
 // startPipeline reads documents, passes over those that p has, and encodes the others.

@@ -122,7 +122,7 @@ func (r *reader) input(path string) error {
 	if !st.IsDir() {
 		return r.open(path)
 	}
-	files, err := listFiles(path, nil)
+	files, err := ListFiles(path, nil)
 	if err != nil {
 		return err
 	}

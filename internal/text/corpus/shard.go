@@ -11,6 +11,8 @@ import (
 	"math"
 	"strings"
 	"unsafe"
+
+	"albert/internal/files/disk"
 )
 
 // A shard file, little-endian, written front to back:
@@ -206,7 +208,7 @@ func (s *shard) checkIndex() error {
 func (s *shard) endsOf(doc int, buf []int32) []int32 {
 	a, b := u64(s.firstSentence, doc), u64(s.firstSentence, doc+1)
 	ends := s.ends[4*a : 4*b]
-	if littleEndian {
+	if disk.LittleEndian {
 		// Aligned: the ends are at a multiple of 8 from the start of the mapping, and are below 2^31 (checkIndex).
 		return unsafe.Slice((*int32)(unsafe.Pointer(&ends[0])), b-a)
 	}
@@ -216,11 +218,6 @@ func (s *shard) endsOf(doc int, buf []int32) []int32 {
 	}
 	return buf
 }
-
-var littleEndian = func() bool {
-	x := uint16(1)
-	return *(*byte)(unsafe.Pointer(&x)) == 1
-}()
 
 // piecesOf gives pieces [from, to) of a document of the file.
 func (s *shard) piecesOf(doc, from, to int, buf []int32) []int32 {

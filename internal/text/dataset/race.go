@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"strings"
 
 	"albert/internal/files/stream"
+	"albert/internal/text/corpus"
 )
 
 // passage is what a line of RACE's files holds.
@@ -71,13 +71,7 @@ func (r *reader) raceFolder(dir string) error {
 	if sub := filepath.Join(dir, string(r.set.Split)); isDir(sub) {
 		dir = sub
 	}
-	var files []string
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && strings.HasSuffix(p, ".txt") && !strings.HasPrefix(d.Name(), ".") {
-			files = append(files, p)
-		}
-		return err
-	})
+	files, err := corpus.ListFiles(dir, func(path string, isDir bool) bool { return isDir || strings.HasSuffix(path, ".txt") })
 	if err != nil {
 		return err
 	}
