@@ -22,7 +22,6 @@ package onnx
 import (
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -62,9 +61,7 @@ func Heads() []Head {
 // Options say what is written. The zero value is the base model in fp32.
 type Options struct {
 	Head Head
-	Int8 bool
-	// Metadata is added to the file's metadata_props, where "config.json" holds the configuration and "head" the head.
-	Metadata map[string]string
+	Int8 bool // weights in int8, a scale for each output
 }
 
 // Write writes a model to a file, whole or not at all.
@@ -101,18 +98,13 @@ func WriteTo(w io.Writer, c model.Config, tensors []safetensors.Tensor, o Option
 	if e.err != nil {
 		return e.err
 	}
-	metadata := maps.Clone(o.Metadata)
-	if metadata == nil {
-		metadata = map[string]string{}
-	}
-	metadata[configKey], metadata[headKey] = string(text), string(o.Head)
-	return e.graph.writeModel(w, metadata)
+	return e.graph.writeModel(w, map[string]string{configKey: string(text), headKey: string(o.Head)})
 }
 
 // prefix is what AlbertModel's tensors are called within the models that have a head.
 const prefix = "albert."
 
-// Keys of metadata_props.
+// Keys of metadata_props, under which a file holds its configuration and its head.
 const (
 	configKey = "config.json"
 	headKey   = "head"

@@ -14,12 +14,12 @@ import (
 
 // File is an open ONNX file, a [safetensors.Reader] of its tensors under Hugging Face's names.
 type File struct {
-	path     string
-	tensors  map[string]tensor
-	names    []string
-	config   *model.Config
-	metadata map[string]string
-	unmap    func() error
+	path    string
+	tensors map[string]tensor
+	names   []string
+	config  *model.Config
+	head    Head
+	unmap   func() error
 }
 
 // tensor is a tensor as it is in a file, with its scales if it is quantised.
@@ -48,7 +48,7 @@ func Parse(data []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{tensors: map[string]tensor{}, metadata: c.metadata, unmap: func() error { return nil }}
+	f := &File{tensors: map[string]tensor{}, head: Head(c.metadata[headKey]), unmap: func() error { return nil }}
 	if text, ok := c.metadata[configKey]; ok {
 		config, err := model.ParseConfig([]byte(text))
 		if err != nil {
@@ -164,10 +164,7 @@ func (f *File) Config() (c model.Config, ok bool) {
 }
 
 // Head is what a file of this package computes, "" for another's.
-func (f *File) Head() Head { return Head(f.metadata[headKey]) }
-
-// Metadata is the file's metadata_props.
-func (f *File) Metadata() map[string]string { return f.metadata }
+func (f *File) Head() Head { return f.head }
 
 // Names lists the tensors in byte order.
 func (f *File) Names() []string { return f.names }

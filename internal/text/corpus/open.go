@@ -1,8 +1,6 @@
 package corpus
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +12,7 @@ import (
 	"sort"
 
 	"albert/internal/files/disk"
+	"albert/internal/files/stream"
 )
 
 // metaFile is written last: a directory that has it holds whole shards. Until then there is progressFile.
@@ -103,11 +102,14 @@ func (s *Shards) open() error {
 		return fmt.Errorf("%s: damaged: %w", path, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.meta.TokenizerFiles)) {
-		data, err := readNamed(s.dir, name)
+		if name != filepath.Base(name) {
+			return fmt.Errorf("%s: %q is not a file of this directory", path, name)
+		}
+		f, err := stream.HashFile(filepath.Join(s.dir, name))
 		if err != nil {
 			return err
 		}
-		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != s.meta.TokenizerFiles[name] {
+		if f.SHA256 != s.meta.TokenizerFiles[name] {
 			return fmt.Errorf("%s: not the file that the shards were made with (%s)", filepath.Join(s.dir, name), metaFile)
 		}
 	}
@@ -136,13 +138,6 @@ func (s *Shards) open() error {
 			m.Documents, m.Sentences, m.Pieces, total.Documents, total.Sentences, total.Pieces)
 	}
 	return nil
-}
-
-func readNamed(dir, name string) ([]byte, error) {
-	if name != filepath.Base(name) {
-		return nil, fmt.Errorf("%s: %q is not a file of this directory", filepath.Join(dir, metaFile), name)
-	}
-	return os.ReadFile(filepath.Join(dir, name))
 }
 
 func openShard(path string, m ShardMeta) (*shard, error) {
