@@ -213,7 +213,8 @@ func (j *tokenizerJSON) settings(m *Model) (Options, error) {
 	}
 	o.KeepAccents = accents != [2]bool{true, true}
 	if accents[0] != accents[1] || (o.Lower || accents[0]) && o.Cleanup != CleanupAlbert {
-		return o, errors.New("normalizer: NFKD, StripAccents and Lowercase are supported only with ALBERT's replacing of quotes, and the first two only together")
+		return o, errors.New("normalizer: NFKD, StripAccents and Lowercase are supported only with ALBERT's replacing of quotes, " +
+			"and the first two only together")
 	}
 	found := false
 	for i, s := range j.PreTokenizer.flat() {

@@ -354,7 +354,8 @@ func (m *Model) googleParts(dir, prefix string, config []byte) (parts []part, no
 		}
 		if !m.Tokenizer.IsDefault() {
 			beside[tokenizer.ConfigFile] = own[tokenizer.ConfigFile]
-			notes = append(notes, "the tokenizer's clean-up is another than in Google's code: it is in "+tokenizer.ConfigFile+", which that code does not read")
+			notes = append(notes, "the tokenizer's clean-up is another than in Google's code: it is in "+tokenizer.ConfigFile+
+				", which that code does not read")
 		}
 	}
 	return append(parts, files(dir, beside)...), notes, nil

@@ -85,7 +85,7 @@ func Directory(path string, write func(dir string) error) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(tmp))
+			os.RemoveAll(tmp)
 		}
 	}()
 	if err := write(tmp); err != nil {
@@ -98,7 +98,8 @@ func Directory(path string, write func(dir string) error) (err error) {
 		return err
 	}
 	if err := os.Rename(tmp, path); err != nil {
-		return errors.Join(err, os.Rename(old, path))
+		os.Rename(old, path) // it need not be there
+		return err
 	}
 	if err := os.RemoveAll(old); err != nil {
 		return err

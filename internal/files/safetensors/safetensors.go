@@ -183,7 +183,8 @@ func Parse(data []byte) (*File, error) {
 			return nil, fmt.Errorf("truncated: tensor %s ends at byte %d of %d", Quote(name), e.Offsets[1], len(body))
 		}
 		if n := e.Offsets[1] - e.Offsets[0]; n != size {
-			return nil, fmt.Errorf("tensor %s: %s%s does not fit the %d bytes of its data_offsets", Quote(name), e.DType, Clip(fmt.Sprint(e.Shape)), n)
+			return nil, fmt.Errorf("tensor %s: %s%s does not fit the %d bytes of its data_offsets",
+				Quote(name), e.DType, Clip(fmt.Sprint(e.Shape)), n)
 		}
 		spans = append(spans, span{name, e.Offsets[0], e.Offsets[1]})
 		f.tensors[name] = Tensor{Name: name, DType: e.DType, Shape: e.Shape, Data: body[e.Offsets[0]:e.Offsets[1]]}

@@ -139,7 +139,8 @@ func (f *File) check(open func(path string) (data []byte, unmap func() error, er
 			f.shards[s.shard], at = shard{data, unmap}, 0
 		}
 		if n := uint64(len(f.shards[s.shard].data)); s.offset > n || s.size > n-s.offset {
-			return fmt.Errorf("%s: truncated: tensor %s has %d bytes at byte %d of %d", f.dataPath(s.entry), safetensors.Quote(s.name), s.size, s.offset, n)
+			return fmt.Errorf("%s: truncated: tensor %s has %d bytes at byte %d of %d",
+				f.dataPath(s.entry), safetensors.Quote(s.name), s.size, s.offset, n)
 		}
 		if s.offset < at {
 			return fmt.Errorf("%s.index: tensor %s overlaps the one before it", f.prefix, safetensors.Quote(s.name))
@@ -160,7 +161,8 @@ func (f *File) Tensor(name string) (safetensors.Tensor, error) {
 	}
 	t, known := dtypes[e.dtype]
 	if !known {
-		return safetensors.Tensor{}, fmt.Errorf("%s.index: tensor %s: values of type %s cannot be read", f.prefix, safetensors.Quote(name), typeName(e.dtype))
+		return safetensors.Tensor{}, fmt.Errorf("%s.index: tensor %s: values of type %s cannot be read",
+			f.prefix, safetensors.Quote(name), typeName(e.dtype))
 	}
 	if e.sliced {
 		return safetensors.Tensor{}, fmt.Errorf("%s.index: tensor %s: a partitioned variable, which cannot be read", f.prefix, safetensors.Quote(name))
@@ -170,7 +172,8 @@ func (f *File) Tensor(name string) (safetensors.Tensor, error) {
 		data = f.shards[e.shard].data[e.offset : e.offset+e.size]
 	}
 	if checksum(data) != e.sum {
-		return safetensors.Tensor{}, fmt.Errorf("%s: damaged: tensor %s has another checksum than in %s.index", f.dataPath(e), safetensors.Quote(name), f.prefix)
+		return safetensors.Tensor{}, fmt.Errorf("%s: damaged: tensor %s has another checksum than in %s.index",
+			f.dataPath(e), safetensors.Quote(name), f.prefix)
 	}
 	return safetensors.Tensor{Name: name, DType: t, Shape: e.shape, Data: data}, nil
 }
