@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -29,8 +28,8 @@ const (
 // ErrNone tells that a directory has no tokenizer.
 var ErrNone = errors.New("no tokenizer")
 
-// config is tokenizer_config.json; what is not named there is ALBERT's default, with vocab.txt BERT's. Cleanup is ours: transformers
-// cannot leave the clean-up out.
+// config is tokenizer_config.json; a field that is missing has ALBERT's default, with vocab.txt BERT's. Only this program knows Cleanup:
+// transformers cannot leave the clean-up out.
 type config struct {
 	Lower        *bool   `json:"do_lower_case,omitempty"`
 	KeepAccents  *bool   `json:"keep_accents,omitempty"`
@@ -41,7 +40,7 @@ type config struct {
 	Cleanup      Cleanup `json:"cleanup,omitempty"`
 }
 
-// fullConfig is what transformers wants to read there besides.
+// fullConfig is tokenizer_config.json with the further fields that transformers reads.
 type fullConfig struct {
 	Class string `json:"tokenizer_class"`
 	config
@@ -65,7 +64,7 @@ func Open(path string) (*Tokenizer, error) {
 		return openFile(path, &config{Cleanup: CleanupNone})
 	}
 	for _, dir := range []string{path, filepath.Join(path, "model")} {
-		t, err := openDir(dir, func(name string, most int64) ([]byte, error) { return readFile(filepath.Join(dir, name), most) })
+		t, err := openDir(dir, func(name string, most int64) ([]byte, error) { return disk.ReadFile(filepath.Join(dir, name), most) })
 		if !errors.Is(err, ErrNone) {
 			return t, err
 		}
@@ -81,7 +80,7 @@ func OpenFS(fsys fs.FS, dir string) (*Tokenizer, error) {
 			return nil, err
 		}
 		defer f.Close()
-		return readMost(f, name, most)
+		return disk.ReadAll(f, name, most)
 	})
 	if errors.Is(err, ErrNone) {
 		err = fmt.Errorf("%s: %w: no %s, %s or %s there", dir, ErrNone, ModelFile, VocabFile, JSONFile)
@@ -114,7 +113,7 @@ func openDir(dir string, read func(name string, most int64) ([]byte, error)) (*T
 
 // openFile opens a file of any kind, told by its name.
 func openFile(file string, c *config) (*Tokenizer, error) {
-	data, err := readFile(file, maxModelBytes)
+	data, err := disk.ReadFile(file, maxModelBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -142,28 +141,7 @@ func fromFile(file string, data []byte, c *config) (t *Tokenizer, err error) {
 	return t, nil
 }
 
-// readFile reads a file that has at most so many bytes.
-func readFile(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readMost(f, path, most)
-}
-
-func readMost(r io.Reader, path string, most int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, most+1))
-	if err == nil && int64(len(data)) > most {
-		err = fmt.Errorf("larger than %d MiB", most>>20)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return data, nil
-}
-
-// parseConfig reads the text of tokenizer_config.json; none says nothing.
+// parseConfig reads the text of tokenizer_config.json; without a text all fields are missing.
 func parseConfig(text []byte) (*config, error) {
 	c := &config{}
 	if len(text) == 0 {
@@ -178,7 +156,7 @@ func parseConfig(text []byte) (*config, error) {
 		return nil, fmt.Errorf("cleanup %q: want %s or %s", c.Cleanup, CleanupAlbert, CleanupNone)
 	}
 	if c.Basic != nil && !*c.Basic {
-		return nil, errors.New("do_basic_tokenize false: WordPiece without splitting into words is not there")
+		return nil, errors.New("do_basic_tokenize is false: WordPiece without splitting into words is not supported")
 	}
 	return c, nil
 }
@@ -230,7 +208,7 @@ func (t *Tokenizer) Files() map[string][]byte {
 	return map[string][]byte{name: t.data, ConfigFile: indented(c)}
 }
 
-// indented is JSON for people.
+// indented is JSON with a line for each field.
 func indented(v any) []byte {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -268,7 +246,7 @@ func (t *Tokenizer) WriteDir(dir string) error {
 func OpenClean(file, configFile string) (*Tokenizer, error) {
 	c := &config{}
 	if configFile != "" {
-		text, err := readFile(configFile, maxConfigBytes)
+		text, err := disk.ReadFile(configFile, maxConfigBytes)
 		if err != nil {
 			return nil, err
 		}

@@ -156,7 +156,7 @@ func TestTokenizerJSONOfOthers(t *testing.T) {
 		`["▁a", -1] -> ["▁a"]`:                         `["▁a"] is no pair`,
 		`["▁a", -1] -> ["▁a", "b"]`:                    `"▁a"`,
 		`["▁a", -1] -> ["▁a", 1e99]`:                   "piece 2",
-		`["▁a", -1] -> ["9,", -1]`:                     "stands twice",
+		`["▁a", -1] -> ["9,", -1]`:                     "appears twice",
 		`"id": 4 -> "id": 7`:                           `"<ent>" has the id 7`,
 		`"id": 0 -> "id": 2`:                           `"<pad>" has the id 2, which is "▁a"'s`,
 		`"Lowercase" -> "NFC"`:                         "normalizer: step 2, NFC",

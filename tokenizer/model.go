@@ -19,6 +19,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"albert/internal/files/protobuf"
 )
 
 // PieceType is what a piece is for.
@@ -29,7 +31,7 @@ const (
 	Normal      PieceType = 1
 	Unknown     PieceType = 2
 	Control     PieceType = 3 // never found in text
-	UserDefined PieceType = 4 // always one piece where it stands in text, and not normalised
+	UserDefined PieceType = 4 // always one piece where it is found in text, and not normalised
 	Unused      PieceType = 5 // never found in text
 	Byte        PieceType = 6 // <0x00> to <0xFF>: a byte of an unknown character
 )
@@ -45,7 +47,7 @@ type Piece struct {
 	Score float32 // log-probability
 	Type  PieceType
 
-	other string // fields that are not read, as they stood
+	other string // fields that are not read, as they were
 }
 
 // Normalizer says how text is brought into normal form.
@@ -56,7 +58,7 @@ type Normalizer struct {
 	RemoveExtraWhitespaces bool
 	EscapeWhitespaces      bool // spaces become U+2581
 
-	raw []byte // as it stood
+	raw []byte // as it was read
 }
 
 // Model is a SentencePiece model file.
@@ -70,9 +72,9 @@ type Model struct {
 	ByteFallback bool   // an unknown character becomes bytes
 	UnkSurface   string // what an unknown piece is decoded to
 
-	whitespaceSuffix bool   // the dummy space stands after the text
+	whitespaceSuffix bool   // the dummy space comes after the text
 	wordPiece        bool   // no SentencePiece model: the pieces of a vocab.txt
-	other            []byte // further fields, as they stood
+	other            []byte // further fields, as they were
 }
 
 // Limits of a model file. The largest vocabularies in use have a quarter of a million pieces, in some five megabytes.
@@ -82,55 +84,22 @@ const (
 	maxPieceBytes = 8000 // the original's limit
 )
 
-// fields walks a protobuf message. f gets a field's number, its value (an integer, or bytes), and the whole field.
-func fields(data []byte, f func(num protowire.Number, v value, whole []byte) error) error {
-	for len(data) > 0 {
-		num, typ, n := protowire.ConsumeTag(data)
-		if n < 0 {
-			return protowire.ParseError(n)
+// fields reads a protobuf message. Errors of f name the field.
+func fields(data []byte, f func(x protobuf.Field) error) error {
+	return protobuf.Read(data, func(x protobuf.Field) error {
+		if err := f(x); err != nil {
+			return fmt.Errorf("field %d: %w", x.Number, err)
 		}
-		size := protowire.ConsumeFieldValue(num, typ, data[n:])
-		if size < 0 {
-			return fmt.Errorf("field %d: %w", num, protowire.ParseError(size))
-		}
-		if err := f(num, value{typ, data[n : n+size]}, data[:n+size]); err != nil {
-			return fmt.Errorf("field %d: %w", num, err)
-		}
-		data = data[n+size:]
+		return nil
+	})
+}
+
+// want is an error if a field is not of the type that it has in SentencePiece's models.
+func want(x protobuf.Field, t protobuf.Type) error {
+	if x.Type != t {
+		return errors.New("not of the type that a SentencePiece model has there")
 	}
 	return nil
-}
-
-// value is a field's value, whose encoding is known to be sound.
-type value struct {
-	typ  protowire.Type
-	data []byte
-}
-
-var errWireType = errors.New("not of the type that a SentencePiece model has there")
-
-func (v value) bytes() ([]byte, error) {
-	if v.typ != protowire.BytesType {
-		return nil, errWireType
-	}
-	b, _ := protowire.ConsumeBytes(v.data)
-	return b, nil
-}
-
-func (v value) integer() (uint64, error) {
-	if v.typ != protowire.VarintType {
-		return 0, errWireType
-	}
-	i, _ := protowire.ConsumeVarint(v.data)
-	return i, nil
-}
-
-func (v value) float() (float32, error) {
-	if v.typ != protowire.Fixed32Type {
-		return 0, errWireType
-	}
-	i, _ := protowire.ConsumeFixed32(v.data)
-	return math.Float32frombits(i), nil
 }
 
 // Parse reads the bytes of a model file. It refuses what the C++ library refuses, and models that are not unigram models.
@@ -139,37 +108,36 @@ func Parse(data []byte) (*Model, error) {
 		return nil, fmt.Errorf("larger than %d MiB", maxModelBytes>>20)
 	}
 	m := &Model{UnkSurface: " \u2047 ", Normalizer: defaultNormalizer}
-	err := fields(data, func(num protowire.Number, v value, whole []byte) error {
-		switch num {
+	err := fields(data, func(x protobuf.Field) error {
+		switch x.Number {
 		case 1, 2, 3, 5:
 		default:
-			m.other = append(m.other, whole...)
+			m.other = append(m.other, x.Raw...)
 			return nil
 		}
-		b, err := v.bytes()
-		if err != nil {
+		if err := want(x, protobuf.Bytes); err != nil {
 			return err
 		}
-		switch num {
+		switch x.Number {
 		case 1:
 			if len(m.Pieces) == maxPieces {
 				return fmt.Errorf("more than %d pieces", maxPieces)
 			}
-			p, err := parsePiece(b)
+			p, err := parsePiece(x.Bytes)
 			if err != nil {
 				return fmt.Errorf("piece %d: %w", len(m.Pieces), err)
 			}
 			m.Pieces = append(m.Pieces, p)
 		case 2:
-			m.Trainer = append(m.Trainer, b...)
+			m.Trainer = append(m.Trainer, x.Bytes...)
 		case 3:
-			return m.Normalizer.parse(b)
+			return m.Normalizer.parse(x.Bytes)
 		case 5:
 			if m.Denormalizer == nil {
 				d := defaultNormalizer
 				m.Denormalizer = &d
 			}
-			return m.Denormalizer.parse(b)
+			return m.Denormalizer.parse(x.Bytes)
 		}
 		return nil
 	})
@@ -184,25 +152,22 @@ func Parse(data []byte) (*Model, error) {
 
 func parsePiece(b []byte) (Piece, error) {
 	p := Piece{Type: Normal}
-	err := fields(b, func(num protowire.Number, v value, whole []byte) error {
-		switch num {
+	err := fields(b, func(x protobuf.Field) error {
+		switch x.Number {
 		case 1:
-			s, err := v.bytes()
-			p.Text = string(s)
-			return err
+			p.Text = string(x.Bytes)
+			return want(x, protobuf.Bytes)
 		case 2:
-			var err error
-			p.Score, err = v.float()
-			return err
+			p.Score = x.Float()
+			return want(x, protobuf.Fixed32)
 		case 3:
-			t, err := v.integer()
-			if err == nil && (t < uint64(Normal) || t > uint64(Byte)) {
-				err = fmt.Errorf("unknown type %d", t)
+			if x.Type == protobuf.Varint && (x.Value < uint64(Normal) || x.Value > uint64(Byte)) {
+				return fmt.Errorf("unknown type %d", x.Value)
 			}
-			p.Type = PieceType(t)
-			return err
+			p.Type = PieceType(x.Value)
+			return want(x, protobuf.Varint)
 		}
-		p.other += string(whole)
+		p.other += string(x.Raw)
 		return nil
 	})
 	return p, err
@@ -210,30 +175,26 @@ func parsePiece(b []byte) (Piece, error) {
 
 // parseTrainer reads what encoding needs of the trainer's settings.
 func (m *Model) parseTrainer() error {
-	return fields(m.Trainer, func(num protowire.Number, v value, _ []byte) error {
-		switch num {
+	return fields(m.Trainer, func(x protobuf.Field) error {
+		switch x.Number {
 		case 3:
-			t, err := v.integer()
-			if err == nil && t != 1 {
-				name, ok := map[uint64]string{2: "BPE", 3: "word", 4: "character"}[t]
+			if x.Type == protobuf.Varint && x.Value != 1 {
+				name, ok := map[uint64]string{2: "BPE", 3: "word", 4: "character"}[x.Value]
 				if !ok {
 					name = "unknown"
 				}
-				err = fmt.Errorf("model_type is %s (%d): only unigram models (1) can be used", name, t)
+				return fmt.Errorf("model_type is %s (%d): only unigram models (1) can be used", name, x.Value)
 			}
-			return err
-		case 24, 35:
-			t, err := v.integer()
-			if num == 24 {
-				m.whitespaceSuffix = t != 0
-			} else {
-				m.ByteFallback = t != 0
-			}
-			return err
+			return want(x, protobuf.Varint)
+		case 24:
+			m.whitespaceSuffix = x.Value != 0
+			return want(x, protobuf.Varint)
+		case 35:
+			m.ByteFallback = x.Value != 0
+			return want(x, protobuf.Varint)
 		case 44:
-			s, err := v.bytes()
-			m.UnkSurface = string(s)
-			return err
+			m.UnkSurface = string(x.Bytes)
+			return want(x, protobuf.Bytes)
 		}
 		return nil
 	})
@@ -243,27 +204,24 @@ var defaultNormalizer = Normalizer{AddDummyPrefix: true, RemoveExtraWhitespaces:
 
 func (n *Normalizer) parse(b []byte) error {
 	n.raw = append(n.raw, b...)
-	return fields(b, func(num protowire.Number, v value, _ []byte) error {
-		switch num {
-		case 1, 2:
-			s, err := v.bytes()
-			if num == 1 {
-				n.Name = string(s)
-			} else {
-				n.CharsMap = append([]byte(nil), s...)
-			}
-			return err
+	return fields(b, func(x protobuf.Field) error {
+		switch x.Number {
+		case 1:
+			n.Name = string(x.Bytes)
+			return want(x, protobuf.Bytes)
+		case 2:
+			n.CharsMap = append([]byte(nil), x.Bytes...)
+			return want(x, protobuf.Bytes)
 		case 3, 4, 5:
-			i, err := v.integer()
-			*n.flag(num) = i != 0
-			return err
+			*n.flag(x.Number) = x.Value != 0
+			return want(x, protobuf.Varint)
 		}
 		return nil
 	})
 }
 
 // flag is the boolean with a field number of 3 to 5.
-func (n *Normalizer) flag(num protowire.Number) *bool {
+func (n *Normalizer) flag(num protobuf.Number) *bool {
 	return [...]*bool{&n.AddDummyPrefix, &n.RemoveExtraWhitespaces, &n.EscapeWhitespaces}[num-3]
 }
 
@@ -278,7 +236,7 @@ func (m *Model) check() error {
 	for i := range m.Pieces {
 		p := &m.Pieces[i]
 		if m.ByteFallback && p.Text == "\x00" {
-			p.Type = Unused // stands in converted models beside <0x00>
+			p.Type = Unused // in converted models, beside <0x00>
 		}
 		if err := m.checkPiece(p); err != nil {
 			return fmt.Errorf("piece %d: %w", i, err)
@@ -293,7 +251,7 @@ func (m *Model) check() error {
 			normal++
 		}
 		if _, ok := names[group][p.Text]; ok {
-			return fmt.Errorf("piece %d: %q stands twice", i, p.Text)
+			return fmt.Errorf("piece %d: %q appears twice", i, p.Text)
 		}
 		names[group][p.Text] = struct{}{}
 		switch p.Type {
@@ -351,27 +309,22 @@ func (m *Model) Marshal() []byte {
 	var out, b []byte
 	for i := range m.Pieces {
 		b = m.Pieces[i].append(b[:0])
-		out = appendBytes(out, 1, b)
+		out = protobuf.AppendBytes(out, 1, b)
 	}
 	if m.Trainer != nil {
-		out = appendBytes(out, 2, m.Trainer)
+		out = protobuf.AppendBytes(out, 2, m.Trainer)
 	}
-	out = appendBytes(out, 3, m.Normalizer.marshal())
+	out = protobuf.AppendBytes(out, 3, m.Normalizer.marshal())
 	if m.Denormalizer != nil {
-		out = appendBytes(out, 5, m.Denormalizer.marshal())
+		out = protobuf.AppendBytes(out, 5, m.Denormalizer.marshal())
 	}
 	return append(out, m.other...)
 }
 
-func appendBytes(out []byte, num protowire.Number, b []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(out, num, protowire.BytesType), b)
-}
-
 func (p *Piece) append(b []byte) []byte {
-	b = protowire.AppendString(protowire.AppendTag(b, 1, protowire.BytesType), p.Text)
-	b = protowire.AppendFixed32(protowire.AppendTag(b, 2, protowire.Fixed32Type), math.Float32bits(p.Score))
+	b = protobuf.AppendFloat(protobuf.AppendBytes(b, 1, p.Text), 2, p.Score)
 	if p.Type != Normal {
-		b = protowire.AppendVarint(protowire.AppendTag(b, 3, protowire.VarintType), uint64(p.Type))
+		b = protobuf.AppendVarint(b, 3, uint64(p.Type))
 	}
 	return append(b, p.other...)
 }
@@ -383,14 +336,14 @@ func (n *Normalizer) marshal() []byte {
 		was.AddDummyPrefix == n.AddDummyPrefix && was.RemoveExtraWhitespaces == n.RemoveExtraWhitespaces && was.EscapeWhitespaces == n.EscapeWhitespaces {
 		return n.raw
 	}
-	b := appendBytes(nil, 1, []byte(n.Name))
-	b = appendBytes(b, 2, n.CharsMap)
-	for num := protowire.Number(3); num <= 5; num++ {
-		b = protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), protowire.EncodeBool(*n.flag(num)))
+	b := protobuf.AppendBytes(nil, 1, n.Name)
+	b = protobuf.AppendBytes(b, 2, n.CharsMap)
+	for num := protobuf.Number(3); num <= 5; num++ {
+		b = protobuf.AppendVarint(b, num, protowire.EncodeBool(*n.flag(num)))
 	}
-	_ = fields(n.raw, func(num protowire.Number, _ value, whole []byte) error {
-		if num > 5 {
-			b = append(b, whole...)
+	_ = fields(n.raw, func(x protobuf.Field) error {
+		if x.Number > 5 {
+			b = append(b, x.Raw...)
 		}
 		return nil
 	})

@@ -70,7 +70,7 @@ func TestUnusableModelsAreRefused(t *testing.T) {
 		"no unknown piece":               func(m *Model) { m.Pieces = m.Pieces[1:] },
 		"second unknown piece":           func(m *Model) { m.Pieces[1].Type = Unknown },
 		"piece 4: has no text":           func(m *Model) { m.Pieces[4].Text = "" },
-		`piece 5: "b" stands twice`:      func(m *Model) { m.Pieces[5].Text = "b" },
+		`piece 5: "b" appears twice`:     func(m *Model) { m.Pieces[5].Text = "b" },
 		"piece 3: has a zero byte":       func(m *Model) { m.Pieces[3].Text = "a\x00b" },
 		"8000 bytes":                     func(m *Model) { m.Pieces[3].Text = strings.Repeat("a", 8000) },
 		"has the score NaN":              func(m *Model) { m.Pieces[3].Score = float32(nan()) },

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"albert/internal/files/protobuf"
 )
 
 // FromJSON makes a tokenizer of a tokenizer.json (Hugging Face tokenizers) with a Unigram or a WordPiece model. It encodes as the slow
@@ -40,7 +40,7 @@ func FromJSON(data []byte) (*Tokenizer, error) {
 	case "WordPiece":
 		return fromWordPiece(&j)
 	case "":
-		return nil, errors.New("model.type is missing: no tokenizer.json of Hugging Face tokenizers")
+		return nil, errors.New("model.type is missing: not a tokenizer.json of Hugging Face tokenizers")
 	}
 	return nil, fmt.Errorf("model.type is %s: only Unigram and WordPiece can be read", kind)
 }
@@ -135,7 +135,7 @@ func (j *tokenizerJSON) addTokens(m *Model, unknown int32) error {
 		}
 		switch n := int32(len(m.Pieces)); {
 		case a.ID < 0 || a.ID > n || n == maxPieces:
-			return fmt.Errorf("added_tokens: %q has the id %d, after %d pieces", a.Content, a.ID, n)
+			return fmt.Errorf("added_tokens: %q has the id %d where there are %d pieces", a.Content, a.ID, n)
 		case a.ID == n:
 			m.Pieces = append(m.Pieces, Piece{Text: a.Content, Type: typ})
 		case m.Pieces[a.ID].Text != a.Content:
@@ -147,10 +147,10 @@ func (j *tokenizerJSON) addTokens(m *Model, unknown int32) error {
 	return nil
 }
 
-// trainerOf is a TrainerSpec for a model that comes from elsewhere.
+// trainerOf is a TrainerSpec, as model files have it, for a model that comes from a tokenizer.json.
 func trainerOf(m *Model, unknown int32) []byte {
-	number := func(b []byte, num protowire.Number, v int32) []byte {
-		return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), uint64(int64(v)))
+	number := func(b []byte, num protobuf.Number, v int32) []byte {
+		return protobuf.AppendVarint(b, num, uint64(int64(v)))
 	}
 	b := number(nil, 3, 1) // model_type: unigram
 	b = number(b, 4, int32(len(m.Pieces)))
@@ -160,11 +160,11 @@ func trainerOf(m *Model, unknown int32) []byte {
 	b = number(number(number(b, 40, unknown), 41, -1), 42, -1) // unk_id, bos_id, eos_id
 	for i, p := range m.Pieces {
 		if p.Text == specialTexts[false][3] && p.Type == Control {
-			b = appendBytes(number(b, 43, int32(i)), 48, []byte(p.Text)) // pad_id, pad_piece
+			b = protobuf.AppendBytes(number(b, 43, int32(i)), 48, p.Text) // pad_id, pad_piece
 		}
 	}
 	if unknown >= 0 {
-		b = appendBytes(b, 45, []byte(m.Pieces[unknown].Text)) // unk_piece
+		b = protobuf.AppendBytes(b, 45, m.Pieces[unknown].Text) // unk_piece
 	}
 	return b
 }
@@ -189,7 +189,7 @@ func (j *tokenizerJSON) settings(m *Model) (Options, error) {
 			case s.Pattern.Regex != nil && *s.Pattern.Regex == " {2,}" && (by == " " || by == space):
 				m.Normalizer.RemoveExtraWhitespaces = true
 			default:
-				return fail(fmt.Sprintf("only that of quotes and of spaces is known, not one by %q", by))
+				return fail(fmt.Sprintf("only the replacing of quotes and of spaces is supported, not one by %q", by))
 			}
 		case "NFKD":
 			accents[0] = true
@@ -208,12 +208,13 @@ func (j *tokenizerJSON) settings(m *Model) (Options, error) {
 				return fail(err.Error())
 			}
 		default:
-			return fail("not a step that can be done")
+			return fail("a step of this type is not supported")
 		}
 	}
 	o.KeepAccents = accents != [2]bool{true, true}
 	if accents[0] != accents[1] || (o.Lower || accents[0]) && o.Cleanup != CleanupAlbert {
-		return o, errors.New("normalizer: NFKD, StripAccents and Lowercase are known together with ALBERT's replacing of quotes, the first two together")
+		return o, errors.New("normalizer: NFKD, StripAccents and Lowercase are supported only with ALBERT's replacing of quotes, " +
+			"and the first two only together")
 	}
 	found := false
 	for i, s := range j.PreTokenizer.flat() {
@@ -227,7 +228,7 @@ func (j *tokenizerJSON) settings(m *Model) (Options, error) {
 			}
 			m.Normalizer.AddDummyPrefix = s.Prepend != "never" && (s.AddPrefix == nil || *s.AddPrefix)
 		default:
-			return o, fmt.Errorf("pre_tokenizer: step %d, %s: not a step that can be done", i+1, s.Type)
+			return o, fmt.Errorf("pre_tokenizer: step %d, %s: a step of this type is not supported", i+1, s.Type)
 		}
 	}
 	if !found {

@@ -1,11 +1,12 @@
 package tokenizer
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
 	"unicode/utf8"
+
+	"albert/internal/files/jsonobject"
 )
 
 // The parts of a tokenizer.json (Hugging Face tokenizers, version 1.0) that are read and written.
@@ -149,11 +150,8 @@ func (t *Tokenizer) JSON() ([]byte, error) {
 	} else if err := t.unigramJSON(&j); err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(j)
-	return b.Bytes(), err
+	text, err := jsonobject.Marshal(j)
+	return append(text, '\n'), err
 }
 
 func (t *Tokenizer) unigramJSON(j *tokenizerJSON) error {
@@ -211,20 +209,14 @@ func (t *Tokenizer) wordPieceJSON(j *tokenizerJSON) {
 	j.Normalizer = &normalizerJSON{Type: "BertNormalizer", CleanText: &yes, Chinese: &chinese, StripAccents: &strip, Lower: &t.Lower}
 	j.PreTokenizer = &preJSON{Type: "BertPreTokenizer"}
 	j.Decoder = map[string]any{"type": "WordPiece", "prefix": continuation, "cleanup": true}
-	var b bytes.Buffer
+	var vocab jsonobject.Fields
 	for i, p := range t.model.Pieces {
-		if p.Type == Unused {
-			continue
+		if p.Type != Unused {
+			vocab = append(vocab, jsonobject.Field{Name: p.Text, Value: i})
 		}
-		if b.Len() > 0 {
-			b.WriteByte(',')
-		}
-		b.Write(compact(p.Text))
-		b.WriteByte(':')
-		b.Write(compact(i))
 	}
 	unk, prefix, most := t.Piece(t.UNK), continuation, maxWordRunes
-	j.Model = modelJSON{Type: "WordPiece", UnkToken: &unk, Continuation: &prefix, MaxChars: &most, Vocab: json.RawMessage("{" + b.String() + "}")}
+	j.Model = modelJSON{Type: "WordPiece", UnkToken: &unk, Continuation: &prefix, MaxChars: &most, Vocab: compact(vocab)}
 }
 
 // template is the post-processor: [CLS] A [SEP], [CLS] A [SEP] B [SEP]. Without these pieces nothing is added.
@@ -242,13 +234,11 @@ func (t *Tokenizer) template() any {
 		"special_tokens": m{cls: token(t.CLS, cls), sep: token(t.SEP, sep)}}
 }
 
-// compact is JSON without spaces and without HTML's escapes.
+// compact is the JSON of strings and numbers.
 func compact(v any) json.RawMessage {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic(err) // strings and numbers
+	text, err := jsonobject.Marshal(v)
+	if err != nil {
+		panic(err) // it cannot fail
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return text
 }

@@ -67,8 +67,8 @@ func (f *cleanupFlags) open(path string) (*tokenizer.Tokenizer, error) {
 type PrepareCmd struct {
 	Tokenizer string   `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
 	Output    string   `required:"" help:"Directory for the shards." placeholder:"DIR"`
-	Input     []string `arg:"" optional:"" help:"Files and directories; stdin without any."`
-	More      []string `name:"input" sep:"none" help:"A file or directory, again." placeholder:"PATH"`
+	Input     []string `arg:"" optional:"" help:"Files and directories; without any, standard input."`
+	More      []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`
 	Threads   int      `help:"Threads (0: all)."`
 	Quiet     bool     `help:"No progress."`
 	readFlags
@@ -101,17 +101,20 @@ func (c *PrepareCmd) Run(ctx context.Context) error {
 	}
 	n := m.Counts
 	if !c.Quiet {
-		fmt.Fprintf(os.Stderr, "%s: %d documents, %d sentences, %d words, %d pieces in %d files\n", c.Output, m.Documents, m.Sentences, n.Words, m.Pieces, len(m.Shards))
+		fmt.Fprintf(os.Stderr, "%s: %d documents, %d sentences, %d words, %d pieces in %d files\n",
+			c.Output, m.Documents, m.Sentences, n.Words, m.Pieces, len(m.Shards))
 	}
-	for _, x := range []struct {
-		n    int64
-		text string
-	}{{n.InvalidUTF8, "bytes were not UTF-8 and are replaced"}, {n.Empty, "documents without text are dropped"}, {n.Cut, "cuts in documents that are too long to be held as one"}} {
-		if x.n > 0 {
-			fmt.Fprintf(os.Stderr, "warning: %d %s\n", x.n, x.text)
-		}
-	}
+	warnCount(n.InvalidUTF8, "bytes were not UTF-8 and are replaced")
+	warnCount(n.Empty, "documents without text are dropped")
+	warnCount(n.Cut, "cuts in documents that are too long to be held as one")
 	return nil
+}
+
+// warnCount warns of so many of something, unless there are none.
+func warnCount(n int64, what string) {
+	if n > 0 {
+		fmt.Fprintf(os.Stderr, "warning: %d %s\n", n, what)
+	}
 }
 
 // prepareLines is how often progress gets a line where it is not a bar.

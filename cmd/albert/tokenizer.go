@@ -8,12 +8,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"albert/internal/files/jsonobject"
+	"albert/internal/files/stream"
 	"albert/internal/formats"
+	"albert/internal/text/corpus"
 	"albert/tokenizer"
 )
 
@@ -33,8 +35,8 @@ type TokenizerEncodeCmd struct {
 	Special     bool     `negatable:"" help:"Add [CLS] and [SEP]."`
 	InputFormat string   `default:"text" enum:"text,auto" help:"text, or auto to read lines that start with { as JSON."`
 	NBest       int      `name:"nbest" help:"Give the N likeliest ways to cut each line, a line for each (jsonl: with scores)." placeholder:"N"`
-	Input       []string `arg:"" optional:"" help:"Files and directories; stdin without any."`
-	More        []string `name:"input" sep:"none" help:"A file or directory, again." placeholder:"PATH"`
+	Input       []string `arg:"" optional:"" help:"Files and directories; without any, standard input."`
+	More        []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`
 }
 
 // openTokenizer opens a tokenizer for one of the tokenizer commands.
@@ -81,18 +83,11 @@ func eachLine(paths []string, f func(line, file string, n int) error) error {
 			continue
 		}
 		files := []string{path}
-		if st, err := os.Stat(path); err == nil && st.IsDir() {
-			files = nil
-			err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
-				if err == nil && d.Type().IsRegular() {
-					files = append(files, p)
-				}
-				return err
-			})
-			if err != nil {
+		if isDir(path) {
+			var err error
+			if files, err = corpus.ListFiles(path, nil); err != nil {
 				return err
 			}
-			slices.Sort(files)
 		}
 		for _, name := range files {
 			file, err := os.Open(name)
@@ -112,18 +107,23 @@ func eachLine(paths []string, f func(line, file string, n int) error) error {
 	return nil
 }
 
+// linesOf calls f for the lines of an input, which is unpacked. Errors name the line.
 func linesOf(r io.Reader, name string, f func(line, file string, n int) error) error {
-	br := bufio.NewReaderSize(r, 1<<16)
-	for n := 1; ; n++ {
-		line, err := readLine(br)
+	text, err := stream.Reader(r)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	lines := stream.NewLines(text)
+	for {
+		line, err := lines.Next()
 		if err == io.EOF {
 			return nil
 		}
 		if err == nil {
-			err = f(line, name, n)
+			err = f(string(line), name, lines.Number)
 		}
 		if err != nil {
-			return fmt.Errorf("%s:%d: %w", name, n, err)
+			return fmt.Errorf("%s:%d: %w", name, lines.Number, err)
 		}
 	}
 }
@@ -244,17 +244,17 @@ func (c *TokenizerEncodeCmd) write(out *bufio.Writer, e encoded) error {
 		for i, k := range e.tokens {
 			ids[i], pieces[i], offsets[i] = k.ID, k.Piece, [2]int{k.Begin, k.End}
 		}
-		fields := []field{{"ids", ids}, {"pieces", pieces}, {"offsets", offsets}}
+		object := jsonobject.Fields{{Name: "ids", Value: ids}, {Name: "pieces", Value: pieces}, {Name: "offsets", Value: offsets}}
 		if e.types != nil {
-			fields = append(fields, field{"token_type_ids", e.types})
+			object = append(object, jsonobject.Field{Name: "token_type_ids", Value: e.types})
 		}
 		if e.score != nil {
-			fields = append(fields, field{"score", *e.score})
+			object = append(object, jsonobject.Field{Name: "score", Value: *e.score})
 		}
 		if e.id != nil {
-			fields = slices.Insert(fields, 0, field{"id", e.id})
+			object = slices.Insert(object, 0, jsonobject.Field{Name: "id", Value: e.id})
 		}
-		return writeJSON(out, fields)
+		return writeLine(out, object)
 	}
 	for i, k := range e.tokens {
 		if i > 0 {
@@ -269,11 +269,21 @@ func (c *TokenizerEncodeCmd) write(out *bufio.Writer, e encoded) error {
 	return out.WriteByte('\n')
 }
 
+// writeLine writes a value as a line of JSON.
+func writeLine(w io.Writer, v any) error {
+	text, err := jsonobject.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(text, '\n'))
+	return err
+}
+
 // TokenizerDecodeCmd makes text of ids.
 type TokenizerDecodeCmd struct {
 	Model string   `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
-	Input []string `arg:"" optional:"" help:"Files and directories; stdin without any."`
-	More  []string `name:"input" sep:"none" help:"A file or directory, again." placeholder:"PATH"`
+	Input []string `arg:"" optional:"" help:"Files and directories; without any, standard input."`
+	More  []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`
 }
 
 // Run decodes.
@@ -339,12 +349,7 @@ func (c *TokenizerInfoCmd) Run() error {
 		}
 	}
 	if c.JSON {
-		v, err := marshal(info)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Printf("%s\n", v)
-		return err
+		return writeLine(os.Stdout, info)
 	}
 	fmt.Printf("%d pieces, %s, normalizer %s, clean-up %s\nsha256 %s\n", info.VocabSize, info.ModelType, info.Normalizer, info.Cleanup, info.SHA256)
 	return nil

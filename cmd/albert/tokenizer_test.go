@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -82,6 +85,7 @@ func TestTokenizerEncodesLineByLine(t *testing.T) {
 	}
 }
 
+// Files and all files of directories are read, packed or not, with a byte order mark or without.
 func TestTokenizerReadsFilesAndDirectories(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"b.txt": "the\n", "a/z.txt": "teacher the", "c.txt": ""} {
@@ -93,8 +97,14 @@ func TestTokenizerReadsFilesAndDirectories(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	z.Write([]byte("\ufeffreading the\n"))
+	if err := errors.Join(z.Close(), os.WriteFile(filepath.Join(dir, "d.gz"), packed.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	got, stderr, status := runOutput(t, "reading", "tokenizer", "encode", "--model", tokenizerModel, "--format", "pieces", dir, "--input", filepath.Join(dir, "b.txt"), "--input", "-")
-	if want := "▁teacher ▁the\n▁the\n▁the\n▁reading\n"; got != want || status != 0 {
+	if want := "▁teacher ▁the\n▁the\n▁reading ▁the\n▁the\n▁reading\n"; got != want || status != 0 {
 		t.Errorf("%q (%d, %s), want %q", got, status, stderr, want)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -27,7 +26,7 @@ import (
 // TokenizerTrainCmd trains a SentencePiece unigram model. Flags have spm_train's names, with dashes or, for its command lines,
 // underscores; defaults are those of ALBERT's training command.
 type TokenizerTrainCmd struct {
-	Input       []string `sep:"none" help:"Text: what albert prepare reads; again for more. Stdin without any." placeholder:"PATH"`
+	Input       []string `sep:"none" help:"Text: what albert prepare reads; may be repeated; without any, standard input." placeholder:"PATH"`
 	More        []string `arg:"" optional:"" help:"Text, as --input." placeholder:"PATH"`
 	ModelPrefix string   `aliases:"model_prefix" required:"" help:"Write P.model and P.vocab." placeholder:"P"`
 	VocabSize   int      `aliases:"vocab_size" default:"30000" help:"Pieces, special ones included."`
@@ -127,18 +126,15 @@ func fileLines(flag, path string) ([]string, error) {
 		return nil, fmt.Errorf("--%s: %w", flag, err)
 	}
 	defer f.Close()
-	var lines []string
-	r := bufio.NewReader(f)
-	for {
-		line, err := readLine(r)
-		if err == io.EOF {
-			return lines, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("--%s: %s:%d: %w", flag, path, len(lines)+1, err)
-		}
-		lines = append(lines, strings.TrimSuffix(line, "\r"))
+	var list []string
+	err = linesOf(f, path, func(line, _ string, _ int) error {
+		list = append(list, strings.TrimSuffix(line, "\r"))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flag, err)
 	}
+	return list, nil
 }
 
 // charsMapOf compiles a file of normalisation rules; nil for no file.
@@ -304,15 +300,9 @@ func (c *TokenizerTrainCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, x := range []struct {
-		n    int64
-		text string
-	}{{stats.TooLong, fmt.Sprintf("sentences longer than %d bytes are left out (--max-sentence-length)", c.MaxSentenceLength)},
-		{stats.Reserved, "sentences with the reserved character U+2585 are left out"}, {n.InvalidUTF8, "bytes were not UTF-8 and are replaced"}} {
-		if x.n > 0 {
-			fmt.Fprintf(os.Stderr, "warning: %d %s\n", x.n, x.text)
-		}
-	}
+	warnCount(stats.TooLong, fmt.Sprintf("sentences longer than %d bytes are left out (--max-sentence-length)", c.MaxSentenceLength))
+	warnCount(stats.Reserved, "sentences with the reserved character U+2585 are left out")
+	warnCount(n.InvalidUTF8, "bytes were not UTF-8 and are replaced")
 	var vocab strings.Builder
 	for _, p := range m.Pieces {
 		vocab.WriteString(p.Text)

@@ -296,7 +296,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	dir := t.TempDir()
 	parts := append(files(filepath.Join(dir, "deep", "er"), map[string][]byte{"a": {1}, "b": {2}}),
 		part{path: filepath.Join(dir, "deep", "er", "c"), write: func(string) error { return errors.New("no space") }})
-	if err := place(filepath.Join(dir, "deep", "er"), parts, false); err == nil || exists(dir, "deep") {
+	if err := writeParts(filepath.Join(dir, "deep", "er"), parts, false); err == nil || exists(dir, "deep") {
 		t.Errorf("%v; left: %v", err, tree(t, dir))
 	}
 }

@@ -3,13 +3,14 @@ package formats
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
+	slashpath "path"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"albert/internal/files/disk"
 	"albert/internal/files/pytorch"
 	"albert/internal/files/safetensors"
 	"albert/internal/files/tensorflow"
@@ -18,7 +19,7 @@ import (
 	"albert/tokenizer"
 )
 
-// Format is a way in which a model is kept.
+// Format is a format of files that hold a model.
 type Format string
 
 // The formats.
@@ -31,6 +32,20 @@ const (
 	Tar         Format = "tar"         // the same in a .tar.gz, as released
 	ONNX        Format = "onnx"        // a .onnx file
 )
+
+// suffixes are the endings of names by which a format is known, when it is read and when it is written.
+var suffixes = map[string]Format{".safetensors": SafeTensors, ".bin": PyTorch, ".pt": PyTorch, ".pth": PyTorch, ".onnx": ONNX,
+	".tar.gz": Tar, ".tgz": Tar, ".index": TensorFlow}
+
+// bySuffix tells the format of a name that ends with one of the suffixes, "" of others.
+func bySuffix(path string) Format {
+	for suffix, f := range suffixes {
+		if strings.HasSuffix(strings.ToLower(path), suffix) {
+			return f
+		}
+	}
+	return ""
+}
 
 // The names of other weights than model.safetensors in a Hugging Face directory.
 const (
@@ -49,17 +64,17 @@ type Model struct {
 	Unused    []string          // tensors that are of no head that we know
 	Notes     []string          // what a user should know
 
-	home string // the directory of its config.json; "" if it has none there
+	configDir string // the directory of its config.json; "" if it has none
 }
 
-// source is where a model's parts are found.
+// source is where the parts of a model are, none of them opened yet.
 type source struct {
-	format  Format
-	weights string
-	reader  func() (safetensors.Reader, error) // of tensors under Hugging Face's names
-	config  string                             // a config.json; "": the reader has it
-	tok     func() (*tokenizer.Tokenizer, error)
-	close   func() error
+	format    Format
+	weights   string                             // for messages
+	reader    func() (safetensors.Reader, error) // opens the tensors, under Hugging Face's names
+	config    string                             // a config.json; "": the reader has it
+	tokenizer func() (*tokenizer.Tokenizer, error)
+	close     func() error
 }
 
 // Open opens the model that a path means: a directory in Hugging Face layout (with model.safetensors, pytorch_model.bin, model.onnx, or
@@ -71,13 +86,26 @@ func Open(path string) (*Model, error) { return open(path, nil) }
 // missing or of another shape.
 func OpenAs(path string, c model.Config) (*Model, error) { return open(path, &c) }
 
+func open(path string, c *model.Config) (*Model, error) {
+	s, err := find(path)
+	if err != nil {
+		return nil, err
+	}
+	defer s.done()
+	return s.open(path, c)
+}
+
 // ReadConfig reads the configuration of a model.
 func ReadConfig(path string) (model.Config, error) {
-	s, r, err := openReader(path)
+	s, err := find(path)
 	if err != nil {
 		return model.Config{}, err
 	}
 	defer s.done()
+	r, err := s.reader()
+	if err != nil {
+		return model.Config{}, err
+	}
 	defer r.Close()
 	return s.readConfig(r)
 }
@@ -93,7 +121,7 @@ func OpenTokenizer(path string) (*tokenizer.Tokenizer, error) {
 		return nil, err
 	}
 	defer s.done()
-	return s.tok()
+	return s.tokenizer()
 }
 
 func (s *source) done() {
@@ -102,28 +130,14 @@ func (s *source) done() {
 	}
 }
 
-// openReader finds a model and opens its tensors.
-func openReader(path string) (*source, safetensors.Reader, error) {
-	s, err := find(path)
-	if err != nil {
-		return nil, nil, err
-	}
+// open reads the model; path is what was asked for, c another configuration than its own, or nil.
+func (s *source) open(path string, c *model.Config) (*Model, error) {
 	r, err := s.reader()
-	if err != nil {
-		s.done()
-		return nil, nil, err
-	}
-	return s, r, nil
-}
-
-func open(path string, c *model.Config) (*Model, error) {
-	s, r, err := openReader(path)
 	if err != nil {
 		return nil, err
 	}
-	defer s.done()
 	defer r.Close()
-	tok, err := s.tok()
+	tok, err := s.tokenizer()
 	if errors.Is(err, tokenizer.ErrNone) {
 		tok, err = nil, nil
 	}
@@ -143,7 +157,7 @@ func open(path string, c *model.Config) (*Model, error) {
 	}
 	m := &Model{Model: net, Tokenizer: tok, Format: s.format, Path: path, Weights: s.weights, DTypes: dtypes(r)}
 	if filepath.Base(s.config) == model.ConfigFile && s.format != Tar {
-		m.home = filepath.Dir(s.config)
+		m.configDir = filepath.Dir(s.config)
 	}
 	if err := m.check(unused); err != nil {
 		return nil, err
@@ -223,119 +237,140 @@ func exists(elem ...string) bool {
 	return err == nil
 }
 
-// find tells what a path is.
+// find tells what a path means.
 func find(path string) (*source, error) {
 	st, err := os.Stat(path)
+	if err == nil && st.IsDir() {
+		return directory(path)
+	}
+	if tensorflow.IsCheckpoint(path) { // by a prefix, where no file of that name need be
+		return checkpoint(path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: no such file, directory or checkpoint", path)
+	}
 	if err != nil {
-		if tensorflow.IsCheckpoint(path) {
-			return checkpoint(path)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s: no such file, directory or checkpoint", path)
-		}
 		return nil, err
 	}
-	dir, lower := filepath.Dir(path), strings.ToLower(path)
-	has := func(suffixes ...string) bool {
-		return slices.ContainsFunc(suffixes, func(s string) bool { return strings.HasSuffix(lower, s) })
-	}
-	switch {
-	case st.IsDir():
-		return directory(path)
-	case has(".tar.gz", ".tgz", ".tar"):
-		return archive(path)
-	case has(".safetensors"):
-		return beside(SafeTensors, path, dir, func() (safetensors.Reader, error) { return safetensors.Open(path) })
-	case has(".bin", ".pt", ".pth", ".ckpt") && !tensorflow.IsCheckpoint(path):
-		return beside(PyTorch, path, dir, func() (safetensors.Reader, error) { return pytorch.Open(path) })
-	case has(".onnx"):
-		s, err := beside(ONNX, path, dir, func() (safetensors.Reader, error) { return onnx.Open(path) })
-		if err != nil {
-			s, err = &source{format: ONNX, weights: path, reader: func() (safetensors.Reader, error) { return onnx.Open(path) },
-				tok: func() (*tokenizer.Tokenizer, error) { return tokenizer.Open(dir) }}, nil
-		}
-		return s, err
-	case tensorflow.IsCheckpoint(path):
-		return checkpoint(path)
-	case has(".json"):
+	format := bySuffix(path)
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".tar":
+		format = Tar
+	case ".ckpt":
+		format = PyTorch
+	case ".json":
 		return nil, fmt.Errorf("%s is a configuration: name the directory, or the file with the weights", path)
+	}
+	switch format {
+	case Tar:
+		return archive(path)
+	case SafeTensors, PyTorch, ONNX:
+		return file(format, path)
 	}
 	return nil, fmt.Errorf("%s is no model: want a directory, a .safetensors, .bin, .pt or .onnx file, a checkpoint of TensorFlow, or a .tar.gz", path)
 }
 
-// beside is a file of tensors with config.json and tokenizer in its directory.
-func beside(f Format, path, dir string, open func() (safetensors.Reader, error)) (*source, error) {
-	config := filepath.Join(dir, model.ConfigFile)
-	if !exists(config) {
-		return nil, fmt.Errorf("%s: no %s beside it, which says what its tensors are", path, model.ConfigFile)
+// file is a file of tensors, with config.json and tokenizer in its directory. An ONNX file may hold the configuration.
+func file(f Format, path string) (*source, error) {
+	dir := filepath.Dir(path)
+	s := &source{format: f, weights: path, config: filepath.Join(dir, model.ConfigFile), tokenizer: tokenizerIn(dir)}
+	if !exists(s.config) {
+		if f != ONNX {
+			return nil, fmt.Errorf("%s: no %s beside it, which says what its tensors are", path, model.ConfigFile)
+		}
+		s.config = ""
 	}
-	return &source{format: f, weights: path, config: config, reader: open,
-		tok: func() (*tokenizer.Tokenizer, error) { return tokenizer.Open(dir) }}, nil
+	s.reader = map[Format]func() (safetensors.Reader, error){
+		SafeTensors: func() (safetensors.Reader, error) { return safetensors.Open(path) },
+		PyTorch:     func() (safetensors.Reader, error) { return pytorch.Open(path) },
+		ONNX:        func() (safetensors.Reader, error) { return onnx.Open(path) },
+	}[f]
+	return s, nil
 }
 
+func tokenizerIn(dir string) func() (*tokenizer.Tokenizer, error) {
+	return func() (*tokenizer.Tokenizer, error) { return tokenizer.Open(dir) }
+}
+
+// directory is a run, a directory in Hugging Face layout, or one with Google's files.
 func directory(path string) (*source, error) {
-	tok := func() (*tokenizer.Tokenizer, error) { return tokenizer.Open(path) }
 	config := filepath.Join(path, model.ConfigFile)
-	if exists(path, "checkpoints") || !exists(config) {
-		if files, err := googles(path); err == nil {
+	s := &source{format: HuggingFace, weights: path, config: config, tokenizer: tokenizerIn(path)}
+	has := func(name string) bool { return exists(path, name) || exists(path, name+".index.json") }
+	switch isRun := exists(path, "checkpoints"); {
+	case isRun || !exists(config):
+		files, err := unpacked(path)
+		switch {
+		case err == nil && files != nil:
 			return files, nil
-		}
-		p, err := model.Find(path)
-		if err != nil {
+		case isRun || isInRun(path):
+			return run(path)
+		case err != nil:
 			return nil, err
 		}
-		return &source{format: Run, weights: p.Weights, config: p.Config, reader: p.OpenWeights,
-			tok: func() (*tokenizer.Tokenizer, error) { return tokenizer.Open(p.Dir) }}, nil
-	}
-	s := &source{format: HuggingFace, weights: path, config: config, tok: tok}
-	switch {
-	case exists(path, model.WeightsFile) || exists(path, model.WeightsFile+".index.json"):
+		return nil, fmt.Errorf("%s: no %s there: not a model directory", path, model.ConfigFile)
+	case has(model.WeightsFile):
 		s.reader = func() (safetensors.Reader, error) { return safetensors.OpenModel(path) }
-	case exists(path, torchFile) || exists(path, torchFile+".index.json"):
+	case has(torchFile):
 		s.format = PyTorch
 		s.reader = func() (safetensors.Reader, error) { return pytorch.OpenModel(path) }
 	case exists(path, onnxFile):
-		s.format, s.weights = ONNX, filepath.Join(path, onnxFile)
-		s.reader = func() (safetensors.Reader, error) { return onnx.Open(s.weights) }
+		return file(ONNX, filepath.Join(path, onnxFile))
 	default:
-		if files, err := googles(path); err == nil {
-			return files, nil
+		if files, err := unpacked(path); err != nil || files != nil {
+			return files, err
 		}
 		return nil, fmt.Errorf("%s: no weights there: no model.safetensors, pytorch_model.bin, model.onnx or checkpoint of TensorFlow", path)
 	}
 	return s, nil
 }
 
-// googles is a directory as it comes out of a released archive.
-func googles(dir string) (*source, error) {
-	list, err := filepath.Glob(filepath.Join(escape(dir), "*.index"))
+// isInRun tells whether a directory without a configuration is a checkpoint of a run, or has the result of one in it.
+func isInRun(path string) bool {
+	up := filepath.Dir(filepath.Dir(filepath.Clean(path)))
+	return exists(path, "model", model.ConfigFile) || exists(path, model.CheckpointFile) && exists(up, "manifest.json")
+}
+
+// run is a run of training.
+func run(path string) (*source, error) {
+	p, err := model.Find(path)
 	if err != nil {
 		return nil, err
 	}
-	list = slices.DeleteFunc(list, func(p string) bool { return !tensorflow.IsCheckpoint(p) })
+	return &source{format: Run, weights: p.Weights, config: p.Config, reader: p.OpenWeights, tokenizer: tokenizerIn(p.Dir)}, nil
+}
+
+// unpacked is a directory as it comes out of a released archive; nil if there is no checkpoint in it.
+func unpacked(dir string) (*source, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	for _, e := range entries {
+		if path := filepath.Join(dir, e.Name()); strings.HasSuffix(path, ".index") && tensorflow.IsCheckpoint(path) {
+			list = append(list, path)
+		}
+	}
 	switch len(list) {
 	case 0:
-		return nil, fmt.Errorf("%s: no checkpoint there", dir)
+		return nil, nil
 	case 1:
 		return checkpoint(list[0])
 	}
 	return nil, fmt.Errorf("%s has %d checkpoints: name one, such as %s", dir, len(list), tensorflow.Prefix(list[0]))
 }
 
-// escape makes a path a pattern that matches itself.
-func escape(path string) string {
-	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`).Replace(path)
-}
-
+// checkpoint is a checkpoint of TensorFlow with the files beside it.
 func checkpoint(path string) (*source, error) {
-	prefix := tensorflow.Prefix(path)
-	files, err := tensorflow.Beside(prefix)
+	files, err := tensorflow.Beside(path)
 	if err != nil {
 		return nil, err
 	}
 	return google(TensorFlow, path, files)
 }
 
+// archive is a released archive, which is unpacked until the source is closed.
 func archive(path string) (*source, error) {
 	a, err := tensorflow.OpenTar(path)
 	if err != nil {
@@ -349,7 +384,7 @@ func archive(path string) (*source, error) {
 	return s, nil
 }
 
-// google is a model of Google's files.
+// google is a model in Google's files.
 func google(f Format, path string, files tensorflow.Files) (*source, error) {
 	if files.Checkpoint == "" {
 		return nil, fmt.Errorf("%s: no checkpoint in it (a .index and a .data file)", path)
@@ -369,7 +404,7 @@ func google(f Format, path string, files tensorflow.Files) (*source, error) {
 			}
 			return m, nil
 		},
-		tok: func() (*tokenizer.Tokenizer, error) {
+		tokenizer: func() (*tokenizer.Tokenizer, error) {
 			switch {
 			case files.SentencePiece != "":
 				return tokenizer.OpenClean(files.SentencePiece, files.Cleanup)
@@ -385,20 +420,13 @@ func google(f Format, path string, files tensorflow.Files) (*source, error) {
 // if it is there, the tokenizer. The tensors are copied.
 func OpenFS(fsys fs.FS, dir string) (*Model, error) {
 	read := func(name string, most int64) ([]byte, error) {
-		path := dir + "/" + name
-		if dir == "" || dir == "." {
-			path = name
-		}
+		path := slashpath.Join(dir, name)
 		f, err := fsys.Open(path)
 		if err != nil {
 			return nil, err
 		}
 		defer f.Close()
-		data, err := io.ReadAll(io.LimitReader(f, most+1))
-		if err == nil && int64(len(data)) > most {
-			err = fmt.Errorf("%s: larger than %d bytes", path, most)
-		}
-		return data, err
+		return disk.ReadAll(f, path, most)
 	}
 	text, err := read(model.ConfigFile, 1<<20)
 	if err != nil {
@@ -406,29 +434,20 @@ func OpenFS(fsys fs.FS, dir string) (*Model, error) {
 	}
 	c, err := model.ParseConfig(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", dir, model.ConfigFile, err)
+		return nil, fmt.Errorf("%s: %w", slashpath.Join(dir, model.ConfigFile), err)
 	}
-	data, err := read(model.WeightsFile, 8<<30)
-	if err != nil {
-		return nil, err
+	s := &source{format: HuggingFace, weights: slashpath.Join(dir, model.WeightsFile),
+		tokenizer: func() (*tokenizer.Tokenizer, error) { return tokenizer.OpenFS(fsys, dir) }}
+	s.reader = func() (safetensors.Reader, error) {
+		data, err := read(model.WeightsFile, 8<<30)
+		if err != nil {
+			return nil, err
+		}
+		r, err := safetensors.Parse(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.weights, err)
+		}
+		return r, nil
 	}
-	r, err := safetensors.Parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", dir, model.WeightsFile, err)
-	}
-	net, unused, err := model.FromFile(c, r)
-	if err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", dir, model.WeightsFile, err)
-	}
-	m := &Model{Model: net, Format: HuggingFace, Path: dir, Weights: dir, DTypes: dtypes(r)}
-	if m.Tokenizer, err = tokenizer.OpenFS(fsys, dir); errors.Is(err, tokenizer.ErrNone) {
-		m.Tokenizer, err = nil, nil
-	}
-	if err == nil {
-		err = m.check(unused)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return m, nil
+	return s.open(dir, &c)
 }

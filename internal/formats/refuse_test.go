@@ -102,11 +102,16 @@ func TestNoModel(t *testing.T) {
 	config := put("only/config.json", small+"}")
 	shards := put("shards/model.safetensors.index.json", `{"weight_map": {"albert.pooler.weight": "../only/config.json"}}`)
 	put("shards/config.json", small+"}")
+	for _, name := range []string{"two[1/a.index", "two[1/b.index", "bare/a.index"} {
+		put(name, "x")
+	}
 	for path, want := range map[string]string{
 		filepath.Join(dir, "nothing"):      "no such file, directory or checkpoint",
 		config:                             "is a configuration: name the directory",
 		filepath.Dir(config):               "no weights there",
 		filepath.Dir(shards):               "is not a file of this directory",
+		filepath.Join(dir, "two[1"):        "two[1 has 2 checkpoints: name one, such as ",
+		filepath.Join(dir, "bare"):         "no albert_config.json beside the checkpoint",
 		put("alone.safetensors", "x"):      "no config.json beside it",
 		put("alone.bin", "x"):              "no config.json beside it",
 		put("m.h5", "x"):                   "is no model",

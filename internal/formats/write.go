@@ -16,7 +16,6 @@ import (
 	"strings"
 
 	"albert/internal/files/disk"
-
 	"albert/internal/files/pytorch"
 	"albert/internal/files/safetensors"
 	"albert/internal/files/tensorflow"
@@ -35,14 +34,10 @@ type WriteOptions struct {
 // Guess tells the format that a name is written in: .safetensors, .bin and .pt, .onnx, .tar.gz by their endings, a name with "ckpt" is
 // the prefix of a checkpoint of TensorFlow, every other one a Hugging Face directory.
 func Guess(to string) Format {
-	name := strings.ToLower(filepath.Base(to))
-	for suffix, f := range map[string]Format{".safetensors": SafeTensors, ".bin": PyTorch, ".pt": PyTorch, ".pth": PyTorch, ".onnx": ONNX,
-		".tar.gz": Tar, ".tgz": Tar, ".index": TensorFlow} {
-		if strings.HasSuffix(name, suffix) {
-			return f
-		}
+	if f := bySuffix(to); f != "" {
+		return f
 	}
-	if st, err := os.Stat(to); strings.Contains(name, "ckpt") && !(err == nil && st.IsDir()) {
+	if st, err := os.Stat(to); strings.Contains(strings.ToLower(filepath.Base(to)), "ckpt") && !(err == nil && st.IsDir()) {
 		return TensorFlow
 	}
 	return HuggingFace
@@ -98,8 +93,8 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 				return err
 			}}[f]
 		parts = append(parts, part{path: to, write: w})
-		if !sameFile(m.home, dir) {
-			if err := m.first(dir, to); err != nil {
+		if !sameFile(m.configDir, dir) {
+			if err := m.checkWeightsIn(dir, to); err != nil {
 				return f, nil, err
 			}
 			if m.Tokenizer != nil {
@@ -120,7 +115,7 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 	if err != nil {
 		return f, nil, fmt.Errorf("%s: %w", to, err)
 	}
-	return f, notes, place(dir, parts, o.Force)
+	return f, notes, writeParts(dir, parts, o.Force)
 }
 
 // ErrTarget is what an error is that tells of a name, a format or an option that no model could be written to.
@@ -180,9 +175,9 @@ func files(dir string, data map[string][]byte) []part {
 	return parts
 }
 
-// place writes parts, which lie in dir. One that is there with other content is an error, unless forced, and so is another's
-// tokenizer. Where a part fails, those that were not there before are removed, and dir if it was made.
-func place(dir string, parts []part, force bool) error {
+// writeParts writes parts, whose paths are in dir. One that is there with other content is an error, unless forced, and so is another
+// model's tokenizer. Where a part fails, those that were not there before are removed, and dir if it was made.
+func writeParts(dir string, parts []part, force bool) error {
 	todo := make([]part, 0, len(parts))
 	var made []string
 	mine := map[string]bool{}
@@ -222,8 +217,8 @@ func place(dir string, parts []part, force bool) error {
 			stale = append(stale, path)
 		}
 	}
-	dirs := missing(dir)
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	undo, err := disk.MakeDir(dir)
+	if err != nil {
 		return err
 	}
 	for _, p := range todo {
@@ -232,9 +227,10 @@ func place(dir string, parts []part, force bool) error {
 			write = func(path string) error { return disk.WriteFile(path, p.data) }
 		}
 		if err := write(p.path); err != nil {
-			for _, path := range append(made, dirs...) {
-				_ = os.Remove(path) // what is not there, or not empty, stays so
+			for _, path := range made {
+				_ = os.Remove(path) // it need not be there
 			}
+			undo()
 			return err
 		}
 	}
@@ -246,8 +242,8 @@ func place(dir string, parts []part, force bool) error {
 	return nil
 }
 
-// first refuses to put a file into a directory whose other weights would be read in its place.
-func (m *Model) first(dir, to string) error {
+// checkWeightsIn refuses to put a file into a directory whose other weights would be read in its place.
+func (m *Model) checkWeightsIn(dir, to string) error {
 	for _, name := range []string{model.WeightsFile, model.WeightsFile + ".index.json", torchFile, torchFile + ".index.json", onnxFile} {
 		if name == filepath.Base(to) {
 			return nil
@@ -286,14 +282,6 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// missing are the directories that MkdirAll would make, the deepest first.
-func missing(dir string) (list []string) {
-	for d := filepath.Clean(dir); !exists(d); d = filepath.Dir(d) {
-		list = append(list, d)
-	}
-	return list
-}
-
 func (m *Model) writeSafeTensors(path string) error {
 	return safetensors.Write(path, m.Tensors(), map[string]string{"format": "pt"})
 }
@@ -324,12 +312,12 @@ func (m *Model) writeONNX(path string, int8 bool) (notes []string, err error) {
 	return notes, nil
 }
 
-// isMap tells whether a tensor is the identity that stands on disk for a map that the model has not.
+// isMap tells whether a tensor is of the map from E to H that files have, as the identity, where the model has none.
 func (m *Model) isMap(name string) bool {
 	return m.Projection.W == nil && strings.HasPrefix(name, "albert.encoder.embedding_hidden_mapping_in.")
 }
 
-// googleParts are a checkpoint with what stands beside it.
+// googleParts are a checkpoint with its configuration and tokenizer, in Google's form.
 func (m *Model) googleParts(dir, prefix string, config []byte) (parts []part, notes []string, err error) {
 	tensors, err := tensorflow.FromHuggingFace(m.Tensors())
 	if err != nil {
@@ -366,7 +354,8 @@ func (m *Model) googleParts(dir, prefix string, config []byte) (parts []part, no
 		}
 		if !m.Tokenizer.IsDefault() {
 			beside[tokenizer.ConfigFile] = own[tokenizer.ConfigFile]
-			notes = append(notes, "the tokenizer's clean-up is not the one of Google's code, and stands in "+tokenizer.ConfigFile+", which that does not read")
+			notes = append(notes, "the tokenizer's clean-up is another than in Google's code: it is in "+tokenizer.ConfigFile+
+				", which that code does not read")
 		}
 	}
 	return append(parts, files(dir, beside)...), notes, nil
@@ -382,7 +371,7 @@ func writeTar(to string, parts []part) error {
 	for i := range parts {
 		parts[i].path = filepath.Join(tmp, parts[i].path)
 	}
-	if err := place(tmp, parts, true); err != nil {
+	if err := writeParts(tmp, parts, true); err != nil {
 		return err
 	}
 	base := strings.TrimSuffix(filepath.Base(to), filepath.Ext(to))

@@ -1,6 +1,8 @@
 package onnx
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -8,7 +10,7 @@ import (
 	"math"
 	"slices"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"albert/internal/files/protobuf"
 )
 
 // The file's versions: opset 17 is the first with LayerNormalization, IR 8 is that of its time, so that runtimes from 2022 on read it.
@@ -67,25 +69,25 @@ func (g *graph) body(name string) *graph {
 type attribute []byte
 
 func attr(name string, kind uint64, value func(b []byte) []byte) attribute {
-	b := appendString(nil, 1, name)
+	b := protobuf.AppendBytes(nil, 1, name)
 	b = value(b)
-	return appendVarint(b, 20, kind)
+	return protobuf.AppendVarint(b, 20, kind)
 }
 
 func attrInt(name string, v int) attribute {
-	return attr(name, 2, func(b []byte) []byte { return appendVarint(b, 3, uint64(v)) })
+	return attr(name, 2, func(b []byte) []byte { return protobuf.AppendVarint(b, 3, uint64(v)) })
 }
 
 func attrFloat(name string, v float32) attribute {
 	return attr(name, 1, func(b []byte) []byte {
-		return protowire.AppendFixed32(protowire.AppendTag(b, 2, protowire.Fixed32Type), math.Float32bits(v))
+		return protobuf.AppendFloat(b, 2, v)
 	})
 }
 
 func attrInts(name string, v ...int) attribute {
 	return attr(name, 7, func(b []byte) []byte {
 		for _, x := range v {
-			b = appendVarint(b, 8, uint64(x))
+			b = protobuf.AppendVarint(b, 8, uint64(x))
 		}
 		return b
 	})
@@ -94,13 +96,8 @@ func attrInts(name string, v ...int) attribute {
 func attrGraph(name string, g *graph) attribute {
 	return attr(name, 5, func(b []byte) []byte {
 		head, tail := g.encode()
-		b = protowire.AppendTag(b, 6, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(len(head)+size(tail)))
-		b = append(b, head...)
-		for _, part := range tail {
-			b = append(b, part...)
-		}
-		return b
+		b = append(protobuf.AppendHead(b, 6, len(head)+size(tail)), head...)
+		return append(b, bytes.Join(tail, nil)...)
 	})
 }
 
@@ -124,17 +121,17 @@ func (g *graph) ops(kind string, n int, inputs []string, attrs ...attribute) []s
 func (g *graph) node(kind, name string, inputs, outputs []string, attrs ...attribute) {
 	var b []byte
 	for _, x := range inputs {
-		b = appendString(b, 1, x)
+		b = protobuf.AppendBytes(b, 1, x)
 	}
 	for _, y := range outputs {
-		b = appendString(b, 2, y)
+		b = protobuf.AppendBytes(b, 2, y)
 	}
-	b = appendString(b, 3, name)
-	b = appendString(b, 4, kind)
+	b = protobuf.AppendBytes(b, 3, name)
+	b = protobuf.AppendBytes(b, 4, kind)
 	for _, a := range attrs {
-		b = appendBytes(b, 5, a)
+		b = protobuf.AppendBytes(b, 5, a)
 	}
-	g.nodes = appendBytes(g.nodes, 1, b)
+	g.nodes = protobuf.AppendBytes(g.nodes, 1, b)
 }
 
 // constant adds a tensor unless one of that name is there, and gives the name.
@@ -158,27 +155,27 @@ func (g *graph) int(v int) string {
 
 // float is a constant scalar.
 func (g *graph) float(v float32) string {
-	b := protowire.AppendFixed32(nil, math.Float32bits(v))
+	b := binary.LittleEndian.AppendUint32(nil, math.Float32bits(v))
 	return g.constant(initializer{fmt.Sprintf("const/float %v", v), typeFloat, nil, b})
 }
 
 func int64Bytes(v []int) []byte {
 	var b []byte
 	for _, x := range v {
-		b = protowire.AppendFixed64(b, uint64(x))
+		b = binary.LittleEndian.AppendUint64(b, uint64(x))
 	}
 	return b
 }
 
 // input declares an input. A dimension is a number or, if dynamic, a name.
 func (g *graph) input(name string, kind int, dims ...any) {
-	g.inputs = appendBytes(g.inputs, 11, valueInfo(name, kind, dims))
+	g.inputs = protobuf.AppendBytes(g.inputs, 11, valueInfo(name, kind, dims))
 }
 
 // output declares that the value from is the output of that name.
 func (g *graph) output(name, from string, kind int, dims ...any) {
 	g.node("Identity", name, []string{from}, []string{name})
-	g.outputs = appendBytes(g.outputs, 12, valueInfo(name, kind, dims))
+	g.outputs = protobuf.AppendBytes(g.outputs, 12, valueInfo(name, kind, dims))
 }
 
 // valueInfo encodes a ValueInfoProto.
@@ -187,30 +184,28 @@ func valueInfo(name string, kind int, dims []any) []byte {
 	for _, d := range dims {
 		switch d := d.(type) {
 		case int:
-			shape = appendBytes(shape, 1, appendVarint(nil, 1, uint64(d)))
+			shape = protobuf.AppendBytes(shape, 1, protobuf.AppendVarint(nil, 1, uint64(d)))
 		case string:
-			shape = appendBytes(shape, 1, appendString(nil, 2, d))
+			shape = protobuf.AppendBytes(shape, 1, protobuf.AppendBytes(nil, 2, d))
 		}
 	}
-	tensor := appendBytes(appendVarint(nil, 1, uint64(kind)), 2, shape)
-	return appendBytes(appendString(nil, 1, name), 2, appendBytes(nil, 1, tensor))
+	tensor := protobuf.AppendBytes(protobuf.AppendVarint(nil, 1, uint64(kind)), 2, shape)
+	return protobuf.AppendBytes(protobuf.AppendBytes(nil, 1, name), 2, protobuf.AppendBytes(nil, 1, tensor))
 }
 
 // encode gives the graph's fields: first all but the initialisers, then those in pieces, their values as they lie.
 func (g *graph) encode() (head []byte, tail [][]byte) {
-	head = appendString(slices.Clone(g.nodes), 2, g.name)
+	head = protobuf.AppendBytes(slices.Clone(g.nodes), 2, g.name)
 	head = append(append(head, g.inputs...), g.outputs...)
 	for _, t := range g.initializers {
 		var b []byte
 		for _, d := range t.shape {
-			b = appendVarint(b, 1, uint64(d))
+			b = protobuf.AppendVarint(b, 1, uint64(d))
 		}
-		b = appendVarint(b, 2, uint64(t.kind))
-		b = appendString(b, 8, t.name)
-		b = protowire.AppendTag(b, 9, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(len(t.data)))
-		field := protowire.AppendTag(nil, 5, protowire.BytesType)
-		field = protowire.AppendVarint(field, uint64(len(b)+len(t.data)))
+		b = protobuf.AppendVarint(b, 2, uint64(t.kind))
+		b = protobuf.AppendBytes(b, 8, t.name)
+		b = protobuf.AppendHead(b, 9, len(t.data))
+		field := protobuf.AppendHead(nil, 5, len(b)+len(t.data))
 		tail = append(tail, append(field, b...), t.data)
 	}
 	return head, tail
@@ -228,14 +223,13 @@ func size(parts [][]byte) int {
 func (g *graph) writeModel(w io.Writer, metadata map[string]string) error {
 	head, tail := g.encode()
 	n := len(head) + size(tail)
-	b := appendVarint(nil, 1, irVersion)
-	b = appendString(b, 2, "albert")
-	b = appendBytes(b, 8, appendVarint(appendString(nil, 1, ""), 2, opset))
+	b := protobuf.AppendVarint(nil, 1, irVersion)
+	b = protobuf.AppendBytes(b, 2, "albert")
+	b = protobuf.AppendBytes(b, 8, protobuf.AppendVarint(protobuf.AppendBytes(nil, 1, ""), 2, opset))
 	for _, k := range slices.Sorted(maps.Keys(metadata)) {
-		b = appendBytes(b, 14, appendString(appendString(nil, 1, k), 2, metadata[k]))
+		b = protobuf.AppendBytes(b, 14, protobuf.AppendBytes(protobuf.AppendBytes(nil, 1, k), 2, metadata[k]))
 	}
-	b = protowire.AppendTag(b, 7, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(n))
+	b = protobuf.AppendHead(b, 7, n)
 	if len(b)+n > maxModel {
 		return errors.New("onnx: the model has more than 2 GB, the limit of an ONNX file")
 	}
@@ -245,16 +239,4 @@ func (g *graph) writeModel(w io.Writer, metadata map[string]string) error {
 		}
 	}
 	return nil
-}
-
-func appendString(b []byte, field protowire.Number, s string) []byte {
-	return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), s)
-}
-
-func appendBytes(b []byte, field protowire.Number, v []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(b, field, protowire.BytesType), v)
-}
-
-func appendVarint(b []byte, field protowire.Number, v uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), v)
 }

@@ -7,10 +7,10 @@
 //
 // The graph is written from the configuration and the tensors, not recorded through ops.Device. What a device sees is one batch: rows
 // of ragged sequences, offsets and gathered rows that are numbers by then. A graph for any batch and length needs shapes as values, a
-// padding mask, and a layer that stands once and runs many times, and none of these can be told from one run. So this package is a second
+// padding mask, and a layer that is there once and runs many times, and none of these can be told from one run. So this package is a second
 // place that knows ALBERT's layer, and parity/onnx.sh holds it to transformers.
 //
-// Each weight stands once in the file, under its Hugging Face name: layers that share all their weights are the body of a Loop. Unrolled
+// Each weight is in the file once, under its Hugging Face name: layers that share all their weights are the body of a Loop. Unrolled
 // layers that name the same weights make a file as small and as fast, but a runtime may repack a weight for each node that uses it:
 // onnxruntime 1.20 needs 83 MB for base as a Loop and 395 MB unrolled (1.32: 84 and 97 MB), and takes three times as long to load it.
 //
@@ -22,14 +22,12 @@ package onnx
 import (
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"albert/internal/files/disk"
-
 	"albert/internal/files/safetensors"
 	"albert/internal/model"
 )
@@ -63,9 +61,7 @@ func Heads() []Head {
 // Options say what is written. The zero value is the base model in fp32.
 type Options struct {
 	Head Head
-	Int8 bool
-	// Metadata is added to the file's metadata_props, where "config.json" holds the configuration and "head" the head.
-	Metadata map[string]string
+	Int8 bool // weights in int8, a scale for each output
 }
 
 // Write writes a model to a file, whole or not at all.
@@ -102,24 +98,19 @@ func WriteTo(w io.Writer, c model.Config, tensors []safetensors.Tensor, o Option
 	if e.err != nil {
 		return e.err
 	}
-	metadata := maps.Clone(o.Metadata)
-	if metadata == nil {
-		metadata = map[string]string{}
-	}
-	metadata[configKey], metadata[headKey] = string(text), string(o.Head)
-	return e.graph.writeModel(w, metadata)
+	return e.graph.writeModel(w, map[string]string{configKey: string(text), headKey: string(o.Head)})
 }
 
 // prefix is what AlbertModel's tensors are called within the models that have a head.
 const prefix = "albert."
 
-// Keys of metadata_props.
+// Keys of metadata_props, under which a file holds its configuration and its head.
 const (
 	configKey = "config.json"
 	headKey   = "head"
 )
 
-// stored is the name under which a tensor stands in the file: that of the first layer where the sharing mode says that a layer of
+// stored is the name that a tensor has in the file: that of the first layer where the sharing mode says that a layer of
 // another group has the same.
 func stored(c model.Config, name string) string {
 	rest, ok := strings.CutPrefix(name, groupPrefix)

@@ -3,9 +3,11 @@ package onnx
 import (
 	"errors"
 	"fmt"
-	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"albert/internal/files/protobuf"
+	"albert/internal/files/safetensors"
 )
 
 // Bounds on what a file may hold; an export of ALBERT has some hundred tensors of at most two dimensions.
@@ -31,60 +33,20 @@ type tensorProto struct {
 	external bool
 }
 
-// field is one field of a message: its number, and bytes or a number by its wire type.
-type field struct {
-	number protowire.Number
-	wire   protowire.Type
-	bytes  []byte
-	value  uint64
-}
-
-// fields calls f for each field of a message.
-func fields(b []byte, f func(field) error) error {
-	for len(b) > 0 {
-		number, wire, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		b = b[n:]
-		x := field{number: number, wire: wire}
-		switch wire {
-		case protowire.VarintType:
-			x.value, n = protowire.ConsumeVarint(b)
-		case protowire.BytesType:
-			x.bytes, n = protowire.ConsumeBytes(b)
-		case protowire.Fixed32Type:
-			if _, n = protowire.ConsumeFixed32(b); n > 0 {
-				x.bytes = b[:n]
-			}
-		default:
-			n = protowire.ConsumeFieldValue(number, wire, b)
-		}
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		b = b[n:]
-		if err := f(x); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // parseModel reads a ModelProto: the main graph's initialisers and the metadata.
 func parseModel(data []byte) (*content, error) {
 	c := &content{metadata: map[string]string{}}
 	graph := false
-	err := fields(data, func(x field) error {
+	err := protobuf.Read(data, func(x protobuf.Field) error {
 		switch {
-		case x.number == 7 && x.wire == protowire.BytesType:
+		case x.Number == 7 && x.Type == protobuf.Bytes:
 			if graph {
 				return errors.New("two graphs")
 			}
 			graph = true
-			return c.parseGraph(x.bytes)
-		case x.number == 14 && x.wire == protowire.BytesType:
-			return c.parseMetadata(x.bytes)
+			return c.parseGraph(x.Bytes)
+		case x.Number == 14 && x.Type == protobuf.Bytes:
+			return c.parseMetadata(x.Bytes)
 		}
 		return nil
 	})
@@ -99,12 +61,12 @@ func parseModel(data []byte) (*content, error) {
 
 func (c *content) parseMetadata(b []byte) error {
 	var key, value string
-	err := fields(b, func(x field) error {
-		switch x.number {
+	err := protobuf.Read(b, func(x protobuf.Field) error {
+		switch x.Number {
 		case 1:
-			key = string(x.bytes)
+			key = string(x.Bytes)
 		case 2:
-			value = string(x.bytes)
+			value = string(x.Bytes)
 		}
 		return nil
 	})
@@ -112,7 +74,7 @@ func (c *content) parseMetadata(b []byte) error {
 		return fmt.Errorf("metadata_props: %w", err)
 	}
 	if _, twice := c.metadata[key]; twice {
-		return fmt.Errorf("metadata_props: %s stands twice", quote(key))
+		return fmt.Errorf("metadata_props: %s appears twice", safetensors.Quote(key))
 	}
 	if len(c.metadata) == maxMetadata {
 		return fmt.Errorf("more than %d metadata_props", maxMetadata)
@@ -122,16 +84,16 @@ func (c *content) parseMetadata(b []byte) error {
 }
 
 func (c *content) parseGraph(b []byte) error {
-	return fields(b, func(x field) error {
-		if x.number != 5 || x.wire != protowire.BytesType {
+	return protobuf.Read(b, func(x protobuf.Field) error {
+		if x.Number != 5 || x.Type != protobuf.Bytes {
 			return nil
 		}
 		if len(c.tensors) == maxTensors {
 			return fmt.Errorf("more than %d initialisers", maxTensors)
 		}
-		t, err := parseTensor(x.bytes)
+		t, err := parseTensor(x.Bytes)
 		if err != nil {
-			return fmt.Errorf("initialiser %d, %s: %w", len(c.tensors), quote(t.name), err)
+			return fmt.Errorf("initialiser %d, %s: %w", len(c.tensors), safetensors.Quote(t.name), err)
 		}
 		c.tensors = append(c.tensors, t)
 		return nil
@@ -149,12 +111,12 @@ func parseTensor(b []byte) (t tensorProto, err error) {
 		t.shape = append(t.shape, int(v))
 		return nil
 	}
-	err = fields(b, func(x field) error {
+	err = protobuf.Read(b, func(x protobuf.Field) error {
 		switch {
-		case x.number == 1 && x.wire == protowire.VarintType:
-			return dim(x.value)
-		case x.number == 1 && x.wire == protowire.BytesType: // packed
-			for p := x.bytes; len(p) > 0; {
+		case x.Number == 1 && x.Type == protobuf.Varint:
+			return dim(x.Value)
+		case x.Number == 1 && x.Type == protobuf.Bytes: // packed
+			for p := x.Bytes; len(p) > 0; {
 				v, n := protowire.ConsumeVarint(p)
 				if n < 0 {
 					return protowire.ParseError(n)
@@ -164,21 +126,23 @@ func parseTensor(b []byte) (t tensorProto, err error) {
 				}
 				p = p[n:]
 			}
-		case x.number == 2 && x.wire == protowire.VarintType:
-			if x.value > 1<<16 {
-				return fmt.Errorf("data_type %d", x.value)
+		case x.Number == 2 && x.Type == protobuf.Varint:
+			if x.Value > 1<<16 {
+				return fmt.Errorf("data_type %d", x.Value)
 			}
-			t.kind = int(x.value)
-		case x.number == 4 && (x.wire == protowire.BytesType || x.wire == protowire.Fixed32Type):
-			if len(x.bytes)%4 != 0 {
-				return fmt.Errorf("float_data of %d bytes", len(x.bytes))
+			t.kind = int(x.Value)
+		case x.Number == 4 && x.Type == protobuf.Fixed32:
+			t.floats = append(t.floats, x.Raw[len(x.Raw)-4:])
+		case x.Number == 4 && x.Type == protobuf.Bytes: // packed
+			if len(x.Bytes)%4 != 0 {
+				return fmt.Errorf("float_data of %d bytes", len(x.Bytes))
 			}
-			t.floats = append(t.floats, x.bytes)
-		case x.number == 8 && x.wire == protowire.BytesType:
-			t.name = string(x.bytes)
-		case x.number == 9 && x.wire == protowire.BytesType:
-			t.raw = x.bytes
-		case x.number == 13, x.number == 14 && x.value != 0:
+			t.floats = append(t.floats, x.Bytes)
+		case x.Number == 8 && x.Type == protobuf.Bytes:
+			t.name = string(x.Bytes)
+		case x.Number == 9 && x.Type == protobuf.Bytes:
+			t.raw = x.Bytes
+		case x.Number == 13, x.Number == 14 && x.Value != 0:
 			t.external = true
 		}
 		return nil
@@ -199,12 +163,4 @@ func elements(shape []int, limit int) int {
 		n *= d
 	}
 	return n
-}
-
-// quote shows a name that a file gives, and never much of it.
-func quote(s string) string {
-	if len(s) > 120 {
-		s = s[:120] + "..."
-	}
-	return strconv.Quote(s)
 }

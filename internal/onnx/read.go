@@ -1,31 +1,28 @@
 package onnx
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 
 	"albert/internal/files/disk"
-
 	"albert/internal/files/safetensors"
 	"albert/internal/model"
 )
 
 // File is an open ONNX file, a [safetensors.Reader] of its tensors under Hugging Face's names.
 type File struct {
-	path     string
-	tensors  map[string]tensor
-	names    []string
-	config   *model.Config
-	metadata map[string]string
-	unmap    func() error
+	path    string
+	tensors map[string]tensor
+	names   []string
+	config  *model.Config
+	head    Head
+	unmap   func() error
 }
 
-// tensor is a tensor as it stands in a file, with its scales if it is quantised.
+// tensor is a tensor as it is in a file, with its scales if it is quantised.
 type tensor struct {
 	tensorProto
 	scales     *tensorProto
@@ -37,14 +34,9 @@ var _ safetensors.Reader = (*File)(nil)
 // Open opens an ONNX file that this package wrote. Other exports of ALBERT can be read as far as their initialisers have Hugging Face's
 // names. It is an error if they do not, as where an exporter turned the weights around and numbered them, and if values lie in another file.
 func Open(path string) (*File, error) {
-	data, unmap, err := disk.MapFile(path)
+	f, unmap, err := disk.Parse(path, Parse)
 	if err != nil {
 		return nil, err
-	}
-	f, err := Parse(data)
-	if err != nil {
-		unmap()
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	f.path, f.unmap = path, unmap
 	return f, nil
@@ -56,7 +48,7 @@ func Parse(data []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{tensors: map[string]tensor{}, metadata: c.metadata, unmap: func() error { return nil }}
+	f := &File{tensors: map[string]tensor{}, head: Head(c.metadata[headKey]), unmap: func() error { return nil }}
 	if text, ok := c.metadata[configKey]; ok {
 		config, err := model.ParseConfig([]byte(text))
 		if err != nil {
@@ -67,7 +59,7 @@ func Parse(data []byte) (*File, error) {
 	all := map[string]tensorProto{}
 	for _, t := range c.tensors {
 		if _, twice := all[t.name]; twice {
-			return nil, fmt.Errorf("initialiser %s stands twice", quote(t.name))
+			return nil, fmt.Errorf("initialiser %s appears twice", safetensors.Quote(t.name))
 		}
 		all[t.name] = t
 	}
@@ -90,7 +82,8 @@ func Parse(data []byte) (*File, error) {
 func (f *File) add(t tensorProto, all map[string]tensorProto) error {
 	name := t.name
 	if strings.HasPrefix(name, "onnx::") && len(t.shape) == 2 {
-		return fmt.Errorf("the weight %s lost its name in the export, so that the model cannot be read back: use the model that was exported", quote(name))
+		return fmt.Errorf("the weight %s lost its name in the export, so that the model cannot be read back: use the model that was exported",
+			safetensors.Quote(name))
 	}
 	if !isParameter(name) {
 		return nil
@@ -107,10 +100,10 @@ func (f *File) add(t tensorProto, all map[string]tensorProto) error {
 		return nil
 	}
 	if t.external || x.scales != nil && x.scales.external {
-		return fmt.Errorf("tensor %s lies in another file (external data), which is not read: save the model as one file", quote(t.name))
+		return fmt.Errorf("tensor %s lies in another file (external data), which is not read: save the model as one file", safetensors.Quote(t.name))
 	}
 	if _, twice := f.tensors[name]; twice {
-		return fmt.Errorf("tensor %s is there both as it is and quantised", quote(name))
+		return fmt.Errorf("tensor %s is there both as it is and quantised", safetensors.Quote(name))
 	}
 	f.tensors[name] = x
 	return nil
@@ -138,7 +131,7 @@ func isParameter(name string) bool {
 	return false
 }
 
-// repeat gives the tensors that a sharing mode repeats, which stand in the file once, their other names.
+// repeat gives the tensors that a sharing mode repeats, which the file has once, their other names.
 func (f *File) repeat() {
 	groups := map[string]bool{}
 	for name := range f.tensors {
@@ -171,10 +164,7 @@ func (f *File) Config() (c model.Config, ok bool) {
 }
 
 // Head is what a file of this package computes, "" for another's.
-func (f *File) Head() Head { return Head(f.metadata[headKey]) }
-
-// Metadata is the file's metadata_props.
-func (f *File) Metadata() map[string]string { return f.metadata }
+func (f *File) Head() Head { return f.head }
 
 // Names lists the tensors in byte order.
 func (f *File) Names() []string { return f.names }
@@ -186,7 +176,7 @@ func (f *File) Close() error { return f.unmap() }
 func (f *File) Float32(name string) (values []float32, shape []int, err error) {
 	t, ok := f.tensors[name]
 	if !ok {
-		return nil, nil, fmt.Errorf("%s: no tensor %s", f.path, quote(name))
+		return nil, nil, fmt.Errorf("%s: no tensor %s", f.path, safetensors.Quote(name))
 	}
 	if t.scales == nil {
 		values, err = t.float32s()
@@ -195,50 +185,31 @@ func (f *File) Float32(name string) (values []float32, shape []int, err error) {
 		values, shape, err = t.dequantize()
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: tensor %s: %w", f.path, quote(name), err)
+		return nil, nil, fmt.Errorf("%s: tensor %s: %w", f.path, safetensors.Quote(name), err)
 	}
 	return values, shape, nil
 }
 
+// floatTypes are the types of floating-point numbers.
+var floatTypes = map[int]safetensors.DType{typeFloat: "F32", typeFloat16: "F16", typeBfloat16: "BF16", typeDouble: "F64"}
+
 // float32s gives the values of a tensor of floating-point numbers.
 func (t tensorProto) float32s() ([]float32, error) {
-	if t.kind == typeFloat {
-		data := t.raw
-		if len(t.floats) > 0 {
-			data = slices.Concat(t.floats...)
-		}
-		n := len(data) / 4
-		if len(data)%4 != 0 || elements(t.shape, n) != n {
-			return nil, fmt.Errorf("%d bytes do not fit the shape %v of fp32", len(data), t.shape)
-		}
-		out := make([]float32, n)
-		for i := range out {
-			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
-		}
-		return out, nil
-	}
-	sizes := map[int]int{typeFloat16: 2, typeBfloat16: 2, typeDouble: 8}
-	size, ok := sizes[t.kind]
+	dtype, ok := floatTypes[t.kind]
 	if !ok {
 		return nil, fmt.Errorf("data_type %d where numbers with a fraction are needed", t.kind)
 	}
-	n := len(t.raw) / size
-	if len(t.raw)%size != 0 || elements(t.shape, n) != n {
-		return nil, fmt.Errorf("%d bytes of raw_data do not fit the shape %v", len(t.raw), t.shape)
+	data, size := t.raw, dtype.Size()
+	if t.kind == typeFloat && len(t.floats) > 0 {
+		data = slices.Concat(t.floats...)
 	}
-	dtype := map[int]safetensors.DType{typeFloat16: "F16", typeBfloat16: "BF16", typeDouble: "F64"}[t.kind]
-	wide, err := safetensors.Tensor{DType: dtype, Shape: t.shape, Data: t.raw}.Float64()
-	if err != nil {
-		return nil, err
+	if n := len(data) / size; len(data)%size != 0 || elements(t.shape, n) != n {
+		return nil, fmt.Errorf("%d bytes do not fit the shape %v of %s", len(data), t.shape, dtype)
 	}
-	out := make([]float32, n)
-	for i, v := range wide {
-		out[i] = float32(v)
-	}
-	return out, nil
+	return safetensors.Tensor{DType: dtype, Shape: t.shape, Data: data}.Float32()
 }
 
-// dequantize gives an int8 weight [out, in], which may stand as [in, out].
+// dequantize gives an int8 weight [out, in], which the file may have as [in, out].
 func (t tensor) dequantize() (values []float32, shape []int, err error) {
 	if t.kind != typeInt8 || len(t.shape) != 2 || elements(t.shape, len(t.raw)) != len(t.raw) {
 		return nil, nil, fmt.Errorf("%d bytes of type %d and shape %v are not an int8 matrix", len(t.raw), t.kind, t.shape)

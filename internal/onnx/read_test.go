@@ -86,14 +86,14 @@ func TestWhatCannotBeOpenedIsSaid(t *testing.T) {
 		"text":            {[]byte("hello, this is text"), "not an ONNX file"},
 		"no tensors":      {foreign(), "no tensor with a name"},
 		"other names":     {foreign(message(1, 2, 2, 1, 8, "bert.pooler.bias", 9, floats(1, 2))), "no tensor with a name"},
-		"renamed":         {foreign(good, message(1, 1, 1, 1, 2, 1, 8, "onnx::MatMul_123", 9, floats(1))), `"onnx::MatMul_123" lost its name`},
+		"renamed":         {foreign(good, message(1, 1, 1, 1, 2, 1, 8, "onnx::MatMul_123", 9, floats(1))), "onnx::MatMul_123 lost its name"},
 		"external":        {foreign(message(1, 2, 2, 1, 8, "albert.pooler.bias", 13, message(1, "location", 2, "x.bin"), 14, 1)), "external data"},
-		"twice":           {foreign(good, good), "stands twice"},
+		"twice":           {foreign(good, good), "appears twice"},
 		"two graphs":      {append(foreign(good), foreign(good)...), "two graphs"},
 		"negative":        {foreign(message(1, -2, 2, 1, 8, "albert.pooler.bias")), "dimension 0 is -2"},
 		"many dimensions": {foreign(message(1, bytes.Repeat([]byte{1}, 17), 8, "x")), "more than 16 dimensions"},
 		"bad config":      {append(foreign(good), message(14, message(1, "config.json", 2, `{"hidden_size": 0}`))...), "config.json: config: hidden_size is 0"},
-		"metadata twice":  {append(foreign(good), message(14, message(1, "a"), 14, message(1, "a"))...), `"a" stands twice`},
+		"metadata twice":  {append(foreign(good), message(14, message(1, "a"), 14, message(1, "a"))...), ": a appears twice"},
 	} {
 		_, err := onnx.Parse(c.data)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

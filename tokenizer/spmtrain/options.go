@@ -3,13 +3,13 @@ package spmtrain
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"unicode/utf8"
 
-	"albert/tokenizer"
-
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"albert/internal/files/protobuf"
+	"albert/tokenizer"
 )
 
 // Options are spm_train's, by its names.
@@ -196,19 +196,10 @@ func checkSymbol(s string) error {
 // threads is left out: it does not change the model.
 func (o *Options) trainerSpec(pieces int) []byte {
 	var b []byte
-	num := func(f protowire.Number, v int) {
-		b = protowire.AppendTag(b, f, protowire.VarintType)
-		b = protowire.AppendVarint(b, uint64(int64(v)))
-	}
-	boolean := func(f protowire.Number, v bool) { num(f, int(protowire.EncodeBool(v))) }
-	text := func(f protowire.Number, s string) {
-		b = protowire.AppendTag(b, f, protowire.BytesType)
-		b = protowire.AppendString(b, s)
-	}
-	float := func(f protowire.Number, v float64) {
-		b = protowire.AppendTag(b, f, protowire.Fixed32Type)
-		b = protowire.AppendFixed32(b, math.Float32bits(float32(v)))
-	}
+	num := func(f protobuf.Number, v int) { b = protobuf.AppendVarint(b, f, uint64(int64(v))) }
+	boolean := func(f protobuf.Number, v bool) { b = protobuf.AppendVarint(b, f, protowire.EncodeBool(v)) }
+	text := func(f protobuf.Number, s string) { b = protobuf.AppendBytes(b, f, s) }
+	float := func(f protobuf.Number, v float64) { b = protobuf.AppendFloat(b, f, float32(v)) }
 	const unigram = 1
 	num(3, unigram)
 	num(4, pieces)

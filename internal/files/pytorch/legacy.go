@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+
+	"albert/internal/files/safetensors"
 )
 
 // magic is the number that a file of torch.save before 1.6 begins with; protocol is the one that follows.
@@ -65,17 +67,17 @@ func readLegacy(data []byte, b *builder) (any, error) {
 		key, _ := k.(string)
 		s := b.storages[key]
 		if s == nil || s.load != nil {
-			return nil, fmt.Errorf("storage %s is listed, but not used, or twice", show(key))
+			return nil, fmt.Errorf("storage %s is listed twice, or not used", safetensors.Quote(key))
 		}
 		if len(data)-at < 8 {
-			return nil, fmt.Errorf("truncated: storage %s is missing", show(key))
+			return nil, fmt.Errorf("truncated: storage %s is missing", safetensors.Quote(key))
 		}
 		if n := binary.LittleEndian.Uint64(data[at:]); n != uint64(s.count) {
-			return nil, fmt.Errorf("storage %s: %d values where %d are expected", show(key), n, s.count)
+			return nil, fmt.Errorf("storage %s: %d values where %d are expected", safetensors.Quote(key), n, s.count)
 		}
 		at += 8
 		if s.count > (len(data)-at)/s.size {
-			return nil, fmt.Errorf("truncated: storage %s ends after the file", show(key))
+			return nil, fmt.Errorf("truncated: storage %s goes on after the end of the file", safetensors.Quote(key))
 		}
 		values := data[at : at+s.count*s.size]
 		at += len(values)
@@ -83,7 +85,7 @@ func readLegacy(data []byte, b *builder) (any, error) {
 	}
 	for key, s := range b.storages {
 		if s.load == nil {
-			return nil, fmt.Errorf("storage %s is not in the file", show(key))
+			return nil, fmt.Errorf("storage %s is not in the file", safetensors.Quote(key))
 		}
 	}
 	if at != len(data) {

@@ -8,11 +8,13 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"albert/internal/files/safetensors"
 )
 
 // What a pickle builds here: nil, bool, int64, *big.Int (where int64 is too small), float64, string, raw (bytes), tuple, *list, *dict,
-// global (a name that is allowed to be called), and what builder makes of calls: view and *tensor. Values are never walked, so that
-// one which holds itself does no harm.
+// global (a name that is allowed to be called), and what builder makes of calls: view and *tensor. Nothing walks through values,
+// so that one which contains itself does no harm.
 type (
 	raw    []byte
 	tuple  []any
@@ -69,7 +71,7 @@ func unpickle(data []byte, b *builder) (object any, size int, err error) {
 
 var errEnd = errors.New("truncated: the pickle has no end")
 
-// refusal is the error of a pickle that asks for what is not to be had.
+// refusal is the error for a pickle that asks for something that is never done here.
 type refusal string
 
 func (r refusal) Error() string { return string(r) }
@@ -126,7 +128,7 @@ func (u *unpickler) text(n uint64) []byte {
 
 func (u *unpickler) push(v any) { u.stack = append(u.stack, v) }
 
-// floor is the length below which the stack is not to be taken from: what lies under the last mark belongs to others.
+// floor is the length of the stack at the last mark: nothing below it may be taken.
 func (u *unpickler) floor() int {
 	if len(u.marks) == 0 {
 		return 0
@@ -154,7 +156,7 @@ func (u *unpickler) popN(n int) tuple {
 	return v
 }
 
-// popMark gives what stands above the last mark, and takes the mark away.
+// popMark gives the values above the last mark, and takes them and the mark away.
 func (u *unpickler) popMark() tuple {
 	if len(u.marks) == 0 {
 		u.failf("no mark on the stack")
@@ -172,8 +174,17 @@ func (u *unpickler) top() any {
 	return v
 }
 
-// step runs one operation.
+// step runs one operation. Those of each group are in a function of its own, which tells whether it knows the operation.
 func (u *unpickler) step(op byte) {
+	switch {
+	case u.bookkeeping(op), u.number(op), u.string(op), u.container(op), u.memory(op), u.object(op):
+	default:
+		u.failf("operation 0x%02x, which no state dict needs", op)
+	}
+}
+
+// bookkeeping runs operations that give no value.
+func (u *unpickler) bookkeeping(op byte) bool {
 	switch op {
 	case 0x80: // PROTO
 		if v := u.uint(1); v > 5 {
@@ -186,23 +197,31 @@ func (u *unpickler) step(op byte) {
 	case '(': // MARK
 		if len(u.marks) == maxMarks {
 			u.failf("more than %d marks", maxMarks)
-			return
+			break
 		}
 		u.marks = append(u.marks, len(u.stack))
 	case '0': // POP
 		if len(u.marks) > 0 && len(u.stack) == u.floor() {
 			u.marks = u.marks[:len(u.marks)-1]
-			return
+			break
 		}
 		u.pop()
 	case '1': // POP_MARK
 		u.popMark()
+	default:
+		return false
+	}
+	return true
+}
 
-	case 'N':
+// number runs operations that push None, a truth value or a number.
+func (u *unpickler) number(op byte) bool {
+	switch op {
+	case 'N': // NONE
 		u.push(nil)
-	case 0x88:
+	case 0x88: // NEWTRUE
 		u.push(true)
-	case 0x89:
+	case 0x89: // NEWFALSE
 		u.push(false)
 	case 'I': // INT
 		switch s := u.line(); s {
@@ -229,6 +248,15 @@ func (u *unpickler) step(op byte) {
 		var b [8]byte
 		copy(b[:], u.take(8))
 		u.push(math.Float64frombits(binary.BigEndian.Uint64(b[:])))
+	default:
+		return false
+	}
+	return true
+}
+
+// string runs operations that push a string or bytes.
+func (u *unpickler) string(op byte) bool {
+	switch op {
 	case 'X', 'T': // BINUNICODE, BINSTRING
 		u.push(string(u.text(u.uint(4))))
 	case 0x8c, 'U': // SHORT_BINUNICODE, SHORT_BINSTRING
@@ -241,14 +269,22 @@ func (u *unpickler) step(op byte) {
 		u.push(raw(u.text(u.uint(4))))
 	case 0x8e: // BINBYTES8
 		u.push(raw(u.text(u.uint(8))))
+	default:
+		return false
+	}
+	return true
+}
 
-	case ')':
+// container runs operations that make tuples, lists and dicts, or fill them.
+func (u *unpickler) container(op byte) bool {
+	switch op {
+	case ')': // EMPTY_TUPLE
 		u.push(tuple(nil))
 	case 't': // TUPLE
 		u.push(u.popMark())
-	case 0x85, 0x86, 0x87: // TUPLE1, 2, 3
+	case 0x85, 0x86, 0x87: // TUPLE1, TUPLE2, TUPLE3
 		u.push(u.popN(int(op - 0x84)))
-	case ']':
+	case ']': // EMPTY_LIST
 		u.push(&list{})
 	case 'l': // LIST
 		u.push(&list{items: u.popMark()})
@@ -256,7 +292,7 @@ func (u *unpickler) step(op byte) {
 		u.extend(tuple{u.pop()})
 	case 'e': // APPENDS
 		u.extend(u.popMark())
-	case '}':
+	case '}': // EMPTY_DICT
 		u.push(&dict{})
 	case 'd': // DICT
 		items := u.popMark()
@@ -266,7 +302,15 @@ func (u *unpickler) step(op byte) {
 		u.set(u.popN(2))
 	case 'u': // SETITEMS
 		u.set(u.popMark())
+	default:
+		return false
+	}
+	return true
+}
 
+// memory runs operations that remember the value on top of the stack, or push a remembered one.
+func (u *unpickler) memory(op byte) bool {
+	switch op {
 	case 'p': // PUT
 		u.remember(u.index())
 	case 'q': // BINPUT
@@ -281,7 +325,15 @@ func (u *unpickler) step(op byte) {
 		u.recall(u.uint(1))
 	case 'j': // LONG_BINGET
 		u.recall(u.uint(4))
+	default:
+		return false
+	}
+	return true
+}
 
+// object runs operations that name what can be called, and call it: these are what the builder allows, all others are refused.
+func (u *unpickler) object(op byte) bool {
+	switch op {
 	case 'c': // GLOBAL
 		module := u.line()
 		u.global(module, u.line())
@@ -297,7 +349,7 @@ func (u *unpickler) step(op byte) {
 		args, ok := u.pop().(tuple)
 		fn, callable := u.pop().(global)
 		if u.err == nil && (!ok || !callable) {
-			u.failf("a call of what cannot be called")
+			u.failf("a call of something that cannot be called, or without a tuple of arguments")
 		}
 		if u.err == nil {
 			v, err := u.builder.call(fn, args)
@@ -317,17 +369,17 @@ func (u *unpickler) step(op byte) {
 			u.push(v)
 			u.fail(err)
 		}
-
 	case 'i': // INST
 		module := u.line()
 		if name := u.line(); u.err == nil {
-			u.fail(refuse("call " + show(module+"."+name)))
+			u.fail(refuse("call " + safetensors.Quote(module+"."+name)))
 		}
 	case 'o', 0x81, 0x92: // OBJ, NEWOBJ, NEWOBJ_EX
 		u.fail(refuse("make an object"))
 	default:
-		u.failf("operation 0x%02x, which no state dict needs", op)
+		return false
 	}
+	return true
 }
 
 // decimal pushes the integer of a text.
@@ -341,7 +393,7 @@ func (u *unpickler) decimal(s string) {
 		v, ok = v.SetString(s, 10)
 	}
 	if !ok {
-		u.failf("%s is not an integer", show(s))
+		u.failf("%s is not an integer", safetensors.Quote(s))
 		return
 	}
 	u.push(v)
@@ -374,7 +426,7 @@ func (u *unpickler) extend(items tuple) {
 	if l, ok := u.top().(*list); ok {
 		l.items = append(l.items, items...)
 	} else {
-		u.failf("items for what is not a list")
+		u.failf("items for something that is not a list")
 	}
 }
 
@@ -382,7 +434,7 @@ func (u *unpickler) extend(items tuple) {
 func (u *unpickler) set(items tuple) {
 	d, ok := u.top().(*dict)
 	if !ok || len(items)%2 != 0 {
-		u.failf("items for what is not a dict")
+		u.failf("items for something that is not a dict, or a key without a value")
 		return
 	}
 	for i := 0; i < len(items); i += 2 {
@@ -407,14 +459,14 @@ func (u *unpickler) recall(i uint64) {
 	u.push(v)
 }
 
-// global pushes a name that may be called or stands for a type of storage; any other is refused.
+// global pushes a name that may be called or is a type of storage; any other is refused.
 func (u *unpickler) global(module, name string) {
 	if u.err != nil {
 		return
 	}
 	full := module + "." + name
 	if !u.builder.allows(full) {
-		u.fail(refuse("call " + show(full)))
+		u.fail(refuse("call " + safetensors.Quote(full)))
 		return
 	}
 	u.push(global(full))

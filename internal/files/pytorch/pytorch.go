@@ -17,13 +17,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"albert/internal/files/disk"
-
 	"albert/internal/files/safetensors"
+	"albert/internal/files/stream"
 )
 
 // The bounds of what a file may ask for. A real state dict of a thousand tensors has a pickle of some 100 KB.
@@ -72,20 +71,15 @@ type File struct {
 	unmap   func() error
 }
 
-// Open opens a file that torch.save wrote and reads which tensors it has. They are those of the dict that is saved, or of the dict that
-// stands in it under "state_dict" or else "model"; entries of that dict that are no tensors are passed over. Names that end in
+// Open opens a file that torch.save wrote and reads which tensors it has. They are those of the dict that was saved, or of the dict
+// that it has under "state_dict" or else "model"; entries of that dict that are no tensors are passed over. Names that end in
 // LayerNorm.gamma and LayerNorm.beta, as in the first BERT files, are offered as LayerNorm.weight and LayerNorm.bias.
 //
 // The values themselves are looked at when a tensor is asked for: a checksum that a zip file has for them is compared then.
 func Open(path string) (*File, error) {
-	data, unmap, err := disk.MapFile(path)
+	f, unmap, err := disk.Parse(path, parse)
 	if err != nil {
 		return nil, err
-	}
-	f, err := parse(data)
-	if err != nil {
-		unmap()
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	f.path, f.unmap = path, unmap
 	return f, nil
@@ -99,8 +93,8 @@ func parse(data []byte) (*File, error) {
 	switch {
 	case bytes.HasPrefix(data, []byte("PK\x03\x04")):
 		object, err = readZip(data, b)
-	case len(data) > 262 && string(data[257:262]) == "ustar":
-		err = errors.New("a tar file, the form of PyTorch's first releases: load it in PyTorch and save it anew")
+	case stream.IsTar(data):
+		err = errors.New("a tar file, the form of PyTorch's first releases: load it in PyTorch and save it again")
 	case bytes.HasPrefix(data, []byte("version https://git-lfs")):
 		err = errors.New("a Git LFS pointer, not the file itself")
 	default:
@@ -126,10 +120,11 @@ func parse(data []byte) (*File, error) {
 		}
 		name = modern(name)
 		if f.tensors[name] != nil {
-			return nil, fmt.Errorf("tensor %s stands twice", show(name))
+			return nil, fmt.Errorf("tensor %s appears twice", safetensors.Quote(name))
 		}
 		if total += t.bytes(); total > b.limit {
-			return nil, fmt.Errorf("tensor %s: with it the tensors take more than %d bytes, which a file of %d may not ask for", show(name), b.limit, len(data))
+			return nil, fmt.Errorf("tensor %s: with it the tensors take more than %d bytes, which a file of %d may not ask for",
+				safetensors.Quote(name), b.limit, len(data))
 		}
 		f.tensors[name] = t
 		f.names = append(f.names, name)
@@ -167,22 +162,6 @@ func modern(name string) string {
 	return name
 }
 
-// show gives a name for a message: as it is if it is plain, in Go's notation otherwise, and never much of it.
-func show(name string) string {
-	if len(name) > 120 {
-		name = name[:120] + "..."
-	}
-	for _, r := range name {
-		if r <= ' ' || r == '"' || r == utf8.RuneError || !strconv.IsPrint(r) {
-			return strconv.Quote(name)
-		}
-	}
-	if name == "" {
-		return `""`
-	}
-	return name
-}
-
 // Names lists the tensors in byte order.
 func (f *File) Names() []string { return f.names }
 
@@ -190,26 +169,18 @@ func (f *File) Names() []string { return f.names }
 func (f *File) Tensor(name string) (safetensors.Tensor, error) {
 	t := f.tensors[name]
 	if t == nil {
-		return safetensors.Tensor{}, fmt.Errorf("%s: no tensor %s", f.path, show(name))
+		return safetensors.Tensor{}, fmt.Errorf("%s: no tensor %s", f.path, safetensors.Quote(name))
 	}
 	data, err := t.data()
 	if err != nil {
-		return safetensors.Tensor{}, fmt.Errorf("%s: tensor %s: %w", f.path, show(name), err)
+		return safetensors.Tensor{}, fmt.Errorf("%s: tensor %s: %w", f.path, safetensors.Quote(name), err)
 	}
 	return safetensors.Tensor{Name: name, DType: t.of.dtype, Shape: t.shape, Data: data}, nil
 }
 
 // Float32 gives a tensor's values as float32: F32 as it is, F16 and BF16 exactly, F64 rounded. They must not be changed.
 func (f *File) Float32(name string) ([]float32, []int, error) {
-	t, err := f.Tensor(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	v, err := t.Float32()
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: tensor %s: %w", f.path, show(name), err)
-	}
-	return v, t.Shape, nil
+	return safetensors.Values(f, name, f.path)
 }
 
 // Close gives the file's memory back; values that point into it must not be used any more.

@@ -131,7 +131,7 @@ func (b *builder) persistent(id any) (any, error) {
 	_, isLocation := t[3].(string)
 	count, isCount := natural(t[4])
 	if !isKey || !isLocation || !isCount {
-		return nil, errors.New("a storage's key, place or length is not one")
+		return nil, errors.New("a storage's key, location or length is negative or of the wrong type")
 	}
 	s := b.storages[key]
 	for _, k := range kinds {
@@ -139,7 +139,7 @@ func (b *builder) persistent(id any) (any, error) {
 			continue
 		}
 		if count > b.limit/k.size {
-			return nil, fmt.Errorf("storage %s: %d values, which a file of this size cannot hold", show(key), count)
+			return nil, fmt.Errorf("storage %s: %d values, which a file of this size cannot hold", safetensors.Quote(key), count)
 		}
 		if s == nil {
 			if len(b.storages) == maxTensors {
@@ -149,7 +149,7 @@ func (b *builder) persistent(id any) (any, error) {
 			b.storages[key] = s
 		}
 		if s.dtype != k.dtype || s.count != count {
-			return nil, fmt.Errorf("storage %s: two types or lengths", show(key))
+			return nil, fmt.Errorf("storage %s has two types or two lengths", safetensors.Quote(key))
 		}
 		if len(t) == 5 || t[5] == nil {
 			return view{of: s, count: count}, nil
@@ -162,9 +162,9 @@ func (b *builder) persistent(id any) (any, error) {
 				return view{of: s, begin: begin, count: n}, nil
 			}
 		}
-		return nil, fmt.Errorf("storage %s: a part that lies outside", show(key))
+		return nil, fmt.Errorf("storage %s: a part that is not inside it", safetensors.Quote(key))
 	}
-	return nil, fmt.Errorf("storage %s: %s is not a type of storage", show(key), show(string(class)))
+	return nil, fmt.Errorf("storage %s: %s is not a type of storage", safetensors.Quote(key), safetensors.Quote(string(class)))
 }
 
 // natural gives an integer that is not negative.
@@ -201,7 +201,7 @@ func (b *builder) tensor(args tuple) (any, error) {
 	shape, isShape := naturals(args[2])
 	stride, isStride := naturals(args[3])
 	if !isView || !isOffset || !isShape || !isStride || len(shape) != len(stride) {
-		return nil, errors.New("a tensor's storage, offset, shape or strides are not such")
+		return nil, errors.New("a tensor's storage, offset, shape or strides are negative or of the wrong type")
 	}
 	if len(args) == 7 && args[6] != nil {
 		if d, ok := args[6].(*dict); !ok || len(d.entries) > 0 {
@@ -232,7 +232,8 @@ func (b *builder) tensor(args tuple) (any, error) {
 		return t, nil
 	}
 	if last >= v.count {
-		return nil, fmt.Errorf("a tensor of shape %v and strides %v from %d on lies outside the %d values of storage %s", shape, stride, offset, v.count, show(v.of.key))
+		return nil, fmt.Errorf("a tensor of shape %v and strides %v from %d on lies outside the %d values of storage %s",
+			shape, stride, offset, v.count, safetensors.Quote(v.of.key))
 	}
 	t.offset = v.begin + offset
 	return t, nil

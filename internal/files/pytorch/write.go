@@ -15,7 +15,6 @@ import (
 	"unicode/utf8"
 
 	"albert/internal/files/disk"
-
 	"albert/internal/files/safetensors"
 )
 
@@ -83,7 +82,7 @@ func pickle(tensors []safetensors.Tensor) ([]byte, error) {
 			err = errors.New("given twice")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("tensor %s: %w", show(t.Name), err)
+			return nil, fmt.Errorf("tensor %s: %w", safetensors.Quote(t.Name), err)
 		}
 		seen[t.Name] = true
 		count := 1
@@ -139,7 +138,7 @@ func check(t safetensors.Tensor) (class string, err error) {
 		}
 		return k.class, nil
 	}
-	return "", fmt.Errorf("PyTorch has no storage for dtype %s", show(string(t.DType)))
+	return "", fmt.Errorf("PyTorch has no storage for dtype %s", safetensors.Quote(string(t.DType)))
 }
 
 // strides are those of a contiguous tensor.

@@ -117,8 +117,8 @@ func TestOpenModel(t *testing.T) {
 		`{"weight_map":{"b":"/etc/passwd"}}`:                                            "is not a file of this directory",
 		`{"weight_map":{"z":"one.bin"}}`:                                                "one.bin: no tensor z",
 		`{"weight_map":{"b":"none.bin"}}`:                                               "none.bin: no such file",
-		`{"weight_map":{"b":"two.bin","b":"two.bin"}}`:                                  "tensor b stands twice",
-		`{"weight_map":{"a.LayerNorm.gamma":"one.bin","a.LayerNorm.weight":"one.bin"}}`: "tensor a.LayerNorm.weight stands twice",
+		`{"weight_map":{"b":"two.bin","b":"two.bin"}}`:                                  "tensor b appears twice",
+		`{"weight_map":{"a.LayerNorm.gamma":"one.bin","a.LayerNorm.weight":"one.bin"}}`: "tensor a.LayerNorm.weight appears twice",
 	} {
 		if err := disk.WriteFile(index, []byte(bad)); err != nil {
 			t.Fatal(err)

@@ -15,12 +15,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"albert/internal/files/safetensors"
 )
 
 // record is an entry of a zip file.
 type record struct {
 	name  string
-	data  []byte // as it stands in the file
+	data  []byte // as it is in the file
 	size  int    // bytes once inflated
 	crc   uint32 // 0 if PyTorch was told not to compute it
 	plain bool   // stored, not compressed
@@ -33,14 +35,14 @@ func (r *record) content() ([]byte, error) {
 		b = make([]byte, r.size)
 		in := flate.NewReader(bytes.NewReader(r.data))
 		if _, err := io.ReadFull(in, b); err != nil {
-			return nil, fmt.Errorf("%s: inflating: %w", show(r.name), err)
+			return nil, fmt.Errorf("%s: inflating: %w", safetensors.Quote(r.name), err)
 		}
 		if n, err := in.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-			return nil, fmt.Errorf("%s: inflates to more than its %d bytes", show(r.name), r.size)
+			return nil, fmt.Errorf("%s: inflates to more than its %d bytes", safetensors.Quote(r.name), r.size)
 		}
 	}
 	if r.crc != 0 && crc32.ChecksumIEEE(b) != r.crc {
-		return nil, fmt.Errorf("%s: damaged: its checksum differs", show(r.name))
+		return nil, fmt.Errorf("%s: damaged: its checksum differs", safetensors.Quote(r.name))
 	}
 	return b, nil
 }
@@ -66,7 +68,7 @@ func readZip(data []byte, b *builder) (any, error) {
 	if records[prefix+"constants.pkl"] != nil {
 		return nil, errors.New("a TorchScript model, not a state dict: save model.state_dict() instead")
 	}
-	short := func(name string) (string, error) {
+	readSmall := func(name string) (string, error) {
 		r := records[prefix+name]
 		if r == nil || r.size > 20 {
 			return "", nil
@@ -74,19 +76,19 @@ func readZip(data []byte, b *builder) (any, error) {
 		text, err := r.content()
 		return strings.TrimSpace(string(text)), err
 	}
-	version, err := short("version")
+	version, err := readSmall("version")
 	if err != nil {
 		return nil, err
 	}
 	if v, err := strconv.Atoi(version); err != nil || v < 1 || v > 10 {
-		return nil, fmt.Errorf("%sversion is %s, known are 1 to 10", show(prefix), show(version))
+		return nil, fmt.Errorf("%sversion is %s, known are 1 to 10", safetensors.Quote(prefix), safetensors.Quote(version))
 	}
-	order, err := short("byteorder")
+	order, err := readSmall("byteorder")
 	if err != nil {
 		return nil, err
 	}
 	if records[prefix+"byteorder"] != nil && order != "little" {
-		return nil, fmt.Errorf("byteorder is %s: only little-endian files are read", show(order))
+		return nil, fmt.Errorf("byteorder is %s: only little-endian files are read", safetensors.Quote(order))
 	}
 	program := records[prefix+"data.pkl"]
 	if program.size > maxPickle {
@@ -108,14 +110,15 @@ func readZip(data []byte, b *builder) (any, error) {
 		s := b.storages[key]
 		r := records[prefix+"data/"+key]
 		if r == nil {
-			return nil, fmt.Errorf("storage %s is not in the file", show(key))
+			return nil, fmt.Errorf("storage %s is not in the file", safetensors.Quote(key))
 		}
 		if r.size != s.count*s.size {
-			return nil, fmt.Errorf("storage %s: %d values of %s do not fit its %d bytes", show(key), s.count, s.dtype, r.size)
+			return nil, fmt.Errorf("storage %s: %d values of %s do not fit its %d bytes", safetensors.Quote(key), s.count, s.dtype, r.size)
 		}
 		if !r.plain {
 			if inflated += r.size; inflated > b.limit {
-				return nil, fmt.Errorf("storage %s: with it the compressed storages take more than %d bytes, which a file of %d may not ask for", show(key), b.limit, len(data))
+				return nil, fmt.Errorf("storage %s: with it the compressed storages take more than %d bytes, which a file of %d may not ask for",
+					safetensors.Quote(key), b.limit, len(data))
 			}
 		}
 		s.load = sync.OnceValues(r.content)
@@ -139,23 +142,23 @@ func directory(data []byte) (map[string]*record, error) {
 		name := f.Name
 		switch {
 		case records[name] != nil:
-			return nil, fmt.Errorf("entry %s stands twice in the zip file", show(name))
+			return nil, fmt.Errorf("entry %s appears twice in the zip file", safetensors.Quote(name))
 		case name == "" || name[0] == '/' || strings.ContainsAny(name, "\\\x00") || slices.Contains(strings.Split(name, "/"), ".."):
-			return nil, fmt.Errorf("entry %s: not a path inside an archive", show(name))
+			return nil, fmt.Errorf("entry %s: not a path inside an archive", safetensors.Quote(name))
 		case f.Flags&1 != 0:
-			return nil, fmt.Errorf("entry %s is encrypted", show(name))
+			return nil, fmt.Errorf("entry %s is encrypted", safetensors.Quote(name))
 		case f.Method != zip.Store && f.Method != zip.Deflate:
-			return nil, fmt.Errorf("entry %s: unknown compression %d", show(name), f.Method)
+			return nil, fmt.Errorf("entry %s: unknown compression %d", safetensors.Quote(name), f.Method)
 		}
 		at, err := f.DataOffset()
 		if err != nil {
-			return nil, fmt.Errorf("entry %s: %w", show(name), err)
+			return nil, fmt.Errorf("entry %s: %w", safetensors.Quote(name), err)
 		}
 		if at > int64(len(data)) || f.CompressedSize64 > uint64(len(data))-uint64(at) {
-			return nil, fmt.Errorf("truncated: entry %s lies outside the file", show(name))
+			return nil, fmt.Errorf("truncated: entry %s lies outside the file", safetensors.Quote(name))
 		}
 		if f.Method == zip.Store && f.CompressedSize64 != f.UncompressedSize64 || f.UncompressedSize64 > math.MaxInt/2 {
-			return nil, fmt.Errorf("entry %s: its sizes do not fit", show(name))
+			return nil, fmt.Errorf("entry %s: its sizes do not fit", safetensors.Quote(name))
 		}
 		end := int(at) + int(f.CompressedSize64)
 		records[name] = &record{name: name, data: data[at:end:end], size: int(f.UncompressedSize64), crc: f.CRC32, plain: f.Method == zip.Store}
@@ -164,16 +167,16 @@ func directory(data []byte) (map[string]*record, error) {
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(a.begin-b.begin, a.end-b.end) })
 	for i := 1; i < len(spans); i++ {
 		if spans[i].begin < spans[i-1].end {
-			return nil, fmt.Errorf("entry %s overlaps the one before it", show(spans[i].name))
+			return nil, fmt.Errorf("entry %s overlaps the one before it", safetensors.Quote(spans[i].name))
 		}
 	}
 	return records, nil
 }
 
-// localHeader is the length of what stands before an entry's name.
+// localHeader is the length in bytes of the header before an entry's name.
 const localHeader = 30
 
-// bounded reads no more than so many bytes in all.
+// bounded reads at most so many bytes in all.
 type bounded struct {
 	in   io.ReaderAt
 	left int

@@ -1,14 +1,15 @@
-// Package safetensors reads and writes the files that models are kept in. It knows tensors by name and nothing of models.
+// Package safetensors reads and writes safetensors files, in which models are kept: eight bytes of length, a JSON header, then the
+// tensors' bytes, little-endian, without gaps. It knows tensors by name and nothing of models.
 //
-//	f, err := weights.OpenModel("albert-base-v2")
+//	f, err := safetensors.OpenModel("albert-base-v2")
 //	values, shape, err := f.Float32("albert.pooler.weight")
 //
-// The format is safetensors: eight bytes of length, a JSON header, then the tensors' bytes, little-endian, without gaps. PyTorch's own
-// files are package pytorch's.
+// [Tensor] and [Reader] are what packages for other formats give, too.
 package safetensors
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -16,12 +17,13 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"sort"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 	"unsafe"
 
 	"albert/internal/files/disk"
+	"albert/internal/files/jsonobject"
 )
 
 // maxHeader is the format's own bound on the header's length.
@@ -47,12 +49,12 @@ func (t DType) Size() int { return sizes[t] }
 func dataSize(t DType, shape []int, limit int) (int, error) {
 	size, ok := sizes[t]
 	if !ok {
-		return 0, fmt.Errorf("unknown dtype %s", quote(string(t)))
+		return 0, fmt.Errorf("unknown dtype %s", Quote(string(t)))
 	}
 	for _, d := range shape {
 		switch {
 		case d < 0:
-			return 0, fmt.Errorf("negative dimension in shape %s", clip(fmt.Sprint(shape)))
+			return 0, fmt.Errorf("negative dimension in shape %s", Clip(fmt.Sprint(shape)))
 		case d != 0 && size > limit/d:
 			return limit + 1, nil
 		}
@@ -61,25 +63,23 @@ func dataSize(t DType, shape []int, limit int) (int, error) {
 	return size, nil
 }
 
-// clip shortens what a file says, for a message.
-func clip(s string) string {
+// Clip shortens what a file says, for a message.
+func Clip(s string) string {
 	if len(s) > 120 {
 		return s[:120] + "..."
 	}
 	return s
 }
 
-// quote shows a name that a file gives: as it is if it is plain, in Go's notation otherwise, and never much of it.
-func quote(name string) string {
-	for _, r := range name {
-		if r <= ' ' || r == '"' || r == utf8.RuneError || !strconv.IsPrint(r) {
-			return strconv.Quote(clip(name))
-		}
+// Quote shows a name that a file gives in a message: as it is if it is plain, in Go's notation otherwise, and never much of it.
+func Quote(name string) string {
+	special := func(r rune) bool {
+		return r <= ' ' || r == '"' || r == '\\' || r == utf8.RuneError || !strconv.IsPrint(r)
 	}
-	if name == "" {
-		return `""`
+	if name == "" || strings.ContainsFunc(name, special) {
+		return strconv.Quote(Clip(name))
 	}
-	return clip(name)
+	return Clip(name)
 }
 
 // Tensor is a named tensor, its values as little-endian bytes.
@@ -100,7 +100,7 @@ func Bytes(values []float32) []byte {
 	if len(values) == 0 {
 		return nil
 	}
-	if littleEndian {
+	if disk.LittleEndian {
 		return unsafe.Slice((*byte)(unsafe.Pointer(&values[0])), 4*len(values))
 	}
 	out := make([]byte, 4*len(values))
@@ -109,11 +109,6 @@ func Bytes(values []float32) []byte {
 	}
 	return out
 }
-
-var littleEndian = func() bool {
-	x := uint16(1)
-	return *(*byte)(unsafe.Pointer(&x)) == 1
-}()
 
 // Reader gives tensors by name.
 type Reader interface {
@@ -135,14 +130,9 @@ type File struct {
 
 // Open opens a safetensors file and checks its header: lengths, types, that the tensors fill the file without gaps or overlaps.
 func Open(path string) (*File, error) {
-	data, unmap, err := disk.MapFile(path)
+	f, unmap, err := disk.Parse(path, Parse)
 	if err != nil {
 		return nil, err
-	}
-	f, err := Parse(data)
-	if err != nil {
-		unmap()
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	f.path, f.unmap = path, unmap
 	return f, nil
@@ -184,32 +174,30 @@ func Parse(data []byte) (*File, error) {
 		e := entries[name]
 		size, err := dataSize(e.DType, e.Shape, len(body))
 		if err != nil {
-			return nil, fmt.Errorf("tensor %s: %w", quote(name), err)
+			return nil, fmt.Errorf("tensor %s: %w", Quote(name), err)
 		}
 		if len(e.Offsets) != 2 || e.Offsets[0] < 0 || e.Offsets[1] < e.Offsets[0] {
-			return nil, fmt.Errorf("tensor %s: bad data_offsets %s", quote(name), clip(fmt.Sprint(e.Offsets)))
+			return nil, fmt.Errorf("tensor %s: bad data_offsets %s", Quote(name), Clip(fmt.Sprint(e.Offsets)))
 		}
 		if e.Offsets[1] > len(body) {
-			return nil, fmt.Errorf("truncated: tensor %s ends at byte %d of %d", quote(name), e.Offsets[1], len(body))
+			return nil, fmt.Errorf("truncated: tensor %s ends at byte %d of %d", Quote(name), e.Offsets[1], len(body))
 		}
 		if n := e.Offsets[1] - e.Offsets[0]; n != size {
-			return nil, fmt.Errorf("tensor %s: %s%s does not fit the %d bytes of its data_offsets", quote(name), e.DType, clip(fmt.Sprint(e.Shape)), n)
+			return nil, fmt.Errorf("tensor %s: %s%s does not fit the %d bytes of its data_offsets",
+				Quote(name), e.DType, Clip(fmt.Sprint(e.Shape)), n)
 		}
 		spans = append(spans, span{name, e.Offsets[0], e.Offsets[1]})
 		f.tensors[name] = Tensor{Name: name, DType: e.DType, Shape: e.Shape, Data: body[e.Offsets[0]:e.Offsets[1]]}
 		f.names = append(f.names, name)
 	}
-	sort.Slice(spans, func(i, j int) bool {
-		a, b := spans[i], spans[j]
-		return a.begin < b.begin || a.begin == b.begin && (a.end < b.end || a.end == b.end && a.name < b.name)
-	})
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(a.begin-b.begin, a.end-b.end, strings.Compare(a.name, b.name)) })
 	at := 0
 	for _, s := range spans {
 		if s.begin < at {
-			return nil, fmt.Errorf("tensor %s overlaps the one before it", quote(s.name))
+			return nil, fmt.Errorf("tensor %s overlaps the one before it", Quote(s.name))
 		}
 		if s.begin > at {
-			return nil, fmt.Errorf("gap of %d bytes before tensor %s", s.begin-at, quote(s.name))
+			return nil, fmt.Errorf("gap of %d bytes before tensor %s", s.begin-at, Quote(s.name))
 		}
 		at = s.end
 	}
@@ -219,51 +207,47 @@ func Parse(data []byte) (*File, error) {
 	return f, nil
 }
 
-// parseHeader reads the JSON object by hand so that a name given twice is seen.
+// parseHeader reads the header; a name that is given twice is an error.
 func parseHeader(header []byte, metadata *map[string]string) (map[string]headerEntry, error) {
 	if !utf8.Valid(header) {
 		return nil, errors.New("the header is not UTF-8")
 	}
-	dec := json.NewDecoder(bytes.NewReader(header))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') || header[0] != '{' {
+	if !bytes.HasPrefix(header, []byte("{")) {
 		return nil, errors.New("the header is not a JSON object")
 	}
 	entries := map[string]headerEntry{}
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return nil, fmt.Errorf("header: %w", err)
-		}
-		name := t.(string) // an object's keys are strings
+	dec := json.NewDecoder(bytes.NewReader(header))
+	err := jsonobject.Read(dec, func(name string) error {
 		if name == metadataKey {
 			if *metadata != nil {
-				return nil, errors.New("header: __metadata__ stands twice")
+				return errors.New("__metadata__ appears twice")
 			}
 			if err := dec.Decode(metadata); err != nil {
-				return nil, fmt.Errorf("header: __metadata__: %w", err)
+				return fmt.Errorf("__metadata__: %w", err)
 			}
-			continue
+			return nil
 		}
 		if _, twice := entries[name]; twice {
-			return nil, fmt.Errorf("tensor %s stands twice in the header", quote(name))
+			return fmt.Errorf("tensor %s appears twice", Quote(name))
 		}
 		if len(entries) == maxTensors {
-			return nil, fmt.Errorf("more than %d tensors", maxTensors)
+			return fmt.Errorf("more than %d tensors", maxTensors)
 		}
 		var e headerEntry
 		if err := dec.Decode(&e); err != nil {
-			return nil, fmt.Errorf("header: tensor %s: %w", quote(name), err)
+			return fmt.Errorf("tensor %s: %w", Quote(name), err)
 		}
 		if e.DType == "" || e.Shape == nil || e.Offsets == nil {
-			return nil, fmt.Errorf("header: tensor %s lacks dtype, shape or data_offsets", quote(name))
+			return fmt.Errorf("tensor %s lacks dtype, shape or data_offsets", Quote(name))
 		}
 		entries[name] = e
+		return nil
+	})
+	if err == nil && len(bytes.TrimSpace(header[dec.InputOffset():])) > 0 {
+		err = errors.New("text after the JSON object")
 	}
-	if _, err := dec.Token(); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("header: %w", err)
-	}
-	if rest := bytes.TrimSpace(header[dec.InputOffset():]); len(rest) > 0 {
-		return nil, errors.New("header: text after the JSON object")
 	}
 	return entries, nil
 }
@@ -274,11 +258,11 @@ func (f *File) Names() []string { return f.names }
 // Metadata is the header's __metadata__.
 func (f *File) Metadata() map[string]string { return f.metadata }
 
-// Tensor gives a tensor as it stands in the file.
+// Tensor gives a tensor as it is in the file.
 func (f *File) Tensor(name string) (Tensor, error) {
 	t, ok := f.tensors[name]
 	if !ok {
-		return Tensor{}, fmt.Errorf("%s: no tensor %s", f.path, quote(name))
+		return Tensor{}, fmt.Errorf("%s: no tensor %s", f.path, Quote(name))
 	}
 	return t, nil
 }
@@ -287,14 +271,17 @@ func (f *File) Tensor(name string) (Tensor, error) {
 func (f *File) Close() error { return f.unmap() }
 
 // Float32 gives a tensor's values as float32: F32 as it is, F16 and BF16 exactly, F64 rounded.
-func (f *File) Float32(name string) ([]float32, []int, error) {
-	t, err := f.Tensor(name)
+func (f *File) Float32(name string) ([]float32, []int, error) { return Values(f, name, f.path) }
+
+// Values gives what [Reader.Float32] does, of the tensor that a reader of a file gives. Errors name the file.
+func Values(r interface{ Tensor(string) (Tensor, error) }, name, path string) ([]float32, []int, error) {
+	t, err := r.Tensor(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	v, err := t.Float32()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: tensor %s: %w", f.path, quote(name), err)
+		return nil, nil, fmt.Errorf("%s: tensor %s: %w", path, Quote(name), err)
 	}
 	return v, t.Shape, nil
 }
@@ -302,7 +289,7 @@ func (f *File) Float32(name string) ([]float32, []int, error) {
 // Float32 gives the values as float32: F32 as they are (not a copy, where they are aligned), F16 and BF16 exactly, F64 rounded.
 func (t Tensor) Float32() ([]float32, error) {
 	n := len(t.Data) / sizes[t.DType]
-	if t.DType == "F32" && n > 0 && littleEndian && uintptr(unsafe.Pointer(&t.Data[0]))%4 == 0 {
+	if t.DType == "F32" && n > 0 && disk.LittleEndian && uintptr(unsafe.Pointer(&t.Data[0]))%4 == 0 {
 		return unsafe.Slice((*float32)(unsafe.Pointer(&t.Data[0])), n), nil
 	}
 	out := make([]float32, n)

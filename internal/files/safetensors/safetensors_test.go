@@ -65,13 +65,13 @@ var malformed = map[string][]byte{
 	"truncated: a header":              append(binary.LittleEndian.AppendUint64(nil, 50), "{}"...),
 	"not a JSON object":                file(`[]`, 0),
 	"the header is not a JSON object":  file(` {}`, 0),
-	"__metadata__ stands twice":        file(`{"__metadata__":{},"__metadata__":{}}`, 0),
+	"__metadata__ appears twice":       file(`{"__metadata__":{},"__metadata__":{}}`, 0),
 	"header: __metadata__: json":       file(`{"__metadata__":{"format":1}}`, 0),
 	"tensor a lacks":                   file(`{"a":{"dtype":"F32","data_offsets":[0,4]}}`, 4),
 	"tensor b lacks":                   file(`{"b":null}`, 4),
 	`tensor "line\nline": unknown`:     file(`{"line\nline":{"dtype":"X","shape":[1],"data_offsets":[0,4]}}`, 4),
 	"the header is not UTF-8":          file("{\"\xff\":1}", 0),
-	"stands twice":                     file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4),
+	"appears twice":                    file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4),
 	"unknown dtype":                    file(`{"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}}`, 4),
 	"negative dimension":               file(`{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}`, 4),
 	"bad data_offsets":                 file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}`, 4),
@@ -220,11 +220,11 @@ func TestShards(t *testing.T) {
 	for bad, want := range map[string]string{
 		`{"weight_map":{"a":"../one.safetensors"}}`: "is not a file of this directory",
 		`{"weight_map":{"z":"one.safetensors"}}`:    "no tensor z",
-		`{"weight_map":[]}`:                         "weight_map is not a JSON object",
-		`{}`:                                        "weight_map is not a JSON object",
+		`{"weight_map":[]}`:                         "weight_map: not a JSON object",
+		`{}`:                                        "weight_map: not a JSON object",
 		`{"weight_map":{"a":1}}`:                    "tensor a: json",
 		`{"weight_map":{"a":"none.safetensors"}}`:   "none.safetensors: no such file",
-		`{"weight_map":{"a":"one.safetensors","a":"one.safetensors"}}`: "tensor a stands twice",
+		`{"weight_map":{"a":"one.safetensors","a":"one.safetensors"}}`: "tensor a appears twice",
 	} {
 		if err := disk.WriteFile(index, []byte(bad)); err != nil {
 			t.Fatal(err)

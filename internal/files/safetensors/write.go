@@ -2,10 +2,8 @@ package safetensors
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,10 +12,11 @@ import (
 	"unicode/utf8"
 
 	"albert/internal/files/disk"
+	"albert/internal/files/jsonobject"
 )
 
 // WriteTo writes tensors as a safetensors file. The bytes depend on the tensors and the metadata alone, and are those that the Python
-// library writes: tensors stand by type, the widest first, then in byte order of their names; the header is filled up with spaces to a
+// library writes: tensors are sorted by type, the widest first, then in byte order of their names; the header is filled up with spaces to a
 // multiple of eight bytes. To hash what is written, let w be an io.MultiWriter.
 func WriteTo(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 	tensors = slices.Clone(tensors)
@@ -43,46 +42,35 @@ func WriteTo(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 
 // writeHeader gives the header of a file that holds the tensors in the order given.
 func writeHeader(tensors []Tensor, metadata map[string]string) ([]byte, error) {
-	var header bytes.Buffer
-	enc := json.NewEncoder(&header)
-	enc.SetEscapeHTML(false)
-	write := func(format string, v any) { // v in JSON, then the format's text
-		_ = enc.Encode(v) // strings, numbers and maps of them: cannot fail, and the buffer neither
-		header.Truncate(header.Len() - 1)
-		header.WriteString(format)
-	}
-	header.WriteByte('{')
+	var fields jsonobject.Fields
 	if len(metadata) > 0 {
-		write(":", metadataKey)
-		write("", metadata)
+		fields = append(fields, jsonobject.Field{Name: metadataKey, Value: metadata})
 	}
 	seen := make(map[string]bool, len(tensors))
 	at := 0
 	for _, t := range tensors {
 		if err := t.check(); err != nil {
-			return nil, fmt.Errorf("tensor %s: %w", quote(t.Name), err)
+			return nil, fmt.Errorf("tensor %s: %w", Quote(t.Name), err)
 		}
 		if seen[t.Name] {
-			return nil, fmt.Errorf("tensor %s given twice", quote(t.Name))
+			return nil, fmt.Errorf("tensor %s given twice", Quote(t.Name))
 		}
 		seen[t.Name] = true
-		if header.Len() > 1 {
-			header.WriteByte(',')
-		}
-		write(`:{"dtype":`, t.Name)
-		write(`,"shape":`, t.DType)
-		write(`,"data_offsets":`, append([]int{}, t.Shape...))
-		write("}", []int{at, at + len(t.Data)})
+		e := headerEntry{DType: t.DType, Shape: append([]int{}, t.Shape...), Offsets: []int{at, at + len(t.Data)}}
+		fields = append(fields, jsonobject.Field{Name: t.Name, Value: e})
 		at += len(t.Data)
 	}
-	header.WriteByte('}')
-	for header.Len()%8 != 0 {
-		header.WriteByte(' ')
+	header, err := jsonobject.Marshal(fields)
+	if err != nil {
+		return nil, err
 	}
-	if header.Len() > maxHeader {
-		return nil, fmt.Errorf("a header of %d bytes, the format's limit is %d", header.Len(), maxHeader)
+	for len(header)%8 != 0 {
+		header = append(header, ' ')
 	}
-	return header.Bytes(), nil
+	if len(header) > maxHeader {
+		return nil, fmt.Errorf("a header of %d bytes, the format's limit is %d", len(header), maxHeader)
+	}
+	return header, nil
 }
 
 // check tells why a tensor cannot be written.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"regexp"
@@ -12,7 +11,6 @@ import (
 	"strings"
 
 	"albert/internal/files/disk"
-
 	"albert/internal/files/safetensors"
 )
 
@@ -52,7 +50,10 @@ func IsCheckpoint(path string) bool {
 // tensors lie inside their files and apart from each other. A tensor's own checksum is checked whenever it is read.
 func Open(path string) (*File, error) {
 	prefix := Prefix(path)
-	index, err := readIndex(prefix + ".index")
+	index, err := disk.ReadFile(prefix+".index", maxIndex)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s.index: no such file: not a TensorFlow checkpoint's prefix?", prefix)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -73,25 +74,6 @@ func dataPath(prefix string, n, of uint64) string {
 }
 
 func (f *File) dataPath(e entry) string { return dataPath(f.prefix, e.shard, f.of) }
-
-func readIndex(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: no such file: not a TensorFlow checkpoint's prefix?", path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxIndex+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxIndex {
-		return nil, fmt.Errorf("%s: larger than %d bytes", path, maxIndex)
-	}
-	return data, nil
-}
 
 // parse reads an index.
 func (f *File) parse(index []byte) error {
@@ -117,7 +99,7 @@ func (f *File) parse(index []byte) error {
 			err = fmt.Errorf("in data file %d, there are %d", e.shard, f.of)
 		}
 		if err != nil {
-			return fmt.Errorf("tensor %s: %w", show(key), err)
+			return fmt.Errorf("tensor %s: %w", safetensors.Quote(key), err)
 		}
 		f.entries[key] = e
 		if key[0] != 0 { // else a part of a partitioned variable
@@ -157,10 +139,11 @@ func (f *File) check(open func(path string) (data []byte, unmap func() error, er
 			f.shards[s.shard], at = shard{data, unmap}, 0
 		}
 		if n := uint64(len(f.shards[s.shard].data)); s.offset > n || s.size > n-s.offset {
-			return fmt.Errorf("%s: truncated: tensor %s has %d bytes at byte %d of %d", f.dataPath(s.entry), show(s.name), s.size, s.offset, n)
+			return fmt.Errorf("%s: truncated: tensor %s has %d bytes at byte %d of %d",
+				f.dataPath(s.entry), safetensors.Quote(s.name), s.size, s.offset, n)
 		}
 		if s.offset < at {
-			return fmt.Errorf("%s.index: tensor %s overlaps the one before it", f.prefix, show(s.name))
+			return fmt.Errorf("%s.index: tensor %s overlaps the one before it", f.prefix, safetensors.Quote(s.name))
 		}
 		at = s.offset + s.size
 	}
@@ -170,25 +153,27 @@ func (f *File) check(open func(path string) (data []byte, unmap func() error, er
 // Names lists the tensors in byte order.
 func (f *File) Names() []string { return f.names }
 
-// Tensor gives a tensor as it stands in the file, its checksum checked.
+// Tensor gives a tensor as it is in the file, its checksum checked.
 func (f *File) Tensor(name string) (safetensors.Tensor, error) {
 	e, ok := f.entries[name]
 	if !ok {
-		return safetensors.Tensor{}, fmt.Errorf("%s.index: no tensor %s", f.prefix, show(name))
+		return safetensors.Tensor{}, fmt.Errorf("%s.index: no tensor %s", f.prefix, safetensors.Quote(name))
 	}
 	t, known := dtypes[e.dtype]
 	if !known {
-		return safetensors.Tensor{}, fmt.Errorf("%s.index: tensor %s: values of type %s cannot be read", f.prefix, show(name), typeName(e.dtype))
+		return safetensors.Tensor{}, fmt.Errorf("%s.index: tensor %s: values of type %s cannot be read",
+			f.prefix, safetensors.Quote(name), typeName(e.dtype))
 	}
 	if e.sliced {
-		return safetensors.Tensor{}, fmt.Errorf("%s.index: tensor %s: a partitioned variable, which cannot be read", f.prefix, show(name))
+		return safetensors.Tensor{}, fmt.Errorf("%s.index: tensor %s: a partitioned variable, which cannot be read", f.prefix, safetensors.Quote(name))
 	}
 	var data []byte
 	if e.size > 0 {
 		data = f.shards[e.shard].data[e.offset : e.offset+e.size]
 	}
 	if checksum(data) != e.sum {
-		return safetensors.Tensor{}, fmt.Errorf("%s: damaged: tensor %s has another checksum than in %s.index", f.dataPath(e), show(name), f.prefix)
+		return safetensors.Tensor{}, fmt.Errorf("%s: damaged: tensor %s has another checksum than in %s.index",
+			f.dataPath(e), safetensors.Quote(name), f.prefix)
 	}
 	return safetensors.Tensor{Name: name, DType: t, Shape: e.shape, Data: data}, nil
 }
@@ -196,15 +181,7 @@ func (f *File) Tensor(name string) (safetensors.Tensor, error) {
 // Float32 gives a tensor's values as float32: DT_FLOAT as it is, DT_HALF and DT_BFLOAT16 exactly, DT_DOUBLE rounded. They must not be
 // changed.
 func (f *File) Float32(name string) ([]float32, []int, error) {
-	t, err := f.Tensor(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	v, err := t.Float32()
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s.index: tensor %s: %w", f.prefix, show(name), err)
-	}
-	return v, t.Shape, nil
+	return safetensors.Values(f, name, f.prefix+".index")
 }
 
 // Close gives the files' memory back; values that point into it must not be used any more.

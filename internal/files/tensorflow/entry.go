@@ -3,10 +3,8 @@ package tensorflow
 import (
 	"errors"
 	"fmt"
-	"strings"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
+	"albert/internal/files/protobuf"
 	"albert/internal/files/safetensors"
 )
 
@@ -30,91 +28,49 @@ const maxRank = 254
 // maxShards is what five digits in a file's name can count.
 const maxShards = 99999
 
-// entry is a tensor's place (BundleEntryProto).
+// entry says where a tensor is (BundleEntryProto).
 type entry struct {
 	dtype        uint64
 	shape        []int
 	shard        uint64
 	offset, size uint64
 	sum          uint32 // masked CRC-32C of its bytes
-	sliced       bool   // a partitioned variable, whose parts stand under keys of their own
+	sliced       bool   // a partitioned variable, whose parts have keys of their own
 }
 
-// field is one field of a message: a number, or bytes.
-type field struct {
-	num    protowire.Number
-	typ    protowire.Type
-	number uint64
-	bytes  []byte
-}
-
-// fields calls each for a message's fields; those not repeated may stand once.
-func fields(message []byte, repeated protowire.Number, each func(f field) error) error {
+// fields calls each for a message's fields; those not repeated may be there once.
+func fields(message []byte, repeated protobuf.Number, each func(f protobuf.Field) error) error {
 	var seen uint64
-	for len(message) > 0 {
-		var f field
-		var n int
-		f.num, f.typ, n = protowire.ConsumeTag(message)
-		if n < 0 {
-			return errors.New("damaged")
-		}
-		message = message[n:]
-		switch f.typ {
-		case protowire.VarintType:
-			f.number, n = protowire.ConsumeVarint(message)
-		case protowire.Fixed32Type:
-			var v uint32
-			v, n = protowire.ConsumeFixed32(message)
-			f.number = uint64(v)
-		case protowire.BytesType:
-			f.bytes, n = protowire.ConsumeBytes(message)
-		default:
-			n = protowire.ConsumeFieldValue(f.num, f.typ, message)
-		}
-		if n < 0 {
-			return errors.New("damaged")
-		}
-		message = message[n:]
-		if f.num < 64 && f.num != repeated {
-			if seen>>f.num&1 == 1 {
-				return fmt.Errorf("field %d stands twice", f.num)
+	return protobuf.Read(message, func(f protobuf.Field) error {
+		if f.Number < 64 && f.Number != repeated {
+			if seen>>f.Number&1 == 1 {
+				return fmt.Errorf("field %d appears twice", f.Number)
 			}
-			seen |= 1 << f.num
+			seen |= 1 << f.Number
 		}
-		if err := each(f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// want checks a field's wire type.
-func (f field) want(typ protowire.Type) error {
-	if f.typ != typ {
-		return fmt.Errorf("field %d has another type", f.num)
-	}
-	return nil
+		return each(f)
+	})
 }
 
 // parseHeader reads an index's first entry (BundleHeaderProto): how many data files there are.
 func parseHeader(b []byte) (shards uint64, err error) {
-	err = fields(b, 0, func(f field) error {
-		switch f.num {
+	err = fields(b, 0, func(f protobuf.Field) error {
+		switch f.Number {
 		case 1:
-			shards = f.number
-			return f.want(protowire.VarintType)
+			shards = f.Value
+			return f.Want(protobuf.Varint)
 		case 2:
-			if f.number != 0 {
+			if f.Value != 0 {
 				return errors.New("written on a big-endian machine, which is not supported")
 			}
-			return f.want(protowire.VarintType)
+			return f.Want(protobuf.Varint)
 		case 3:
-			if err := f.want(protowire.BytesType); err != nil {
+			if err := f.Want(protobuf.Bytes); err != nil {
 				return err
 			}
-			return fields(f.bytes, 3, func(f field) error {
-				if f.num == 2 && f.number > bundleVersion {
-					return fmt.Errorf("needs a reader of version %d, this one is %d", f.number, bundleVersion)
+			return fields(f.Bytes, 3, func(f protobuf.Field) error {
+				if f.Number == 2 && f.Value > bundleVersion {
+					return fmt.Errorf("needs a reader of version %d, this one has version %d", f.Value, bundleVersion)
 				}
 				return nil
 			})
@@ -129,49 +85,49 @@ func parseHeader(b []byte) (shards uint64, err error) {
 
 func parseEntry(b []byte) (entry, error) {
 	e := entry{shape: []int{}}
-	err := fields(b, 7, func(f field) error {
-		switch f.num {
+	err := fields(b, 7, func(f protobuf.Field) error {
+		switch f.Number {
 		case 1:
-			e.dtype = f.number
+			e.dtype = f.Value
 		case 2:
-			if err := f.want(protowire.BytesType); err != nil {
+			if err := f.Want(protobuf.Bytes); err != nil {
 				return err
 			}
-			return e.parseShape(f.bytes)
+			return e.parseShape(f.Bytes)
 		case 3:
-			e.shard = f.number
+			e.shard = f.Value
 		case 4:
-			e.offset = f.number
+			e.offset = f.Value
 		case 5:
-			e.size = f.number
+			e.size = f.Value
 		case 6:
-			e.sum = uint32(f.number)
-			return f.want(protowire.Fixed32Type)
+			e.sum = uint32(f.Value)
+			return f.Want(protobuf.Fixed32)
 		case 7:
 			e.sliced = true
-			return f.want(protowire.BytesType)
+			return f.Want(protobuf.Bytes)
 		default:
 			return nil
 		}
-		return f.want(protowire.VarintType)
+		return f.Want(protobuf.Varint)
 	})
 	return e, err
 }
 
 func (e *entry) parseShape(b []byte) error {
-	return fields(b, 2, func(f field) error {
-		switch f.num {
+	return fields(b, 2, func(f protobuf.Field) error {
+		switch f.Number {
 		case 2:
-			if err := f.want(protowire.BytesType); err != nil {
+			if err := f.Want(protobuf.Bytes); err != nil {
 				return err
 			}
 			var size uint64
-			err := fields(f.bytes, 0, func(f field) error {
-				if f.num != 1 {
+			err := fields(f.Bytes, 0, func(f protobuf.Field) error {
+				if f.Number != 1 {
 					return nil
 				}
-				size = f.number
-				return f.want(protowire.VarintType)
+				size = f.Value
+				return f.Want(protobuf.Varint)
 			})
 			if err != nil {
 				return err
@@ -187,7 +143,7 @@ func (e *entry) parseShape(b []byte) error {
 			}
 			e.shape = append(e.shape, int(size))
 		case 3:
-			if f.number != 0 {
+			if f.Value != 0 {
 				return errors.New("a shape that is not known")
 			}
 		}
@@ -215,10 +171,10 @@ func (e *entry) check() error {
 }
 
 func shapeOf(t safetensors.DType, shape []int) string {
-	return string(t) + clip(fmt.Sprint(shape))
+	return string(t) + safetensors.Clip(fmt.Sprint(shape))
 }
 
-// appendTo adds an entry's message to b. The fields stand as TensorFlow writes them: in order of their numbers, zeros left out, the
+// appendTo adds an entry's message to b. The fields are as TensorFlow writes them: in order of their numbers, zeros left out, the
 // shape always there.
 func (e *entry) appendTo(b []byte) []byte {
 	var shape []byte
@@ -227,28 +183,24 @@ func (e *entry) appendTo(b []byte) []byte {
 		if d != 0 {
 			dim = appendNumber(nil, 1, uint64(d))
 		}
-		shape = protowire.AppendTag(shape, 2, protowire.BytesType)
-		shape = protowire.AppendBytes(shape, dim)
+		shape = protobuf.AppendBytes(shape, 2, dim)
 	}
 	b = appendNumber(b, 1, e.dtype)
-	b = protowire.AppendTag(b, 2, protowire.BytesType)
-	b = protowire.AppendBytes(b, shape)
+	b = protobuf.AppendBytes(b, 2, shape)
 	b = appendNumber(b, 4, e.offset)
 	b = appendNumber(b, 5, e.size)
 	if e.sum != 0 {
-		b = protowire.AppendTag(b, 6, protowire.Fixed32Type)
-		b = protowire.AppendFixed32(b, e.sum)
+		b = protobuf.AppendFixed32(b, 6, e.sum)
 	}
 	return b
 }
 
 // appendNumber adds a number unless it is 0, which is what an absent one means.
-func appendNumber(b []byte, num protowire.Number, v uint64) []byte {
+func appendNumber(b []byte, number protobuf.Number, v uint64) []byte {
 	if v == 0 {
 		return b
 	}
-	b = protowire.AppendTag(b, num, protowire.VarintType)
-	return protowire.AppendVarint(b, v)
+	return protobuf.AppendVarint(b, number, v)
 }
 
 // bundleVersion is the version of the format that is read and written.
@@ -257,22 +209,5 @@ const bundleVersion = 1
 // headerMessage is the header of a checkpoint with one data file.
 func headerMessage() []byte {
 	b := appendNumber(nil, 1, 1)
-	b = protowire.AppendTag(b, 3, protowire.BytesType)
-	return protowire.AppendBytes(b, appendNumber(nil, 1, bundleVersion))
-}
-
-// clip shortens what a file says, for a message.
-func clip(s string) string {
-	if len(s) > 120 {
-		return s[:120] + "..."
-	}
-	return s
-}
-
-// show writes a name that a file gives: as it is if it is plain, in Go's notation otherwise, and never much of it.
-func show(name string) string {
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
-		return fmt.Sprintf("%q", clip(name))
-	}
-	return clip(name)
+	return protobuf.AppendBytes(b, 3, appendNumber(nil, 1, bundleVersion))
 }

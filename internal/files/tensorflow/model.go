@@ -24,7 +24,7 @@ func Model(r safetensors.Reader) (m safetensors.Reader, unused []string, err err
 			continue
 		}
 		if s, twice := v.of[n.name]; twice {
-			return nil, nil, fmt.Errorf("variables %s and %s are the same one of ALBERT's", show(s.variable), show(variable))
+			return nil, nil, fmt.Errorf("variables %s and %s are the same one of ALBERT's", safetensors.Quote(s.variable), safetensors.Quote(variable))
 		}
 		v.of[n.name] = source{variable, n.transpose}
 	}
@@ -52,14 +52,14 @@ func (v *view) Names() []string { return v.names }
 func (v *view) Float32(tensor string) ([]float32, []int, error) {
 	s, ok := v.of[tensor]
 	if !ok {
-		return nil, nil, fmt.Errorf("the checkpoint has no variable for tensor %s", show(tensor))
+		return nil, nil, fmt.Errorf("the checkpoint has no variable for tensor %s", safetensors.Quote(tensor))
 	}
 	values, shape, err := v.r.Float32(s.variable)
 	if err != nil || !s.transpose {
 		return values, shape, err
 	}
 	if len(shape) != 2 {
-		return nil, nil, fmt.Errorf("variable %s has shape %v, want two dimensions", show(s.variable), shape)
+		return nil, nil, fmt.Errorf("variable %s has shape %v, want two dimensions", safetensors.Quote(s.variable), shape)
 	}
 	return transpose(values, shape[0], shape[1], 1), []int{shape[1], shape[0]}, nil
 }
@@ -95,7 +95,7 @@ func FromHuggingFace(tensors []safetensors.Tensor) ([]safetensors.Tensor, error)
 	byName := make(map[string]safetensors.Tensor, len(tensors))
 	for _, t := range tensors {
 		if _, twice := byName[t.Name]; twice {
-			return nil, fmt.Errorf("tensor %s given twice", show(t.Name))
+			return nil, fmt.Errorf("tensor %s given twice", safetensors.Quote(t.Name))
 		}
 		byName[t.Name] = t
 	}
@@ -103,23 +103,23 @@ func FromHuggingFace(tensors []safetensors.Tensor) ([]safetensors.Tensor, error)
 	for _, t := range tensors {
 		skip, err := leftOut(t, byName)
 		if err != nil {
-			return nil, fmt.Errorf("tensor %s: %w", show(t.Name), err)
+			return nil, fmt.Errorf("tensor %s: %w", safetensors.Quote(t.Name), err)
 		}
 		if skip {
 			continue
 		}
 		n, ok := toGoogle(t.Name)
 		if !ok {
-			return nil, fmt.Errorf("tensor %s has no name in Google's code", show(t.Name))
+			return nil, fmt.Errorf("tensor %s has no name in Google's code", safetensors.Quote(t.Name))
 		}
 		t.Name = n.name
 		if n.transpose {
 			if len(t.Shape) != 2 {
-				return nil, fmt.Errorf("tensor %s has shape %v, want two dimensions", show(t.Name), t.Shape)
+				return nil, fmt.Errorf("tensor %s has shape %v, want two dimensions", safetensors.Quote(t.Name), t.Shape)
 			}
 			size := t.DType.Size()
 			if size == 0 || min(t.Shape[0], t.Shape[1]) < 0 || len(t.Data) != t.Shape[0]*t.Shape[1]*size {
-				return nil, fmt.Errorf("tensor %s: %d bytes do not fit %s", show(t.Name), len(t.Data), shapeOf(t.DType, t.Shape))
+				return nil, fmt.Errorf("tensor %s: %d bytes do not fit %s", safetensors.Quote(t.Name), len(t.Data), shapeOf(t.DType, t.Shape))
 			}
 			t.Data = transpose(t.Data, t.Shape[0], t.Shape[1], size)
 			t.Shape = []int{t.Shape[1], t.Shape[0]}

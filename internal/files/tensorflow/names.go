@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// kind says which variables a row of the table of names stands for.
+// kind says which variables a row of the table of names means.
 type kind int
 
 const (
@@ -20,7 +20,7 @@ type row struct {
 	kind       kind
 }
 
-// modelRows stand once in a model. (modeling.py; run_pretraining.py; classifier_utils.py, race_utils.py, squad_utils.py.)
+// modelRows are in a model once. (modeling.py; run_pretraining.py; classifier_utils.py, race_utils.py, squad_utils.py.)
 var modelRows = []row{
 	{"bert/embeddings/word_embeddings", "albert.embeddings.word_embeddings.weight", single},
 	{"bert/embeddings/token_type_embeddings", "albert.embeddings.token_type_embeddings.weight", single},
@@ -48,7 +48,7 @@ var modelRows = []row{
 	{"answer_class/dense_1", "answer_class.dense_1", dense},
 }
 
-// layerRows stand in every inner group of every group. (modeling.py, attention_ffn_block.)
+// layerRows are in every inner group of every group. (modeling.py, attention_ffn_block.)
 var layerRows = []row{
 	{"attention_1/self/query", "attention.query", dense},
 	{"attention_1/self/key", "attention.key", dense},

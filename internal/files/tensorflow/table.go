@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 
 	"github.com/klauspost/compress/snappy"
+
+	"albert/internal/files/safetensors"
 )
 
 // An index is a LevelDB table: blocks of entries in ascending order of their keys, a block that gives each block's place, and a footer
@@ -100,9 +102,9 @@ func scanTable(data []byte, each func(key string, value []byte) error) error {
 			case first:
 				first = false
 			case k == last:
-				return fmt.Errorf("tensor %s stands twice", show(k))
+				return fmt.Errorf("tensor %s appears twice", safetensors.Quote(k))
 			case k < last:
-				return fmt.Errorf("tensor %s stands after %s: not in order", show(k), show(last))
+				return fmt.Errorf("tensor %s comes after %s: not in order", safetensors.Quote(k), safetensors.Quote(last))
 			}
 			last = k
 			return each(k, value)
@@ -127,7 +129,7 @@ func readBlock(data []byte, h handle) ([]byte, error) {
 	case snappyBlock:
 		size, err := snappy.DecodedLen(body)
 		if err == nil && (size > maxSnappy*len(body) || size > maxIndex) {
-			err = fmt.Errorf("%d bytes say that they are %d", len(body), size)
+			err = fmt.Errorf("%d bytes claim to unpack to %d", len(body), size)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("block at byte %d: snappy: %w", h.offset, err)

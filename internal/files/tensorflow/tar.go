@@ -2,7 +2,6 @@ package tensorflow
 
 import (
 	"archive/tar"
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/klauspost/compress/gzip"
+	"albert/internal/files/safetensors"
+	"albert/internal/files/stream"
 )
 
 // maxUnpacked bounds an archive's unpacked bytes. The largest that was released, xxlarge, has 0.9 GB of float32; with two slots for
@@ -32,6 +32,15 @@ type Files struct {
 	Cleanup       string // tokenizer_config.json, which Google's code does not know
 }
 
+// moveTo puts a directory before the paths.
+func (f *Files) moveTo(dir string) {
+	for _, p := range []*string{&f.Checkpoint, &f.Config, &f.SentencePiece, &f.Vocab, &f.Cleanup} {
+		if *p != "" {
+			*p = filepath.Join(dir, filepath.FromSlash(*p))
+		}
+	}
+}
+
 // Archive is an unpacked archive.
 type Archive struct {
 	Files
@@ -42,7 +51,7 @@ type Archive struct {
 func (a *Archive) Close() error { return os.RemoveAll(a.dir) }
 
 // OpenTar unpacks what a model needs of a .tar.gz or .tar into a new temporary directory, which Close removes: the configuration, the
-// tokenizer, the checkpoint without its graph. Members that would leave the directory, links, and names that stand twice are
+// tokenizer, the checkpoint without its graph. Members that would leave the directory, links, and names that appear twice are
 // refused, and archives that unpack to more than 4 GiB.
 func OpenTar(path string) (*Archive, error) {
 	f, err := os.Open(path)
@@ -66,11 +75,7 @@ func OpenTar(path string) (*Archive, error) {
 		a.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, p := range []*string{&a.Checkpoint, &a.Config, &a.SentencePiece, &a.Vocab, &a.Cleanup} {
-		if *p != "" {
-			*p = filepath.Join(dir, filepath.FromSlash(*p))
-		}
-	}
+	a.moveTo(dir)
 	return a, nil
 }
 
@@ -92,12 +97,8 @@ func Beside(checkpoint string) (Files, error) {
 	if err != nil {
 		return Files{}, fmt.Errorf("%s: %w", dir, err)
 	}
+	f.moveTo(dir)
 	f.Checkpoint = prefix
-	for _, p := range []*string{&f.Config, &f.SentencePiece, &f.Vocab, &f.Cleanup} {
-		if *p != "" {
-			*p = filepath.Join(dir, *p)
-		}
-	}
 	return f, nil
 }
 
@@ -145,7 +146,7 @@ func choose(names []string) (f Files, err error) {
 		if len(found) > 1 {
 			best := slices.DeleteFunc(slices.Clone(found), func(n string) bool { return path.Base(n) != part.preferred })
 			if len(best) != 1 {
-				return Files{}, fmt.Errorf("several %s: %s and %s", part.what, show(found[0]), show(found[1]))
+				return Files{}, fmt.Errorf("several %s: %s and %s", part.what, safetensors.Quote(found[0]), safetensors.Quote(found[1]))
 			}
 			found = best
 		}
@@ -159,59 +160,48 @@ func choose(names []string) (f Files, err error) {
 
 // unpack writes the needed members of an archive into a directory and lists them, slashes between the parts of a name.
 func unpack(r io.Reader, dir string, limit int64) (members []string, err error) {
-	b := bufio.NewReaderSize(r, 1<<16)
-	in := &bounded{left: limit, limit: limit}
-	if magic, _ := b.Peek(2); string(magic) == "\x1f\x8b" {
-		z, err := gzip.NewReader(b)
+	unpacked, err := stream.Reader(r)
+	if err != nil {
+		return nil, err
+	}
+	in := &bounded{r: unpacked, left: limit, limit: limit}
+	seen := map[string]bool{}
+	count := 0
+	var total int64 // what headers say: a sparse file has more bytes than it takes
+	for m, err := range stream.Tar(in) {
 		if err != nil {
 			return nil, err
 		}
-		defer z.Close()
-		in.r = z
-	} else {
-		in.r = b
-	}
-	t := tar.NewReader(in)
-	seen := map[string]bool{}
-	var total int64 // what headers say: a sparse file has more bytes than it takes
-	for count := 0; ; count++ {
-		h, err := t.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("not an archive that can be read: %w", err)
-		}
-		if count == maxMembers {
+		if count++; count > maxMembers {
 			return nil, fmt.Errorf("more than %d members", maxMembers)
 		}
-		if h.Typeflag == tar.TypeXGlobalHeader { // a comment
+		if m.Typeflag == tar.TypeXGlobalHeader { // a comment
 			continue
 		}
-		name, err := memberName(h)
+		name, err := memberName(m.Header)
 		if err != nil {
-			return nil, fmt.Errorf("member %s: %w", show(h.Name), err)
+			return nil, fmt.Errorf("member %s: %w", safetensors.Quote(m.Name), err)
 		}
-		if h.Typeflag == tar.TypeDir {
+		if m.Typeflag == tar.TypeDir {
 			continue
 		}
 		if seen[name] {
-			return nil, fmt.Errorf("member %s stands twice", show(name))
+			return nil, fmt.Errorf("member %s appears twice", safetensors.Quote(name))
 		}
 		seen[name] = true
-		if h.Size > limit-total {
-			return nil, fmt.Errorf("member %s: with it %d bytes, the limit is %d", show(name), uint64(total)+uint64(h.Size), limit)
+		if m.Size > limit-total {
+			return nil, fmt.Errorf("member %s: with it %d bytes, the limit is %d", safetensors.Quote(name), uint64(total)+uint64(m.Size), limit)
 		}
-		total += h.Size
+		total += m.Size
 		if !needed(name) {
 			continue
 		}
-		if err := writeMember(filepath.Join(dir, filepath.FromSlash(name)), t); err != nil {
-			return nil, fmt.Errorf("member %s: %w", show(name), err)
+		if err := writeMember(filepath.Join(dir, filepath.FromSlash(name)), m); err != nil {
+			return nil, fmt.Errorf("member %s: %w", safetensors.Quote(name), err)
 		}
 		members = append(members, name)
 	}
-	if _, err := io.Copy(io.Discard, in); err != nil { // to the end, where gzip's checksum stands
+	if _, err := io.Copy(io.Discard, in); err != nil { // to the end, where gzip's checksum is
 		return nil, err
 	}
 	return members, nil

@@ -14,7 +14,6 @@ import (
 	"unicode/utf8"
 
 	"albert/internal/files/disk"
-
 	"albert/internal/files/safetensors"
 )
 
@@ -83,7 +82,7 @@ func makeIndex(tensors []safetensors.Tensor) ([]byte, error) {
 		case i > 0 && t.Name == tensors[i-1].Name:
 			err = errors.New("given twice")
 		case e.dtype == 0:
-			err = fmt.Errorf("unknown dtype %s", show(string(t.DType)))
+			err = fmt.Errorf("unknown dtype %s", safetensors.Quote(string(t.DType)))
 		case len(t.Shape) > maxRank:
 			err = fmt.Errorf("more than %d dimensions", maxRank)
 		case slices.ContainsFunc(t.Shape, func(d int) bool { return d < 0 }):
@@ -92,7 +91,7 @@ func makeIndex(tensors []safetensors.Tensor) ([]byte, error) {
 			err = e.check()
 		}
 		if err != nil {
-			return nil, fmt.Errorf("tensor %s: %w", show(t.Name), err)
+			return nil, fmt.Errorf("tensor %s: %w", safetensors.Quote(t.Name), err)
 		}
 		w.add(t.Name, e.appendTo(nil))
 	}

@@ -212,7 +212,7 @@ func (c *checkpoints) save(s *state) (err error) {
 	if err := os.MkdirAll(top, 0o777); err != nil {
 		return err
 	}
-	if free, need := freeDisk(top), c.size(); free >= 0 && free < need {
+	if free, need := disk.Free(top), c.size(); free >= 0 && free < need {
 		return fmt.Errorf("a checkpoint needs %s, the disk has %s", bytesText(need), bytesText(free))
 	}
 	tmp := filepath.Join(top, unfinished+checkpointName(s.Step))

@@ -129,15 +129,6 @@ func readNumber(path string) (int64, error) {
 	return n, nil
 }
 
-// freeDisk is how many bytes can be written in a directory; -1 if it is not known.
-func freeDisk(dir string) int64 {
-	var s unix.Statfs_t
-	if unix.Statfs(dir, &s) != nil {
-		return -1
-	}
-	return int64(s.Bavail) * int64(s.Bsize)
-}
-
 // lockDir takes a run directory for this process until unlock is called or the process ends.
 func lockDir(dir string) (unlock func(), err error) {
 	f, err := os.OpenFile(path.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o666)

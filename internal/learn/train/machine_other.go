@@ -12,8 +12,6 @@ import (
 
 func availableMemory() int64 { return 0 }
 
-func freeDisk(string) int64 { return -1 }
-
 // lockDir takes a run directory by a file that must not exist yet. After a crash it has to be removed by hand.
 func lockDir(dir string) (unlock func(), err error) {
 	path := filepath.Join(dir, lockFile)

@@ -40,7 +40,7 @@ type plan struct {
 // newPlan is the plan of a run whose first batch is b. parts is what the memory goes to.
 func (r *run) newPlan(b Batch) *plan {
 	p := &plan{Parameters: r.params.Size(), Steps: r.c.Steps, FirstStep: r.state.Step + 1, Sequences: b.Len(), Peak: r.c.Peak,
-		MemoryThere: availableMemory(), CheckpointSize: r.checkpoints.size(), DiskFree: freeDisk(r.c.Dir)}
+		MemoryThere: availableMemory(), CheckpointSize: r.checkpoints.size(), DiskFree: disk.Free(r.c.Dir)}
 	for _, l := range Leaves(b) {
 		p.Leaves++
 		p.Pieces += l.Pieces

@@ -12,7 +12,7 @@ func set(words string) map[string]bool {
 
 // Abbreviations without their last full stop, by what a full stop after them means.
 var (
-	// titles stand before a name.
+	// titles come before a name.
 	titles = set(`Mr Mrs Ms MM Messrs Mme Mlle Mmes Mlles Mons Dr Drs Prof Profs Rev Revd Hon St Ste SS Sts Gen Col Maj Capt Cpt Cmdr Lieut
 		Lt Sergt Sgt Cpl Pvt Adm Brig Gov Pres Sen Rep Reps Sens Supt Atty Fr Mt Ft Msgr Mgr Fthr Bro Bp Abp Ald Amb Treas
 		Herr Sig Sra Srta Sta Wm Thos Jas Chas Geo Robt Saml Danl Edw Benj Jno Alex Eliz`)

@@ -3,25 +3,26 @@ package corpus
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"albert/internal/files/stream"
 )
 
 // maxFolders bounds how deep directories may lie in each other, which also ends a circle of links.
 const maxFolders = 64
 
-// listFiles lists the files in a directory and below, by byte order of their paths. Links are followed. Files and directories whose
-// names begin with a dot are left out, and files, or directories, that keep refuses by path and kind; nil keeps all.
-func listFiles(dir string, keep func(path string, isDir bool) bool) ([]string, error) {
+// ListFiles lists the files in a directory and below, by byte order of their paths. Links are followed. Left out are files and directories
+// whose names begin with a dot, and those for which keep is false; nil keeps all.
+func ListFiles(dir string, keep func(path string, isDir bool) bool) ([]string, error) {
 	var files []string
 	var walk func(dir string, depth int) error
 	walk = func(dir string, depth int) error {
 		if depth > maxFolders {
-			return fmt.Errorf("%s: more than %d directories in each other, or links in a circle", dir, maxFolders)
+			return fmt.Errorf("%s: directories more than %d levels deep, or links in a circle", dir, maxFolders)
 		}
 		entries, err := os.ReadDir(dir)
 		if err != nil {
@@ -78,7 +79,7 @@ func inputFiles(inputs []string, o ReadOptions) ([]string, error) {
 			if o.GoDoc {
 				keep = keepGo
 			}
-			list, err := listFiles(in, keep)
+			list, err := ListFiles(in, keep)
 			if err != nil {
 				return nil, err
 			}
@@ -107,19 +108,6 @@ func InputBytes(inputs []string, o ReadOptions) (n int64, ok bool) {
 	return n, true
 }
 
-// hashFile reads a file as [reader.whole] does.
-func hashFile(path string) (File, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return File{}, err
-	}
-	defer f.Close()
-	var out File
-	r := &reader{counts: new(Counts), file: func(f File) error { out = f; return nil }}
-	err = r.whole(path, f, func(string, io.Reader) error { return nil })
-	return out, err
-}
-
 // sameFiles tells whether inputs still hold what they held when old was read. An input that is gone as a whole is passed over.
 func sameFiles(old []File, inputs []string, o ReadOptions) error {
 	now, err := inputFiles(inputs, o)
@@ -137,12 +125,12 @@ func sameFiles(old []File, inputs []string, o ReadOptions) error {
 		if !ok {
 			return fmt.Errorf("%s is new among the inputs", path)
 		}
-		f, err := hashFile(path)
+		f, err := stream.HashFile(path)
 		if err != nil {
 			return err
 		}
 		if f != before {
-			return fmt.Errorf("%s is not what it was", path)
+			return fmt.Errorf("%s has changed", path)
 		}
 	}
 	for _, f := range old {

@@ -39,7 +39,7 @@ func (r *reader) goTree(root string) error {
 	if st, err := os.Stat(root); err != nil {
 		return err
 	} else if st.IsDir() {
-		if files, err = listFiles(root, keepGo); err != nil {
+		if files, err = ListFiles(root, keepGo); err != nil {
 			return err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // maxValue bounds a value in JSON, and with it a row's text, which must be held whole: no book is as long.
 const maxValue = 64 << 20
 
-// isJSON tells by an input's beginning: an object, or a list of objects.
+// isJSON tells by an input's beginning whether it is JSON: an object, or a list of objects.
 func isJSON(head []byte) bool {
 	const space = " \t\r\n"
 	t := bytes.TrimLeft(head, space)
@@ -54,7 +54,7 @@ func (r *reader) json(t *textReader) error {
 		case token == json.Delim(']'):
 			inList = false
 		default:
-			err = fmt.Errorf("%s: not an object, as every row is", j.place())
+			err = fmt.Errorf("%s: not an object, as every row is", j.position())
 		}
 		if err != nil {
 			return err
@@ -62,8 +62,8 @@ func (r *reader) json(t *textReader) error {
 	}
 }
 
-// place is the file and the line that is being read.
-func (j *jsonReader) place() string {
+// position is the file and the line that is being read.
+func (j *jsonReader) position() string {
 	return fmt.Sprintf("%s:%d", j.t.name, j.t.lineAt(j.dec.InputOffset()))
 }
 
@@ -88,7 +88,7 @@ func (j *jsonReader) advance() {
 	j.t.limit = at + maxValue
 }
 
-// broken gives a parser's error the line.
+// broken adds the line to a parser's error.
 func (j *jsonReader) broken(err error) error {
 	var syntax *json.SyntaxError
 	switch {
@@ -101,13 +101,13 @@ func (j *jsonReader) broken(err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("%s:%d: broken JSON: %w", j.t.name, j.t.lineAt(syntax.Offset-1), err)
 	}
-	return fmt.Errorf("%s: %w", j.place(), err)
+	return fmt.Errorf("%s: %w", j.position(), err)
 }
 
 // passageColumns are the columns of SQuAD's and RACE's rows that hold passages, with one that tells them.
 var passageColumns = []struct{ column, beside string }{{"article", "questions"}, {"article", "question"}, {"context", "question"}}
 
-// columnOf chooses the column that holds the text. repeats tells that the same text may stand in several rows, one for each question.
+// columnOf chooses the column that holds the text. repeats tells that the same text may be in several rows, one for each question.
 func (o *ReadOptions) columnOf(has func(string) bool) (column string, repeats bool) {
 	if o.TextColumn != "" {
 		return o.TextColumn, false
@@ -132,7 +132,7 @@ func noColumn(place, column string, have []string) error {
 
 // object reads what follows an opening brace: a row, or SQuAD's list of articles.
 func (j *jsonReader) object() error {
-	place := j.place()
+	place := j.position()
 	row := map[string]json.RawMessage{}
 	var names []string
 	squad := false
@@ -226,7 +226,7 @@ func (j *jsonReader) articles() (ok bool, err error) {
 			continue // some other list
 		}
 		ok = true
-		place := j.place()
+		place := j.position()
 		for _, p := range a.Paragraphs {
 			if p.Context == nil {
 				return false, fmt.Errorf("%s: a paragraph without \"context\"", place)

@@ -1,8 +1,6 @@
 package corpus
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,9 +12,10 @@ import (
 	"sort"
 
 	"albert/internal/files/disk"
+	"albert/internal/files/stream"
 )
 
-// metaFile is written last: a directory that has it holds whole shards. progressFile stands there until then.
+// metaFile is written last: a directory that has it holds whole shards. Until then there is progressFile.
 const (
 	metaFile     = "shards.json"
 	progressFile = "progress.json"
@@ -71,14 +70,14 @@ func IsShards(dir string) bool {
 	return err == nil
 }
 
-// OpenShards opens the shards in dir and verifies all of them: every byte is summed up, so that reading them afterwards cannot fail.
-// An error names the file and the place.
+// OpenShards opens the shards in dir and verifies all of them: every byte goes into a checksum, so that reading them afterwards cannot
+// fail. An error names the file and what is wrong with it.
 func OpenShards(dir string) (*Shards, error) {
 	path := filepath.Join(dir, metaFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, e := os.Stat(filepath.Join(dir, progressFile)); e == nil {
-			return nil, fmt.Errorf("%s: the shards are not finished: run the same albert prepare again", dir)
+			return nil, fmt.Errorf("%s: the shards are not finished: run the same command again to go on", dir)
 		}
 		return nil, fmt.Errorf("%s: no shards there (no %s)", dir, metaFile)
 	}
@@ -103,11 +102,14 @@ func (s *Shards) open() error {
 		return fmt.Errorf("%s: damaged: %w", path, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.meta.TokenizerFiles)) {
-		data, err := readNamed(s.dir, name)
+		if name != filepath.Base(name) {
+			return fmt.Errorf("%s: %q is not a file of this directory", path, name)
+		}
+		f, err := stream.HashFile(filepath.Join(s.dir, name))
 		if err != nil {
 			return err
 		}
-		if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != s.meta.TokenizerFiles[name] {
+		if f.SHA256 != s.meta.TokenizerFiles[name] {
 			return fmt.Errorf("%s: not the file that the shards were made with (%s)", filepath.Join(s.dir, name), metaFile)
 		}
 	}
@@ -124,7 +126,8 @@ func (s *Shards) open() error {
 		s.shards = append(s.shards, sh)
 		s.before = append(s.before, s.before[len(s.before)-1]+sh.documents)
 		if sh.shardHead != head || sh.documents != m.Documents || sh.sentences != m.Sentences || sh.pieces != m.Pieces {
-			return fmt.Errorf("%s: not the shard that %s tells of (tokenizer %.8s..., clean-up %s, %d documents)", file, metaFile, sh.tokenizer, sh.cleanup, sh.documents)
+			return fmt.Errorf("%s: not the shard that %s describes (tokenizer %.8s..., clean-up %s, %d documents)",
+				file, metaFile, sh.tokenizer, sh.cleanup, sh.documents)
 		}
 		total.Documents += int64(sh.documents)
 		total.Sentences += int64(sh.sentences)
@@ -135,13 +138,6 @@ func (s *Shards) open() error {
 			m.Documents, m.Sentences, m.Pieces, total.Documents, total.Sentences, total.Pieces)
 	}
 	return nil
-}
-
-func readNamed(dir, name string) ([]byte, error) {
-	if name != filepath.Base(name) {
-		return nil, fmt.Errorf("%s: %q is not a file of this directory", filepath.Join(dir, metaFile), name)
-	}
-	return os.ReadFile(filepath.Join(dir, name))
 }
 
 func openShard(path string, m ShardMeta) (*shard, error) {

@@ -8,22 +8,12 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
-)
 
-const parquetMagic = "PAR1"
+	"albert/internal/files/parquetfile"
+)
 
 // parquetBatch is how many rows are taken from a page at a time.
 const parquetBatch = 256
-
-// guarded calls the Parquet library, whose answer to some damaged files is a panic.
-func guarded(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("damaged: %v", p)
-		}
-	}()
-	return f()
-}
 
 // parquet yields a document for every row; the file is read page by page.
 func (r *reader) parquet(name string, f *os.File) error {
@@ -32,11 +22,7 @@ func (r *reader) parquet(name string, f *os.File) error {
 	if err != nil {
 		return err
 	}
-	var file *parquet.File
-	err = guarded(func() (err error) {
-		file, err = parquet.OpenFile(f, st.Size(), parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true))
-		return err
-	})
+	file, err := parquetfile.Open(f, st.Size())
 	if err != nil {
 		return fail(err)
 	}
@@ -58,7 +44,7 @@ func (r *reader) parquet(name string, f *os.File) error {
 		pages := group.ColumnChunks()[i].Pages()
 		for {
 			var page parquet.Page
-			err := guarded(func() (err error) {
+			err := parquetfile.Guard(func() (err error) {
 				page, err = pages.ReadPage()
 				return err
 			})
@@ -88,7 +74,7 @@ func (r *reader) page(name, column string, repeats bool, page parquet.Page, valu
 	in := page.Values()
 	for {
 		n := 0
-		err := guarded(func() (err error) {
+		err := parquetfile.Guard(func() (err error) {
 			n, err = in.ReadValues(values)
 			return err
 		})

@@ -80,7 +80,7 @@ func (q *pipeline) read(docs iter.Seq2[Document, error]) {
 		text = textSum(text, &d)
 		if n <= q.began.Read {
 			if n == q.began.Read && text != q.began.Text {
-				fail(refusal(q.o.Output, fmt.Sprintf("other text: %s, or what is before it, is not what it was", d.Name)))
+				fail(refusal(q.o.Output, fmt.Sprintf("other text: %s, or what is before it, has changed", d.Name)))
 				return
 			}
 			continue

@@ -4,19 +4,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
 	"runtime"
 
-	"albert/internal/files/disk"
-
 	"albert/internal/engine/numeric"
+	"albert/internal/files/disk"
+	"albert/internal/files/stream"
 )
 
 // Tokenizer is what preparing needs of one. It is safe for concurrent use.
@@ -59,7 +57,8 @@ func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 	if len(o.Inputs) == 0 {
 		o.Inputs = []string{"-"}
 	}
-	meta := Meta{Version: shardVersion, Numerics: numeric.Version, VocabSize: o.Tokenizer.VocabSize(), TokenizerSHA256: o.Tokenizer.SHA256(), TokenizerFiles: map[string]string{},
+	meta := Meta{Version: shardVersion, Numerics: numeric.Version,
+		VocabSize: o.Tokenizer.VocabSize(), TokenizerSHA256: o.Tokenizer.SHA256(), TokenizerFiles: map[string]string{},
 		Settings: Settings{Inputs: o.Inputs, Sentences: o.Read.Sentences, TextColumn: o.Read.TextColumn, GoDoc: o.Read.GoDoc, Cleanup: o.Cleanup}}
 	for name, data := range o.Tokenizer.Files() {
 		sum := sha256.Sum256(data)
@@ -80,16 +79,16 @@ func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 	if o.ShardPieces <= 0 {
 		o.ShardPieces = defaultShardBytes / head.width
 	}
-	p, done, err := goOn(&o, &meta)
+	p, done, err := resume(&o, &meta)
 	if err != nil || done {
 		return p.Meta, err
 	}
-	undo, err := makeDir(o.Output)
+	undo, err := disk.MakeDir(o.Output)
 	if err != nil {
 		return meta, err
 	}
-	// Written before the first shard, so that what is in the directory is known to be ours.
-	if err = writeJSON(filepath.Join(o.Output, progressFile), p); err == nil {
+	// Written before the first shard, so that a later call knows what is in the directory.
+	if err = disk.WriteJSON(filepath.Join(o.Output, progressFile), p); err == nil {
 		err = writeShards(ctx, &o, head, &p)
 	}
 	if err != nil {
@@ -104,41 +103,10 @@ func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 			return p.Meta, err
 		}
 	}
-	if err := writeJSON(filepath.Join(o.Output, metaFile), p.Meta); err != nil {
+	if err := disk.WriteJSON(filepath.Join(o.Output, metaFile), p.Meta); err != nil {
 		return p.Meta, err
 	}
 	return p.Meta, os.Remove(filepath.Join(o.Output, progressFile))
-}
-
-// makeDir makes a directory; undo removes what it made, if nothing else is in there.
-func makeDir(dir string) (undo func(), err error) {
-	var made []string
-	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
-		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		made = append(made, d)
-	}
-	undo = func() {
-		for _, d := range made {
-			if os.Remove(d) != nil {
-				return
-			}
-		}
-	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		undo()
-		return nil, err
-	}
-	return undo, nil
-}
-
-func writeJSON(path string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return disk.WriteFile(path, append(text, '\n'))
 }
 
 // writeShards writes the shards after those that p has; p grows with each.
@@ -151,8 +119,8 @@ func writeShards(ctx context.Context, o *PrepareOptions, head shardHead, p *prog
 		m := ShardMeta{File: shardName(len(p.Shards))}
 		var last *batch
 		err = disk.Atomically(filepath.Join(o.Output, m.File), func(w io.Writer) error {
-			sum, n := sha256.New(), new(byteCounter)
-			s := newShardWriter(io.MultiWriter(w, sum, n), head)
+			sum := stream.NewSum()
+			s := newShardWriter(io.MultiWriter(w, sum), head)
 			for b != nil && s.pieces < o.ShardPieces {
 				if err := b.addTo(s); err != nil {
 					return err
@@ -167,7 +135,8 @@ func writeShards(ctx context.Context, o *PrepareOptions, head shardHead, p *prog
 			}
 			m.Documents, m.Sentences, m.Pieces = s.documents(), len(s.ends), s.pieces
 			err := s.finish()
-			m.Bytes, m.SHA256 = int64(*n), hex.EncodeToString(sum.Sum(nil))
+			f := sum.File(m.File)
+			m.Bytes, m.SHA256 = f.Bytes, f.SHA256
 			return err
 		})
 		if pipe.err != nil { // its own words, without those of the file that was being written
@@ -181,7 +150,7 @@ func writeShards(ctx context.Context, o *PrepareOptions, head shardHead, p *prog
 		p.Sentences += int64(m.Sentences)
 		p.Pieces += int64(m.Pieces)
 		p.Files, p.Counts, p.Read, p.Text = last.files, last.counts, last.read, last.text
-		err = writeJSON(filepath.Join(o.Output, progressFile), p)
+		err = disk.WriteJSON(filepath.Join(o.Output, progressFile), p)
 	}
 	if err != nil {
 		return err
@@ -196,16 +165,10 @@ func writeShards(ctx context.Context, o *PrepareOptions, head shardHead, p *prog
 	return nil
 }
 
-type byteCounter int64
-
-func (c *byteCounter) Write(b []byte) (int, error) {
-	*c += byteCounter(len(b))
-	return len(b), nil
-}
-
 // startPipeline reads documents, passes over those that p has, and encodes the others.
 func startPipeline(ctx context.Context, o *PrepareOptions, p *progress) *pipeline {
-	q := &pipeline{ctx: ctx, o: o, began: *p, counts: new(Counts), queue: make(chan *batch, maxTokens), tasks: make(chan *batch, maxTokens), tokens: make(chan struct{}, maxTokens)}
+	q := &pipeline{ctx: ctx, o: o, began: *p, counts: new(Counts),
+		queue: make(chan *batch, maxTokens), tasks: make(chan *batch, maxTokens), tokens: make(chan struct{}, maxTokens)}
 	docs := o.Documents
 	if docs == nil {
 		docs = documents(ctx, o.Inputs, o.Read, q.counts, q.fileRead)
@@ -244,7 +207,7 @@ func (q *pipeline) fileRead(f File) error {
 		if was.Path != f.Path {
 			return refusal(q.o.Output, fmt.Sprintf("other text: where %s was is %s", was.Path, f.Path))
 		}
-		return refusal(q.o.Output, fmt.Sprintf("other text: %s is not what it was", f.Path))
+		return refusal(q.o.Output, fmt.Sprintf("other text: %s has changed", f.Path))
 	}
 	q.files = append(q.files, f)
 	return nil

@@ -268,7 +268,7 @@ func TestPrepareRefusesChanges(t *testing.T) {
 			{"column", func(o *PrepareOptions) { o.Read.TextColumn = "body" }, nil, `--text-column "", not "body"`},
 			{"inputs", func(o *PrepareOptions) { o.Inputs = []string{in("a.txt")} }, nil, "the inputs ["},
 			{"go-doc", func(o *PrepareOptions) { o.Read.GoDoc = true }, nil, "--go-doc"},
-			{"a letter", func(*PrepareOptions) { restore("a.txt", strings.Replace(a, "many", "mamy", 1))() }, restore("a.txt", a), in("a.txt") + " is not what it was"},
+			{"a letter", func(*PrepareOptions) { restore("a.txt", strings.Replace(a, "many", "mamy", 1))() }, restore("a.txt", a), in("a.txt") + " has changed"},
 			{"a file gone", func(*PrepareOptions) { os.Remove(in("a.txt")) }, restore("a.txt", a), in("a.txt")},
 			{"a file more", func(*PrepareOptions) { restore("a0.txt", "New.")() }, func() { os.Remove(in("a0.txt")) }, "other text: " + dir},
 			{"a letter of the second file", func(*PrepareOptions) { restore("b.txt", strings.Replace(b, "many", "mamy", 1))() }, restore("b.txt", b), in("b.txt")},

@@ -19,8 +19,8 @@ type progress struct {
 	Text uint64 `json:"text_crc64,string"`
 }
 
-// goOn reads how far an earlier call came; done tells that it was finished. A directory that holds anything else is refused.
-func goOn(o *PrepareOptions, meta *Meta) (p progress, done bool, err error) {
+// resume reads how far an earlier call came; done tells that it was finished. A directory that holds anything else is refused.
+func resume(o *PrepareOptions, meta *Meta) (p progress, done bool, err error) {
 	p = progress{Meta: *meta}
 	entries, err := os.ReadDir(o.Output)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,8 +75,8 @@ func refusal(dir, what string) error {
 	return fmt.Errorf("%s holds shards made with %s: give the same again, or another --output", dir, what)
 }
 
-// removeOthers removes what an earlier call that was killed left beside the files it had finished: files written aside, under a name
-// that begins with a dot, and a shard that progress.json does not have yet.
+// removeOthers removes what an earlier call that was killed left beside the files it had finished: unfinished files, whose names
+// begin with a dot, and a shard that progress.json does not have yet.
 func (p *progress) removeOthers(dir string, names map[string]bool) error {
 	ours := []string{shardPrefix, metaFile + ".", progressFile + "."}
 	for name := range p.TokenizerFiles {
@@ -122,7 +122,7 @@ func changed(old, now *Meta) string {
 	return ""
 }
 
-// textSum goes on summing up documents, to tell whether the text of a run that goes on is that of its beginning.
+// textSum adds a document to a checksum of those before it, which tells whether a resumed call reads the same text as the first one.
 func textSum(sum uint64, d *Document) uint64 {
 	for _, s := range d.Sentences {
 		sum = crc64.Update(sum, ecma, []byte(s))

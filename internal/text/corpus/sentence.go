@@ -92,7 +92,7 @@ func endsSentence(before, mark, after string, cased bool) bool {
 	switch {
 	case size == 0: // nothing but dashes and quotes
 		r, _ = utf8.DecodeRuneInString(after)
-		if strings.ContainsRune(closers, r) { // a quote that stands apart
+		if strings.ContainsRune(closers, r) { // a quote with spaces around it
 			return false
 		}
 	case unicode.IsLower(r) && cased, isEnd(r), r == ',' || r == ';' || r == ':':
@@ -175,7 +175,7 @@ func isAbbreviation(before, next, word string, r rune, cased bool) bool {
 	return allInitials(last) && !starters[word]
 }
 
-// wordBefore is the word that stands before the last one.
+// wordBefore is the word before the last one.
 func wordBefore(before, last string) string {
 	s := strings.TrimRight(strings.TrimSuffix(before, last), openers+" ")
 	return s[strings.LastIndexByte(s, ' ')+1:]

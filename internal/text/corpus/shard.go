@@ -11,6 +11,8 @@ import (
 	"math"
 	"strings"
 	"unsafe"
+
+	"albert/internal/files/disk"
 )
 
 // A shard file, little-endian, written front to back:
@@ -88,7 +90,7 @@ func parseHead(b []byte) (shardHead, error) {
 type shard struct {
 	shardHead
 	documents, sentences, pieces int
-	// The parts of the file, as they stand in it.
+	// The parts of the file, as they are in it.
 	ids, ends, firstSentence, firstPiece []byte
 	unmap                                func() error
 }
@@ -98,7 +100,7 @@ func u64(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
 func roundUp8(n uint64) uint64 { return (n + 7) &^ 7 }
 
 // parseShard checks a shard file's bytes, all of them: lengths, checksums, that every piece is in the vocabulary, that indices ascend
-// and are in range. r reads the same bytes as data: through it, what is only summed up does not stay in a mapping's memory.
+// and are in range. r reads the same bytes as data: what is read through it for the checksums does not stay in the mapping's memory.
 func parseShard(data []byte, r io.ReaderAt) (*shard, error) {
 	size := uint64(len(data))
 	if size < headBytes+tailBytes+4 {
@@ -177,7 +179,8 @@ func (s *shard) highest(ids []byte) uint32 {
 
 // checkIndex looks whether documents and sentences ascend, span the pieces and are none of them empty.
 func (s *shard) checkIndex() error {
-	if u64(s.firstSentence, 0) != 0 || u64(s.firstPiece, 0) != 0 || u64(s.firstSentence, s.documents) != uint64(s.sentences) || u64(s.firstPiece, s.documents) != uint64(s.pieces) {
+	if u64(s.firstSentence, 0) != 0 || u64(s.firstPiece, 0) != 0 || u64(s.firstSentence, s.documents) != uint64(s.sentences) ||
+		u64(s.firstPiece, s.documents) != uint64(s.pieces) {
 		return errors.New("damaged: the documents do not span the file")
 	}
 	for d := range s.documents {
@@ -205,8 +208,8 @@ func (s *shard) checkIndex() error {
 func (s *shard) endsOf(doc int, buf []int32) []int32 {
 	a, b := u64(s.firstSentence, doc), u64(s.firstSentence, doc+1)
 	ends := s.ends[4*a : 4*b]
-	if littleEndian {
-		// Aligned: the ends stand at a multiple of 8 from the start of the mapping, and are below 2^31 (checkIndex).
+	if disk.LittleEndian {
+		// Aligned: the ends are at a multiple of 8 from the start of the mapping, and are below 2^31 (checkIndex).
 		return unsafe.Slice((*int32)(unsafe.Pointer(&ends[0])), b-a)
 	}
 	buf = buf[:0]
@@ -215,11 +218,6 @@ func (s *shard) endsOf(doc int, buf []int32) []int32 {
 	}
 	return buf
 }
-
-var littleEndian = func() bool {
-	x := uint16(1)
-	return *(*byte)(unsafe.Pointer(&x)) == 1
-}()
 
 // piecesOf gives pieces [from, to) of a document of the file.
 func (s *shard) piecesOf(doc, from, to int, buf []int32) []int32 {

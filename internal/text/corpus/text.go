@@ -9,6 +9,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"albert/internal/files/stream"
 )
 
 // maxInvalid is the share of invalid bytes above which data is not text with some damage but something else.
@@ -46,14 +48,12 @@ type textReader struct {
 	name   string
 	in     io.Reader
 	counts *Counts
-	buf    []byte  // read but not looked at: at most the beginning of a character
-	out    []byte  // to give
-	repair []byte  // memory of out where something was replaced
-	offset int64   // of the end of out in what was given or will be
-	lines  int     // line breaks up to keep
-	breaks []int64 // the places after line breaks; those before gone are up to keep
-	gone   int
-	keep   int64
+	buf    []byte // read but not looked at: at most the beginning of a character
+	out    []byte // to give
+	repair []byte // memory of out where something was replaced
+	offset int64  // of the end of out in what was given or will be
+	lines  stream.LineIndex
+	keep   int64 // no line before here will be asked for
 	limit  int64 // no more than up to here is given; 0: no limit
 	err    error
 }
@@ -80,7 +80,7 @@ func (t *textReader) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill makes out of the next bytes of the input.
+// fill makes the next text to give of the next bytes of the input.
 func (t *textReader) fill() {
 	n, err := t.in.Read(t.buf[len(t.buf):cap(t.buf)])
 	t.buf = t.buf[:len(t.buf)+n]
@@ -112,16 +112,7 @@ func (t *textReader) fill() {
 		t.repair = append(t.repair[:0], b...)
 		b = t.repair
 	}
-	t.breaks = append(t.breaks[:0], t.breaks[t.gone:]...)
-	t.gone = 0
-	for i := 0; ; {
-		j := bytes.IndexByte(b[i:], '\n')
-		if j < 0 {
-			break
-		}
-		i += j + 1
-		t.breaks = append(t.breaks, t.offset+int64(i))
-	}
+	t.lines.Add(b, t.offset)
 	t.offset += int64(len(b))
 	t.out = b
 	t.buf = append(t.buf[:0], t.buf[whole:]...)
@@ -152,31 +143,19 @@ func (r *reader) utf8(b []byte) string {
 	return string(t.repaired(b))
 }
 
-// failed is an error of the input, with the place.
+// failed adds the file and the line to an error of the input.
 func (t *textReader) failed(err error) error {
 	return fmt.Errorf("%s: after line %d: %w", t.name, t.lineAt(t.offset)-1, err)
 }
 
 // passed says that nobody will ask for the line of a place before an offset.
 func (t *textReader) passed(offset int64) {
-	for t.gone < len(t.breaks) && t.breaks[t.gone] <= offset {
-		t.gone++
-		t.lines++
-	}
+	t.lines.Pass(offset)
 	t.keep = offset
 }
 
 // lineAt is the number of the line that an offset lies in, from 1.
-func (t *textReader) lineAt(offset int64) int {
-	n := t.lines + 1
-	for _, b := range t.breaks[t.gone:] {
-		if b > offset {
-			break
-		}
-		n++
-	}
-	return n
-}
+func (t *textReader) lineAt(offset int64) int { return t.lines.Line(offset) }
 
 // text yields the documents of plain text: a blank line ends one.
 func (r *reader) text(t *textReader) error {

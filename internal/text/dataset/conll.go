@@ -10,7 +10,7 @@ import (
 // first column and the tag the last, or those that are chosen by number, from 1. Columns are parted by tabs where a line has one, else by
 // spaces.
 func (r *reader) conll(in *input) error {
-	l := &lines{in: in}
+	l := linesOf(in)
 	number := func(s string) (int, error) {
 		n, err := strconv.Atoi(s)
 		if s == "" {
@@ -54,7 +54,7 @@ func (r *reader) conll(in *input) error {
 			continue
 		}
 		fail := func(format string, args ...any) error {
-			return fmt.Errorf("%s: %s", place(in.name, l.n), fmt.Sprintf(format, args...))
+			return fmt.Errorf("%s: %s", place(in.name, l.Number), fmt.Sprintf(format, args...))
 		}
 		var f []string
 		if strings.Contains(line, "\t") {
@@ -81,7 +81,7 @@ func (r *reader) conll(in *input) error {
 			return fail("%d columns, where there were %d before", len(f), columns)
 		}
 		if len(e.Words) == 0 {
-			e.Line = l.n
+			e.Line = l.Number
 		}
 		word := f[wordColumn-1]
 		e.Words = append(e.Words, word)

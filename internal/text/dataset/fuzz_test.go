@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"albert/internal/files/stream"
 	"albert/internal/model"
 )
 
@@ -33,7 +34,7 @@ func fuzzText(t *testing.T, data []byte, name string, tasks ...string) {
 				}
 				return r.table(in, r.textRow)
 			}
-			if err := r.unpack(name, bytes.NewReader(data), bufferSize, read); err != nil {
+			if err := r.unpack(name, bytes.NewReader(data), stream.BufferSize, read); err != nil {
 				if err.Error() == "" {
 					t.Fatal("an error without words")
 				}

@@ -52,6 +52,17 @@ func (g *glueForm) names(s Split) []string {
 // noGold is what stands in MNLI where the annotators did not agree: such pairs are for nothing.
 const noGold = "-"
 
+// glueTable is one of GLUE's files while it is read.
+type glueTable struct {
+	*glueForm
+	file                  string
+	header                []string
+	text, pair, label, id int // columns, from 0; -1: there is none
+	rows                  int
+	short, firstShort     int // lines with too few columns that were left out, and the first of them
+	ungold                int // pairs without a gold label that were left out
+}
+
 // glue reads one of GLUE's files.
 func (r *reader) glue(in *input) error {
 	switch in.kind {
@@ -59,8 +70,7 @@ func (r *reader) glue(in *input) error {
 		return fmt.Errorf("%s: task %s is read from GLUE's tab-separated files; for other files of the same data use the task %s",
 			in.name, r.set.Task.Name, r.set.Task.Kind)
 	}
-	g := r.set.Task.glue
-	l := &lines{in: in}
+	l := linesOf(in)
 	line, err := l.next()
 	if err == io.EOF {
 		return fmt.Errorf("%s: %w", in.name, errEmpty)
@@ -68,96 +78,98 @@ func (r *reader) glue(in *input) error {
 	if err != nil {
 		return err
 	}
-	header := strings.Split(line, "\t")
-	for i, name := range header {
-		header[i] = strings.TrimSpace(name)
+	t := &glueTable{glueForm: r.set.Task.glue, file: in.name}
+	isRow, err := t.readHeader(line, r.set.Split)
+	for ; err == nil; line, err = l.next() {
+		if isRow && line != "" {
+			if err := r.glueRow(t, line, l.Number); err != nil {
+				return err
+			}
+		}
+		isRow = true
+	}
+	if err != io.EOF {
+		return err
+	}
+	r.set.Skipped += t.short + t.ungold
+	if t.short > 0 {
+		r.set.Notes = append(r.set.Notes, fmt.Sprintf("%s: %d lines with too few columns left out (the first is line %d)", t.file, t.short, t.firstShort))
+	}
+	if t.ungold > 0 {
+		r.set.Notes = append(r.set.Notes, fmt.Sprintf("%s: %d pairs without a gold label (%q) left out", t.file, t.ungold, noGold))
+	}
+	return nil
+}
+
+// readHeader finds the columns by the first line, and tells whether that is a row itself, as in files without a header.
+func (t *glueTable) readHeader(line string, split Split) (isRow bool, err error) {
+	t.header = strings.Split(line, "\t")
+	for i, name := range t.header {
+		t.header[i] = strings.TrimSpace(name)
 	}
 	column := func(name string) int {
 		if name == "" {
 			return -1
 		}
-		return slices.Index(header, name)
+		return slices.Index(t.header, name)
 	}
-	text, pair, label := column(g.text), column(g.pair), column(g.label)
-	id := max(column("index"), column("id"))
-	first, pending := line, false
+	t.text, t.pair, t.label = column(t.glueForm.text), column(t.glueForm.pair), column(t.glueForm.label)
+	t.id = max(column("index"), column("id"))
+	texts := t.text >= 0 && (t.glueForm.pair == "" || t.pair >= 0)
 	switch {
-	case text >= 0 && (g.pair == "" || pair >= 0) && (label >= 0 || r.set.Split == Test):
-	case g.bare && len(header) == 4 && text < 0:
-		text, label, id, pending = 3, 1, -1, true
-	case text >= 0 && (g.pair == "" || pair >= 0):
-		return fmt.Errorf("%s: no column %q: is this a test set? There are %s", place(in.name, 1), g.label, list(header))
-	default:
-		what := fmt.Sprintf("%q", g.text)
-		if g.pair != "" {
-			what += fmt.Sprintf(" and %q", g.pair)
-		}
-		return fmt.Errorf("%s: not a file of %s, which has the columns %s; there are %s", place(in.name, 1), g.folders[0], what,
-			list(header))
+	case texts && (t.label >= 0 || split == Test):
+		return false, nil
+	case t.bare && len(t.header) == 4 && t.text < 0:
+		t.text, t.label, t.id = 3, 1, -1
+		return true, nil
+	case texts:
+		return false, fmt.Errorf("%s: no column %q: is this a test set? There are %s", place(t.file, 1), t.glueForm.label, list(t.header))
 	}
-	short, ungold, firstShort := 0, 0, 0
-	for row := 0; ; {
-		line := first
-		if !pending {
-			if line, err = l.next(); err != nil {
-				break
-			}
+	what := fmt.Sprintf("%q", t.glueForm.text)
+	if t.glueForm.pair != "" {
+		what += fmt.Sprintf(" and %q", t.glueForm.pair)
+	}
+	return false, fmt.Errorf("%s: not a file of %s, which has the columns %s; there are %s", place(t.file, 1), t.folders[0], what, list(t.header))
+}
+
+// glueRow adds the example of a line.
+func (r *reader) glueRow(t *glueTable, line string, number int) error {
+	f := strings.Split(line, "\t")
+	at := place(t.file, number)
+	switch {
+	case len(f) < len(t.header) && t.skipShort && r.set.Split != Test:
+		if t.short++; t.short == 1 {
+			t.firstShort = number
 		}
-		pending = false
-		if line == "" {
-			continue
+		return nil
+	case len(f) < len(t.header) || len(f) > len(t.header) && !t.lastLabel:
+		return fmt.Errorf("%s: %d columns, where there are %d in line 1", at, len(f), len(t.header))
+	}
+	e := unlabelled(t.file, number)
+	e.ID = strconv.Itoa(t.rows)
+	t.rows++
+	if t.id >= 0 {
+		e.ID = strings.Clone(strings.TrimSpace(f[t.id])) // not to keep the whole row, parses and all
+	}
+	e.Text = strings.Clone(f[t.text])
+	if t.pair >= 0 {
+		e.Pair, e.HasPair = strings.Clone(f[t.pair]), true
+	}
+	if t.label >= 0 {
+		gold := f[t.label]
+		if t.lastLabel {
+			gold = f[len(f)-1]
 		}
-		f := strings.Split(line, "\t")
-		at := place(in.name, l.n)
-		switch {
-		case len(f) < len(header) && g.skipShort && r.set.Split != Test:
-			if short++; short == 1 {
-				firstShort = l.n
-			}
-			continue
-		case len(f) < len(header) || len(f) > len(header) && !g.lastLabel:
-			return fmt.Errorf("%s: %d columns, where there are %d in line 1", at, len(f), len(header))
+		gold = strings.TrimSpace(gold)
+		if t.lastLabel && gold == noGold {
+			t.ungold++
+			return nil
 		}
-		e := unlabelled(in.name, l.n)
-		e.ID = strconv.Itoa(row)
-		row++
-		if id >= 0 {
-			e.ID = strings.Clone(strings.TrimSpace(f[id])) // not to keep the whole row, parses and all
-		}
-		e.Text = strings.Clone(f[text])
-		if pair >= 0 {
-			e.Pair, e.HasPair = strings.Clone(f[pair]), true
-		}
-		if label >= 0 {
-			gold := f[label]
-			if g.lastLabel {
-				gold = f[len(f)-1]
-			}
-			gold = strings.TrimSpace(gold)
-			if g.lastLabel && gold == noGold {
-				ungold++
-				continue
-			}
-			if err := r.label(&e, gold); err != nil {
-				return fmt.Errorf("%s: %w", at, err)
-			}
-		}
-		if err := r.add(e); err != nil {
-			return err
+		if err := r.label(&e, gold); err != nil {
+			return fmt.Errorf("%s: %w", at, err)
 		}
 	}
-	if err := eof(err); err != nil {
-		return err
-	}
-	r.set.Skipped += short + ungold
-	if short > 0 {
-		r.set.Notes = append(r.set.Notes, fmt.Sprintf("%s: %d lines with too few columns left out (the first is line %d)",
-			in.name, short, firstShort))
-	}
-	if ungold > 0 {
-		r.set.Notes = append(r.set.Notes, fmt.Sprintf("%s: %d pairs without a gold label (%q) left out", in.name, ungold, noGold))
-	}
-	return nil
+	return r.add(e)
 }
 
 // label gives an example of Classify its label, one of Regress its score.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"albert/internal/files/stream"
 )
 
 // jsonStream reads JSON value by value with bounded memory, and knows the lines.
@@ -60,7 +62,7 @@ func (j *jsonStream) more() bool {
 func (j *jsonStream) advance() {
 	at := j.dec.InputOffset()
 	j.m.passed(at)
-	j.m.limit = at + maxLine
+	j.m.limit = at + stream.MaxLine
 }
 
 // line is where the stream stands.
@@ -112,24 +114,19 @@ func (j *jsonStream) broken(err error, inValue bool) error {
 type meter struct {
 	in     io.Reader
 	name   string
-	offset int64   // of the end of what was given
-	limit  int64   // nothing from here on is given; 0: no limit
-	lines  int     // ends of lines that were passed
-	breaks []int64 // the places after other ends of lines
-	err    error   // the input's own, but its end
+	offset int64 // of the end of what was given
+	limit  int64 // nothing from here on is given; 0: no limit
+	lines  stream.LineIndex
+	err    error // the input's own, but its end
 }
 
 func (m *meter) Read(p []byte) (int, error) {
 	if m.limit > 0 && m.offset >= m.limit {
-		m.err = fmt.Errorf("%s: a value of more than %d MB", place(m.name, m.lines+1), maxLine>>20)
+		m.err = fmt.Errorf("%s: a value of more than %d MB", place(m.name, m.lineAt(m.limit-stream.MaxLine)), stream.MaxLine>>20)
 		return 0, m.err
 	}
 	n, err := m.in.Read(p)
-	for i, c := range p[:n] {
-		if c == '\n' {
-			m.breaks = append(m.breaks, m.offset+int64(i)+1)
-		}
-	}
+	m.lines.Add(p[:n], m.offset)
 	m.offset += int64(n)
 	if err != nil && err != io.EOF {
 		m.err = fmt.Errorf("%s: %w", place(m.name, m.lineAt(m.offset)), err)
@@ -139,23 +136,7 @@ func (m *meter) Read(p []byte) (int, error) {
 }
 
 // passed says that nobody will ask for the line of a place before offset.
-func (m *meter) passed(offset int64) {
-	i := 0
-	for i < len(m.breaks) && m.breaks[i] <= offset {
-		i++
-	}
-	m.lines += i
-	m.breaks = m.breaks[i:]
-}
+func (m *meter) passed(offset int64) { m.lines.Pass(offset) }
 
 // lineAt is the line that a place is in, from 1.
-func (m *meter) lineAt(offset int64) int {
-	n := m.lines + 1
-	for _, b := range m.breaks {
-		if b > offset {
-			break
-		}
-		n++
-	}
-	return n
-}
+func (m *meter) lineAt(offset int64) int { return m.lines.Line(offset) }

@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,22 +11,13 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
-)
 
-const parquetMagic = "PAR1"
+	"albert/internal/files/parquetfile"
+	"albert/internal/files/stream"
+)
 
 // parquetBatch is how many rows are read at a time.
 const parquetBatch = 64
-
-// guarded calls the Parquet library, whose answer to some damaged files is a panic.
-func guarded(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("damaged: %v", p)
-		}
-	}()
-	return f()
-}
 
 // leaf is a column of values, or of lists of them.
 type leaf struct {
@@ -39,19 +29,17 @@ type leaf struct {
 
 // parquet reads a file row by row.
 func (r *reader) parquet(path string, f *os.File, each func(*row) error) error {
-	raw := &rawReader{in: f, sum: sha256.New()}
-	if err := r.hashed(path, raw); err != nil {
+	if err := r.hashed(path, stream.NewHasher(f, nil)); err != nil {
 		return err
 	}
-	var file *parquet.File
 	var leaves []leaf
-	err := guarded(func() (err error) {
-		file, err = parquet.OpenFile(f, raw.bytes, parquet.SkipBloomFilters(true), parquet.SkipPageIndex(true))
-		if err == nil {
+	file, err := parquetfile.Open(f, r.set.Files[len(r.set.Files)-1].Bytes)
+	if err == nil {
+		err = parquetfile.Guard(func() error {
 			leaves = leavesOf(file)
-		}
-		return err
-	})
+			return nil
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("%s: Parquet: %w", path, err)
 	}
@@ -61,7 +49,7 @@ func (r *reader) parquet(path string, f *os.File, each func(*row) error) error {
 		rows := group.Rows()
 		for {
 			n, end := 0, false
-			err := guarded(func() error {
+			err := parquetfile.Guard(func() error {
 				got, err := rows.ReadRows(buf)
 				n, end = got, errors.Is(err, io.EOF)
 				if end {

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"albert/internal/files/disk"
+	"albert/internal/files/jsonobject"
 )
 
 // WriteSubmission writes predictions in the form of GLUE's leaderboard: a line "index\tprediction", then a line for each example, in
@@ -164,30 +165,15 @@ func writeObject(path string, s *Set, n int, value func(i int) any) error {
 	if n != len(s.Examples) {
 		return fmt.Errorf("%d predictions for %d examples", n, len(s.Examples))
 	}
+	object := make(jsonobject.Fields, n)
+	for i := range object {
+		object[i] = jsonobject.Field{Name: s.Examples[i].ID, Value: value(i)}
+	}
 	return disk.Atomically(path, func(w io.Writer) error {
-		b := bufio.NewWriter(w)
-		var text bytes.Buffer
-		enc := json.NewEncoder(&text)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("    ", "    ")
-		b.WriteString("{")
-		for i := range s.Examples {
-			text.Reset()
-			if err := enc.Encode(s.Examples[i].ID); err != nil {
-				return err
-			}
-			key := strings.TrimSuffix(text.String(), "\n")
-			text.Reset()
-			if err := enc.Encode(value(i)); err != nil {
-				return err
-			}
-			if i > 0 {
-				b.WriteString(",")
-			}
-			fmt.Fprintf(b, "\n    %s: %s", key, strings.TrimSuffix(text.String(), "\n"))
-		}
-		b.WriteString("\n}\n")
-		return b.Flush()
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "    ")
+		return e.Encode(object)
 	})
 }
 
@@ -210,7 +196,7 @@ func ReadPredictions(path string) (map[string]string, error) {
 				return nil
 			})
 		}
-		l := &lines{in: in}
+		l := linesOf(in)
 		for {
 			line, err := l.next()
 			if err != nil {
@@ -218,12 +204,12 @@ func ReadPredictions(path string) (map[string]string, error) {
 			}
 			id, text, ok := strings.Cut(line, "\t")
 			switch _, twice := out[id]; {
-			case line == "" || l.n == 1 && ok && id == "index":
+			case line == "" || l.Number == 1 && ok && id == "index":
 				continue
 			case !ok:
-				return fmt.Errorf("%s: no tab between an index and a prediction", place(in.name, l.n))
+				return fmt.Errorf("%s: no tab between an index and a prediction", place(in.name, l.Number))
 			case twice:
-				return fmt.Errorf("%s: %q stands twice", place(in.name, l.n), short(id))
+				return fmt.Errorf("%s: %q stands twice", place(in.name, l.Number), short(id))
 			}
 			out[id] = text
 		}

@@ -3,16 +3,16 @@ package dataset
 import (
 	"archive/tar"
 	"cmp"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"albert/internal/files/stream"
+	"albert/internal/text/corpus"
 )
 
 // passage is what a line of RACE's files holds.
@@ -71,13 +71,7 @@ func (r *reader) raceFolder(dir string) error {
 	if sub := filepath.Join(dir, string(r.set.Split)); isDir(sub) {
 		dir = sub
 	}
-	var files []string
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && strings.HasSuffix(p, ".txt") && !strings.HasPrefix(d.Name(), ".") {
-			files = append(files, p)
-		}
-		return err
-	})
+	files, err := corpus.ListFiles(dir, func(path string, isDir bool) bool { return isDir || strings.HasSuffix(path, ".txt") })
 	if err != nil {
 		return err
 	}
@@ -93,43 +87,28 @@ func (r *reader) raceFolder(dir string) error {
 }
 
 func (r *reader) raceFile(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	raw := &rawReader{in: f, sum: sha256.New()}
-	err = r.unpack(name, raw, bufferSize, func(in *input) error {
-		if len(in.head) > 262 && string(in.head[257:262]) == "ustar" {
+	return r.open(name, func(in *input) error {
+		if stream.IsTar(in.head) {
 			return r.raceTar(in)
 		}
 		return r.passages(in)
 	})
-	if err != nil {
-		return err
-	}
-	return r.hashed(name, raw)
 }
 
 // raceTar reads the members of an archive that lie in the split's folder.
 func (r *reader) raceTar(in *input) error {
-	t := tar.NewReader(in)
 	found := false
-	for {
-		h, err := t.Next()
-		if err == io.EOF {
-			break
-		}
+	for m, err := range stream.Tar(in) {
 		if err != nil {
-			return fmt.Errorf("%s: tar: %w", in.name, packedError(err))
+			return fmt.Errorf("%s: %w", in.name, err)
 		}
-		folders := strings.Split(path.Dir(path.Clean(h.Name)), "/")
-		base := path.Base(h.Name)
-		if h.Typeflag != tar.TypeReg || !slices.Contains(folders, string(r.set.Split)) || !strings.HasSuffix(base, ".txt") || strings.HasPrefix(base, ".") {
+		folders := strings.Split(path.Dir(path.Clean(m.Name)), "/")
+		base := path.Base(m.Name)
+		if m.Typeflag != tar.TypeReg || !slices.Contains(folders, string(r.set.Split)) || !strings.HasSuffix(base, ".txt") || strings.HasPrefix(base, ".") {
 			continue
 		}
 		found = true
-		if err := r.unpack(in.name+":"+h.Name, &packed{t, "tar"}, int(min(bufferSize, max(minBuffer, h.Size))), r.passages); err != nil {
+		if err := r.unpack(in.name+":"+m.Name, m, stream.MemberBuffer(m.Size), r.passages); err != nil {
 			return err
 		}
 	}
@@ -138,9 +117,6 @@ func (r *reader) raceTar(in *input) error {
 	}
 	return nil
 }
-
-// minBuffer is a small member's buffer.
-const minBuffer = 512
 
 // passages reads passages, one a line.
 func (r *reader) passages(in *input) error {

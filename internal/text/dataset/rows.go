@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"albert/internal/files/parquetfile"
+	"albert/internal/files/stream"
 	"albert/internal/model"
 )
 
@@ -47,8 +49,7 @@ func (r *reader) rows(path string, each func(*row) error) error {
 		return err
 	}
 	defer f.Close()
-	head := make([]byte, len(parquetMagic))
-	if n, _ := f.ReadAt(head, 0); string(head[:n]) == parquetMagic {
+	if parquetfile.Is(f) {
 		return r.parquet(path, f, each)
 	}
 	return r.open(path, func(in *input) error { return r.table(in, each) })
@@ -56,7 +57,7 @@ func (r *reader) rows(path string, each func(*row) error) error {
 
 // table reads what is no Parquet.
 func (r *reader) table(in *input, each func(*row) error) error {
-	if len(bytes.TrimSpace(in.head)) == 0 && len(in.head) < bufferSize {
+	if len(bytes.TrimSpace(in.head)) == 0 && len(in.head) < stream.BufferSize {
 		return fmt.Errorf("%s: %w", in.name, errEmpty)
 	}
 	form := in.kind
@@ -97,7 +98,7 @@ func (r *reader) table(in *input, each func(*row) error) error {
 
 // tsvRows reads tab-separated rows under a header. Quotes are characters like others.
 func (r *reader) tsvRows(in *input, each func(*row) error) error {
-	l := &lines{in: in}
+	l := linesOf(in)
 	w := &row{file: in.name, cells: map[string]any{}, flat: true}
 	h := header{bare: r.bare()}
 	for {
@@ -109,7 +110,7 @@ func (r *reader) tsvRows(in *input, each func(*row) error) error {
 			continue
 		}
 		f := strings.Split(line, "\t")
-		w.line = l.n
+		w.line = l.Number
 		if err := h.row(w, f, each); err != nil {
 			return err
 		}
@@ -179,7 +180,7 @@ func (r *reader) csvRows(in *input, each func(*row) error) error {
 	w := &row{file: in.name, cells: map[string]any{}, flat: true}
 	h := header{bare: r.bare()}
 	for {
-		m.limit = c.InputOffset() + maxLine
+		m.limit = c.InputOffset() + stream.MaxLine
 		f, err := c.Read()
 		if err == io.EOF {
 			return nil
