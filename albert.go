@@ -1,20 +1,40 @@
-// Package albert opens a trained ALBERT and asks it questions: fill in masked words, embed sentences, tokenize.
+// Package albert opens a trained ALBERT and asks it questions: fill in masked words, embed, classify and tag texts, answer questions from a
+// context, choose among answers.
 //
 //	m, err := albert.Open("albert-quickstart")
-//	answers, err := m.Fill("The [MASK] is closed.", 5)
+//	if err != nil { ... }
+//	defer m.Close()
+//	filled, err := m.Fill(ctx, []string{"The [MASK] is closed."}, 0)   // filled[0][0]: the five likeliest words for the first mask
+//	vectors, err := m.Embed(ctx, []string{"Package zip reads and writes archives."})
 //
-// A Model is safe for concurrent use. The bits of an answer depend on the model and the text alone: not on threads, and not on
-// what else is asked at the same time. Training is in the packages below this one, and in the albert command.
+// There is one method for each kind of question. Each takes a context and a slice, one question being a slice of one, and gives a slice of
+// the same length in the same order. Zero values mean the sensible default. What a model can be asked follows from its head: a pretrained
+// one fills and embeds, a fine-tuned one ("albert finetune", or package [albert/finetune]) does what it has learned; all embed. Another
+// question is refused with an error that names the head.
+//
+// A [Model] is safe for concurrent use by any number of goroutines. The bits of an answer depend on the model and the question alone: not on
+// threads, nor on what else is asked at the same time.
+//
+// What it costs: a model keeps its weights in memory twice, as they are and packed for the kernels (base: 47 and 28 MB); the words that
+// it looks at at once take some 25 MB of base, however much is asked. [Model.Close] ends the threads once the questions under way
+// are answered; later ones get [ErrClosed]. Time grows with the pieces asked about: base takes about 0.05 s for 128 pieces on two
+// cores. Texts longer than the model takes (512 pieces as a rule) are cut at the end; contexts of questions are read in windows, whole.
+//
+// An error may be of one question: then the others are answered all the same, and each mistake is an [InputError] with its index
+// ([errors.As] finds the first). When the context ends its error is returned.
+//
+// Training is in packages pretrain and finetune, tokenizers in package tokenizer, everything else in the albert command.
 package albert
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 
-	"albert/internal/engine/cpu"
-	"albert/internal/engine/ops"
 	"albert/internal/formats"
+	"albert/internal/infer"
 	"albert/internal/learn/task"
 	"albert/internal/model"
 	"albert/tokenizer"
@@ -22,192 +42,224 @@ import (
 
 // Model is an opened model with its tokenizer.
 type Model struct {
-	net *model.Model
-	tok *tokenizer.Tokenizer // nil: only piece ids can be asked
-	dev *cpu.Device
-
-	task Task // of Options
+	m *infer.Model
+	o options
 }
 
-// Options of [OpenWith].
-type Options struct {
-	Threads        int    // 0: GOMAXPROCS
-	InstructionSet string // "": what ALBERT_CPU says, else the best
-	Task           Task   // what the head is for; "": what the model's config says
+// Option changes how a model is opened; see the functions that make one.
+type Option func(*options)
+
+type options struct {
+	infer     infer.Options
+	embed     infer.EmbedOptions
+	join      bool
+	windows   bool
+	threshold *float64
 }
 
-// Open opens a model directory in Hugging Face layout (config.json, model.safetensors, spiece.model), a run directory, whose model or
-// newest checkpoint is meant, or a file of another format: see [albert/formats.Open].
-func Open(path string) (*Model, error) { return OpenWith(path, Options{}) }
+// Threads sets the number of threads; by default all that Go uses.
+func Threads(n int) Option { return func(o *options) { o.infer.Threads = n } }
 
-// OpenWith is Open with options.
-func OpenWith(path string, o Options) (*Model, error) {
+// Task says what the head is for where config.json does not: classify, multilabel, regress, tag, answer, choice or order.
+func Task(name string) Option { return func(o *options) { o.infer.Kind = model.Kind(name) } }
+
+// Pooling says how [Model.Embed] makes one vector of all: mean (the default), cls, pooler or max.
+func Pooling(name string) Option { return func(o *options) { o.embed.Pooling = infer.Pooling(name) } }
+
+// Layer lets [Model.Embed] take the output of a layer from 0, the embedding, on; by default the last.
+func Layer(n int) Option { return func(o *options) { o.embed.Layer = n } }
+
+// Normalize lets [Model.Embed] give vectors of length 1.
+func Normalize() Option { return func(o *options) { o.embed.Normalize = true } }
+
+// JoinEntities lets [Model.Tag] join the neighbouring pieces of an entity.
+func JoinEntities() Option { return func(o *options) { o.join = true } }
+
+// Windows lets [Model.Classify] read a text that is too long in windows, and average over them, instead of cutting it.
+func Windows() Option { return func(o *options) { o.windows = true } }
+
+// NullThreshold is above which score [Model.Answer] gives no answer; by default what the model was trained with.
+func NullThreshold(x float64) Option { return func(o *options) { o.threshold = &x } }
+
+// Open opens a model directory in Hugging Face layout, a run directory of training, or a file in another format: PyTorch, TensorFlow, ONNX
+// (docs/formats.md has the list).
+func Open(path string, options ...Option) (*Model, error) {
 	f, err := formats.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	return start(f, o)
+	return start(f, err, options)
 }
 
-// OpenFS is OpenWith for a directory in Hugging Face layout of a file system, such as one that go:embed makes.
-func OpenFS(fsys fs.FS, dir string, o Options) (*Model, error) {
+// OpenFS is Open for a directory in Hugging Face layout of a file system, such as one that go:embed makes.
+func OpenFS(fsys fs.FS, dir string, options ...Option) (*Model, error) {
 	f, err := formats.OpenFS(fsys, dir)
+	return start(f, err, options)
+}
+
+func start(f *formats.Model, err error, list []Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(f, o)
-}
-
-// start makes an opened model ready.
-func start(f *formats.Model, o Options) (*Model, error) {
-	dev, err := cpu.New(o.InstructionSet, o.Threads)
+	o := options{embed: infer.EmbedOptions{Layer: -1}}
+	for _, set := range list {
+		set(&o)
+	}
+	if o.embed.Pooling == infer.PoolNone {
+		return nil, errors.New("pooling none gives many vectors a text: want mean, cls, pooler or max")
+	}
+	m, err := infer.New(f, o.infer)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{net: f.Model, tok: f.Tokenizer, dev: dev, task: o.Task}
-	if err := m.checkTask(); err != nil {
-		dev.Close()
-		return nil, fmt.Errorf("%s: %w", f.Path, err)
-	}
-	return m, nil
+	return &Model{m, o}, nil
 }
 
-// checkTask reports a task that the model has no head for.
-func (m *Model) checkTask() error {
-	has := false
-	switch m.task {
-	case TaskNone:
-		has = true
-	case TaskOrder:
-		has = m.net.SOP.W != nil
-	case TaskAnswer:
-		has = m.net.Spans.W != nil || m.net.Beam.Start.W != nil
-	case TaskClassify, TaskMultiLabel, TaskRegress, TaskTag:
-		has = m.net.Classifier.W != nil
-	case TaskChoice:
-		has = m.net.Classifier.W != nil && m.net.Classifier.W.Rows() == 1
-	default:
-		return fmt.Errorf("task %q is not known", m.task)
-	}
-	if !has {
-		return fmt.Errorf("task %q: the model (%s) has no such head", m.task, m.net.Class())
-	}
+// Close ends the model's threads after the questions under way.
+func (m *Model) Close() error {
+	m.m.Close()
 	return nil
 }
-
-// Close ends the model's threads.
-func (m *Model) Close() { m.dev.Close() }
-
-// Config is the model's configuration.
-func (m *Model) Config() model.Config { return m.net.Config }
 
 // Tokenizer is the model's tokenizer, nil if there was none beside it.
-func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tok }
+func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.m.Tokenizer }
 
-// Input is one text or pair of texts as pieces, special ones included.
-type Input = task.Input
+// Labels are the names of what a classifier tells apart: config.json's id2label.
+func (m *Model) Labels() []string { return m.m.Labels() }
 
-// SEP is the id of the piece between texts.
-func (m *Model) SEP() int32 {
-	if m.tok == nil {
-		return 3 // ALBERT's own
-	}
-	return m.tok.SEP
+// Dimensions is the length of the vectors that [Model.Embed] gives.
+func (m *Model) Dimensions() int { return m.m.Config.HiddenSize }
+
+// MaxPieces is the longest text in pieces, special ones included.
+func (m *Model) MaxPieces() int { return m.m.Config.MaxPositionEmbeddings }
+
+// Errors that [errors.Is] and [errors.As] find.
+var (
+	ErrClosed      = infer.ErrClosed      // the model was closed
+	ErrNoMask      = infer.ErrNoMask      // a text to fill has no [MASK]
+	ErrNoTokenizer = infer.ErrNoTokenizer // the model has no tokenizer
+)
+
+type (
+	// InputError is a mistake in what was asked: which input, counted from 0, and which field of it.
+	InputError = infer.InputError
+	// Filling is one way to fill a mask.
+	Filling = infer.Filling
+	// Label is a class and how likely it is.
+	Label = infer.Label
+	// Entity is a tagged piece of a text, or several joined.
+	Entity = infer.Entity
+	// Span is an answer found in a context.
+	Span = infer.Span
+	// Chosen is one of several choices, with the scores of all.
+	Chosen = infer.Chosen
+)
+
+// Input is a text to classify, or a pair of texts.
+type Input struct{ Text, Pair string }
+
+// Question is asked about a context.
+type Question struct {
+	Question, Context string
+	Choices           []string // of [Model.Choose]
 }
 
-// ErrTooLong is wrapped by the error for a text that is longer than the model takes and must not be cut.
-var ErrTooLong = errors.New("longer than the model takes")
-
-// MaxPieces is the longest input, special pieces included.
-func (m *Model) MaxPieces() int { return m.net.Config.MaxPositionEmbeddings }
-
-// errNoTokenizer is what texts meet in a model without a tokenizer.
-var errNoTokenizer = errors.New("the model has no tokenizer (spiece.model): give input_ids")
-
-// Encode makes pieces of a text: [CLS] text [SEP]. A text that is too long is cut at its end.
-func (m *Model) Encode(text string) (Input, error) {
-	if m.tok == nil {
-		return Input{}, errNoTokenizer
+// Fill gives the k likeliest pieces for every [MASK] of texts, best first; 0 means 5.
+func (m *Model) Fill(ctx context.Context, texts []string, k int) ([][][]Filling, error) {
+	if k < 0 {
+		return nil, fmt.Errorf("k is %d: want at least 1, or 0 for 5", k)
 	}
-	return task.Single(m.tok, m.tok.Encode(text), m.MaxPieces()), nil
+	if k == 0 {
+		k = 5
+	}
+	answers, err := m.m.Fill(ctx, questions(texts, textQuestion), infer.FillOptions{TopK: k})
+	return collect(len(texts), answers, err, func(a infer.Filled) [][]Filling { return a.Masks })
 }
 
-// EncodePair makes pieces of two texts: [CLS] a [SEP] b [SEP], token types 0 and 1. If they are too long, the longer one loses its
-// last pieces, one by one.
-func (m *Model) EncodePair(a, b string) (Input, error) {
-	if m.tok == nil {
-		return Input{}, errNoTokenizer
-	}
-	return task.Pair(m.tok, m.tok.Encode(a), m.tok.Encode(b), m.MaxPieces()), nil
+// Embed gives a vector for each text, [Model.Dimensions] values each.
+func (m *Model) Embed(ctx context.Context, texts []string) ([][]float32, error) {
+	answers, err := m.m.Embed(ctx, questions(texts, textQuestion), m.o.embed)
+	return collect(len(texts), answers, err, func(a infer.Embedded) []float32 { return a.Vectors[0] })
 }
 
-// EncodeLong is Encode or, with a pair, EncodePair that cuts nothing off: a text that is too long becomes several inputs, windows that
-// overlap by half (see [task.Long]). The mean of their logits is an answer that knows the whole text.
-func (m *Model) EncodeLong(text string, pair *string) ([]Input, error) {
-	if m.tok == nil {
-		return nil, errNoTokenizer
-	}
-	var second []int32
-	if pair != nil {
-		second = m.tok.Encode(*pair)
-	}
-	return task.Long(m.tok, m.tok.Encode(text), second, pair != nil, m.MaxPieces()), nil
+// EmbedDocuments is [Model.Embed], by the name that langchaingo's embeddings.Embedder has for it.
+func (m *Model) EmbedDocuments(ctx context.Context, texts []string) ([][]float32, error) {
+	return m.Embed(ctx, texts)
 }
 
-// Check reports the first thing about pieces that the model cannot take.
-func (m *Model) Check(in Input) error {
-	c := &m.net.Config
-	if len(in.IDs) == 0 {
-		return errors.New("input_ids is empty")
-	}
-	if len(in.IDs) > c.MaxPositionEmbeddings {
-		return fmt.Errorf("%d input_ids, the model takes %d: %w", len(in.IDs), c.MaxPositionEmbeddings, ErrTooLong)
-	}
-	if len(in.Types) != len(in.IDs) {
-		return fmt.Errorf("%d token_type_ids for %d input_ids", len(in.Types), len(in.IDs))
-	}
-	for i, id := range in.IDs {
-		if id < 0 || int(id) >= c.VocabSize {
-			return fmt.Errorf("input_ids[%d] is %d, the vocabulary has %d pieces", i, id, c.VocabSize)
+// EmbedQuery is [Model.Embed] for one text: langchaingo's name for it, and what chromem-go takes as its EmbeddingFunc.
+func (m *Model) EmbedQuery(ctx context.Context, text string) ([]float32, error) {
+	all, err := m.Embed(ctx, []string{text})
+	return all[0], err
+}
+
+// Classify gives the labels of texts or pairs, the likeliest first. Where any number of labels may hold each score stands for itself; of a
+// model that gives numbers the scores are these.
+func (m *Model) Classify(ctx context.Context, inputs []Input) ([][]Label, error) {
+	answers, err := m.m.Classify(ctx, questions(inputs, func(in Input) *infer.Question {
+		q := &infer.Question{Text: in.Text}
+		if in.Pair != "" {
+			q.Pair = &in.Pair
 		}
-		if t := in.Types[i]; t < 0 || int(t) >= c.TypeVocabSize {
-			return fmt.Errorf("token_type_ids[%d] is %d, the model has %d types", i, t, c.TypeVocabSize)
-		}
-	}
-	return nil
+		return q
+	}), m.o.windows)
+	return collect(len(inputs), answers, err, func(a infer.Classified) []Label { return a.Labels })
 }
 
-// batch lays inputs one after another.
-func batch(inputs []Input) *ops.Batch {
-	b := &ops.Batch{Offsets: []int32{0}}
-	for _, in := range inputs {
-		b.IDs = append(b.IDs, in.IDs...)
-		b.Types = append(b.Types, in.Types...)
-		b.Offsets = append(b.Offsets, int32(len(b.IDs)))
-	}
-	return b
+// Tag gives the pieces of texts that are labelled otherwise than "O".
+func (m *Model) Tag(ctx context.Context, texts []string) ([][]Entity, error) {
+	answers, err := m.m.Tag(ctx, questions(texts, textQuestion), infer.TagOptions{Join: m.o.join})
+	return collect(len(texts), answers, err, func(a infer.Tagged) []Entity { return a.Entities })
 }
 
-func (m *Model) checkAll(inputs []Input) error {
-	for i, in := range inputs {
-		if err := m.Check(in); err != nil {
-			if len(inputs) > 1 {
-				return fmt.Errorf("input %d: %w", i, err)
+// Answer finds the part of each context that answers its question best. A long context is read in windows.
+func (m *Model) Answer(ctx context.Context, list []Question) ([]Span, error) {
+	answers, err := m.m.Answer(ctx, questions(list, aboutContext), task.DefaultSpanOptions)
+	return collect(len(list), answers, err, func(a infer.Answered) Span { return m.m.Best(&a.Spans, 1, m.o.threshold)[0] })
+}
+
+// Choose gives which of each question's choices is right.
+func (m *Model) Choose(ctx context.Context, list []Question) ([]Chosen, error) {
+	answers, err := m.m.Choose(ctx, questions(list, aboutContext))
+	return collect(len(list), answers, err, func(a infer.Chosen) Chosen { return a })
+}
+
+func textQuestion(text string) *infer.Question { return &infer.Question{Text: text} }
+
+func aboutContext(q Question) *infer.Question {
+	return &infer.Question{Text: q.Question, Pair: &q.Context, Choices: q.Choices}
+}
+
+// questions are the engine's questions for inputs.
+func questions[T any](inputs []T, of func(T) *infer.Question) iter.Seq[*infer.Question] {
+	return func(yield func(*infer.Question) bool) {
+		for _, in := range inputs {
+			if !yield(of(in)) {
+				return
 			}
-			return err
 		}
 	}
-	return nil
 }
 
-// Tokenize gives the pieces of a text, without special ones.
-func (m *Model) Tokenize(text string) ([]string, error) {
-	if m.tok == nil {
-		return nil, errNoTokenizer
+// collect gathers n answers, unless err says that there are none. Errors of single questions are joined; the answers of these are zero.
+func collect[A, T any](n int, answers iter.Seq2[A, error], err error, of func(A) T) ([]T, error) {
+	if err != nil {
+		return make([]T, n), err
 	}
-	var out []string
-	for _, id := range m.tok.Encode(text) {
-		out = append(out, m.tok.Piece(id))
+	out := make([]T, n)
+	var failed []error
+	i := 0
+	for a, err := range answers {
+		if err == nil {
+			out[i] = of(a)
+		} else {
+			var in *InputError
+			if errors.As(err, &in) {
+				in.Index = i
+				if n > 1 {
+					err = fmt.Errorf("input %d: %w", i, err)
+				}
+			}
+			failed = append(failed, err)
+		}
+		i++
 	}
-	return out, nil
+	return out, errors.Join(failed...)
 }

@@ -1,17 +1,17 @@
 package albert_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"testing/fstest"
 
 	"albert"
-	"albert/internal/learn/task"
 	"albert/internal/model"
 )
 
 // tiny gives a random model with a head, in memory: what go:embed would hold.
-func tiny(kind albert.Task, heads model.Heads, labels ...string) fstest.MapFS {
+func tiny(kind model.Kind, heads model.Heads, labels ...string) fstest.MapFS {
 	c, _ := model.NamedConfig("base")
 	c.VocabSize, c.EmbeddingSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers, c.NumAttentionHeads = 500, 8, 16, 32, 2, 2
 	c.InitializerRange = 0.5
@@ -41,37 +41,53 @@ func tiny(kind albert.Task, heads model.Heads, labels ...string) fstest.MapFS {
 	return files
 }
 
+// save writes a model in memory to a new directory.
+func save(files fstest.MapFS) string {
+	dir, err := os.MkdirTemp("", "albert-example-")
+	if err != nil {
+		panic(err)
+	}
+	if err := os.CopyFS(dir, files); err != nil {
+		panic(err)
+	}
+	return dir
+}
+
 // A model can be a part of the program:
 //
 //	//go:embed model
 //	var files embed.FS
 func ExampleOpenFS() {
-	files := tiny(albert.TaskClassify, model.Heads{Pooler: true, Labels: 2}, "bad", "good")
-	m, err := albert.OpenFS(files, "model", albert.Options{Threads: 1})
+	files := tiny(model.Classify, model.Heads{Pooler: true, Labels: 2}, "bad", "good")
+	m, err := albert.OpenFS(files, "model", albert.Threads(1))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer m.Close()
-	v, err := m.Embed("The door is closed.")
-	fmt.Println(len(v), "values", err)
-	// Output: 16 values <nil>
+	v, err := m.Embed(context.Background(), []string{"The door is closed."})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(v[0]), "values")
+	// Output: 16 values
 }
 
 // A head over the whole text gives its labels, the likeliest first. This model is random.
 func ExampleModel_Classify() {
-	m, err := albert.OpenFS(tiny(albert.TaskClassify, model.Heads{Pooler: true, Labels: 2}, "bad", "good"), "model", albert.Options{})
+	m, err := albert.OpenFS(tiny(model.Classify, model.Heads{Pooler: true, Labels: 2}, "bad", "good"), "model")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer m.Close()
-	labels, err := m.Classify("The door is closed.")
+	labels, err := m.Classify(context.Background(), []albert.Input{{Text: "The door is closed."}})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for _, l := range labels {
+	for _, l := range labels[0] {
 		fmt.Printf("%s %.2f\n", l.Label, l.Score)
 	}
 	// Output:
@@ -81,19 +97,19 @@ func ExampleModel_Classify() {
 
 // A head over pieces gives entities with their places in code points: what stands there is []rune(text)[Start:End]. This model is random.
 func ExampleModel_Tag() {
-	m, err := albert.OpenFS(tiny(albert.TaskTag, model.Heads{Labels: 3}, "PLACE", "O", "O"), "model", albert.Options{})
+	m, err := albert.OpenFS(tiny(model.Tag, model.Heads{Labels: 3}, "PLACE", "O", "O"), "model", albert.JoinEntities())
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer m.Close()
 	const text = "In São Paulo."
-	entities, err := m.Tag(text, true)
+	entities, err := m.Tag(context.Background(), []string{text})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for _, e := range entities {
+	for _, e := range entities[0] {
 		fmt.Printf("%s %q %.2f\n", e.Entity, string([]rune(text)[e.Start:e.End]), e.Score)
 	}
 	// Output:
@@ -104,39 +120,39 @@ func ExampleModel_Tag() {
 
 // An answer is a part of the context.
 func ExampleModel_Answer() {
-	m, err := albert.OpenFS(tiny(albert.TaskAnswer, model.Heads{Spans: true}), "model", albert.Options{})
+	m, err := albert.OpenFS(tiny(model.Answer, model.Heads{Spans: true}), "model")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer m.Close()
-	const context = "Zoë is in São Paulo."
-	a, err := m.Answer("Where is Zoë?", context)
+	const text = "Zoë is in São Paulo."
+	answers, err := m.Answer(context.Background(), []albert.Question{{Question: "Where is Zoë?", Context: text}})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(a.Answer == string([]rune(context)[a.Start:a.End]))
-	several, err := m.AnswerSpans("Where is Zoë?", context, task.DefaultSpanOptions)
-	fmt.Println(len(several.Best) > 1, several.Best[0].Text == a.Answer, err)
-	// Output:
-	// true
-	// true true <nil>
+	a := answers[0]
+	fmt.Println(a.Answer == string([]rune(text)[a.Start:a.End]))
+	// Output: true
 }
 
 // Each choice gets how likely it is, in the order in which they were given.
 func ExampleModel_Choose() {
-	m, err := albert.OpenFS(tiny(albert.TaskChoice, model.Heads{Pooler: true, Labels: 1}), "model", albert.Options{})
+	m, err := albert.OpenFS(tiny(model.Choice, model.Heads{Pooler: true, Labels: 1}), "model")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer m.Close()
-	scores, err := m.Choose("Zoë is in São Paulo.", "Who is _ ?", []string{"Zoë", "Paulo", "a door"})
+	chosen, err := m.Choose(context.Background(), []albert.Question{
+		{Context: "Zoë is in São Paulo.", Question: "Who is _ ?", Choices: []string{"Zoë", "Paulo", "a door"}},
+	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
+	scores := chosen[0].Scores
 	fmt.Printf("%d scores, together %.2f\n", len(scores), scores[0]+scores[1]+scores[2])
 	// Output: 3 scores, together 1.00
 }

@@ -1,6 +1,8 @@
 package albert_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,40 +11,42 @@ import (
 	"albert/internal/model"
 )
 
-// A model that was saved opens with one call. This one is tiny, random and without a tokenizer, so that pieces are given by id.
+// A model that was saved opens with one call, and answers a slice of questions with one.
 func ExampleOpen() {
-	dir, err := os.MkdirTemp("", "albert-example-")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	dir := save(tiny(model.Classify, model.PretrainingHeads))
 	defer os.RemoveAll(dir)
-	c, _ := model.NamedConfig("base")
-	c.VocabSize, c.EmbeddingSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers, c.NumAttentionHeads = 50, 8, 16, 32, 2, 2
-	if err := model.New(c, 1).Save(dir); err != nil {
-		fmt.Println(err)
-		return
-	}
-
-	m, err := albert.Open(dir)
+	m, err := albert.Open(filepath.Join(dir, "model"))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer m.Close()
-	in := albert.Input{IDs: []int32{2, 17, 4, 33, 3}, Types: make([]int32, 5)}
-	answers, err := m.FillAll([]albert.Input{in}, 3)
+	filled, err := m.Fill(context.Background(), []string{"The [MASK] is [MASK]."}, 3)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	vectors, err := m.EmbedAll([]albert.Input{in}, albert.EmbedOptions{Layer: -1})
+	fmt.Println(len(filled[0]), "masks,", len(filled[0][0]), "fillings each")
+	// Output: 2 masks, 3 fillings each
+}
+
+// A mistake is told by the number of the input; the other inputs are answered all the same.
+func ExampleInputError() {
+	m, err := albert.OpenFS(tiny(model.Classify, model.PretrainingHeads), "model")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(len(answers[0]), "mask,", len(answers[0][0]), "answers,", len(vectors[0][0]), "values")
-	// Output: 1 mask, 3 answers, 16 values
+	defer m.Close()
+	filled, err := m.Fill(context.Background(), []string{"The [MASK] is closed.", "The door is closed."}, 1)
+	var mistake *albert.InputError
+	if errors.As(err, &mistake) {
+		fmt.Printf("input %d, %s: %v\n", mistake.Index, mistake.Field, mistake.Err)
+	}
+	fmt.Println(len(filled[0]), len(filled[1]))
+	// Output:
+	// input 1, text: no [MASK] in the text
+	// 1 0
 }
 
 // A missing model is one clear line.

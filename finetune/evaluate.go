@@ -3,15 +3,15 @@ package finetune
 import (
 	"context"
 	"fmt"
+	"iter"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"albert/internal/engine/cpu"
-	"albert/internal/engine/numeric"
+	"albert/internal/engine/ops"
+	"albert/internal/infer"
 	"albert/internal/learn/metric"
 	"albert/internal/learn/task"
-	"albert/internal/learn/train"
 	"albert/internal/model"
 	"albert/internal/text/dataset"
 )
@@ -28,119 +28,110 @@ type Predictions struct {
 	Loss   float64       // mean; NaN-free: 0 without labels
 }
 
-// Predict runs a model over a set. The loss is that of training, without dropout.
-func (f *Features) Predict(ctx context.Context, o *task.Objective, dev *cpu.Device) (*Predictions, error) {
-	outs, err := runAll(ctx, o, dev, f.Examples)
-	if err != nil {
-		return nil, err
-	}
-	return f.predictions(outs), nil
+// evaluated is what a model gives for an example of a set.
+type evaluated struct {
+	task.Output            // of several windows the mean
+	spans       task.Spans // of answering
+	windows     []float64  // the loss of each window
 }
 
-// predictions makes predictions of outputs. Where an example has several windows their logits are averaged, and their losses.
-func (f *Features) predictions(outs []task.Output) *Predictions {
-	p := &Predictions{}
-	labelled := 0
-	for i := 0; i < len(outs); i++ {
-		out := outs[i]
-		e := &f.Examples[i]
-		if f.Kind != model.Answer {
-			from := i
-			for i+1 < len(outs) && f.Of[i+1] == f.Of[i] {
-				i++
+// Predict runs a model over a set. The loss is that of training, without dropout. Where an example has several windows their logits are
+// averaged, and their losses.
+func (f *Features) Predict(ctx context.Context, o *task.Objective, dev *cpu.Device) (*Predictions, error) {
+	work := infer.Work[[2]int, task.Output, evaluated]{
+		Layout: func(examples [2]int) ([]task.Example, error) { return f.Examples[examples[0]:examples[1]], nil },
+		Head: func(t *ops.Tape, b *ops.Batch, sequences []int, examples []task.Example) []task.Output {
+			return o.Outputs(t, b, sequences, o.Model.Encode(t, b, model.NoDropout), examples, ops.Dropout{}, 1)
+		},
+		Answer: func(at [2]int, examples []task.Example, outs []task.Output) (evaluated, error) {
+			if f.Kind != model.Answer {
+				e := evaluated{Output: task.Mean(outs)}
+				e.windows = []float64{e.Loss}
+				return e, nil
 			}
-			out = mean(outs[from : i+1])
-		}
-		if known(f.Kind, f.Set, f.Of[i], e) {
-			p.Loss += out.Loss
-			labelled += weight(f.Kind, e)
-		}
-		switch f.Kind {
-		case model.Classify:
-			p.Labels = append(p.Labels, task.ArgMax(out.Logits[0]))
-			p.Scores = append(p.Scores, softmax(out.Logits[0]))
-		case model.Choice:
-			column := task.Column(out.Logits, 0)
-			p.Labels = append(p.Labels, task.ArgMax(column))
-			p.Scores = append(p.Scores, softmax(column))
-		case model.Regress:
-			p.Values = append(p.Values, float64(out.Logits[0][0]))
-		case model.MultiLabel:
-			row := out.Logits[0]
-			scores, chosen := make([]float64, len(row)), make([]bool, len(row))
-			for k, x := range row {
-				scores[k], chosen[k] = 1/(1+numeric.Exp64(-float64(x))), x > 0
+			e := evaluated{spans: task.BestOf(examples, outs, f.Set.Examples[f.Of[at[0]]].Context, f.spans)}
+			for _, out := range outs {
+				e.windows = append(e.windows, out.Loss)
 			}
-			p.Scores, p.Multi = append(p.Scores, scores), append(p.Multi, chosen)
-		case model.Tag:
-			tags, words := make([]string, len(f.firsts[i])), make([][]float64, len(f.firsts[i]))
-			for w, row := range f.firsts[i] {
-				tags[w] = "O" // a word that was cut off, or has no pieces
-				if row > 0 {
-					tags[w] = f.Set.Labels[task.ArgMax(out.Logits[row])]
-					words[w] = softmax(out.Logits[row])
-				}
-			}
-			p.Tags, p.Words = append(p.Tags, tags), append(p.Words, words)
-		}
+			return e, nil
+		},
 	}
-	if f.Kind == model.Answer {
-		p.Spans = f.answers(outs)
+	p := &Predictions{}
+	from, labelled := 0, 0
+	for e, err := range infer.Each(ctx, infer.NewEngine(dev, o.Model.Config.ActivationBytes()), f.groups(), work) {
+		if err != nil {
+			return nil, err
+		}
+		if x := &f.Examples[from]; known(f.Kind, f.Set, f.Of[from], x) {
+			for _, loss := range e.windows {
+				p.Loss += loss
+				labelled += weight(f.Kind, x)
+			}
+		}
+		f.predict(p, from, &e)
+		from = f.end(from)
 	}
 	p.Loss /= float64(max(1, labelled))
-	return p
+	return p, nil
 }
 
-// mean averages the outputs of an example's windows.
-func mean(outs []task.Output) task.Output {
-	if len(outs) == 1 {
-		return outs[0]
+// end is the end of the examples that come from the same example of the set as the given one.
+func (f *Features) end(from int) int {
+	to := from + 1
+	for to < len(f.Of) && f.Of[to] == f.Of[from] {
+		to++
 	}
-	n := float32(len(outs))
-	var sum task.Output
-	for _, row := range outs[0].Logits {
-		sum.Logits = append(sum.Logits, make([]float32, len(row)))
-	}
-	for _, o := range outs {
-		sum.Loss += o.Loss / float64(n)
-		for r, row := range o.Logits {
-			for k, x := range row {
-				sum.Logits[r][k] += x
-			}
-		}
-	}
-	for _, row := range sum.Logits {
-		for k := range row {
-			row[k] /= n
-		}
-	}
-	return sum
+	return to
 }
 
-// answers joins the windows of each question.
-func (f *Features) answers(outs []task.Output) []task.Spans {
-	spans := make([]task.Spans, len(f.Set.Examples))
-	for i := 0; i < len(outs); {
-		j := i
-		var starts, ends [][]float32
-		var beams []task.Beam
-		for ; j < len(outs) && f.Of[j] == f.Of[i]; j++ {
-			if outs[j].Beam == nil {
-				starts, ends = append(starts, task.Column(outs[j].Logits, 0)), append(ends, task.Column(outs[j].Logits, 1))
-			}
-			if b := outs[j].Beam; b != nil {
-				beams = append(beams, *b)
+// groups are the examples of each example of the set, [from, to).
+func (f *Features) groups() iter.Seq[[2]int] {
+	return func(yield func([2]int) bool) {
+		for from := 0; from < len(f.Of); from = f.end(from) {
+			if !yield([2]int{from, f.end(from)}) {
+				return
 			}
 		}
-		if beams != nil {
-			spans[f.Of[i]] = task.BestBeamSpans(f.windows[i:j], beams, f.Set.Examples[f.Of[i]].Context, f.spans)
-			i = j
-			continue
-		}
-		spans[f.Of[i]] = task.BestSpans(f.windows[i:j], starts, ends, f.Set.Examples[f.Of[i]].Context, f.spans)
-		i = j
 	}
-	return spans
+}
+
+// predict adds the prediction of the example of the set that Examples[i] comes from.
+func (f *Features) predict(p *Predictions, i int, e *evaluated) {
+	switch f.Kind {
+	case model.Classify, model.Choice:
+		p.Labels = append(p.Labels, task.ArgMax(e.Logits[0]))
+		p.Scores = append(p.Scores, scores(f.Kind, e.Logits[0]))
+	case model.Regress:
+		p.Values = append(p.Values, float64(e.Logits[0][0]))
+	case model.MultiLabel:
+		chosen := make([]bool, len(e.Logits[0]))
+		for k, x := range e.Logits[0] {
+			chosen[k] = x > 0
+		}
+		p.Scores, p.Multi = append(p.Scores, scores(f.Kind, e.Logits[0])), append(p.Multi, chosen)
+	case model.Tag:
+		rows := f.wordRows[i]
+		tags, words := make([]string, len(rows)), make([][]float64, len(rows))
+		for w, row := range rows {
+			tags[w] = "O" // a word that was cut off, or has no pieces
+			if row > 0 {
+				tags[w] = f.Set.Labels[task.ArgMax(e.Logits[row])]
+				words[w] = scores(f.Kind, e.Logits[row])
+			}
+		}
+		p.Tags, p.Words = append(p.Tags, tags), append(p.Words, words)
+	case model.Answer:
+		p.Spans = append(p.Spans, e.spans)
+	}
+}
+
+// scores are [infer.Scores] in float64.
+func scores(k model.Kind, logits []float32) []float64 {
+	out := make([]float64, len(logits))
+	for i, s := range infer.Scores(k, logits) {
+		out[i] = float64(s)
+	}
+	return out
 }
 
 // known tells whether an example has what its loss needs.
@@ -168,45 +159,6 @@ func weight(k model.Kind, e *task.Example) int {
 		}
 	}
 	return n
-}
-
-// runAll runs examples in leaves, several at once where that is faster.
-func runAll(ctx context.Context, o *task.Objective, dev *cpu.Device, examples []task.Example) ([]task.Output, error) {
-	outs := make([]task.Output, len(examples))
-	var leaves [][2]int
-	for from := 0; from < len(examples); {
-		to, pieces := from, 0
-		for to < len(examples) && (to == from || pieces+examples[to].Pieces() <= train.LeafPieces) {
-			pieces += examples[to].Pieces()
-			to++
-		}
-		leaves = append(leaves, [2]int{from, to})
-		from = to
-	}
-	width := train.Together(o.Model.Config.ActivationBytes(), dev.Threads())
-	for group := range slices.Chunk(leaves, width) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		dev.Run(len(group), func(i int) {
-			copy(outs[group[i][0]:], o.Run(nil, examples[group[i][0]:group[i][1]], 0, 1))
-		})
-	}
-	return outs, nil
-}
-
-func softmax(x []float32) []float64 {
-	high := slices.Max(x)
-	p := make([]float64, len(x))
-	sum := 0.0
-	for i, v := range x {
-		p[i] = numeric.Exp64(float64(v) - float64(high))
-		sum += p[i]
-	}
-	for i := range p {
-		p[i] /= sum
-	}
-	return p
 }
 
 // Score gives the official metrics of predictions. Of questions without answers the best threshold for giving none comes with them,

@@ -18,9 +18,8 @@ type Features struct {
 	Examples []task.Example
 	// Of[i] is the example of the set that Examples[i] comes from: a long context gives several.
 	Of        []int
-	windows   []task.Window // of answering, one for each of Examples
 	spans     task.SpanOptions
-	firsts    [][]int // of tagging: for each example the rows of its words' first pieces, 0 for a word without any or cut off
+	wordRows  [][]int // of tagging: for each example the rows of its words' first pieces, 0 for a word without any or cut off
 	Truncated int     // examples that were cut
 	Dropped   int     // examples of training that nothing can be learned from
 }
@@ -61,15 +60,14 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 				f.Dropped++
 				continue
 			}
-			if s.Long {
-				for _, in := range task.Long(tok, tok.Encode(e.Text), tok.Encode(e.Pair), e.HasPair, s.MaxSeqLength) {
-					x.Inputs = []task.Input{in}
-					f.add(i, x)
-				}
-				continue
+			list, err := textInputs(tok, e, s)
+			if err != nil {
+				return nil, err
 			}
-			x.Inputs = []task.Input{textInput(tok, e, s.MaxSeqLength)}
-			f.add(i, x)
+			for k := range list {
+				x.Inputs = list[k : k+1]
+				f.add(i, x)
+			}
 		case model.Tag:
 			var ids, tags []int32
 			first := make([]int, len(e.Words))
@@ -86,16 +84,19 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 					ids, tags = append(ids, id), append(tags, label)
 				}
 			}
-			in := task.Single(tok, ids, s.MaxSeqLength)
+			in, err := task.Layout(tok, ids, nil, s.MaxSeqLength)
+			if err != nil {
+				return nil, err
+			}
 			kept := len(in.IDs) - 2
 			for w := range first {
 				if first[w] > kept {
 					first[w] = 0
 				}
 			}
-			x.Inputs = []task.Input{in}
+			x.Inputs = []tokenizer.Encoding{in}
 			x.Tags = append(append([]int32{task.NoLabel}, tags[:kept]...), task.NoLabel)
-			f.firsts = append(f.firsts, first)
+			f.wordRows = append(f.wordRows, first)
 			f.add(i, x)
 		case model.Choice:
 			article, ok := articles[e.Context]
@@ -103,7 +104,10 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 				article = tok.Encode(e.Context)
 				articles[e.Context] = article
 			}
-			x.Inputs = task.Choices(tok, article, e.Question, e.Choices, s.MaxSeqLength)
+			var err error
+			if x.Inputs, err = task.Choices(tok, article, e.Question, e.Choices, s.MaxSeqLength); err != nil {
+				return nil, err
+			}
 			x.Label = int32(e.Label)
 			if training && e.Label < 0 {
 				f.Dropped++
@@ -120,12 +124,15 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 				f.Dropped++
 				continue
 			}
-			for _, w := range task.Windows(tok, tok.Encode(e.Question), context, s.SpanOptions) {
-				x := task.Example{Label: task.NoLabel, Inputs: []task.Input{w.Input}, Context: w.Context()}
+			ws, err := task.Windows(tok, tok.Encode(e.Question), context, s.SpanOptions)
+			if err != nil {
+				return nil, err
+			}
+			for k := range ws {
+				x := ws[k].Example()
 				if len(e.Answers) > 0 && !e.Impossible {
-					x.Start, x.End = w.Rows(e.Answers[0].Start, e.Answers[0].End)
+					x.Start, x.End = ws[k].Rows(e.Answers[0].Start, e.Answers[0].End)
 				}
-				f.windows = append(f.windows, w)
 				f.add(i, x)
 			}
 		default:
@@ -146,11 +153,17 @@ func (f *Features) add(of int, x task.Example) {
 	f.Examples, f.Of = append(f.Examples, x), append(f.Of, of)
 }
 
-func textInput(tok *tokenizer.Tokenizer, e *dataset.Example, most int) task.Input {
+// textInputs lays out a text or pair: cut where it is too long, or with s.Long in windows.
+func textInputs(tok *tokenizer.Tokenizer, e *dataset.Example, s Settings) ([]tokenizer.Encoding, error) {
+	var pair []int32
 	if e.HasPair {
-		return task.Pair(tok, tok.Encode(e.Text), tok.Encode(e.Pair), most)
+		pair = append([]int32{}, tok.Encode(e.Pair)...)
 	}
-	return task.Single(tok, tok.Encode(e.Text), most)
+	if s.Long {
+		return task.LayoutLong(tok, tok.Encode(e.Text), pair, s.MaxSeqLength)
+	}
+	one, err := task.Layout(tok, tok.Encode(e.Text), pair, s.MaxSeqLength)
+	return []tokenizer.Encoding{one}, err
 }
 
 // outputs is how many outputs the head for a set has.

@@ -2,7 +2,6 @@ package finetune
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	"albert/internal/engine/cpu"
 	"albert/internal/formats"
+	"albert/internal/infer"
 	"albert/internal/learn/metric"
 	"albert/internal/model"
 	"albert/internal/text/dataset"
@@ -62,7 +62,9 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 		}
 		if i == 0 {
 			if o := e.Task; o.Labels == nil && (o.Kind == model.Classify || o.Kind == model.MultiLabel || o.Kind == model.Tag) && m.Classifier.W != nil {
-				e.Options.Labels = labels(&m.Config, m.Classifier.W.Rows())
+				if named, all := infer.Labels(&m.Config, m.Classifier.W.Rows()); all {
+					e.Options.Labels = named
+				}
 			}
 			if set, err = load(e.Task, e.Data, e.Split, e.Options); err != nil {
 				return nil, err
@@ -78,7 +80,7 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 			return nil, err
 		}
 		all = append(all, p)
-		if t := threshold(&m.Config); t != nil {
+		if t := infer.NullThreshold(&m.Config); t != nil {
 			thresholds = append(thresholds, *t)
 		}
 	}
@@ -131,7 +133,10 @@ func inOrder(m *formats.Model, set *dataset.Set) {
 	if c.W == nil || len(set.Labels) != c.W.Rows() || set.Task.Kind == model.Regress || set.Task.Kind == model.Choice {
 		return
 	}
-	named := labels(&m.Config, c.W.Rows())
+	named, all := infer.Labels(&m.Config, c.W.Rows())
+	if !all {
+		return
+	}
 	from := make([]int, len(named))
 	for i, l := range set.Labels {
 		k := slices.IndexFunc(named, func(n string) bool { return strings.EqualFold(n, l) })
@@ -147,20 +152,6 @@ func inOrder(m *formats.Model, set *dataset.Set) {
 		c.B.Data[i] = b[k]
 	}
 	m.Params.Touch()
-}
-
-// labels are the names of a classifier's outputs, nil if the configuration does not name all of them.
-func labels(c *model.Config, n int) []string {
-	var named map[string]string
-	_ = json.Unmarshal(c.Extra("id2label"), &named) // anything else names none
-	list := make([]string, n)
-	for i := range list {
-		var ok bool
-		if list[i], ok = named[fmt.Sprint(i)]; !ok {
-			return nil
-		}
-	}
-	return list
 }
 
 // ScoreFile scores a file of predictions by the official metrics, and lists the worst answers. Without probabilities there is no

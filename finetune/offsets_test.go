@@ -51,7 +51,7 @@ func TestPiecesExpressTheAnswers(t *testing.T) {
 	}
 	answers := map[string]string{}
 	for i := range f.Examples {
-		w, e := &f.windows[i], &set.Examples[f.Of[i]]
+		w, e := f.Examples[i].Window, &set.Examples[f.Of[i]]
 		for j := range w.MaxContext {
 			w.MaxContext[j] = true
 		}

@@ -2,13 +2,13 @@ package finetune
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strconv"
 
 	"albert/internal/engine/cpu"
 	"albert/internal/formats"
+	"albert/internal/infer"
 	"albert/internal/learn/task"
 	"albert/internal/model"
 	"albert/internal/text/dataset"
@@ -24,14 +24,7 @@ func (c *Config) submit(ctx context.Context, dev *cpu.Device, set *dataset.Set) 
 	if err != nil {
 		return nil, err
 	}
-	return WritePredictions(c.Output, set, p, threshold(&m.Config))
-}
-
-// threshold is above what a model trained on questions without answers gives none; nil: it always answers.
-func threshold(c *model.Config) *float64 {
-	var t *float64
-	_ = json.Unmarshal(c.Extra("null_threshold"), &t) // absent: nil
-	return t
+	return WritePredictions(c.Output, set, p, infer.NullThreshold(&m.Config))
 }
 
 // predict runs a fine-tuned model over a set.
@@ -130,7 +123,7 @@ func (p *Predictions) candidates() [][]dataset.Candidate {
 			out[i] = []dataset.Candidate{{Probability: 1}}
 			continue
 		}
-		for k, q := range softmax(logits) {
+		for k, q := range scores(model.Answer, logits) {
 			out[i] = append(out[i], dataset.Candidate{Text: s.Best[k].Text, Probability: q, StartLogProb: float64(s.Best[k].StartLogit),
 				EndLogProb: float64(s.Best[k].EndLogit)})
 		}

@@ -239,7 +239,7 @@ func (t *learner) Batch(step int) (train.Batch, error) {
 		batch[i] = t.train.Examples[numeric.Permute(t.c.Seed, numeric.PurposeShuffle, uint32(at/n), n, at%n)]
 		batch[i].Index = at
 	}
-	return t.o.NewBatch(step, batch), nil
+	return t.o.NewStep(step, batch), nil
 }
 
 // Evaluate measures the weights on the dev set.

@@ -14,9 +14,6 @@ type Text struct {
 	Offsets [][2]int
 }
 
-// Slice is the pieces from to to.
-func (x Text) Slice(from, to int) Text { return Text{x.IDs[from:to], x.Offsets[from:to]} }
-
 // Truncation says which of two texts gives way when they are too long together, by transformers' names.
 type Truncation string
 
@@ -31,10 +28,10 @@ const (
 
 // Encoding is one text or two as a model takes them: [CLS] A [SEP] or [CLS] A [SEP] B [SEP].
 type Encoding struct {
-	IDs     []int32
-	Types   []int32  // token types: 1 for B and the [SEP] after it, else 0
-	Offsets [][2]int // of each piece in its own text, as in Text; 0, 0 for a special piece
-	A, B    Part     // the texts' pieces; without a second text B is nothing
+	IDs       []int32
+	Types     []int32 // token types: 1 for B and the [SEP] after it, else 0
+	A, B      Part    // the texts' pieces; without a second text B is nothing
+	Truncated bool    // a text has more pieces, which are in no encoding
 }
 
 // Part is a run of a text's pieces in an encoding: pieces From to To of the text begin at At.
@@ -117,13 +114,9 @@ func (t *Tokenizer) Prepare(a Text, b *Text, most int, how Truncation) (Encoding
 	if err != nil {
 		return Encoding{}, err
 	}
-	return t.join(a, b, Part{To: na}, Part{To: nb}), nil
-}
-
-// EncodePair is Prepare for two texts as they are.
-func (t *Tokenizer) EncodePair(a, b string, most int, how Truncation) (Encoding, error) {
-	second := t.Cut(b)
-	return t.Prepare(t.Cut(a), &second, most, how)
+	e := t.join(a, b, Part{To: na}, Part{To: nb})
+	e.Truncated = na < len(a.IDs) || b != nil && nb < len(b.IDs)
+	return e, nil
 }
 
 // Windows is Prepare, but no piece is lost: the text that gives way, which OnlyFirst or OnlySecond names (LongestFirst, too, if there is
@@ -230,22 +223,17 @@ func (t *Tokenizer) join(a Text, b *Text, pa, pb Part) Encoding {
 	if b != nil {
 		n += pb.To - pb.From + 1
 	}
-	e := Encoding{IDs: make([]int32, 0, n), Types: make([]int32, n), Offsets: make([][2]int, 0, n), A: pa, B: pb}
-	special := func(id int32) {
-		e.IDs, e.Offsets = append(e.IDs, id), append(e.Offsets, [2]int{})
-	}
-	text := func(x Text, p *Part) {
+	e := Encoding{IDs: make([]int32, 0, n), Types: make([]int32, n), A: pa, B: pb}
+	add := func(x Text, p *Part) {
 		p.At = len(e.IDs)
-		e.IDs, e.Offsets = append(e.IDs, x.IDs[p.From:p.To]...), append(e.Offsets, x.Offsets[p.From:p.To]...)
+		e.IDs = append(append(e.IDs, x.IDs[p.From:p.To]...), t.SEP)
 	}
-	special(t.CLS)
-	text(a, &e.A)
-	special(t.SEP)
+	e.IDs = append(e.IDs, t.CLS)
+	add(a, &e.A)
 	if b == nil {
 		return e
 	}
-	text(*b, &e.B)
-	special(t.SEP)
+	add(*b, &e.B)
 	for i := e.B.At; i < n; i++ {
 		e.Types[i] = 1
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"albert/finetune"
+	"albert/internal/files/jsonobject"
 	"albert/internal/learn/optim"
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
@@ -344,7 +345,7 @@ func (c *EvalCmd) print(m *finetune.Measured) error {
 		}
 	}
 	for _, w := range m.Worst {
-		text, err := marshal(w)
+		text, err := jsonobject.Marshal(w)
 		if err != nil {
 			return err
 		}

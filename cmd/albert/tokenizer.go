@@ -16,6 +16,7 @@ import (
 	"albert/internal/files/stream"
 	"albert/internal/formats"
 	"albert/internal/text/corpus"
+	"albert/internal/wire"
 	"albert/tokenizer"
 )
 
@@ -160,11 +161,11 @@ func (c *TokenizerEncodeCmd) Run() error {
 		if file == "stdin" {
 			file = ""
 		}
-		it := parseItem(line, file, n)
-		e, err := c.encodeItem(t, &it)
+		it := wire.Parse(line, file, n)
+		e, err := c.encodeItem(t, it)
 		if err != nil {
 			failed++
-			return writeAnswer(out, &it, answer{err: err})
+			return writeLine(out, it.Failure(err))
 		}
 		return c.write(out, e)
 	})
@@ -203,25 +204,25 @@ func (c *TokenizerEncodeCmd) encode(t *tokenizer.Tokenizer, text string) encoded
 }
 
 // encodeItem cuts what a JSON line says: a text, a pair (places are those of its texts), or pieces given by their ids.
-func (c *TokenizerEncodeCmd) encodeItem(t *tokenizer.Tokenizer, it *item) (encoded, error) {
+func (c *TokenizerEncodeCmd) encodeItem(t *tokenizer.Tokenizer, it *wire.Item) (encoded, error) {
 	if it.Err != nil {
 		return encoded{}, it.Err
 	}
 	e := encoded{}
 	switch {
-	case it.Lists:
+	case it.List:
 		return e, errors.New(`"input_ids" is a list of lists, which only choices are`)
-	case it.IDs != nil:
-		for i, id := range it.IDs[0] {
+	case it.Pieces != nil:
+		for i, id := range it.Pieces[0].IDs {
 			if id < 0 || int(id) >= t.VocabSize() {
 				return e, fmt.Errorf("input_ids[%d] is %d, the vocabulary has %d pieces", i, id, t.VocabSize())
 			}
 			e.tokens = append(e.tokens, tokenizer.Token{ID: id, Begin: i, End: i + 1, Piece: t.Piece(id)})
 		}
-	case it.HasPair:
+	case it.Pair != nil:
 		e = c.encode(t, it.Text)
 		first := len(e.tokens)
-		second := c.encode(t, it.Pair).tokens
+		second := c.encode(t, *it.Pair).tokens
 		if c.Special {
 			second = second[1:] // its [CLS]
 		}

@@ -1,5 +1,7 @@
 package model
 
+import "encoding/json"
+
 // Kind says what a head learns.
 type Kind string
 
@@ -39,4 +41,32 @@ func (k Kind) Heads(outputs int) Heads {
 		return Heads{Pooler: true, Labels: 1}
 	}
 	return Heads{Pooler: true, Labels: outputs}
+}
+
+// Kind is what the model's head answers, by config.json's architectures and problem_type, and the head that there is.
+func (m *Model) Kind() Kind {
+	if m.Beam.Start.W != nil {
+		return Answer
+	}
+	switch m.Class() {
+	case PreTraining:
+		return Order
+	case TokenClassification:
+		return Tag
+	case QuestionAnswering:
+		return Answer
+	case MultipleChoice:
+		return Choice
+	case SequenceClassification:
+		var problem string
+		_ = json.Unmarshal(m.Config.Extra("problem_type"), &problem) // null or absent: by the number of labels
+		switch {
+		case problem == "multi_label_classification":
+			return MultiLabel
+		case problem == "regression", problem == "" && m.Classifier.W.Rows() == 1:
+			return Regress
+		}
+		return Classify
+	}
+	return None
 }

@@ -16,12 +16,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"albert/internal/files/disk"
+	"albert/internal/infer"
 
-	"albert"
 	"albert/internal/engine/numeric"
 	"albert/internal/learn/optim"
 	"albert/internal/learn/train"
@@ -122,7 +123,7 @@ func Run(ctx context.Context, o Options) error {
 	pretrained := err == nil && r.Steps == o.Steps
 	if pretrained && r.Finetune != nil {
 		fmt.Fprintf(o.Out, "%s is finished (--force begins anew).\n\n", o.Output)
-		return showAll(o, r)
+		return showAll(ctx, o, r)
 	}
 	t, err := read(ctx, o)
 	if err != nil {
@@ -144,7 +145,7 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	if err := show(o, r); err != nil {
+	if err := show(ctx, o, r); err != nil {
 		return err
 	}
 	if r.Finetune, err = runFinetune(ctx, o, t); err != nil {
@@ -160,8 +161,8 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // showAll is what a finished quickstart shows.
-func showAll(o Options, r *Result) error {
-	if err := show(o, r); err != nil {
+func showAll(ctx context.Context, o Options, r *Result) error {
+	if err := show(ctx, o, r); err != nil {
 		return err
 	}
 	showFinetune(o, r.Finetune)
@@ -361,7 +362,7 @@ func evaluate(ctx context.Context, o Options, t *text) (*Result, error) {
 func standardError(p float64, n int) float64 { return math.Sqrt(p * (1 - p) / float64(max(1, n))) }
 
 // show prints what pretraining has learned, and fills five masks in held-out sentences.
-func show(o Options, r *Result) error {
+func show(ctx context.Context, o Options, r *Result) error {
 	w := o.Out
 	fmt.Fprintf(w, "Held out: %d packages, the model has not seen them.\n\n", r.DevDocuments)
 	fmt.Fprintf(w, "%-34s %9s %12s %10s\n", "", "accuracy", "std. error", "baseline")
@@ -369,7 +370,7 @@ func show(o Options, r *Result) error {
 		100*r.MLMBaselineMasked, r.MLMAccuracyMasked/r.MLMBaselineMasked)
 	fmt.Fprintf(w, "%-34s %8.1f%% %11.1f%% %9.1f%%   %.1f standard errors above chance\n", "order of two segments", 100*r.SOPAccuracy, 100*r.SOPStandardError, 50.0,
 		(r.SOPAccuracy-0.5)/standardError(0.5, r.SOPCount))
-	return fillFive(o)
+	return fillFive(ctx, o)
 }
 
 // next says what to type next.
@@ -387,8 +388,8 @@ The pretrained model is in %[1]s, %[3]d parameters, the fine-tuned one in %[2]s.
 }
 
 // fillFive masks a word in five held-out sentences, chosen by lot.
-func fillFive(o Options) error {
-	m, err := albert.OpenWith(o.Output, albert.Options{Threads: o.Threads})
+func fillFive(ctx context.Context, o Options) error {
+	m, err := infer.Open(o.Output, infer.Options{Threads: o.Threads})
 	if err != nil {
 		return err
 	}
@@ -398,7 +399,7 @@ func fillFive(o Options) error {
 		return err
 	}
 	defer dev.Close()
-	tok := m.Tokenizer()
+	tok := m.Tokenizer
 	lot := numeric.NewStream(o.Seed, numeric.PurposeSample, 0, 0, 0)
 	fmt.Fprintf(o.Out, "\nFive masks in held-out sentences, chosen by lot:\n")
 	for found, tries := 0, 0; found < 5 && tries < 10_000; tries++ {
@@ -420,15 +421,21 @@ func fillFive(o Options) error {
 			continue
 		}
 		found++
-		in := albert.Input{IDs: append(append([]int32{tok.CLS}, ids...), tok.SEP)}
+		in := tokenizer.Encoding{IDs: append(append([]int32{tok.CLS}, ids...), tok.SEP), Types: make([]int32, len(ids)+2)}
 		in.IDs[at+1] = tok.MASK
-		in.Types = make([]int32, len(in.IDs))
-		answers, err := m.FillAll([]albert.Input{in}, 3)
+		answers, err := m.Fill(ctx, slices.Values([]*infer.Question{{Pieces: []tokenizer.Encoding{in}}}), infer.FillOptions{TopK: 3})
 		if err != nil {
 			return err
 		}
+		var fillings []infer.Filling
+		for a, err := range answers {
+			if err != nil {
+				return err
+			}
+			fillings = a.Masks[0]
+		}
 		fmt.Fprintf(o.Out, "\n  %s [MASK]%s\n  was: %s; the model: ", tok.Decode(ids[:at]), after(tok.Decode(ids[at+1:])), word)
-		for i, a := range answers[0][0] {
+		for i, a := range fillings {
 			if i > 0 {
 				fmt.Fprint(o.Out, ", ")
 			}

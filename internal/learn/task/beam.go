@@ -1,6 +1,8 @@
 package task
 
 import (
+	"slices"
+
 	"albert/internal/engine/numeric"
 	"albert/internal/engine/ops"
 	"albert/internal/model"
@@ -30,8 +32,8 @@ type BeamSpan struct {
 	EndLogProb   float32 `json:"end_log_prob"`
 }
 
-// may tells of the rows of windows whether an answer may begin or end there: [CLS] and the context of each.
-func may(b *ops.Batch, contexts [][2]int) []bool {
+// answerable tells of the rows of windows whether an answer may begin or end there: [CLS] and the context of each.
+func answerable(b *ops.Batch, contexts [][2]int) []bool {
 	list := make([]bool, b.Rows())
 	for s, c := range contexts {
 		at := int(b.Offsets[s])
@@ -45,26 +47,37 @@ func may(b *ops.Batch, contexts [][2]int) []bool {
 
 // Beams runs the beam head over the last layer's output for windows whose contexts stand in the given rows of each, [from, to):
 // starts and ends, likeliest first, the earlier one where they are equal.
-func Beams(t *ops.Tape, m *model.Model, b *ops.Batch, hidden *ops.Tensor, contexts [][2]int) []Beam {
-	use := may(b, contexts)
+func Beams(t *ops.Tape, m *model.Model, b *ops.Batch, hidden *ops.Tensor, contexts [][2]int) []*Beam {
+	use := answerable(b, contexts)
 	start := m.StartLogits(t, hidden)
-	no := m.NoAnswerLogits(t, b, hidden, start, use, ops.Dropout{})
-	beams := make([]Beam, b.Len())
+	beams := newBeams(b, start, m.NoAnswerLogits(t, b, hidden, start, use, ops.Dropout{}))
+	findCandidates(t, m, b, hidden, beams, use)
+	return beams
+}
+
+// newBeams are the beams of a batch's windows, without candidates.
+func newBeams(b *ops.Batch, start, noAnswer *ops.Tensor) []*Beam {
+	beams := make([]*Beam, b.Len())
 	for s := range beams {
 		rows := rowsOf(b, s)
-		for r := rows[0]; r < rows[1]; r++ {
-			beams[s].Start = append(beams[s].Start, start.Row(r)[0])
-		}
-		beams[s].NoAnswer = no.Row(s)[0]
+		beams[s] = &Beam{NoAnswer: noAnswer.Row(s)[0], Start: column(start, rows, 0)}
 	}
-	beam(t, m, b, hidden, beams, use)
 	return beams
+}
+
+// column is column c of some rows.
+func column(x *ops.Tensor, rows [2]int, c int) []float32 {
+	out := make([]float32, rows[1]-rows[0])
+	for r := range out {
+		out[r] = x.Row(rows[0] + r)[c]
+	}
+	return out
 }
 
 func rowsOf(b *ops.Batch, s int) [2]int { return [2]int{int(b.Offsets[s]), int(b.Offsets[s+1])} }
 
-// beam finds the candidates of windows whose start logits are known.
-func beam(t *ops.Tape, m *model.Model, b *ops.Batch, hidden *ops.Tensor, beams []Beam, use []bool) {
+// findCandidates finds the candidates of windows whose start logits are known.
+func findCandidates(t *ops.Tape, m *model.Model, b *ops.Batch, hidden *ops.Tensor, beams []*Beam, use []bool) {
 	starts, logs := make([][]int, len(beams)), make([][]float32, len(beams))
 	for s := range beams {
 		rows := rowsOf(b, s)
@@ -89,11 +102,7 @@ func beam(t *ops.Tape, m *model.Model, b *ops.Batch, hidden *ops.Tensor, beams [
 				continue
 			}
 			rows := rowsOf(b, s)
-			logits := make([]float32, rows[1]-rows[0])
-			for r := range logits {
-				logits[r] = end.Row(rows[0] + r)[0]
-			}
-			ends := logSoftmax(logits, use[rows[0]:rows[1]])
+			ends := logSoftmax(column(end, rows, 0), use[rows[0]:rows[1]])
 			i := starts[s][k]
 			for _, j := range likeliest(ends, use[rows[0]:rows[1]], BeamEnds) {
 				beams[s].Candidates = append(beams[s].Candidates, BeamSpan{Start: i, End: j, StartLogProb: logs[s][i], EndLogProb: ends[j]})
@@ -137,55 +146,38 @@ func mask(x []float32, use []bool) []float32 {
 	return y
 }
 
-// likeliest gives the places of the n highest values in use.
+// likeliest gives the indices of the n highest values in use.
 func likeliest(x []float32, use []bool, n int) []int {
-	var list []int
-	for _, i := range top(x, len(x)) {
-		if len(list) == n {
-			break
-		}
-		if use[i] {
-			list = append(list, i)
-		}
-	}
-	return list
+	return slices.DeleteFunc(Top(x, n), func(i int) bool { return !use[i] })
 }
 
 // BestBeamSpans is [BestSpans] of the beam head: the likeliest candidates of all windows by the product of their probabilities, under
 // the same conditions.
-func BestBeamSpans(ws []Window, beams []Beam, context string, o SpanOptions) Spans {
+func BestBeamSpans(ws []Window, beams []*Beam, context string, o SpanOptions) Spans {
 	out := Spans{Beam: true}
-	at := byteOffsets(context)
-	var all []Span
+	found := newCandidates(context, o)
 	for k := range ws {
-		w, b := &ws[k], &beams[k]
+		w, b := &ws[k], beams[k]
 		if k == 0 || b.NoAnswer < out.Null.Logit {
-			out.Null = Span{Logit: b.NoAnswer, Score: float32(1 / (1 + numeric.Exp64(-float64(b.NoAnswer)))), Window: k}
+			out.Null = Span{Logit: b.NoAnswer, Score: float32(Sigmoid(b.NoAnswer)), Window: k}
 		}
 		for _, c := range b.Candidates {
-			i, j := c.Start-w.First, c.End-w.First
-			if i < 0 || j < 0 {
-				continue
-			}
-			logit := c.StartLogProb + c.EndLogProb
-			span := Span{StartLogit: c.StartLogProb, EndLogit: c.EndLogProb, Logit: logit, Score: float32(numeric.Exp64(float64(logit))), Window: k}
-			if w.place(&span, i, j, context, at, o) {
-				all = append(all, span)
+			if i, j := c.Start-w.B.At, c.End-w.B.At; i >= 0 && j >= 0 && found.fits(w, i, j) {
+				logit := c.StartLogProb + c.EndLogProb
+				found.add(w, i, j, Span{StartLogit: c.StartLogProb, EndLogit: c.EndLogProb, Logit: logit,
+					Score: float32(numeric.Exp64(float64(logit))), Window: k})
 			}
 		}
 	}
-	out.choose(all, o.NBest, context == "")
+	out.Best = found.best()
 	return out
 }
-
-// Context is the rows of the window's context, [from, to).
-func (w *Window) Context() [2]int { return [2]int{w.First, w.First + len(w.Places)} }
 
 // beam tells whether the beam head learns.
 func (o *Objective) beam() bool { return o.Kind == model.Answer && o.Model.Beam.Start.W != nil }
 
-// runBeam is [Objective.Run] of the beam head from the last layer's output on.
-func (o *Objective) runBeam(t *ops.Tape, b *ops.Batch, hidden *ops.Tensor, examples []Example, drop ops.Dropout, count int) []Output {
+// beamOutputs is [Objective.Outputs] of the beam head.
+func (o *Objective) beamOutputs(t *ops.Tape, b *ops.Batch, hidden *ops.Tensor, examples []Example, drop ops.Dropout, count int) []Output {
 	contexts, gold := make([][2]int, len(examples)), make([]int32, b.Rows())
 	for i, e := range examples { // an example is a sequence
 		contexts[i] = e.Context
@@ -193,36 +185,30 @@ func (o *Objective) runBeam(t *ops.Tape, b *ops.Batch, hidden *ops.Tensor, examp
 			gold[r] = b.Offsets[i] + e.Start
 		}
 	}
-	use := may(b, contexts)
+	use := answerable(b, contexts)
 	start := o.Model.StartLogits(t, hidden)
 	end := o.Model.EndLogits(t, hidden, gold)
 	no := o.Model.NoAnswerLogits(t, b, hidden, start, use, drop)
+	beams := newBeams(b, start, no)
 	var grads [3]*ops.Tensor
 	if t.Recording() {
 		grads = [3]*ops.Tensor{t.Seed(start), t.Seed(end), t.Seed(no)}
 	}
 	scale := 1 / float64(count)
-	out, beams := make([]Output, len(examples)), make([]Beam, len(examples))
+	out := make([]Output, len(examples))
 	for i := range examples {
 		e, rows := &examples[i], rowsOf(b, i)
-		out[i].Logits = make([][]float32, rows[1]-rows[0])
-		for r := range out[i].Logits {
-			out[i].Logits[r] = []float32{masked, masked}
-			beams[i].Start = append(beams[i].Start, start.Row(rows[0] + r)[0])
-			if use[rows[0]+r] {
-				out[i].Logits[r] = []float32{start.Row(rows[0] + r)[0], end.Row(rows[0] + r)[0]}
-			}
-		}
-		g := make([]float32, len(out[i].Logits))
+		inUse := use[rows[0]:rows[1]]
+		out[i] = Output{Logits: [][]float32{mask(beams[i].Start, inUse), mask(column(end, rows, 0), inUse)}, Beam: beams[i]}
+		g := make([]float32, rows[1]-rows[0])
 		for c, label := range []int32{e.Start, e.End} {
-			out[i].Loss += float64(0.5 * crossEntropy(Column(out[i].Logits, c), int(label), g, 0.5*scale))
+			out[i].Loss += float64(0.5 * crossEntropy(out[i].Logits[c], int(label), g, 0.5*scale))
 			for r := range g {
 				if grads[c] != nil {
 					grads[c].Row(rows[0] + r)[0] = g[r]
 				}
 			}
 		}
-		beams[i].NoAnswer = no.Row(i)[0]
 		impossible := 0.0
 		if e.Start == 0 {
 			impossible = 1
@@ -232,12 +218,9 @@ func (o *Objective) runBeam(t *ops.Tape, b *ops.Batch, hidden *ops.Tensor, examp
 		if grads[2] != nil {
 			grads[2].Row(i)[0] = float32(0.5 * d * scale)
 		}
-		out[i].Beam = &beams[i]
 	}
-	if t.Recording() {
-		t.Backward()
-	} else {
-		beam(t, o.Model, b, hidden, beams, use)
+	if !t.Recording() {
+		findCandidates(t, o.Model, b, hidden, beams, use)
 	}
 	return out
 }

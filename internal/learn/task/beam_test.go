@@ -11,6 +11,7 @@ import (
 	"albert/internal/engine/ops"
 	"albert/internal/files/safetensors"
 	"albert/internal/model"
+	"albert/tokenizer"
 )
 
 const goldenBeam = "testdata/golden-beam"
@@ -58,7 +59,7 @@ func TestBeamHeadAgreesWithTheReleasedOne(t *testing.T) {
 	examples := beamExamples(t, f)
 	o := &Objective{Kind: model.Answer, Model: m, Device: device(t, 2)}
 	g := ops.NewGrads(m.Params)
-	b := o.NewBatch(1, examples)
+	b := o.NewStep(1, examples)
 	if err := b.Leaf(g, 0, len(examples)); err != nil {
 		t.Fatal(err)
 	}
@@ -72,13 +73,13 @@ func TestBeamHeadAgreesWithTheReleasedOne(t *testing.T) {
 	at := 0
 	for i, out := range b.leaves[0] {
 		near("cls logit", out.Beam.NoAnswer, classes[i])
-		for r, row := range out.Logits {
+		for r := range out.Beam.Start {
 			near("start logit", out.Beam.Start[r], starts[at])
 			if e := &examples[i]; r == 0 || r >= e.Context[0] && r < e.Context[1] {
-				near("start logit", row[0], starts[at])
-				near("end logit", row[1], ends[at])
-			} else if row[0] != masked || row[1] != masked {
-				t.Errorf("window %d, row %d is not masked: %v", i, r, row)
+				near("start logit", out.Logits[0][r], starts[at])
+				near("end logit", out.Logits[1][r], ends[at])
+			} else if out.Logits[0][r] != masked || out.Logits[1][r] != masked {
+				t.Errorf("window %d, row %d is not masked: %v, %v", i, r, out.Logits[0][r], out.Logits[1][r])
 			}
 			at++
 		}
@@ -103,7 +104,7 @@ func TestBeamHeadAgreesWithTheReleasedOne(t *testing.T) {
 	}
 
 	counts, rows, logs := int32s(t, f, "candidates"), int32s(t, f, "candidate_rows"), float64s(t, f, "candidate_log_probs")
-	for i, out := range o.Run(nil, examples, 0, 1) {
+	for i, out := range forward(o, examples) {
 		if len(out.Beam.Candidates) != int(counts[i]) {
 			t.Fatalf("window %d: %d candidates, want %d", i, len(out.Beam.Candidates), counts[i])
 		}
@@ -123,17 +124,17 @@ func TestBeamHeadAgreesWithTheReleasedOne(t *testing.T) {
 func TestBeamHeadHasItsOwnBits(t *testing.T) {
 	m, f := openBeam(t)
 	examples := beamExamples(t, f)
-	all := (&Objective{Kind: model.Answer, Model: m, Device: device(t, 1)}).Run(nil, examples, 0, 1)
+	all := forward(&Objective{Kind: model.Answer, Model: m, Device: device(t, 1)}, examples)
 	dev := device(t, 3)
 	o := &Objective{Kind: model.Answer, Model: m, Device: dev, Dropout: 0.1, Seed: 5}
 	for i := range examples {
-		one := o.Run(nil, examples[i:i+1], 0, 1)[0]
+		one := forward(o, examples[i:i+1])[0]
 		in := examples[i].Inputs[0]
 		b := &ops.Batch{IDs: in.IDs, Types: in.Types, Offsets: []int32{0, int32(len(in.IDs))}}
 		tape := ops.NewTape(dev, nil)
 		alone := Beams(tape, m, b, m.Encode(tape, b, model.NoDropout), [][2]int{examples[i].Context})[0]
 		tape.Reset()
-		for _, got := range []*Beam{one.Beam, &alone} {
+		for _, got := range []*Beam{one.Beam, alone} {
 			if got.NoAnswer != all[i].Beam.NoAnswer || !slices.Equal(got.Start, all[i].Beam.Start) || !slices.Equal(got.Candidates, all[i].Beam.Candidates) {
 				t.Errorf("window %d alone differs", i)
 			}
@@ -146,7 +147,7 @@ func TestBeamHeadHasItsOwnBits(t *testing.T) {
 		g := ops.NewGrads(m.Params)
 		o := *o
 		o.Device = device(t, threads)
-		o.Run(g, examples, 3, len(examples))
+		o.run(g, examples, 3, len(examples))
 		return g.Flat()
 	}
 	a := grads(1)
@@ -163,10 +164,10 @@ func TestBeamSpans(t *testing.T) {
 	context := "ab cd ef"
 	places := [][2]int{{0, 2}, {3, 5}, {6, 8}}
 	ws := []Window{
-		{First: 3, Places: places, MaxContext: []bool{true, true, false}},
-		{First: 3, Places: places[1:], MaxContext: []bool{false, true}, From: 1},
+		{Encoding: tokenizer.Encoding{B: tokenizer.Part{At: 3}}, Offsets: places, MaxContext: []bool{true, true, false}},
+		{Encoding: tokenizer.Encoding{B: tokenizer.Part{At: 3, From: 1}}, Offsets: places[1:], MaxContext: []bool{false, true}},
 	}
-	beams := []Beam{
+	beams := []*Beam{
 		{NoAnswer: 2, Candidates: []BeamSpan{
 			{0, 0, -0.1, -0.1}, // [CLS]
 			{1, 3, -0.1, -0.1}, // begins in the question
@@ -195,7 +196,15 @@ func TestBeamSpans(t *testing.T) {
 	if s.NullScore() != -1 || s.Null.Window != 1 || math.Abs(float64(s.Null.Score)-1/(1+math.E)) > 1e-6 {
 		t.Errorf("none: %v, %+v", s.NullScore(), s.Null)
 	}
-	if s := BestBeamSpans(ws[:1], []Beam{{}}, context, o); !math.IsInf(float64(s.NullScore()), 1) {
+	if s := BestBeamSpans(ws[:1], []*Beam{{}}, context, o); !math.IsInf(float64(s.NullScore()), 1) {
 		t.Error("without a span none is certain")
 	}
+}
+
+// forward runs a head without learning.
+func forward(o *Objective, examples []Example) []Output {
+	b, sequences := Batch(examples)
+	t := ops.NewTape(o.Device, nil)
+	defer t.Reset()
+	return o.Outputs(t, b, sequences, o.Model.Encode(t, b, model.NoDropout), examples, ops.Dropout{}, 1)
 }

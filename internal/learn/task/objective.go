@@ -10,6 +10,7 @@ import (
 	"albert/internal/engine/ops"
 	"albert/internal/learn/train"
 	"albert/internal/model"
+	"albert/tokenizer"
 )
 
 // NoLabel marks a piece that has no label to learn, or an example without one.
@@ -17,14 +18,15 @@ const NoLabel = -1
 
 // Example is an example as pieces, with what is to be learned from it.
 type Example struct {
-	Index  uint64  // keys its dropout
-	Inputs []Input // one; of a choice one for each
-	Label  int32   // Classify, Choice
+	Index  uint64               // keys its dropout
+	Inputs []tokenizer.Encoding // one; of a choice one for each
+	Label  int32                // Classify, Choice
 	Values []float32
 	Tags   []int32 // a label, or NoLabel, for each piece, special ones included
 	// Start and End are rows of the answer; both 0, the row of [CLS], where there is none.
 	Start, End int32
-	Context    [2]int // Answer: the rows of the context, [from, to)
+	Context    [2]int  // Answer: the rows of the context, [from, to)
+	Window     *Window // Answer, where the text is asked for
 }
 
 // Pieces is the length of the example's sequences together.
@@ -52,19 +54,44 @@ type Objective struct {
 
 // Output is what the head gave for an example.
 type Output struct {
-	// Logits has a row for the example, for each choice, or for each piece. Of the beam head the columns are start and end given the
-	// right start, masked where no answer can be.
+	// Logits has one row, of a tagged text a row for each piece; of answering two, of starts and ends, each over all pieces. Of the beam
+	// head the ends are those given the right start, and both are masked where no answer can be.
 	Logits [][]float32
 	Beam   *Beam   // of the beam head; without candidates while training
 	Loss   float64 // its share of the sum, not divided
 }
 
-// Run computes the outputs of examples; with g not nil it also adds the gradients of the loss divided by count to g.
-func (o *Objective) Run(g *ops.Grads, examples []Example, step, count int) []Output {
-	b := &ops.Batch{Offsets: []int32{0}}
-	var first []int // the first sequence of each example, and the number of all
+// Mean averages the outputs of an example's windows.
+func Mean(outs []Output) Output {
+	if len(outs) == 1 {
+		return outs[0]
+	}
+	n := float32(len(outs))
+	var sum Output
+	for _, row := range outs[0].Logits {
+		sum.Logits = append(sum.Logits, make([]float32, len(row)))
+	}
+	for _, o := range outs {
+		sum.Loss += o.Loss / float64(n)
+		for r, row := range o.Logits {
+			for k, x := range row {
+				sum.Logits[r][k] += x
+			}
+		}
+	}
+	for _, row := range sum.Logits {
+		for k := range row {
+			row[k] /= n
+		}
+	}
+	return sum
+}
+
+// Batch lays the sequences of examples one after another, and gives the number of each example's first sequence and that of all.
+func Batch(examples []Example) (b *ops.Batch, sequences []int) {
+	b = &ops.Batch{Offsets: []int32{0}}
 	for _, e := range examples {
-		first = append(first, b.Len())
+		sequences = append(sequences, b.Len())
 		for j, in := range e.Inputs {
 			b.IDs = append(b.IDs, in.IDs...)
 			b.Types = append(b.Types, in.Types...)
@@ -72,58 +99,98 @@ func (o *Objective) Run(g *ops.Grads, examples []Example, step, count int) []Out
 			b.Examples = append(b.Examples, e.Index*uint64(len(e.Inputs))+uint64(j))
 		}
 	}
-	first = append(first, b.Len())
+	return b, append(sequences, b.Len())
+}
+
+// Logits runs the head of a kind over the last layer's output: a row for each sequence, of tagging and answering for each piece. drop is
+// before a classifier.
+func Logits(t *ops.Tape, m *model.Model, k model.Kind, b *ops.Batch, hidden *ops.Tensor, drop ops.Dropout) *ops.Tensor {
+	switch k {
+	case model.Answer:
+		return m.SpanLogits(t, hidden)
+	case model.Tag:
+		return m.ClassifierLogits(t, t.Dropout(hidden, b, false, drop))
+	case model.Order:
+		return m.SOPLogits(t, m.Pool(t, b, hidden))
+	}
+	return m.ClassifierLogits(t, t.Dropout(m.Pool(t, b, hidden), b, true, drop))
+}
+
+// run computes the outputs of a step's examples and adds the gradients of the loss divided by count to g.
+func (o *Objective) run(g *ops.Grads, examples []Example, step, count int) []Output {
+	b, sequences := Batch(examples)
 	t := ops.NewTape(o.Device, g)
 	defer t.Reset()
-	drop, key := model.NoDropout, [2]uint32{}
-	if g != nil {
-		key = ops.DropoutKey(o.Seed, uint32(step))
-		drop = o.Drop
-		drop.Key = key
-	}
+	drop := o.Drop
+	drop.Key = ops.DropoutKey(o.Seed, uint32(step))
 	hidden := o.Model.Encode(t, b, drop)
-	site := ops.Dropout{Key: key, Site: uint32(3*len(o.Model.Layers) + 1)}
-	if g != nil {
-		site.Rate = o.Dropout
-	}
-	var logits *ops.Tensor
+	out := o.Outputs(t, b, sequences, hidden, examples, ops.Dropout{Rate: o.Dropout, Key: drop.Key, Site: uint32(3*len(o.Model.Layers) + 1)}, count)
+	t.Backward()
+	return out
+}
+
+// Outputs runs the head over the last layer's output for examples laid out by [Batch]. On a recording tape it seeds the gradients of the
+// loss divided by count; with count 0 there are no losses.
+func (o *Objective) Outputs(t *ops.Tape, b *ops.Batch, sequences []int, hidden *ops.Tensor, examples []Example, drop ops.Dropout, count int) []Output {
 	if o.beam() {
-		return o.runBeam(t, b, hidden, examples, site, count)
+		return o.beamOutputs(t, b, hidden, examples, drop, count)
 	}
-	switch o.Kind {
-	case model.Answer:
-		logits = o.Model.SpanLogits(t, hidden)
-	case model.Tag:
-		logits = o.Model.ClassifierLogits(t, t.Dropout(hidden, b, false, site))
-	default:
-		logits = o.Model.ClassifierLogits(t, t.Dropout(o.Model.Pool(t, b, hidden), b, true, site))
-	}
+	logits := Logits(t, o.Model, o.Kind, b, hidden, drop)
 	var dx *ops.Tensor
-	if g != nil {
+	if t.Recording() {
 		dx = t.Seed(logits)
 	}
 	out := make([]Output, len(examples))
 	scale := 1 / float64(count)
 	for i := range examples {
-		from, to := first[i], first[i+1] // sequences are rows
+		rows := [2]int{sequences[i], sequences[i+1]}
 		if o.Kind == model.Answer || o.Kind == model.Tag {
-			from, to = int(b.Offsets[from]), int(b.Offsets[to])
+			rows = [2]int{int(b.Offsets[rows[0]]), int(b.Offsets[rows[1]])}
 		}
-		rows := make([][]float32, to-from)
-		var grads [][]float32
-		for r := range rows {
-			rows[r] = slices.Clone(logits.Row(from + r))
-			if dx != nil {
-				grads = append(grads, dx.Row(from+r))
+		x := copyLogits(o.Kind, logits, rows)
+		var g [][]float32
+		if dx != nil {
+			g = make([][]float32, len(x))
+			for r := range g {
+				g[r] = make([]float32, len(x[r]))
 			}
 		}
-		out[i] = Output{Logits: rows, Loss: examples[i].loss(o.Kind, rows, grads, scale)}
+		out[i].Logits = x
+		if count > 0 {
+			out[i].Loss = examples[i].loss(o.Kind, x, g, scale)
+		}
+		for r := range g {
+			for c, v := range g[r] {
+				if byColumn(o.Kind) {
+					dx.Row(rows[0] + c)[r] = v
+				} else {
+					dx.Row(rows[0] + r)[c] = v
+				}
+			}
+		}
 	}
-	t.Backward()
 	return out
 }
 
-// loss is an example's loss; with grads not nil they are set to its gradient times scale.
+// byColumn tells of a kind whose logits are asked for by column: the choices of an example, the starts and ends of a window.
+func byColumn(k model.Kind) bool { return k == model.Choice || k == model.Answer }
+
+// copyLogits copies an example's rows of logits into the form of [Output].
+func copyLogits(k model.Kind, x *ops.Tensor, rows [2]int) [][]float32 {
+	var out [][]float32
+	if byColumn(k) {
+		for c := range x.Cols {
+			out = append(out, column(x, rows, c))
+		}
+		return out
+	}
+	for r := rows[0]; r < rows[1]; r++ {
+		out = append(out, slices.Clone(x.Row(r)))
+	}
+	return out
+}
+
+// loss is an example's loss by its logits (see [Output]); with grads not nil they are set to its gradient times scale.
 func (e *Example) loss(k model.Kind, rows, grads [][]float32, scale float64) float64 {
 	grad := func(r int) []float32 {
 		if grads == nil {
@@ -132,7 +199,7 @@ func (e *Example) loss(k model.Kind, rows, grads [][]float32, scale float64) flo
 		return grads[r]
 	}
 	switch k {
-	case model.Classify:
+	case model.Classify, model.Choice:
 		return crossEntropy(rows[0], int(e.Label), grad(0), scale)
 	case model.Regress:
 		sum := 0.0
@@ -167,21 +234,10 @@ func (e *Example) loss(k model.Kind, rows, grads [][]float32, scale float64) flo
 			sum += crossEntropy(row, int(label), grad(r), scale)
 		}
 		return sum
-	case model.Choice:
-		column, g := Column(rows, 0), make([]float32, len(rows))
-		l := crossEntropy(column, int(e.Label), g, scale)
-		for r := range grads {
-			grads[r][0] = g[r]
-		}
-		return l
 	case model.Answer:
 		sum := 0.0
-		g := make([]float32, len(rows))
 		for c, at := range []int32{e.Start, e.End} {
-			sum += float64(0.5 * crossEntropy(Column(rows, c), int(at), g, 0.5*scale))
-			for r := range grads {
-				grads[r][c] = g[r]
-			}
+			sum += float64(0.5 * crossEntropy(rows[c], int(at), grad(c), 0.5*scale))
 		}
 		return sum
 	}
@@ -193,15 +249,6 @@ func (e *Example) value(i int) float32 {
 		return e.Values[i]
 	}
 	return 0
-}
-
-// Column is column c of rows.
-func Column(rows [][]float32, c int) []float32 {
-	x := make([]float32, len(rows))
-	for r, row := range rows {
-		x[r] = row[c]
-	}
-	return x
 }
 
 // crossEntropy is -log softmax(x)[label]; with g not nil its gradient times scale is written there. Without a label both are 0.
@@ -239,8 +286,8 @@ func binaryCrossEntropy(x, y float64) (loss, d float64) {
 	return max(x, 0) - float64(x*y) + numeric.Log64(1+a), p - y
 }
 
-// Batch is a step's examples, ready for the training loop.
-type Batch struct {
+// Step is a step's examples, ready for the training loop.
+type Step struct {
 	Examples []Example
 
 	objective *Objective
@@ -251,11 +298,11 @@ type Batch struct {
 	leaves map[int][]Output // of the leaf that begins at an example
 }
 
-var _ train.Batch = (*Batch)(nil)
+var _ train.Batch = (*Step)(nil)
 
-// NewBatch makes a batch of a step's examples.
-func (o *Objective) NewBatch(step int, examples []Example) *Batch {
-	return &Batch{Examples: examples, objective: o, step: step, count: o.divisor(examples), leaves: map[int][]Output{}}
+// NewStep makes a batch of a step's examples.
+func (o *Objective) NewStep(step int, examples []Example) *Step {
+	return &Step{Examples: examples, objective: o, step: step, count: o.divisor(examples), leaves: map[int][]Output{}}
 }
 
 // divisor is what the sum of losses is divided by.
@@ -275,14 +322,14 @@ func (o *Objective) divisor(examples []Example) int {
 }
 
 // Len is the number of examples.
-func (b *Batch) Len() int { return len(b.Examples) }
+func (b *Step) Len() int { return len(b.Examples) }
 
 // Pieces is the length of example i.
-func (b *Batch) Pieces(i int) int { return b.Examples[i].Pieces() }
+func (b *Step) Pieces(i int) int { return b.Examples[i].Pieces() }
 
 // Leaf runs examples [from,to) forward and back, adding their gradients to g. It may be called by several goroutines.
-func (b *Batch) Leaf(g *ops.Grads, from, to int) error {
-	out := b.objective.Run(g, b.Examples[from:to], b.step, b.count)
+func (b *Step) Leaf(g *ops.Grads, from, to int) error {
+	out := b.objective.run(g, b.Examples[from:to], b.step, b.count)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.leaves[from] = out
@@ -290,7 +337,7 @@ func (b *Batch) Leaf(g *ops.Grads, from, to int) error {
 }
 
 // Report gives the step's loss and, where a label is chosen, how often the right one was.
-func (b *Batch) Report() train.Fields {
+func (b *Step) Report() train.Fields {
 	loss := 0.0
 	hits, n := 0, 0
 	for _, from := range slices.Sorted(maps.Keys(b.leaves)) {
@@ -318,22 +365,23 @@ func (e *Example) hits(k model.Kind, rows [][]float32) (hits, count int) {
 		}
 	}
 	switch k {
-	case model.Classify:
+	case model.Classify, model.Choice:
 		is(rows[0], e.Label)
-	case model.Choice:
-		is(Column(rows, 0), e.Label)
 	case model.Tag:
 		for r, l := range e.Tags {
 			is(rows[r], l)
 		}
 	case model.Answer:
-		is(Column(rows, 0), e.Start)
-		is(Column(rows, 1), e.End)
+		is(rows[0], e.Start)
+		is(rows[1], e.End)
 	}
 	return hits, count
 }
 
-// ArgMax is the place of the highest value, the lowest where several are.
+// Sigmoid is 1 / (1 + exp(-x)).
+func Sigmoid(x float32) float64 { return 1 / (1 + numeric.Exp64(-float64(x))) }
+
+// ArgMax is the index of the highest value, the lowest where several are.
 func ArgMax[F float32 | float64](x []F) int {
 	best := 0
 	for i, v := range x {
@@ -345,4 +393,4 @@ func ArgMax[F float32 | float64](x []F) int {
 }
 
 // Example names example i in the log of a skipped step.
-func (b *Batch) Example(i int) string { return fmt.Sprint(b.Examples[i].Index) }
+func (b *Step) Example(i int) string { return fmt.Sprint(b.Examples[i].Index) }

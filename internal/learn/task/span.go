@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 	"unicode/utf8"
 
@@ -25,65 +26,60 @@ var DefaultSpanOptions = SpanOptions{MaxSeqLength: 384, DocStride: 128, MaxQuery
 
 // Window is a part of a context with the question before it: [CLS] question [SEP] context [SEP].
 type Window struct {
-	Input
-	First int // the row of the first piece of the context
-	// Places of the pieces of the context in the text as given, [begin, end) in code points. One that stands for nothing there has
-	// begin = end.
-	Places [][2]int
+	tokenizer.Encoding
+	// Offsets are where the pieces of the context stand in the text as given, [begin, end) in code points. A piece that stands for nothing
+	// there has begin = end.
+	Offsets [][2]int
 	// MaxContext tells of each piece of the context whether no other window has more around it: min(left, right) + 0.01 of the
 	// window's pieces.
 	MaxContext []bool
-	From       int // the number of the window's first piece in the whole context
 }
 
 // Windows lays out a question, given as pieces, and its context ([tokenizer.Tokenizer.Cut]): the question's first pieces, as many as
 // there may be and leave room for one of the context, and windows over the context.
-func Windows(tok *tokenizer.Tokenizer, question []int32, context tokenizer.Text, o SpanOptions) []Window {
+func Windows(tok *tokenizer.Tokenizer, question []int32, context tokenizer.Text, o SpanOptions) ([]Window, error) {
 	q := question[:max(0, min(len(question), o.MaxQueryLength, o.MaxSeqLength-4))]
-	cut := len(q) < len(question)
-	ids, places := context.IDs, context.Offsets
 	room := max(1, o.MaxSeqLength-len(q)-3)
-	var list []Window
-	for from := 0; ; from += max(1, min(o.DocStride, room)) {
-		to := min(from+room, len(ids))
-		w := Window{Input: joined(tok, q, ids[from:to]), First: len(q) + 2, Places: places[from:to], From: from,
-			MaxContext: make([]bool, to-from)}
-		w.Truncated = cut
-		list = append(list, w)
-		if to == len(ids) {
-			break
-		}
+	step := max(1, min(o.DocStride, room))
+	encodings, err := tok.Windows(tokenizer.Text{IDs: q}, &context, len(q)+3+room, room-step, tokenizer.OnlySecond)
+	if err != nil {
+		return nil, err
 	}
-	for i := range ids {
+	list := make([]Window, len(encodings))
+	for k, e := range encodings {
+		e.Truncated = len(q) < len(question)
+		list[k] = Window{Encoding: e, Offsets: context.Offsets[e.B.From:e.B.To], MaxContext: make([]bool, e.B.To-e.B.From)}
+	}
+	for i := range context.IDs {
 		best, at := -1, 0
-		for k := range list {
-			w := &list[k]
-			left, right := i-w.From, w.From+len(w.Places)-1-i
-			if left < 0 || right < 0 {
-				continue
-			}
-			if score := 100*min(left, right) + len(w.Places); score > best { // in hundredths
+		for k := min(i/step, len(list)-1); k >= 0 && i < list[k].B.To; k-- { // the windows that hold the piece, the last first
+			w := list[k].B
+			if score := 100*min(i-w.From, w.To-1-i) + w.To - w.From; score >= best { // in hundredths
 				best, at = score, k
 			}
 		}
-		list[at].MaxContext[i-list[at].From] = true
+		list[at].MaxContext[i-list[at].B.From] = true
 	}
-	return list
+	return list, nil
 }
 
-// GivenWindow is a window whose pieces were given: its context stands between the first sep and the next, and its places are rows.
-func GivenWindow(in Input, sep int32) Window {
-	w := Window{Input: in}
-	w.First = slices.Index(in.IDs, sep) + 1
-	if w.First == 0 {
-		w.First = min(1, len(in.IDs))
+// GivenWindow is a window whose pieces were given: its context stands between the first sep and the next, and its offsets are rows.
+func GivenWindow(e tokenizer.Encoding, sep int32) Window {
+	w := Window{Encoding: e}
+	w.B.At = slices.Index(e.IDs, sep) + 1
+	if w.B.At == 0 {
+		w.B.At = min(1, len(e.IDs))
 	}
-	for i := w.First; i < len(in.IDs) && in.IDs[i] != sep; i++ {
-		w.Places = append(w.Places, [2]int{i, i + 1})
+	for i := w.B.At; i < len(e.IDs) && e.IDs[i] != sep; i++ {
+		w.Offsets = append(w.Offsets, [2]int{i, i + 1})
 		w.MaxContext = append(w.MaxContext, true)
 	}
+	w.B.To = len(w.Offsets)
 	return w
 }
+
+// Context is the rows of the window's context, [from, to).
+func (w *Window) Context() [2]int { return [2]int{w.B.At, w.B.At + len(w.Offsets)} }
 
 // Span is an answer.
 type Span struct {
@@ -105,76 +101,114 @@ type Spans struct {
 	Beam bool // found by the beam head
 }
 
+// Example is the window as an example.
+func (w *Window) Example() Example {
+	return Example{Label: NoLabel, Inputs: []tokenizer.Encoding{w.Encoding}, Context: w.Context(), Window: w}
+}
+
+// BestOf finds the likeliest spans in what a head gave for the windows of a context, by [BestSpans] or [BestBeamSpans].
+func BestOf(windows []Example, outs []Output, context string, o SpanOptions) Spans {
+	ws, starts, ends, beams := make([]Window, len(outs)), make([][]float32, len(outs)), make([][]float32, len(outs)), make([]*Beam, len(outs))
+	for k, out := range outs {
+		ws[k], beams[k] = *windows[k].Window, out.Beam
+		if out.Beam == nil {
+			starts[k], ends[k] = out.Logits[0], out.Logits[1]
+		}
+	}
+	if beams[0] != nil {
+		return BestBeamSpans(ws, beams, context, o)
+	}
+	return BestSpans(ws, starts, ends, context, o)
+}
+
 // BestSpans finds the likeliest spans: for each window the NBest likeliest starts and ends, no start that another window has more
 // context of, no end before its start, no answer of more than MaxAnswerLength pieces. starts and ends hold a window's logits in all
 // its rows. Of given windows, whose context is "", spans have no text.
 func BestSpans(ws []Window, starts, ends [][]float32, context string, o SpanOptions) Spans {
 	var out Spans
-	at := byteOffsets(context)
-	var all []Span
+	found := newCandidates(context, o)
 	for k := range ws {
 		w := &ws[k]
-		ps, pe := w.softmax(starts[k]), w.softmax(ends[k])
-		null := Span{StartLogit: starts[k][0], EndLogit: ends[k][0], Logit: starts[k][0] + ends[k][0], Score: ps(0) * pe(0), Window: k}
+		startOf, endOf := w.softmax(starts[k]), w.softmax(ends[k])
+		null := Span{StartLogit: starts[k][0], EndLogit: ends[k][0], Logit: starts[k][0] + ends[k][0], Score: startOf(0) * endOf(0), Window: k}
 		if k == 0 || null.Logit < out.Null.Logit {
 			out.Null = null
 		}
-		n := len(w.Places)
-		s, e := starts[k][w.First:w.First+n], ends[k][w.First:w.First+n]
-		for _, i := range top(s, o.NBest) {
-			if !w.MaxContext[i] {
-				continue
-			}
-			for _, j := range top(e, o.NBest) {
-				span := Span{StartLogit: s[i], EndLogit: e[j], Logit: s[i] + e[j], Score: ps(w.First+i) * pe(w.First+j), Window: k}
-				if w.place(&span, i, j, context, at, o) {
-					all = append(all, span)
+		c := w.Context()
+		s, e := starts[k][c[0]:c[1]], ends[k][c[0]:c[1]]
+		likely := Top(e, o.NBest)
+		for _, i := range Top(s, o.NBest) {
+			for _, j := range likely {
+				if found.fits(w, i, j) {
+					found.add(w, i, j, Span{StartLogit: s[i], EndLogit: e[j], Logit: s[i] + e[j], Score: startOf(c[0]+i) * endOf(c[0]+j), Window: k})
 				}
 			}
 		}
 	}
-	out.choose(all, o.NBest, context == "")
+	out.Best = found.best()
 	return out
 }
 
-// place sets text and place of the span of pieces i to j of the window's context. It tells whether that can be an answer.
-func (w *Window) place(s *Span, i, j int, context string, at []int, o SpanOptions) bool {
-	if !w.MaxContext[i] || j < i || j-i+1 > o.MaxAnswerLength {
-		return false
-	}
-	begin, end := w.Places[i][0], w.Places[j][1]
-	if begin >= end {
-		return false
-	}
-	if context != "" { // else places are rows: there is no text
-		if begin, end = trim(context, at, begin, end); begin == end {
-			return false
-		}
-		s.Text = context[at[begin]:at[end]]
-	}
-	s.Begin, s.End = begin, end
-	return true
+// candidates are the spans that may answer a question.
+type candidates struct {
+	context string
+	bytes   []int // see byteOffsets
+	o       SpanOptions
+	list    []Span
 }
 
-// choose keeps the best of all spans, at most n, and no text twice unless there are no texts.
-func (s *Spans) choose(all []Span, n int, given bool) {
-	slices.SortStableFunc(all, func(a, b Span) int { return cmp.Compare(b.Logit, a.Logit) })
+func newCandidates(context string, o SpanOptions) *candidates {
+	return &candidates{context: context, bytes: byteOffsets(context), o: o}
+}
+
+// fits tells whether pieces i to j of a window's context can be an answer, but for their text.
+func (c *candidates) fits(w *Window, i, j int) bool {
+	return w.MaxContext[i] && j >= i && j-i+1 <= c.o.MaxAnswerLength && w.Offsets[i][0] < w.Offsets[j][1]
+}
+
+// maxCandidates is how many candidates are held at once: the windows of a long context have hundreds each.
+const maxCandidates = 1 << 14
+
+// add adds the span of pieces i to j of a window's context, unless it is only white space.
+func (c *candidates) add(w *Window, i, j int, s Span) {
+	s.Begin, s.End = w.Offsets[i][0], w.Offsets[j][1]
+	if c.context != "" { // else offsets are rows: there is no text
+		if s.Begin, s.End = trim(c.context, c.bytes, s.Begin, s.End); s.Begin == s.End {
+			return
+		}
+		s.Text = c.context[c.bytes[s.Begin]:c.bytes[s.End]]
+	}
+	if c.list = append(c.list, s); len(c.list) == maxCandidates {
+		c.list = c.best()
+	}
+}
+
+// best keeps the best candidates, at most NBest, likeliest first, the earlier one of equals; no text twice unless there are no texts.
+func (c *candidates) best() []Span {
+	slices.SortStableFunc(c.list, func(a, b Span) int { return cmp.Compare(b.Logit, a.Logit) })
+	return DistinctTexts(c.list, c.o.NBest, c.context == "")
+}
+
+// DistinctTexts gives the first n spans whose text no earlier one has; of given windows, which have no texts, the first n.
+func DistinctTexts(list []Span, n int, given bool) []Span {
+	var out []Span
 	seen := map[string]bool{}
-	for _, x := range all {
-		if len(s.Best) == n {
+	for _, s := range list {
+		if len(out) == n {
 			break
 		}
-		if given || !seen[x.Text] {
-			seen[x.Text] = true
-			s.Best = append(s.Best, x)
+		if given || !seen[s.Text] {
+			seen[s.Text] = true
+			out = append(out, s)
 		}
 	}
+	return out
 }
 
 // softmax gives the softmax of a window's logits over [CLS] and the context.
 func (w *Window) softmax(logits []float32) func(row int) float32 {
 	high := logits[0]
-	context := logits[w.First : w.First+len(w.Places)]
+	context := logits[w.B.At : w.B.At+len(w.Offsets)]
 	for _, x := range context {
 		high = max(high, x)
 	}
@@ -185,14 +219,18 @@ func (w *Window) softmax(logits []float32) func(row int) float32 {
 	return func(row int) float32 { return float32(numeric.Exp64(float64(logits[row]-high)) / sum) }
 }
 
-// top gives the places of the n highest values, highest first, the lower place where they are equal.
-func top(x []float32, n int) []int {
-	order := make([]int, len(x))
-	for i := range order {
-		order[i] = i
+// Top gives the indices of the n highest values, highest first, the lower index where they are equal.
+func Top(x []float32, n int) []int {
+	n = min(n, len(x))
+	out := make([]int, 0, n+1)
+	for i, v := range x {
+		if n == 0 || len(out) == n && !(v > x[out[n-1]]) {
+			continue
+		}
+		at := sort.Search(len(out), func(k int) bool { return v > x[out[k]] })
+		out = slices.Insert(out, at, i)[:min(len(out)+1, n)]
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(x[b], x[a]) })
-	return order[:min(n, len(order))]
+	return out
 }
 
 // byteOffsets gives the byte at which every code point begins, and the length at the end. A byte that is no UTF-8 counts as one.
@@ -231,7 +269,7 @@ func (s *Spans) NullScore() float32 {
 // begin, and of the last that holds end - 1. Both are 0, the row of [CLS], where the window does not have all of them.
 func (w *Window) Rows(begin, end int) (first, last int32) {
 	from, to := -1, -1
-	for i, p := range w.Places {
+	for i, p := range w.Offsets {
 		if p[0] == p[1] {
 			continue
 		}
@@ -245,5 +283,5 @@ func (w *Window) Rows(begin, end int) (first, last int32) {
 	if from < 0 || to < from {
 		return 0, 0
 	}
-	return int32(w.First + from), int32(w.First + to)
+	return int32(w.B.At + from), int32(w.B.At + to)
 }

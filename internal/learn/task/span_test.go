@@ -47,21 +47,24 @@ func TestWindowsCoverTheContext(t *testing.T) {
 		{MaxSeqLength: 40, DocStride: 8, MaxQueryLength: 6, MaxAnswerLength: 30, NBest: 20},
 		{MaxSeqLength: 20, DocStride: 100, MaxQueryLength: 64, MaxAnswerLength: 30, NBest: 20},
 	} {
-		ws := Windows(tok, tok.Encode("When was it built"), tok.Cut(context), o)
+		ws, err := Windows(tok, tok.Encode("When was it built"), tok.Cut(context), o)
+		if err != nil {
+			t.Fatal(err)
+		}
 		all := tok.Encode(context)
 		seen, best := make([]int, len(all)), make([]int, len(all))
 		runes := []rune(context)
 		for _, w := range ws {
-			if len(w.IDs) > o.MaxSeqLength || w.IDs[0] != tok.CLS || w.IDs[len(w.IDs)-1] != tok.SEP || w.IDs[w.First-1] != tok.SEP {
+			if len(w.IDs) > o.MaxSeqLength || w.IDs[0] != tok.CLS || w.IDs[len(w.IDs)-1] != tok.SEP || w.IDs[w.B.At-1] != tok.SEP {
 				t.Fatalf("window %v of %d", w.IDs, o.MaxSeqLength)
 			}
-			for i, p := range w.Places {
-				k := w.From + i
+			for i, p := range w.Offsets {
+				k := w.B.From + i
 				seen[k]++
 				if w.MaxContext[i] {
 					best[k]++
 				}
-				if w.IDs[w.First+i] != all[k] {
+				if w.IDs[w.B.At+i] != all[k] {
 					t.Fatalf("piece %d of the context is another", k)
 				}
 				piece := strings.ReplaceAll(tok.Piece(all[k]), "▁", "")
@@ -84,20 +87,20 @@ func TestBestSpanIsWhatTheLogitsSay(t *testing.T) {
 	tok := words(t)
 	context := strings.Repeat("it is a bridge. ", 6) + "It was built in 1890 by Núñez. " + strings.Repeat("it is a bridge. ", 6)
 	o := SpanOptions{MaxSeqLength: 48, DocStride: 12, MaxQueryLength: 10, MaxAnswerLength: 12, NBest: 20}
-	ws := Windows(tok, tok.Encode("when"), tok.Cut(context), o)
-	if len(ws) < 3 {
-		t.Fatal("one window")
+	ws, err := Windows(tok, tok.Encode("when"), tok.Cut(context), o)
+	if err != nil || len(ws) < 3 {
+		t.Fatal("one window", err)
 	}
 	at := slices.Index([]rune(context), '1')
 	starts, ends := make([][]float32, len(ws)), make([][]float32, len(ws))
 	for k, w := range ws {
 		starts[k], ends[k] = make([]float32, len(w.IDs)), make([]float32, len(w.IDs))
-		for i, p := range w.Places {
+		for i, p := range w.Offsets {
 			if p[0] <= at && at < p[1] && strings.TrimSpace(string([]rune(context)[p[0]:p[1]])) != "" {
-				starts[k][w.First+i] = 5
+				starts[k][w.B.At+i] = 5
 			}
 			if p[0] <= at+3 && at+3 < p[1] {
-				ends[k][w.First+i] = 5
+				ends[k][w.B.At+i] = 5
 			}
 		}
 		starts[k][0], ends[k][0] = 3, float32(k)/10
@@ -114,7 +117,7 @@ func TestBestSpanIsWhatTheLogitsSay(t *testing.T) {
 			t.Errorf("span %+v", b)
 		}
 	}
-	empty := Windows(tok, tok.Encode("when"), tok.Cut(""), o)
+	empty, _ := Windows(tok, tok.Encode("when"), tok.Cut(""), o)
 	if s := BestSpans(empty, [][]float32{make([]float32, len(empty[0].IDs))}, [][]float32{make([]float32, len(empty[0].IDs))}, "", o); len(s.Best) != 0 {
 		t.Errorf("an empty context gives %+v", s.Best)
 	}
@@ -122,15 +125,19 @@ func TestBestSpanIsWhatTheLogitsSay(t *testing.T) {
 
 func TestChoicesFillTheBlank(t *testing.T) {
 	tok := words(t)
-	in := Choices(tok, tok.Encode("the bridge was built"), "it _ a _", []string{"is", "was"}, 64)
+	in, _ := Choices(tok, tok.Encode("the bridge was built"), "it _ a _", []string{"is", "was"}, 64)
 	if got, want := tok.Decode(in[1].IDs), "[CLS] the bridge was built[SEP] it was a was[SEP]"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	in = Choices(tok, tok.Encode("the bridge"), "who", []string{"a"}, 64)
+	in, _ = Choices(tok, tok.Encode("the bridge"), "who", []string{"a"}, 64)
 	if got, want := tok.Decode(in[0].IDs), "[CLS] the bridge[SEP] who a[SEP]"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	long := Choices(tok, tok.Encode(strings.Repeat("bridge ", 100)), strings.Repeat("a ", 300), []string{"the"}, 100)[0]
+	list, err := Choices(tok, tok.Encode(strings.Repeat("bridge ", 100)), strings.Repeat("a ", 300), []string{"the"}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := list[0]
 	if len(long.IDs) != 100 || !long.Truncated || long.IDs[len(long.IDs)-2] != tok.Encode("the")[0] {
 		t.Errorf("%d pieces, the end is lost", len(long.IDs))
 	}
@@ -148,9 +155,13 @@ func TestWindowsOfRealText(t *testing.T) {
 	}
 	tok = tok.With(tokenizer.DefaultOptions)
 	context := "The Café de Flore (“1887”) — in Saint‑Germain‑des‑Prés, naïve ﬁnance: ½ of 2000, ok."
-	w := Windows(tok, tok.Encode("Where?"), tok.Cut(context), DefaultSpanOptions)[0]
+	ws, err := Windows(tok, tok.Encode("Where?"), tok.Cut(context), DefaultSpanOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := ws[0]
 	runes := []rune(context)
-	if got := string(runes[w.Places[len(w.Places)-2][0]:w.Places[len(w.Places)-2][1]]); strings.TrimSpace(got) != "ok" {
+	if got := string(runes[w.Offsets[len(w.Offsets)-2][0]:w.Offsets[len(w.Offsets)-2][1]]); strings.TrimSpace(got) != "ok" {
 		t.Errorf("the last word's place holds %q", got)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 var errNoLabel = errors.New(`no label ("-")`)
@@ -40,33 +39,4 @@ func (r *reader) addChoice(e Example, where string) error {
 		return err
 	}
 	return r.add(e)
-}
-
-// blank are the characters that are a blank to fill in a question, once ALBERT's clean-up has made them "_".
-const blank = "_\uff3f\ufe33\ufe34\ufe4d\ufe4e\ufe4f"
-
-// Continuations are what follows the context in an example of Choose, one for each choice: the question with every "_" replaced by the
-// choice or, where it has none, the question, a space and the choice. (The layout of the released race_utils.py.)
-func (e *Example) Continuations() []string {
-	out := make([]string, len(e.Choices))
-	hasBlank := strings.ContainsAny(e.Question, blank)
-	for i, c := range e.Choices {
-		switch {
-		case e.Question == "":
-			out[i] = c
-		case !hasBlank:
-			out[i] = e.Question + " " + c
-		default:
-			var b strings.Builder
-			for _, q := range e.Question {
-				if strings.ContainsRune(blank, q) {
-					b.WriteString(c)
-				} else {
-					b.WriteRune(q)
-				}
-			}
-			out[i] = b.String()
-		}
-	}
-	return out
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 )
 
@@ -54,19 +53,6 @@ func TestRACE(t *testing.T) {
 	wantError(t, err, `no .txt files in a folder "test"`)
 	_, err = Load(taskNamed(t, "race"), folders, Test, Options{})
 	wantError(t, err, "neither a folder test, as RACE has it, nor RACE's archive")
-}
-
-func TestContinuations(t *testing.T) {
-	for _, c := range []struct {
-		question string
-		want     []string
-	}{{"Why?", []string{"Why? a", "Why? b"}}, {"It _ and _ .", []string{"It a and a .", "It b and b ."}}, {"It \uff3f.", []string{"It a.", "It b."}},
-		{"", []string{"a", "b"}}} {
-		e := Example{Question: c.question, Choices: []string{"a", "b"}}
-		if got := e.Continuations(); !slices.Equal(got, c.want) {
-			t.Errorf("%q: %q, want %q", c.question, got, c.want)
-		}
-	}
 }
 
 func TestRACEErrors(t *testing.T) {

@@ -81,7 +81,12 @@ func prepare(t *tokenizer.Tokenizer) error {
 		answers := []answer{}
 		if err == nil {
 			for _, e := range made {
-				answers = append(answers, answer{e.IDs, e.Types, e.Offsets})
+				made := answer{e.IDs, e.Types, make([][2]int, len(e.IDs))}
+				copy(made.Offsets[e.A.At:], a.Offsets[e.A.From:e.A.To])
+				if b != nil {
+					copy(made.Offsets[e.B.At:], b.Offsets[e.B.From:e.B.To])
+				}
+				answers = append(answers, made)
 			}
 		}
 		if err := to.Encode(answers); err != nil {

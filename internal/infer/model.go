@@ -1,0 +1,171 @@
+package infer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"albert/internal/engine/cpu"
+	"albert/internal/formats"
+	"albert/internal/model"
+	"albert/tokenizer"
+)
+
+// Model is an opened model that answers questions. It is safe for concurrent use.
+type Model struct {
+	*formats.Model
+	Kind model.Kind // what its head answers
+
+	engine *Engine
+	dev    *cpu.Device
+}
+
+// Options of [Open].
+type Options struct {
+	Threads        int        // 0: GOMAXPROCS
+	InstructionSet string     // "": what ALBERT_CPU says, else the best
+	Kind           model.Kind // what the head is for; None: what the model's config says
+}
+
+// Open opens a model as [formats.Open] does and starts its threads.
+func Open(path string, o Options) (*Model, error) {
+	f, err := formats.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return New(f, o)
+}
+
+// New makes an opened model ready.
+func New(f *formats.Model, o Options) (*Model, error) {
+	m := &Model{Model: f, Kind: o.Kind}
+	if err := m.checkKind(); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Path, err)
+	}
+	if m.Kind == model.None {
+		m.Kind = f.Kind()
+	}
+	dev, err := cpu.New(o.InstructionSet, o.Threads)
+	if err != nil {
+		return nil, err
+	}
+	m.dev, m.engine = dev, NewEngine(dev, f.Config.ActivationBytes())
+	return m, nil
+}
+
+// Close ends the model's threads once the questions that are being answered have their answers; later ones get [ErrClosed].
+func (m *Model) Close() {
+	m.engine.Close()
+	m.dev.Close()
+}
+
+// checkKind reports a kind that the model has no head for.
+func (m *Model) checkKind() error {
+	has := false
+	switch m.Kind {
+	case model.None:
+		has = true
+	case model.Order:
+		has = m.SOP.W != nil
+	case model.Answer:
+		has = m.Spans.W != nil || m.Beam.Start.W != nil
+	case model.Classify, model.MultiLabel, model.Regress, model.Tag:
+		has = m.Classifier.W != nil
+	case model.Choice:
+		has = m.Classifier.W != nil && m.Classifier.W.Rows() == 1
+	default:
+		return fmt.Errorf("task %q is not known", m.Kind)
+	}
+	if !has {
+		return fmt.Errorf("task %q: the model (%s) has no such head", m.Kind, m.Class())
+	}
+	return nil
+}
+
+// A KindError tells that a model has another head than what is asked of it.
+type KindError struct {
+	Class string     // of the model
+	Has   model.Kind // what its head answers
+	Asked string     // what was asked of it, a verb
+}
+
+func (e *KindError) Error() string {
+	has := string(e.Has)
+	if has == "" {
+		has = "no task's"
+	}
+	return fmt.Sprintf("the model (%s) has %s head, it cannot %s", e.Class, has, e.Asked)
+}
+
+func (m *Model) wrongKind(asked string) error {
+	return &KindError{Class: m.Class(), Has: m.Kind, Asked: asked}
+}
+
+// errNoPooler tells that a head lacks what it stands on.
+var errNoPooler = errors.New("the model has no pooler (albert.pooler), which its head needs")
+
+// Labels are the names of the head's outputs: config.json's id2label, else LABEL_0 and so on, as transformers has it.
+func (m *Model) Labels() []string {
+	if m.Kind == model.Order {
+		return []string{"ordered", "swapped"}
+	}
+	if m.Classifier.W == nil {
+		return nil
+	}
+	labels, _ := Labels(&m.Config, m.Classifier.W.Rows())
+	return labels
+}
+
+// Labels are the names of n outputs: config.json's id2label, else LABEL_0 and so on. It tells whether the configuration names all of them.
+func Labels(c *model.Config, n int) (labels []string, all bool) {
+	var named map[string]string
+	_ = json.Unmarshal(c.Extra("id2label"), &named) // anything else names none
+	labels, all = make([]string, n), true
+	for i := range labels {
+		var ok bool
+		if labels[i], ok = named[strconv.Itoa(i)]; !ok {
+			labels[i], all = fmt.Sprintf("LABEL_%d", i), false
+		}
+	}
+	return labels, all
+}
+
+// NullThreshold is above what a model trained on questions without answers gives none (config.json's null_threshold); nil: it always
+// answers.
+func NullThreshold(c *model.Config) *float64 {
+	var t *float64
+	_ = json.Unmarshal(c.Extra("null_threshold"), &t) // absent: nil
+	return t
+}
+
+// special gives the ids of [SEP] and [MASK]: the tokenizer's, without one ALBERT's own.
+func (m *Model) special() (sep, mask int32) {
+	if m.Tokenizer == nil {
+		return 3, 4
+	}
+	return m.Tokenizer.SEP, m.Tokenizer.MASK
+}
+
+// check reports the first thing about given pieces that the model cannot take.
+func (m *Model) check(e tokenizer.Encoding) error {
+	c := &m.Config
+	if len(e.IDs) == 0 {
+		return &InputError{Field: "input_ids", Err: errors.New("input_ids is empty")}
+	}
+	if len(e.IDs) > c.MaxPositionEmbeddings {
+		return &InputError{Field: "input_ids", Err: fmt.Errorf("%d input_ids, the model takes %d: %w", len(e.IDs), c.MaxPositionEmbeddings, ErrTooLong)}
+	}
+	if len(e.Types) != len(e.IDs) {
+		return &InputError{Field: "token_type_ids", Err: fmt.Errorf("%d token_type_ids for %d input_ids", len(e.Types), len(e.IDs))}
+	}
+	for i, id := range e.IDs {
+		if id < 0 || int(id) >= c.VocabSize {
+			return &InputError{Field: "input_ids", Err: fmt.Errorf("input_ids[%d] is %d, the vocabulary has %d pieces", i, id, c.VocabSize)}
+		}
+		if t := e.Types[i]; t < 0 || int(t) >= c.TypeVocabSize {
+			return &InputError{Field: "token_type_ids", Err: fmt.Errorf("token_type_ids[%d] is %d, the model has %d types", i, t, c.TypeVocabSize)}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package task
+
+import (
+	"strings"
+
+	"albert/tokenizer"
+)
+
+// Layout lays out a text, or a pair if b is not nil, as one encoding of at most so many pieces, special ones included. While it is too
+// long the longer text loses its last piece, b where they are equal.
+func Layout(tok *tokenizer.Tokenizer, a, b []int32, most int) (tokenizer.Encoding, error) {
+	return tok.Prepare(tokenizer.Text{IDs: a}, second(b), most, tokenizer.LongestFirst)
+}
+
+func second(b []int32) *tokenizer.Text {
+	if b == nil {
+		return nil
+	}
+	return &tokenizer.Text{IDs: b}
+}
+
+// LayoutLong is [Layout] that cuts nothing off: one encoding where all fits, else windows over the text, or over the longer one of a
+// pair, which overlap by half. The other text of a pair stands whole in each window; only if it needs more than half the room it is cut
+// to that.
+func LayoutLong(tok *tokenizer.Tokenizer, a, b []int32, most int) ([]tokenizer.Encoding, error) {
+	windowed, room := tokenizer.OnlyFirst, max(1, most-2)
+	cut := false
+	if b != nil {
+		room = max(1, most-3)
+		if len(a)+len(b) > room {
+			other := &b
+			if len(b) >= len(a) {
+				windowed, other = tokenizer.OnlySecond, &a
+			}
+			if kept := room / 2; len(*other) > kept {
+				*other, cut = (*other)[:kept], true
+			}
+			room -= len(*other)
+		}
+	}
+	list, err := tok.Windows(tokenizer.Text{IDs: a}, second(b), most, room-max(1, room/2), windowed)
+	for i := range list {
+		list[i].Truncated = cut
+	}
+	return list, err
+}
+
+// MaxChoicePieces is how many pieces of question and choice are kept, the last ones (race_utils.py: max_qa_length).
+const MaxChoicePieces = 128
+
+// Choices lays out a question with choices, one encoding each: [CLS] context [SEP] continuation [SEP] (see [Continuations]). The
+// context, given as pieces, is cut at its end. most counts special pieces too. (race_utils.py)
+func Choices(tok *tokenizer.Tokenizer, context []int32, question string, choices []string, most int) ([]tokenizer.Encoding, error) {
+	var list []tokenizer.Encoding
+	for _, text := range Continuations(question, choices) {
+		b := tok.Encode(text)
+		over := len(b) - min(MaxChoicePieces, max(0, most-3))
+		b = b[max(0, over):]
+		room := max(0, most-3-len(b))
+		e, err := tok.Prepare(tokenizer.Text{IDs: context[:min(len(context), room)]}, &tokenizer.Text{IDs: b}, 0, tokenizer.DoNotTruncate)
+		if err != nil {
+			return nil, err
+		}
+		e.Truncated = over > 0 || len(context) > room
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// blank are the characters that are a blank to fill in a question, once ALBERT's clean-up has made them "_".
+const blank = "_\uff3f\ufe33\ufe34\ufe4d\ufe4e\ufe4f"
+
+// Continuations are what follows the context for each choice: the question with every "_" replaced by the choice or, where it has none,
+// the question, a space and the choice. (race_utils.py)
+func Continuations(question string, choices []string) []string {
+	out := make([]string, len(choices))
+	hasBlank := strings.ContainsAny(question, blank)
+	for i, choice := range choices {
+		switch {
+		case question == "":
+			out[i] = choice
+		case !hasBlank:
+			out[i] = question + " " + choice
+		default:
+			var b strings.Builder
+			for _, q := range question {
+				if strings.ContainsRune(blank, q) {
+					b.WriteString(choice)
+				} else {
+					b.WriteRune(q)
+				}
+			}
+			out[i] = b.String()
+		}
+	}
+	return out
+}

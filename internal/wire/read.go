@@ -1,0 +1,153 @@
+// Package wire is the JSON forms of questions and answers, read and written as streams of lines, for the command line and for servers alike.
+//
+//	out := wire.NewWriter(os.Stdout)
+//	err := wire.Answer(ctx, out, wire.Lines(os.Stdin, ""), func(q iter.Seq[*infer.Question]) (iter.Seq2[infer.Embedded, error], error) {
+//		return m.Embed(ctx, q, infer.EmbedOptions{})
+//	}, wire.Embedding)
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+
+	"albert/internal/files/stream"
+	"albert/internal/infer"
+	"albert/tokenizer"
+)
+
+// Item is a question as it came in.
+type Item struct {
+	infer.Question                 // its Err says why it could not be read
+	ID             json.RawMessage // comes back with the answer; nil: there is none
+	File           string          // "" for stdin and the command line
+	Line           int             // from 1; of a text of the command line the number of the argument
+}
+
+// item is its JSON form.
+type item struct {
+	Text     *string         `json:"text"`
+	TextPair *string         `json:"text_pair"`
+	Question *string         `json:"question"`
+	Context  *string         `json:"context"`
+	Choices  json.RawMessage `json:"choices"`
+	IDs      json.RawMessage `json:"input_ids"`
+	Types    json.RawMessage `json:"token_type_ids"`
+	ID       json.RawMessage `json:"id"`
+}
+
+// Lines gives the items of a text, one a line. An error of reading is the last item's.
+func Lines(r io.Reader, file string) iter.Seq[*Item] {
+	return func(yield func(*Item) bool) {
+		lines := stream.NewLines(r)
+		for {
+			line, err := lines.Next()
+			if err == io.EOF {
+				return
+			}
+			var it *Item
+			if err == nil {
+				it = Parse(string(line), file, lines.Number)
+			} else {
+				it = &Item{Question: infer.Question{Err: err}, File: file, Line: max(1, lines.Number)}
+			}
+			if !yield(it) || err != nil && !errors.Is(err, stream.ErrLongLine) {
+				return
+			}
+		}
+	}
+}
+
+// Parse reads one item: a text or, if it starts with "{", JSON.
+func Parse(text, file string, line int) *Item {
+	it := &Item{File: file, Line: line}
+	if !strings.HasPrefix(text, "{") {
+		it.Text = text
+		return it
+	}
+	var raw item
+	dec := json.NewDecoder(strings.NewReader(text))
+	if err := dec.Decode(&raw); err != nil {
+		it.Err = fmt.Errorf("broken JSON: %w", err)
+		var te *json.UnmarshalTypeError
+		if errors.As(err, &te) && te.Field != "" {
+			it.Err = fmt.Errorf("%q is a %s, want a text", te.Field, te.Value)
+			it.ID = raw.ID // what was read before and after it is there
+		}
+		return it
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		it.Err = errors.New("broken JSON: text after the object")
+		return it
+	}
+	it.ID = raw.ID
+	if raw.Choices != nil {
+		if err := json.Unmarshal(raw.Choices, &it.Choices); err != nil {
+			it.Err = errors.New(`"choices" is not a list of texts`)
+			return it
+		}
+		it.Choices = append([]string{}, it.Choices...)
+	}
+	switch {
+	case raw.IDs != nil:
+		it.Err = it.pieces(raw.IDs, raw.Types)
+	case raw.Text != nil:
+		it.Text, it.Pair = *raw.Text, raw.TextPair
+	case raw.Question != nil && raw.Context != nil:
+		it.Text, it.Pair = *raw.Question, raw.Context
+	case raw.Choices != nil && raw.Context != nil: // the choices go on where the context ends
+		it.Pair = raw.Context
+	case raw.Question != nil:
+		it.Err = errors.New(`"question" without "context"`)
+	default:
+		it.Err = errors.New(`no field "text" or "input_ids": want {"text": ...}`)
+	}
+	return it
+}
+
+// pieces reads input_ids and token_type_ids: lists of numbers, or lists of such lists.
+func (it *Item) pieces(ids, types json.RawMessage) error {
+	list, nested, err := numberLists("input_ids", ids)
+	if err != nil {
+		return err
+	}
+	typeLists, typesNested := [][]int32(nil), nested
+	if types != nil && string(types) != "null" {
+		if typeLists, typesNested, err = numberLists("token_type_ids", types); err != nil {
+			return err
+		}
+		if nested != typesNested || len(typeLists) != len(list) {
+			return errors.New(`"token_type_ids" has another shape than "input_ids"`)
+		}
+	}
+	it.List = nested
+	it.Pieces = make([]tokenizer.Encoding, len(list))
+	for i := range list {
+		it.Pieces[i].IDs = list[i]
+		if typeLists == nil {
+			it.Pieces[i].Types = make([]int32, len(list[i]))
+		} else {
+			it.Pieces[i].Types = typeLists[i]
+		}
+	}
+	return nil
+}
+
+// numberLists reads a list of whole numbers, or a list of such lists.
+func numberLists(name string, raw json.RawMessage) (lists [][]int32, nested bool, err error) {
+	if nested = bytes.HasPrefix(bytes.TrimSpace(raw[1:]), []byte("[")); nested {
+		if err := json.Unmarshal(raw, &lists); err != nil {
+			return nil, true, fmt.Errorf("%q is not a list of lists of whole numbers", name)
+		}
+		return lists, true, nil
+	}
+	var list []int32
+	if err := json.Unmarshal(raw, &list); err != nil || list == nil {
+		return nil, false, fmt.Errorf("%q is not a list of whole numbers", name)
+	}
+	return [][]int32{list}, false, nil
+}
