@@ -249,15 +249,14 @@ func (d *Device) weight(p *ops.Param, forward bool) *kernel.Panels {
 	d.mu.Unlock()
 	pk.mu.Lock()
 	defer pk.mu.Unlock()
-	f := &pk.back
-	f.K, f.N = p.Rows(), p.Cols()
+	f, k, n := &pk.back, p.Rows(), p.Cols()
 	if forward {
-		f = &pk.forward
-		f.K, f.N = p.Cols(), p.Rows()
+		f, k, n = &pk.forward, p.Cols(), p.Rows()
 	}
 	if f.made && f.version == p.Version() {
-		return &f.Panels
+		return &f.Panels // others may be reading it: nothing in it is written
 	}
+	f.K, f.N = k, n
 	if n := d.k.PanelsLen(f.K, f.N); len(f.Data) != n {
 		f.Data = hugeFloats(n)
 	}
