@@ -60,7 +60,8 @@ func New(instructionSet string, threads int) (*Device, error) {
 	return d, nil
 }
 
-// Close ends the device's threads.
+// Close ends the helper threads when the operation that they work on is done. It may be called more than once; the device still works
+// afterwards, each operation on its caller's thread alone.
 func (d *Device) Close() { d.pool.close() }
 
 // InstructionSet is the name of the kernels in use.
@@ -92,7 +93,8 @@ func (d *Device) Peak(bursts int) float64 {
 	return best
 }
 
-// Run calls f(0) ... f(n-1) on the device's threads and returns when all are done.
+// Run calls f(0) ... f(n-1) on the device's threads and returns when all are done. If one panics on threads that share the work, Run
+// panics with a [*TaskPanic] when the others have ended.
 func (d *Device) Run(n int, f func(task int)) { d.pool.run(n, f) }
 
 // stride is the distance between rows of n values: whole cache lines and one more, so that the rows of a tile do not fall into
