@@ -3,9 +3,11 @@ package cpu
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"albert/internal/engine/ops"
 )
@@ -94,4 +96,65 @@ func TestDeviceSharedByGoroutines(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestSingle: a device without its helper threads gives the same bits, in several goroutines at once.
+func TestSingle(t *testing.T) {
+	dev, m := newDevice(t, 2), newTestModel()
+	g := ops.NewGrads(m.params)
+	want := m.run(dev, g)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			single, gradient := dev.Single(), ops.NewGrads(m.params)
+			if got := m.run(single, gradient); !slices.Equal(got, want) || !slices.Equal(gradient.Flat(), g.Flat()) {
+				t.Error("losses or gradients differ from those of the device with all its threads")
+			}
+			single.Close()
+		})
+	}
+	wg.Wait()
+	if len(dev.packed) != 3 {
+		t.Errorf("%d weights are packed, the model has 3", len(dev.packed))
+	}
+	runAll(t, dev.pool, 10)
+}
+
+// packedBytes is the memory of a device's packed weights.
+func packedBytes(dev *Device) (forward, back int) {
+	dev.mu.Lock()
+	defer dev.mu.Unlock()
+	for _, p := range dev.packed {
+		forward += 4 * cap(p.forward.Data)
+		back += 4 * cap(p.back.Data)
+	}
+	return forward, back
+}
+
+// TestPackedWeightsGoWithTheirModel: inference packs no weights for the backward pass, and a model that nobody uses any more leaves
+// no packed weights behind, while those of another stay.
+func TestPackedWeightsGoWithTheirModel(t *testing.T) {
+	dev, kept := newDevice(t, 2), newTestModel()
+	kept.run(dev, nil)
+	one, back := packedBytes(dev)
+	if one == 0 || back != 0 {
+		t.Fatalf("after inference %d bytes are packed for the forward pass, %d for the backward pass", one, back)
+	}
+	func() {
+		dropped := newTestModel()
+		dropped.run(dev, ops.NewGrads(dropped.params))
+	}()
+	if forward, back := packedBytes(dev); forward != 2*one || back == 0 {
+		t.Fatalf("with a second model %d bytes are packed for the forward pass and %d for the backward pass, one has %d", forward, back, one)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		runtime.GC()
+		if forward, back := packedBytes(dev); forward == one && back == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the packed weights of a dropped model stay")
+		}
+	}
+	runtime.KeepAlive(kept)
 }
