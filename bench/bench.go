@@ -54,7 +54,6 @@ type work struct {
 	flops float64
 	bytes float64
 	run   func() error
-	free  func()
 }
 
 // burst is how long a piece of work runs in a round, at least.
@@ -140,9 +139,6 @@ func (r *Report) measure(ctx context.Context, dev *cpu.Device, o Options) error 
 			}
 			peaks = append(peaks, dev.Peak(peakBursts)/1e9)
 		}
-		if w.free != nil {
-			w.free()
-		}
 		slices.Sort(times)
 		ms := times[len(times)/2]
 		res := Result{Name: name, Threads: threads, Ms: ms, Gflops: w.flops / ms / 1e6}
@@ -153,9 +149,6 @@ func (r *Report) measure(ctx context.Context, dev *cpu.Device, o Options) error 
 		if o.Log != nil {
 			o.Log("%s on %d thread(s): %.3f ms", name, threads, ms)
 		}
-	}
-	if load.free != nil {
-		load.free()
 	}
 	slices.Sort(peaks)
 	peak := peaks[len(peaks)/2]

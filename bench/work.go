@@ -29,7 +29,6 @@ func gemmWork(dev *cpu.Device, m, k, n int) *work {
 			dev.Linear(y, nil, x, ops.Identity, parts)
 			return nil
 		},
-		free: func() { dev.Forget(ops.NewParams([]*ops.Param{w, b})) },
 	}
 }
 
@@ -59,7 +58,6 @@ func forwardWork(dev *cpu.Device, c model.Config, sequences, length int) *work {
 			t.Reset()
 			return nil
 		},
-		free: func() { dev.Forget(m.Params) },
 	}
 }
 
@@ -83,6 +81,5 @@ func trainWork(dev *cpu.Device, c model.Config, sequences, length int) *work {
 	return &work{
 		flops: 3 * float64(sequences) * c.FlopsForward(length),
 		run:   step,
-		free:  func() { dev.Forget(m.Params) },
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"sync"
 	"time"
+	"weak"
 
 	"albert/internal/engine/cpu/kernel"
 	"albert/internal/engine/ops"
@@ -23,13 +24,17 @@ const rowBlock = 128
 
 // Device implements [ops.Device]. It may be used by several goroutines; one at a time has the helper threads.
 type Device struct {
+	*memory
 	k    *kernel.Set
 	pool *pool
+}
 
+// memory is what a device and its [Device.Single] share.
+type memory struct {
 	mu     sync.Mutex
 	free   map[int][]*ops.Tensor // by capacity
-	memory held
-	packed map[*ops.Param]*packedParam
+	counts counts
+	packed map[weak.Pointer[ops.Param]]*packedParam // packed weights go with their parameters
 
 	scratch sync.Pool
 }
@@ -55,12 +60,17 @@ func New(instructionSet string, threads int) (*Device, error) {
 	if threads > maxThreads {
 		return nil, fmt.Errorf("%d threads: at most %d, and more than the machine's %d only cost time", threads, maxThreads, runtime.NumCPU())
 	}
-	d := &Device{k: k, pool: newPool(threads), free: map[int][]*ops.Tensor{}, packed: map[*ops.Param]*packedParam{}}
-	d.scratch.New = func() any { return new(scratch) }
-	return d, nil
+	m := &memory{free: map[int][]*ops.Tensor{}, packed: map[weak.Pointer[ops.Param]]*packedParam{}}
+	m.scratch.New = func() any { return new(scratch) }
+	return &Device{memory: m, k: k, pool: newPool(threads)}, nil
 }
 
-// Close ends the device's threads.
+// Single gives the same device, with its kernels, packed weights and buffers, but each operation runs on its caller's thread alone: for
+// callers that run several small batches at once, a goroutine for each. The bits are the same. It needs no Close.
+func (d *Device) Single() *Device { return &Device{memory: d.memory, k: d.k, pool: newPool(1)} }
+
+// Close ends the helper threads when the operation that they work on is done. It may be called more than once; the device still works
+// afterwards, each operation on its caller's thread alone.
 func (d *Device) Close() { d.pool.close() }
 
 // InstructionSet is the name of the kernels in use.
@@ -92,15 +102,16 @@ func (d *Device) Peak(bursts int) float64 {
 	return best
 }
 
-// Run calls f(0) ... f(n-1) on the device's threads and returns when all are done.
+// Run calls f(0) ... f(n-1) on the device's threads and returns when all are done. If one panics on threads that share the work, Run
+// panics with a [*TaskPanic] when the others have ended.
 func (d *Device) Run(n int, f func(task int)) { d.pool.run(n, f) }
 
 // stride is the distance between rows of n values: whole cache lines and one more, so that the rows of a tile do not fall into
 // the same cache sets when n is a power of two.
 func stride(n int) int { return (n+15)/16*16 + 16 }
 
-// held counts the values of tensors: those in use, the most that ever were, and those in use or kept free.
-type held struct{ used, most, all int }
+// counts are numbers of values of tensors: those in use, the most that ever were, and those in use or kept free.
+type counts struct{ used, most, all int }
 
 // New gives a [rows, cols] tensor whose values are not set.
 func (d *Device) New(rows, cols int) *ops.Tensor {
@@ -110,15 +121,15 @@ func (d *Device) New(rows, cols int) *ops.Tensor {
 	t := d.take(class, 2*class)
 	if t == nil {
 		// What is kept free stays within a tenth of the most that was in use: leaves of other sizes would leave a set of buffers each.
-		m := &d.memory
+		m := &d.counts
 		for limit := max(m.most, m.used+class) / 10 * 11; m.all+class > limit && d.drop(class); {
 		}
 		t = &ops.Tensor{}
 		m.all += class
 	}
 	size := max(class, len(t.Data))
-	d.memory.used += size
-	d.memory.most = max(d.memory.most, d.memory.used)
+	d.counts.used += size
+	d.counts.most = max(d.counts.most, d.counts.used)
 	d.mu.Unlock()
 	if t.Data == nil {
 		t.Data = make([]float32, class)
@@ -159,7 +170,7 @@ func (d *Device) drop(class int) bool {
 		return false
 	}
 	d.take(c, c+1)
-	d.memory.all -= c
+	d.counts.all -= c
 	return true
 }
 
@@ -178,7 +189,7 @@ func (d *Device) Free(t *ops.Tensor) {
 	d.mu.Lock()
 	class := len(t.Data)
 	d.free[class] = append(d.free[class], t)
-	d.memory.used -= class
+	d.counts.used -= class
 	d.mu.Unlock()
 }
 
@@ -240,24 +251,17 @@ type form struct {
 
 // weight gives the packed form of p: of its transpose for the forward pass, of itself for the backward pass.
 func (d *Device) weight(p *ops.Param, forward bool) *kernel.Panels {
-	d.mu.Lock()
-	pk := d.packed[p]
-	if pk == nil {
-		pk = new(packedParam)
-		d.packed[p] = pk
-	}
-	d.mu.Unlock()
+	pk := d.packedOf(p)
 	pk.mu.Lock()
 	defer pk.mu.Unlock()
-	f := &pk.back
-	f.K, f.N = p.Rows(), p.Cols()
+	f, k, n := &pk.back, p.Rows(), p.Cols()
 	if forward {
-		f = &pk.forward
-		f.K, f.N = p.Cols(), p.Rows()
+		f, k, n = &pk.forward, p.Cols(), p.Rows()
 	}
 	if f.made && f.version == p.Version() {
-		return &f.Panels
+		return &f.Panels // others may be reading it: nothing in it is written
 	}
+	f.K, f.N = k, n
 	if n := d.k.PanelsLen(f.K, f.N); len(f.Data) != n {
 		f.Data = hugeFloats(n)
 	}
@@ -275,11 +279,23 @@ func (d *Device) weight(p *ops.Param, forward bool) *kernel.Panels {
 	return &f.Panels
 }
 
-// Forget drops the packed forms of parameters that will not be used again.
-func (d *Device) Forget(ps *ops.Params) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, p := range ps.List {
-		delete(d.packed, p)
+// packedOf gives the packed forms of p, empty ones where there are none yet. They are given up when p is garbage.
+func (m *memory) packedOf(p *ops.Param) *packedParam {
+	key := weak.Make(p)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	pk := m.packed[key]
+	if pk == nil {
+		pk = new(packedParam)
+		m.packed[key] = pk
+		device := weak.Make(m) // a parameter must not keep a device's memory either
+		runtime.AddCleanup(p, func(key weak.Pointer[ops.Param]) {
+			if m := device.Value(); m != nil {
+				m.mu.Lock()
+				delete(m.packed, key)
+				m.mu.Unlock()
+			}
+		}, key)
 	}
+	return pk
 }

@@ -1,7 +1,9 @@
 package cpu
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
@@ -13,6 +15,7 @@ const spins = 20_000
 // pool shares the tasks of one operation among a fixed number of threads. The caller works too.
 type pool struct {
 	mu      sync.Mutex // held while a job runs
+	closed  bool
 	threads int
 	job     atomic.Pointer[job]
 	helpers []helper
@@ -26,11 +29,29 @@ type helper struct {
 
 type job struct {
 	f       func(task int)
-	n       int64
+	n       int64 // negative: no work, the helpers end
 	next    atomic.Int64
 	done    atomic.Int64
 	waiting atomic.Bool
 	all     chan struct{}
+	failed  atomic.Pointer[TaskPanic]
+}
+
+// TaskPanic is what [Device.Run] panics with when a task that several threads shared in panicked: the first such panic, on whichever
+// thread it was.
+type TaskPanic struct {
+	Value any    // what the task panicked with
+	Stack []byte // of the task's thread, as text
+}
+
+func (p *TaskPanic) Error() string {
+	return fmt.Sprintf("%v\n\nstack of the task:\n%s", p.Value, p.Stack)
+}
+
+// Unwrap gives the task's value if it is an error.
+func (p *TaskPanic) Unwrap() error {
+	err, _ := p.Value.(error)
+	return err
 }
 
 func newPool(threads int) *pool {
@@ -42,17 +63,20 @@ func newPool(threads int) *pool {
 	return p
 }
 
-// close ends the helpers. No job may be running.
+// close ends the helpers once the job that runs is done. Jobs that come later run on their callers alone.
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.publish(&job{n: -1})
+	if !p.closed {
+		p.closed = true
+		p.publish(&job{n: -1})
+	}
 }
 
 // run calls f(0) ... f(n-1), in any order, and returns when all are done. If the pool is busy with another goroutine's job, the
-// caller does all the work itself.
+// caller does all the work itself. If a task panics, run panics once all have ended.
 func (p *pool) run(n int, f func(task int)) {
-	if n <= 1 || p.threads <= 1 || !p.mu.TryLock() {
+	if n <= 1 || p.threads <= 1 || !p.lock() {
 		for i := range n {
 			f(i)
 		}
@@ -74,7 +98,22 @@ func (p *pool) run(n int, f func(task int)) {
 		<-j.all
 		break
 	}
-	p.job.CompareAndSwap(j, nil)
+	p.job.Store(nil)
+	if failed := j.failed.Load(); failed != nil {
+		panic(failed)
+	}
+}
+
+// lock takes the helpers for a job, if there are any and they are free.
+func (p *pool) lock() bool {
+	if !p.mu.TryLock() {
+		return false
+	}
+	if p.closed {
+		p.mu.Unlock()
+		return false
+	}
+	return true
 }
 
 func (p *pool) publish(j *job) {
@@ -96,11 +135,21 @@ func (j *job) drain() {
 		if t >= j.n {
 			return
 		}
-		j.f(int(t))
+		j.do(int(t))
+	}
+}
+
+// do does one task and keeps its panic, which must not end a helper.
+func (j *job) do(task int) {
+	defer func() {
+		if v := recover(); v != nil {
+			j.failed.CompareAndSwap(nil, &TaskPanic{Value: v, Stack: debug.Stack()})
+		}
 		if j.done.Add(1) == j.n && j.waiting.Load() {
 			close(j.all)
 		}
-	}
+	}()
+	j.f(task)
 }
 
 func (p *pool) help(h *helper) {

@@ -61,7 +61,9 @@ func (t *Tape) gradOf(x *Tensor) (dx *Tensor, accumulate bool) {
 
 // done frees the gradient of y, which its operation has used up, and y itself: the operations after it have been walked back.
 func (t *Tape) done(y *Tensor) {
-	for _, x := range []*Tensor{y.grad, y} {
+	dy := y.grad
+	y.grad = nil // before y is free: another goroutine's tape may get it at once
+	for _, x := range []*Tensor{dy, y} {
 		for i := len(t.owned) - 1; i >= 0; i-- {
 			if t.owned[i] == x {
 				t.owned[i] = t.owned[len(t.owned)-1]
@@ -71,7 +73,6 @@ func (t *Tape) done(y *Tensor) {
 			}
 		}
 	}
-	y.grad = nil
 }
 
 func (t *Tape) saved() *Saved {

@@ -1,0 +1,116 @@
+package cpu
+
+import (
+	"errors"
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// runAll runs n tasks and fails the test if one of them is not done once.
+func runAll(t *testing.T, p *pool, n int) {
+	t.Helper()
+	done := make([]atomic.Int32, n)
+	p.run(n, func(i int) { done[i].Add(1) })
+	for i := range done {
+		if got := done[i].Load(); got != 1 {
+			t.Fatalf("task %d of %d was done %d times", i, n, got)
+		}
+	}
+}
+
+// onHelper runs f on a helper: of two tasks that wait for each other one is there.
+func onHelper(p *pool, f func()) {
+	var together sync.WaitGroup
+	together.Add(2)
+	caller := goroutine()
+	p.run(2, func(int) {
+		together.Done()
+		together.Wait()
+		if goroutine() != caller {
+			f()
+		}
+	})
+}
+
+// goroutine names the running goroutine.
+func goroutine() string {
+	b := make([]byte, 64)
+	return strings.Fields(string(b[:runtime.Stack(b, false)]))[1]
+}
+
+// failOnHelper is the task that panics, to be found in the stack's text.
+func failOnHelper() { panic(io.ErrUnexpectedEOF) }
+
+// TestPoolPanicReachesCaller: a panic on a helper thread comes out of run in its caller, with its value and its stack, after the other
+// tasks have ended; the pool goes on working.
+func TestPoolPanicReachesCaller(t *testing.T) {
+	p := newPool(2)
+	defer p.close()
+	for range 3 {
+		func() {
+			defer func() {
+				err, _ := recover().(error)
+				var failed *TaskPanic
+				if !errors.As(err, &failed) || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "failOnHelper") {
+					t.Errorf("run panicked with %v", err)
+				}
+			}()
+			onHelper(p, failOnHelper)
+			t.Error("run returned although a task panicked")
+		}()
+		runAll(t, p, 100)
+	}
+	var ended atomic.Int32
+	func() {
+		defer func() { recover() }()
+		p.run(50, func(i int) {
+			ended.Add(1)
+			if i == 0 {
+				panic("the first task")
+			}
+		})
+	}()
+	if ended.Load() != 50 {
+		t.Errorf("%d of 50 tasks ended before run panicked", ended.Load())
+	}
+}
+
+// TestPoolClose: closing ends the helpers, whether they look for work or sleep, may be done twice, and leaves run working.
+func TestPoolClose(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for _, idle := range []time.Duration{0, 20 * time.Millisecond} {
+		p := newPool(4)
+		runAll(t, p, 100)
+		time.Sleep(idle)
+		p.close()
+		p.close()
+		runAll(t, p, 100)
+	}
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before the pools were made", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+// TestPoolCloseWhileRunning: goroutines that run jobs while the pool is closed have all their tasks done.
+func TestPoolCloseWhileRunning(t *testing.T) {
+	for range 20 {
+		p := newPool(3)
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for range 50 {
+					runAll(t, p, 7)
+				}
+			})
+		}
+		p.close()
+		wg.Wait()
+	}
+}
