@@ -36,6 +36,7 @@ var layers = []string{
 	"albert/internal/engine/ops",
 	"albert/tokenizer/spmtrain",
 	"albert/tokenizer",
+	"albert/internal/text/pystring",
 	"albert/internal/files/pytorch",
 	"albert/internal/files/tensorflow",
 	"albert/internal/files/safetensors",

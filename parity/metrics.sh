@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Holds package metric against scikit-learn, SciPy, seqeval and the SQuAD scripts (metrics/make.py) on large random data, and remakes the
-# golden files of metric/testdata. Python 3.11 and the package index are needed; it makes its own environment, under ~/.cache or where
+# Holds package internal/learn/metric against scikit-learn, SciPy, seqeval and the SQuAD scripts (metrics/make.py) on large random data, and remakes the
+# golden files of internal/learn/metric/testdata. Python 3.11 and the package index are needed; it makes its own environment, under ~/.cache or where
 # PARITY_VENV says.
 #
 #   parity/metrics.sh [--seed N]   # large cases, compared by the package's own tests
-#   parity/metrics.sh golden       # writes metric/testdata/*.json
+#   parity/metrics.sh golden       # writes internal/learn/metric/testdata/*.json
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/.." && pwd)
@@ -21,4 +21,4 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 "$venv/bin/python" "$here/metrics/make.py" --large "$@" "$tmp"
 cd "$root"
-METRIC_GOLDEN=$tmp go test -count=1 -v -run 'TestGolden' ./metric
+METRIC_GOLDEN=$tmp go test -count=1 -v -run 'TestGolden' ./internal/learn/metric

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"albert/internal/text/pystring"
 )
 
 // Cleanup says what happens to text before SentencePiece sees it.
@@ -248,7 +250,7 @@ func eachPart(text *normal, specials []special, f func(s *special, from, to int)
 		to := i
 		for s.trimmed && to > from {
 			r, n := utf8.DecodeLastRune(lower[from:to])
-			if !isPySpace(r) {
+			if !pystring.IsSpace(r) {
 				break
 			}
 			to -= n
@@ -271,7 +273,7 @@ func endsInDigitComma(piece string) bool {
 		return false
 	}
 	r, _ := utf8.DecodeLastRuneInString(rest)
-	return isPyDigit(r)
+	return pystring.IsDigit(r)
 }
 
 // splitCommas cuts pieces that end with a digit and a comma again without it, so that "2000," is "2000" and ",". (AlbertTokenizer.
@@ -372,5 +374,5 @@ func (t *Tokenizer) Decode(ids []int32) string {
 		afterSpecial, rest = true, i+1
 	}
 	b.WriteString(t.Encoder.Decode(ids[rest:]))
-	return strings.TrimFunc(b.String(), isPySpace)
+	return strings.TrimFunc(b.String(), pystring.IsSpace)
 }

@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"albert/internal/text/pystring"
 )
 
 // What transformers' BasicTokenizer does with text before WordPiece: characters that are none go, Chinese ones become words of their
@@ -70,7 +72,7 @@ func isChinese(r rune) bool {
 // isPunctuation: Unicode's, and what else ASCII has that is neither letter nor digit nor space.
 func isPunctuation(r rune) bool {
 	if r < utf8.RuneSelf {
-		return '!' <= r && r <= '/' || ':' <= r && r <= '@' || '[' <= r && r <= '`' || '{' <= r && r <= '~'
+		return pystring.IsPunctuation(r)
 	}
 	return unicode.Is(unicode.P, r)
 }

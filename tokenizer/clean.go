@@ -5,6 +5,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"albert/internal/text/pystring"
 )
 
 // cleaner is the work of cleaning up one text.
@@ -52,7 +54,7 @@ func (o Options) lowerRunes(s string, specials []special, out *normal) {
 		case r == utf8.RuneError && n == 1:
 			out.add("\uFFFD", i)
 		case o.Lower:
-			out.add(lowerRune(r), i)
+			out.add(pystring.LowerRune(r), i)
 		default:
 			out.add(s[i:i+n], i)
 		}
@@ -84,7 +86,7 @@ func (o Options) clean(c *cleaner, from, to int) {
 		if r >= utf8.RuneSelf {
 			r, n = utf8.DecodeRune(text[i:])
 		}
-		if o.RemoveSpace && isPySpace(r) {
+		if o.RemoveSpace && pystring.IsSpace(r) {
 			if gap < 0 {
 				gap = i
 			}
@@ -160,9 +162,9 @@ func lowerText(in, out *normal) {
 		r, n := utf8.DecodeRune(in.text[i:])
 		lower := ""
 		if r == 'Σ' {
-			lower = string(lowerSigma(in.text, i))
+			lower = string(pystring.LowerSigma(in.text, i))
 		} else {
-			lower = lowerRune(r)
+			lower = pystring.LowerRune(r)
 		}
 		from := 0
 		if in.aligned {

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"albert/internal/text/pystring"
 )
 
 func TestCharactersAreThoseOfPython(t *testing.T) {
@@ -52,10 +54,10 @@ func TestCharactersAreThoseOfPython(t *testing.T) {
 		if !in(r[0].Known, c) || !utf8.ValidRune(c) {
 			continue
 		}
-		if got, want := isPySpace(c), in(r[0].Space, c); got != want {
+		if got, want := pystring.IsSpace(c), in(r[0].Space, c); got != want {
 			t.Errorf("%U: space %v, want %v", c, got, want)
 		}
-		if got, want := isPyDigit(c), in(r[0].Digit, c); got != want {
+		if got, want := pystring.IsDigit(c), in(r[0].Digit, c); got != want {
 			t.Errorf("%U: digit %v, want %v", c, got, want)
 		}
 		if got, want := norm.NFKD.PropertiesString(string(c)).CCC() != 0, in(r[0].Combining, c); got != want {
@@ -65,7 +67,7 @@ func TestCharactersAreThoseOfPython(t *testing.T) {
 		if !changes {
 			want = string(c)
 		}
-		if got := lowerRune(c); got != want {
+		if got := pystring.LowerRune(c); got != want {
 			t.Errorf("%U: lower case %q, want %q", c, got, want)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"albert/internal/text/pystring"
 )
 
 // continuation begins a piece that goes on inside a word.
@@ -107,7 +109,7 @@ func (t *Tokenizer) words(text string, f func(id int32, from, to int)) {
 			return
 		}
 		l := composeLetters(cleanLetters(letters(nil, &c.lower, from, to), !t.JoinChinese))
-		split(l, isPySpace, false, func(token []letter) {
+		split(l, pystring.IsSpace, false, func(token []letter) {
 			s := t.specialOf(token) // one whose parts only met by the cleaning
 			if s == nil && !t.KeepAccents {
 				token = withoutAccents(token)
@@ -189,7 +191,7 @@ func (t *Tokenizer) decodeWords(ids []int32) string {
 		}
 		b.WriteString(t.model.Pieces[id].Text)
 	}
-	s := strings.TrimFunc(strings.ReplaceAll(b.String(), " "+continuation, ""), isPySpace)
+	s := strings.TrimFunc(strings.ReplaceAll(b.String(), " "+continuation, ""), pystring.IsSpace)
 	for _, r := range [...][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"},
 		{" 've", "'ve"}, {" 're", "'re"}} {
 		s = strings.ReplaceAll(s, r[0], r[1])

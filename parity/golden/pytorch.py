@@ -1,4 +1,4 @@
-"""Makes the files of weights/pytorch/testdata: state dicts as torch.save writes them, and pickles that must be refused.
+"""Makes the files of internal/files/pytorch/testdata: state dicts as torch.save writes them, and pickles that must be refused.
 
     pytorch.py [DIRECTORY]
 

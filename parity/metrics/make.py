@@ -1,6 +1,6 @@
 """Writes cases of every metric with the answers of scikit-learn, SciPy, seqeval and the SQuAD scripts, which package metric must give too.
 
-    make.py DIR             the small cases of metric/testdata
+    make.py DIR             the small cases of internal/learn/metric/testdata
     make.py --large DIR     large random ones (--seed N)
 
 The SQuAD scripts' functions are taken from transformers.data.metrics.squad_metrics, which carries those of evaluate-v2.0.py; the sums

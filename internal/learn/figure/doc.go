@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"fmt"
 	"image/color"
-	"os"
 	"strings"
 	"unicode"
 
@@ -19,6 +18,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"albert/internal/files/disk"
 )
 
 // newPlot gives an empty page with the titles set, everything in one sans-serif face.
@@ -56,7 +57,7 @@ func clean(s string) string {
 	}, strings.ToValidUTF8(s, ""))
 }
 
-// save draws a page as SVG beside the path, then moves it there.
+// save draws a page into an SVG file.
 func save(path string, width, height vg.Length, paint func(page draw.Canvas)) error {
 	c := vgsvg.New(width, height)
 	page := draw.New(c)
@@ -67,16 +68,7 @@ func save(path string, width, height vg.Length, paint func(page draw.Canvas)) er
 	if _, err := c.WriteTo(&b); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	part := path + ".part"
-	if err := os.WriteFile(part, b.Bytes(), 0o666); err != nil {
-		os.Remove(part)
-		return err
-	}
-	if err := os.Rename(part, path); err != nil {
-		os.Remove(part)
-		return err
-	}
-	return nil
+	return disk.WriteFile(path, b.Bytes())
 }
 
 // margin is left empty around a page, in points.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"albert/internal/text/pystring"
 )
 
 func TestUndefinedSaysWhy(t *testing.T) {
@@ -180,11 +182,11 @@ func FuzzNormalizeAnswer(f *testing.F) {
 			t.Errorf("%q: %q, then %q", s, n, again)
 		}
 		for _, w := range strings.Split(n, " ") {
-			if w == "" && n != "" || w == "a" || w == "an" || w == "the" || strings.IndexFunc(w, isSpace) >= 0 {
+			if w == "" && n != "" || w == "a" || w == "an" || w == "the" || strings.IndexFunc(w, pystring.IsSpace) >= 0 {
 				t.Errorf("%q: word %q in %q", s, w, n)
 			}
 		}
-		if i := strings.IndexFunc(n, func(r rune) bool { return isPunctuation(r) || unicode.ToLower(r) != r }); i >= 0 {
+		if i := strings.IndexFunc(n, func(r rune) bool { return pystring.IsPunctuation(r) || unicode.ToLower(r) != r }); i >= 0 {
 			t.Errorf("%q: %q has %q", s, n, n[i:])
 		}
 	})

@@ -1,11 +1,11 @@
 package metric
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"albert/internal/files/jsonobject"
 )
 
 // Score is one metric's value under its official name.
@@ -85,46 +85,23 @@ func short(v float64) string {
 // MarshalJSON writes one object: the official names with full precision, null for a value that is undefined; then, where there are any,
 // the reasons under "undefined" and the notes under "notes".
 func (s Scores) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
+	var out jsonobject.Fields
 	undefined, notes := map[string]string{}, map[string]string{}
-	for i, m := range s {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		key, err := json.Marshal(m.Name)
-		if err != nil {
-			return nil, err
-		}
-		value := []byte("null")
+	for _, m := range s {
 		if m.Undefined != "" {
-			undefined[m.Name] = m.Undefined
-		} else if value, err = json.Marshal(m.Value); err != nil {
-			return nil, fmt.Errorf("metric %s: %w", m.Name, err)
+			out, undefined[m.Name] = append(out, jsonobject.Field{Name: m.Name}), m.Undefined
+		} else {
+			out = append(out, jsonobject.Field{Name: m.Name, Value: m.Value})
 		}
 		if m.Note != "" {
 			notes[m.Name] = m.Note
 		}
-		b.Write(key)
-		b.WriteByte(':')
-		b.Write(value)
 	}
-	for _, extra := range []struct {
-		key string
-		m   map[string]string
-	}{{"undefined", undefined}, {"notes", notes}} {
-		if len(extra.m) == 0 {
-			continue
-		}
-		v, err := json.Marshal(extra.m)
-		if err != nil {
-			return nil, err
-		}
-		if b.Len() > 1 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, "%q:%s", extra.key, v)
+	if len(undefined) > 0 {
+		out = append(out, jsonobject.Field{Name: "undefined", Value: undefined})
 	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	if len(notes) > 0 {
+		out = append(out, jsonobject.Field{Name: "notes", Value: notes})
+	}
+	return out.MarshalJSON()
 }

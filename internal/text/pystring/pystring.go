@@ -1,4 +1,6 @@
-package tokenizer
+// Package pystring is what Python's str does with characters, where code that is compared with Python's must do the same: ALBERT's clean-up
+// of text and the SQuAD scripts. Its tables are Go's (Unicode 15); Python 3.12 has the same.
+package pystring
 
 import (
 	"strings"
@@ -6,13 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// What Python's str does, which ALBERT's clean-up is written in. Its tables here are Go's (Unicode 15); Python 3.12 has the same.
+// IsSpace tells whether str.split and str.strip take a character for white space: Go's [unicode.IsSpace] and four separators of ASCII.
+func IsSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
 
-// isPySpace is what str.split and str.strip take for space.
-func isPySpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
-
-// isPyDigit is str.isdigit for one character: those with a digit value, the decimal ones and superscripts, circled ones and the like.
-func isPyDigit(r rune) bool {
+// IsDigit is str.isdigit for one character: those with a digit value, the decimal ones and superscripts, circled ones and the like.
+func IsDigit(r rune) bool {
 	if r < utf8.RuneSelf {
 		return '0' <= r && r <= '9'
 	}
@@ -32,17 +32,35 @@ var digitForms = &unicode.RangeTable{
 	LatinOffset: 2,
 }
 
-// lowerRune is str.lower for one character on its own.
-func lowerRune(r rune) string {
+// IsPunctuation tells whether a character is one of string.punctuation: what ASCII has that is neither letter nor digit nor space.
+func IsPunctuation(r rune) bool {
+	return '!' <= r && r <= '/' || ':' <= r && r <= '@' || '[' <= r && r <= '`' || '{' <= r && r <= '~'
+}
+
+// Lower is str.lower. Bytes that are not UTF-8 become U+FFFD.
+func Lower(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		if r == 'Σ' {
+			b.WriteRune(LowerSigma([]byte(s), i))
+		} else {
+			b.WriteString(LowerRune(r))
+		}
+	}
+	return b.String()
+}
+
+// LowerRune is str.lower for one character on its own.
+func LowerRune(r rune) string {
 	if r == 'İ' {
 		return "i\u0307"
 	}
 	return string(unicode.ToLower(r))
 }
 
-// lowerSigma is what a capital sigma at s[i:] becomes in str.lower: a final one after a letter and not before one, signs between
-// not counted (The Unicode Standard, section 3.13, Final_Sigma).
-func lowerSigma(s []byte, i int) rune {
+// LowerSigma gives what str.lower makes of the capital sigma at s[i:]: the form for the end of a word if a letter stands before it and none
+// after it, signs such as apostrophes not counted (The Unicode Standard, section 3.13, Final_Sigma).
+func LowerSigma(s []byte, i int) rune {
 	before := false
 	for rest := s[:i]; len(rest) > 0; {
 		r, n := utf8.DecodeLastRune(rest)
@@ -68,10 +86,12 @@ func lowerSigma(s []byte, i int) rune {
 	return 'ς'
 }
 
+// isCased is Unicode's derived property Cased.
 func isCased(r rune) bool {
 	return unicode.IsLower(r) || unicode.IsUpper(r) || unicode.IsTitle(r) || unicode.In(r, unicode.Other_Lowercase, unicode.Other_Uppercase)
 }
 
+// isCaseIgnorable is Unicode's derived property Case_Ignorable.
 func isCaseIgnorable(r rune) bool {
 	// The word-break classes MidLetter, MidNumLet and Single_Quote.
 	if strings.ContainsRune("'.:·\u0387\u055f\u05f4‘’․‧︓﹒﹕＇．：", r) {
