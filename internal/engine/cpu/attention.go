@@ -80,13 +80,15 @@ func (d *Device) Attention(ctx *ops.Tensor, save *ops.Saved, qkv *ops.Tensor, b 
 
 // AttentionGrad, with P the probabilities and D the dropout: dv = D(P)^T dctx; dP = D(dctx v^T);
 // dS = scale * P * (dP - rowsum(P * dP)); dq = dS k; dk = dS^T q.
-func (d *Device) AttentionGrad(dqkv, dctx, qkv *ops.Tensor, saved *ops.Saved, b *ops.Batch, heads int, drop ops.Dropout) {
+func (d *Device) AttentionGrad(dqkv *ops.Tensor, accumulate bool, dctx, qkv *ops.Tensor, saved *ops.Saved, b *ops.Batch, heads int,
+	drop ops.Dropout) {
 	hidden := dctx.Cols
 	width := hidden / heads
 	scale := 1 / float32(math.Sqrt(float64(width)))
 	threshold, dropScale := dropThreshold(drop.Rate)
 	layout := layoutProbabilities(b, heads)
 	ld, lc := qkv.Stride, dctx.Stride
+	init := startOf(accumulate)
 	d.pool.run(b.Len()*heads, func(t int) {
 		s, head := t/heads, t%heads
 		n := int(b.Offsets[s+1] - b.Offsets[s])
@@ -115,12 +117,12 @@ func (d *Device) AttentionGrad(dqkv, dctx, qkv *ops.Tensor, saved *ops.Saved, b 
 		}
 		turned := w.floats(2, n*lp)
 		d.k.Transpose(turned, lp, kept, lp, n, n)
-		d.k.Gemm(n, turned, lp, w.packRows(d.k, 1, dc, lc, n, width), 0, narrow, dv, ld, nil, kernel.Zero)
+		d.k.Gemm(n, turned, lp, w.packRows(d.k, 1, dc, lc, n, width), 0, narrow, dv, ld, nil, init)
 		for r := range n {
 			d.k.SoftmaxGrad(dp[r*lp:r*lp+n], p[r*lp:r*lp+n], scale)
 		}
-		d.k.Gemm(n, dp, lp, w.packRows(d.k, 2, k, ld, n, width), 0, narrow, dq, ld, nil, kernel.Zero)
+		d.k.Gemm(n, dp, lp, w.packRows(d.k, 2, k, ld, n, width), 0, narrow, dq, ld, nil, init)
 		d.k.Transpose(turned, lp, dp, lp, n, n)
-		d.k.Gemm(n, turned, lp, w.packRows(d.k, 3, q, ld, n, width), 0, narrow, dk, ld, nil, kernel.Zero)
+		d.k.Gemm(n, turned, lp, w.packRows(d.k, 3, q, ld, n, width), 0, narrow, dk, ld, nil, init)
 	})
 }

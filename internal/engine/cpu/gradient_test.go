@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"albert/internal/engine/cpu"
+	"albert/internal/engine/cpu/kernel"
 	"albert/internal/engine/ops"
 )
 
@@ -16,6 +18,30 @@ type opCase struct {
 	inputs [][2]int
 	params [][]int
 	run    func(t *ops.Tape, in []*ops.Tensor, ps []*ops.Param) *ops.Tensor
+}
+
+// random gives an operation's inputs and parameters, of random values.
+func (c *opCase) random(dev *cpu.Device, rng *rand.Rand) (inputs []*ops.Tensor, params []*ops.Param) {
+	for i, s := range c.params {
+		params = append(params, ops.NewParam(fmt.Sprint(i), s...))
+		for j := range params[i].Data {
+			params[i].Data[j] = float32(rng.NormFloat64())
+		}
+	}
+	for _, s := range c.inputs {
+		inputs = append(inputs, randomRows(dev.New(s[0], s[1]), rng))
+	}
+	return inputs, params
+}
+
+// randomRows fills x with random values.
+func randomRows(x *ops.Tensor, rng *rand.Rand) *ops.Tensor {
+	for r := range x.Rows {
+		for j := range x.Cols {
+			x.Row(r)[j] = float32(rng.NormFloat64())
+		}
+	}
+	return x
 }
 
 func testBatch(lengths ...int) *ops.Batch {
@@ -106,24 +132,8 @@ func TestGradients(t *testing.T) {
 	for _, c := range opCases() {
 		t.Run(c.name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 2))
-			var params []*ops.Param
-			for i, s := range c.params {
-				params = append(params, ops.NewParam(fmt.Sprint(i), s...))
-				for j := range params[i].Data {
-					params[i].Data[j] = float32(rng.NormFloat64())
-				}
-			}
+			inputs, params := c.random(dev, rng)
 			ps := ops.NewParams(params)
-			var inputs []*ops.Tensor
-			for _, s := range c.inputs {
-				x := dev.New(s[0], s[1])
-				for r := range x.Rows {
-					for j := range x.Cols {
-						x.Row(r)[j] = float32(rng.NormFloat64())
-					}
-				}
-				inputs = append(inputs, x)
-			}
 			var weights [][]float32
 			value := func() float64 {
 				ps.Touch()
@@ -270,4 +280,81 @@ func TestLossGradients(t *testing.T) {
 			t.Fatalf("bias gradient %d: %v, want %v", i, g.Of(bias)[i], w)
 		}
 	}
+}
+
+// TestGradientsAddUp: an input that two operations use, or one operation twice, gets the sum of both gradients, with the same bits on
+// every instruction set and on one thread or two.
+func TestGradientsAddUp(t *testing.T) {
+	cases := opCases()
+	b := testBatch(5, 1, 19, 8)
+	drop := ops.Dropout{Rate: 0.25, Key: ops.DropoutKey(7, 3), Site: 2}
+	cases = append(cases, opCase{"norm of its own residual", [][2]int{{33, 24}}, [][]int{{24}, {24}}, func(t *ops.Tape, in []*ops.Tensor, p []*ops.Param) *ops.Tensor {
+		return t.Norm(in[0], in[0], p[0], p[1], 1e-12, b, drop)
+	}}, opCase{"concat with itself", [][2]int{{9, 18}}, nil, func(t *ops.Tape, in []*ops.Tensor, _ []*ops.Param) *ops.Tensor {
+		return t.Concat(in[0], in[0])
+	}}, opCase{"softmax loss", [][2]int{{9, 7}}, nil, func(t *ops.Tape, in []*ops.Tensor, _ []*ops.Param) *ops.Tensor {
+		t.SoftmaxLoss(in[0], []int32{0, 6, 2, 3, 0, 1, 1, 5, 4}, 0.5)
+		return nil
+	}}, opCase{"decoder loss", [][2]int{{150, 20}}, [][]int{{40, 20}, {40}}, func(t *ops.Tape, in []*ops.Tensor, p []*ops.Param) *ops.Tensor {
+		t.DecoderLoss(in[0], p[0], p[1], make([]int32, 150), 0.5)
+		return nil
+	}})
+	for _, c := range cases {
+		if len(c.inputs) == 0 {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			var want [][]float32 // of the portable kernels
+			for _, set := range kernel.Available() {
+				for threads := range 2 {
+					single := inputGradients(t, c, set, threads+1, 1)
+					twice := inputGradients(t, c, set, threads+1, 2)
+					for i := range single {
+						for j, v := range single[i] {
+							if got := twice[i][j]; math.Abs(float64(got-2*v)) > 1e-4*(1+math.Abs(float64(v))) {
+								t.Fatalf("%s: gradient %d of input %d is %v with two uses, %v with one", set, j, i, got, v)
+							}
+						}
+					}
+					if want == nil {
+						want = twice
+					}
+					for i := range want {
+						if !slices.Equal(twice[i], want[i]) {
+							t.Errorf("%s on %d threads: the bits of input %d's gradient differ", set, threads+1, i)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// inputGradients runs an operation a number of times on the same random inputs and gives the gradient of each input.
+func inputGradients(t *testing.T, c opCase, set string, threads, times int) [][]float32 {
+	dev, err := cpu.New(set, threads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	rng := rand.New(rand.NewPCG(5, 6))
+	inputs, params := c.random(dev, rng)
+	tape := ops.NewTape(dev, ops.NewGrads(ops.NewParams(params)))
+	defer tape.Reset()
+	for range times {
+		rng = rand.New(rand.NewPCG(7, 8))
+		if y := c.run(tape, inputs, params); y != nil {
+			randomRows(tape.Seed(y), rng)
+		}
+	}
+	tape.Backward()
+	var gradients [][]float32
+	for _, x := range inputs {
+		var g []float32
+		for r := range x.Rows {
+			g = append(g, x.Grad().Row(r)...)
+		}
+		gradients = append(gradients, g)
+	}
+	return gradients
 }

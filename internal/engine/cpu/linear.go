@@ -100,16 +100,21 @@ func (d *Device) LinearGrad(g *ops.Grads, dx *ops.Tensor, accumulate bool, dy, y
 	if dx == nil {
 		return
 	}
-	init := kernel.Zero
-	if accumulate {
-		init = kernel.Accumulate
-	}
+	init := startOf(accumulate)
 	at = 0
 	for _, p := range parts {
 		d.gemm(x.Rows, dy.Data[at:], dy.Stride, d.weight(p.W, false), dx.Data, dx.Stride, nil, init, nil)
 		init = kernel.Accumulate
 		at += p.W.Rows()
 	}
+}
+
+// startOf is what the product for a gradient starts from.
+func startOf(accumulate bool) kernel.Init {
+	if accumulate {
+		return kernel.Accumulate
+	}
+	return kernel.Zero
 }
 
 func (d *Device) activationGrad(dy, y *ops.Tensor, saved *ops.Saved, act ops.Activation) {

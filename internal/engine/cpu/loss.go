@@ -7,7 +7,8 @@ import (
 
 // DecoderLoss computes the logits of a block of rows at a time: with 30,000 classes a block is 15 MB. Blocks ascend, so that every
 // gradient stays one chain over the rows.
-func (d *Device) DecoderLoss(loss *ops.Loss, g *ops.Grads, dx, x *ops.Tensor, table, bias *ops.Param, targets []int32, scale float32) {
+func (d *Device) DecoderLoss(loss *ops.Loss, g *ops.Grads, dx *ops.Tensor, accumulate bool, x *ops.Tensor, table, bias *ops.Param,
+	targets []int32, scale float32) {
 	if x.Rows == 0 {
 		return
 	}
@@ -27,7 +28,7 @@ func (d *Device) DecoderLoss(loss *ops.Loss, g *ops.Grads, dx, x *ops.Tensor, ta
 		xp := d.packRows(xb)
 		d.outerAccumulate(g.Of(table), logits.Data, logits.Stride, classes, rows, xp)
 		d.putPanels(xp)
-		d.gemm(rows, logits.Data, logits.Stride, d.weight(table, false), dx.Data[r0*dx.Stride:], dx.Stride, nil, kernel.Zero, nil)
+		d.gemm(rows, logits.Data, logits.Stride, d.weight(table, false), dx.Data[r0*dx.Stride:], dx.Stride, nil, startOf(accumulate), nil)
 	}
 }
 
@@ -46,13 +47,22 @@ func (d *Device) crossEntropy(loss *ops.Loss, logits *ops.Tensor, rows, r0 int, 
 }
 
 // SoftmaxLoss: few classes, all rows at once.
-func (d *Device) SoftmaxLoss(loss *ops.Loss, dx, x *ops.Tensor, targets []int32, scale float32) {
-	if dx == nil {
-		d.crossEntropy(loss, x, x.Rows, 0, targets, scale, false)
-		return
+func (d *Device) SoftmaxLoss(loss *ops.Loss, dx *ops.Tensor, accumulate bool, x *ops.Tensor, targets []int32, scale float32) {
+	logits := x
+	switch {
+	case accumulate:
+		logits = d.New(x.Rows, x.Cols)
+		defer d.Free(logits)
+	case dx != nil:
+		logits = dx
 	}
-	for r := range x.Rows {
-		copy(dx.Row(r), x.Row(r))
+	if dx != nil {
+		for r := range x.Rows {
+			copy(logits.Row(r), x.Row(r))
+		}
 	}
-	d.crossEntropy(loss, dx, dx.Rows, 0, targets, scale, true)
+	d.crossEntropy(loss, logits, x.Rows, 0, targets, scale, dx != nil)
+	if accumulate {
+		d.eachRow(x.Rows, func(r int) { d.k.AddTo(dx.Row(r), logits.Row(r)) })
+	}
 }

@@ -87,11 +87,11 @@ func (m *Meter) Norm(y *ops.Tensor, save *ops.Saved, x, res *ops.Tensor, gamma, 
 }
 
 // NormGrad implements [ops.Device].
-func (m *Meter) NormGrad(*ops.Grads, *ops.Tensor, *ops.Tensor, bool, *ops.Tensor, *ops.Saved, *ops.Param, *ops.Param, *ops.Batch, ops.Dropout) {
+func (m *Meter) NormGrad(*ops.Grads, *ops.Tensor, bool, *ops.Tensor, bool, *ops.Tensor, *ops.Saved, *ops.Param, *ops.Param, *ops.Batch, ops.Dropout) {
 }
 
 // Dropout implements [ops.Device].
-func (m *Meter) Dropout(*ops.Tensor, *ops.Tensor, *ops.Batch, bool, ops.Dropout) {}
+func (m *Meter) Dropout(*ops.Tensor, bool, *ops.Tensor, *ops.Batch, bool, ops.Dropout) {}
 
 // Attention implements [ops.Device].
 func (m *Meter) Attention(ctx *ops.Tensor, save *ops.Saved, qkv *ops.Tensor, b *ops.Batch, heads int, drop ops.Dropout) {
@@ -101,7 +101,7 @@ func (m *Meter) Attention(ctx *ops.Tensor, save *ops.Saved, qkv *ops.Tensor, b *
 }
 
 // AttentionGrad implements [ops.Device].
-func (m *Meter) AttentionGrad(dqkv, dctx, qkv *ops.Tensor, saved *ops.Saved, b *ops.Batch, heads int, drop ops.Dropout) {
+func (m *Meter) AttentionGrad(*ops.Tensor, bool, *ops.Tensor, *ops.Tensor, *ops.Saved, *ops.Batch, int, ops.Dropout) {
 }
 
 // Gather implements [ops.Device].
@@ -124,7 +124,7 @@ func (m *Meter) SoftmaxSumGrad(*ops.Tensor, bool, *ops.Tensor, bool, *ops.Tensor
 }
 
 // DecoderLoss implements [ops.Device].
-func (m *Meter) DecoderLoss(loss *ops.Loss, g *ops.Grads, dx, x *ops.Tensor, table, bias *ops.Param, targets []int32, scale float32) {
+func (m *Meter) DecoderLoss(loss *ops.Loss, g *ops.Grads, dx *ops.Tensor, accumulate bool, x *ops.Tensor, table, bias *ops.Param, targets []int32, scale float32) {
 	rows := min(x.Rows, rowBlock)
 	logits := m.New(rows, table.Rows())
 	m.packed[table] |= 1
@@ -136,4 +136,8 @@ func (m *Meter) DecoderLoss(loss *ops.Loss, g *ops.Grads, dx, x *ops.Tensor, tab
 }
 
 // SoftmaxLoss implements [ops.Device].
-func (m *Meter) SoftmaxLoss(*ops.Loss, *ops.Tensor, *ops.Tensor, []int32, float32) {}
+func (m *Meter) SoftmaxLoss(loss *ops.Loss, dx *ops.Tensor, accumulate bool, x *ops.Tensor, targets []int32, scale float32) {
+	if accumulate {
+		m.scratch(m.New(x.Rows, x.Cols))
+	}
+}

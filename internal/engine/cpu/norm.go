@@ -53,8 +53,8 @@ func (d *Device) Norm(y *ops.Tensor, save *ops.Saved, x, res *ops.Tensor, gamma,
 }
 
 // NormGrad: the gradient of the sum goes to res as it is and to x through the dropout.
-func (d *Device) NormGrad(g *ops.Grads, dx, dres *ops.Tensor, accumulate bool, dy *ops.Tensor, saved *ops.Saved,
-	gamma, beta *ops.Param, b *ops.Batch, drop ops.Dropout) {
+func (d *Device) NormGrad(g *ops.Grads, dx *ops.Tensor, accumulateX bool, dres *ops.Tensor, accumulateRes bool, dy *ops.Tensor,
+	saved *ops.Saved, gamma, beta *ops.Param, b *ops.Batch, drop ops.Dropout) {
 	sum := saved.Tensor
 	dgamma, dbeta := g.Of(gamma), g.Of(beta)
 	d.eachColumns(sum.Cols, func(c0, c1 int) {
@@ -69,22 +69,26 @@ func (d *Device) NormGrad(g *ops.Grads, dx, dres *ops.Tensor, accumulate bool, d
 	}
 	d.eachRow(sum.Rows, func(r int) {
 		ds := dx.Row(r)
+		if accumulateX {
+			w := d.getScratch()
+			defer d.putScratch(w)
+			ds = w.floats(0, sum.Cols)
+		}
 		d.k.LayerNormGrad(ds, dy.Row(r), sum.Row(r), gamma.Data, saved.Mean[r], saved.Rstd[r])
 		if dres != nil {
-			if accumulate {
-				d.k.AddTo(dres.Row(r), ds)
-			} else {
-				copy(dres.Row(r), ds)
-			}
+			d.put(dres.Row(r), ds, accumulateRes)
 		}
 		if drop.Rate > 0 {
 			d.k.Dropout(ds, ds, threshold, scale, drop.Key, [3]uint32{place[r], example[r], drop.Site})
 		}
+		if accumulateX {
+			d.k.AddTo(dx.Row(r), ds)
+		}
 	})
 }
 
-// Dropout: y = dropout(x).
-func (d *Device) Dropout(y, x *ops.Tensor, b *ops.Batch, perSequence bool, drop ops.Dropout) {
+// Dropout: y = dropout(x), or y += dropout(x).
+func (d *Device) Dropout(y *ops.Tensor, accumulate bool, x *ops.Tensor, b *ops.Batch, perSequence bool, drop ops.Dropout) {
 	threshold, scale := dropThreshold(drop.Rate)
 	var example, place []uint32
 	if !perSequence {
@@ -97,7 +101,11 @@ func (d *Device) Dropout(y, x *ops.Tensor, b *ops.Batch, perSequence bool, drop 
 		} else {
 			at[0], at[1] = place[r], example[r]
 		}
-		d.k.Dropout(y.Row(r), x.Row(r), threshold, scale, drop.Key, at)
+		if accumulate {
+			d.k.DropoutAdd(y.Row(r), x.Row(r), y.Row(r), threshold, scale, drop.Key, at)
+		} else {
+			d.k.Dropout(y.Row(r), x.Row(r), threshold, scale, drop.Key, at)
+		}
 	})
 }
 

@@ -114,15 +114,16 @@ type Device interface {
 
 	// Norm: y[R,n] = LayerNorm(res + dropout(x)) * gamma + beta; res may be nil. b locates the rows for dropout, one row a piece.
 	Norm(y *Tensor, save *Saved, x, res *Tensor, gamma, beta *Param, eps float32, b *Batch, drop Dropout)
-	// NormGrad writes dx; dres is written or accumulated, or nil.
-	NormGrad(g *Grads, dx, dres *Tensor, accumulate bool, dy *Tensor, saved *Saved, gamma, beta *Param, b *Batch, drop Dropout)
+	// NormGrad writes dres first; it may be nil, or the same tensor as dx.
+	NormGrad(g *Grads, dx *Tensor, accumulateX bool, dres *Tensor, accumulateRes bool, dy *Tensor, saved *Saved, gamma, beta *Param,
+		b *Batch, drop Dropout)
 
-	// Dropout: y = dropout(x), which may be the same tensor. The gradient is the same map. b nil: row r is sequence r of examples.
-	Dropout(y, x *Tensor, b *Batch, perSequence bool, drop Dropout)
+	// Dropout: y = dropout(x), or y += dropout(x). y may be x. The gradient is the same map. perSequence: row r is sequence r, not piece r.
+	Dropout(y *Tensor, accumulate bool, x *Tensor, b *Batch, perSequence bool, drop Dropout)
 
 	// Attention: ctx[T,H] from qkv[T,3H]: per sequence and head softmax(q k^T / sqrt(H/heads)), dropped, times v.
 	Attention(ctx *Tensor, save *Saved, qkv *Tensor, b *Batch, heads int, drop Dropout)
-	AttentionGrad(dqkv, dctx, qkv *Tensor, saved *Saved, b *Batch, heads int, drop Dropout)
+	AttentionGrad(dqkv *Tensor, accumulate bool, dctx, qkv *Tensor, saved *Saved, b *Batch, heads int, drop Dropout)
 
 	// Gather: y[i] = x[rows[i]]. GatherGrad adds dy[i] to dx[rows[i]], i ascending, after clearing dx unless accumulate is set.
 	Gather(y, x *Tensor, rows []int32)
@@ -138,9 +139,9 @@ type Device interface {
 	SoftmaxSumGrad(dx *Tensor, accumulateX bool, dlogits *Tensor, accumulateLogits bool, dy, x, logits *Tensor, b *Batch, use []bool)
 
 	// DecoderLoss: the cross-entropy of softmax(x[R,E] table^T + bias) against targets[R], without storing all logits. If g is not
-	// nil the gradients, times scale, are added to it and written to dx.
-	DecoderLoss(loss *Loss, g *Grads, dx, x *Tensor, table, bias *Param, targets []int32, scale float32)
+	// nil the gradients, times scale, are computed too.
+	DecoderLoss(loss *Loss, g *Grads, dx *Tensor, accumulate bool, x *Tensor, table, bias *Param, targets []int32, scale float32)
 
 	// SoftmaxLoss: the cross-entropy of softmax(x[R,C]) against targets[R]. dx, if not nil, gets the gradient times scale.
-	SoftmaxLoss(loss *Loss, dx, x *Tensor, targets []int32, scale float32)
+	SoftmaxLoss(loss *Loss, dx *Tensor, accumulate bool, x *Tensor, targets []int32, scale float32)
 }

@@ -1,6 +1,7 @@
 package ops
 
-// Tape runs operations on a device and, when it has gradients to fill, records what their backward pass needs and no more.
+// Tape runs operations on a device and, when it has gradients to fill, records what their backward pass needs and no more. A tensor may
+// be used by any number of operations and losses: its gradient is the sum over all of them.
 type Tape struct {
 	dev   Device
 	grads *Grads
@@ -100,8 +101,15 @@ func (t *Tape) free(s *Saved) {
 	}
 }
 
-// Seed gives x's gradient tensor for the caller to fill before Backward: the way in for a loss that is no operation of its own.
-func (t *Tape) Seed(x *Tensor) *Tensor { return t.lossGrad(x) }
+// Seed gives x's gradient tensor for the caller to add to before Backward: zeros, unless a loss of x was computed before. It is the way
+// in for a loss that is no operation of its own.
+func (t *Tape) Seed(x *Tensor) *Tensor {
+	dx, accumulate := t.gradOf(x)
+	if !accumulate {
+		clear(dx.Data[:dx.Rows*dx.Stride])
+	}
+	return dx
+}
 
 // Embed: [T,E], the sum of the three tables' rows for every piece.
 func (t *Tape) Embed(b *Batch, word, position, tokenType *Param) *Tensor {
@@ -132,13 +140,13 @@ func (t *Tape) Norm(x, res *Tensor, gamma, beta *Param, eps float32, b *Batch, d
 	y, s := t.new(x.Rows, x.Cols), t.saved()
 	t.dev.Norm(y, s, x, res, gamma, beta, eps, b, drop)
 	t.record(y, func() {
-		dx, _ := t.gradOf(x) // x is this operation's own branch: nothing else reads it
 		var dres *Tensor
-		var accumulate bool
+		var accumulateRes bool
 		if res != nil {
-			dres, accumulate = t.gradOf(res)
+			dres, accumulateRes = t.gradOf(res)
 		}
-		t.dev.NormGrad(t.grads, dx, dres, accumulate, y.grad, s, gamma, beta, b, drop)
+		dx, accumulateX := t.gradOf(x)
+		t.dev.NormGrad(t.grads, dx, accumulateX, dres, accumulateRes, y.grad, s, gamma, beta, b, drop)
 		t.free(s)
 	})
 	return y
@@ -150,13 +158,10 @@ func (t *Tape) Dropout(x *Tensor, b *Batch, perSequence bool, drop Dropout) *Ten
 		return x
 	}
 	y := t.new(x.Rows, x.Cols)
-	t.dev.Dropout(y, x, b, perSequence, drop)
+	t.dev.Dropout(y, false, x, b, perSequence, drop)
 	t.record(y, func() {
 		dx, accumulate := t.gradOf(x)
-		if accumulate {
-			panic("ops: the input of Dropout has another use")
-		}
-		t.dev.Dropout(dx, y.grad, b, perSequence, drop)
+		t.dev.Dropout(dx, accumulate, y.grad, b, perSequence, drop)
 	})
 	return y
 }
@@ -166,8 +171,8 @@ func (t *Tape) Attention(qkv *Tensor, b *Batch, heads int, drop Dropout) *Tensor
 	y, s := t.new(qkv.Rows, qkv.Cols/3), t.saved()
 	t.dev.Attention(y, s, qkv, b, heads, drop)
 	t.record(y, func() {
-		dqkv, _ := t.gradOf(qkv) // only the attention reads it
-		t.dev.AttentionGrad(dqkv, y.grad, qkv, s, b, heads, drop)
+		dqkv, accumulate := t.gradOf(qkv)
+		t.dev.AttentionGrad(dqkv, accumulate, y.grad, qkv, s, b, heads, drop)
 		t.free(s)
 	})
 	return y
@@ -184,7 +189,7 @@ func (t *Tape) Gather(x *Tensor, rows []int32) *Tensor {
 	return y
 }
 
-// Concat: [R, A+B], the rows of two different tensors side by side.
+// Concat: [R, A+B], the rows of two tensors side by side.
 func (t *Tape) Concat(a, b *Tensor) *Tensor {
 	y := t.new(a.Rows, a.Cols+b.Cols)
 	t.dev.Concat(y, a, b)
@@ -211,30 +216,22 @@ func (t *Tape) SoftmaxSum(x, logits *Tensor, b *Batch, use []bool) *Tensor {
 // DecoderLoss is the cross-entropy of the tied decoder x table^T + bias against targets. On a recording tape the gradient, times
 // scale, is computed at once.
 func (t *Tape) DecoderLoss(x *Tensor, table, bias *Param, targets []int32, scale float32) Loss {
-	loss := Loss{Values: make([]float32, x.Rows), Argmax: make([]int32, x.Rows)}
-	var dx *Tensor
-	if t.Recording() {
-		dx = t.lossGrad(x)
-	}
-	t.dev.DecoderLoss(&loss, t.grads, dx, x, table, bias, targets, scale)
+	loss, dx, accumulate := t.loss(x)
+	t.dev.DecoderLoss(&loss, t.grads, dx, accumulate, x, table, bias, targets, scale)
 	return loss
 }
 
 // SoftmaxLoss is the cross-entropy of softmax(x) against targets; the gradient, times scale, is computed at once.
 func (t *Tape) SoftmaxLoss(x *Tensor, targets []int32, scale float32) Loss {
-	loss := Loss{Values: make([]float32, x.Rows), Argmax: make([]int32, x.Rows)}
-	var dx *Tensor
-	if t.Recording() {
-		dx = t.lossGrad(x)
-	}
-	t.dev.SoftmaxLoss(&loss, dx, x, targets, scale)
+	loss, dx, accumulate := t.loss(x)
+	t.dev.SoftmaxLoss(&loss, dx, accumulate, x, targets, scale)
 	return loss
 }
 
-func (t *Tape) lossGrad(x *Tensor) *Tensor {
-	dx, accumulate := t.gradOf(x)
-	if accumulate {
-		panic("ops: the input of a loss has another use")
+// loss gives a loss of x to fill and, on a recording tape, x's gradient.
+func (t *Tape) loss(x *Tensor) (loss Loss, dx *Tensor, accumulate bool) {
+	if t.Recording() {
+		dx, accumulate = t.gradOf(x)
 	}
-	return dx
+	return Loss{Values: make([]float32, x.Rows), Argmax: make([]int32, x.Rows)}, dx, accumulate
 }

@@ -65,7 +65,7 @@ type Set struct {
 	// Dropout: y[e] = x[e]*scale or +0 where word e is below drop. Word e is word (e%64)/16 of
 	// Philox(key, {(e/64)*16 + e%16, ctr...}). y may be x.
 	Dropout func(y, x []float32, drop uint32, scale float32, key [2]uint32, ctr [3]uint32)
-	// DropoutAdd: y = res + dropout(x).
+	// DropoutAdd: y = res + dropout(x). y may be x or res.
 	DropoutAdd func(y, x, res []float32, drop uint32, scale float32, key [2]uint32, ctr [3]uint32)
 
 	// SumSquares is numeric.SumSquares.
