@@ -15,12 +15,13 @@ func Example() {
 	t = t.With(tokenizer.DefaultOptions) // as a directory without tokenizer_config.json
 	ids := t.Encode("This is a Test")
 	fmt.Println(t.Decode(ids))
-	pair, err := t.EncodePair("Who?", "Nobody.", 512, tokenizer.OnlySecond)
+	question, context := t.Cut("Who?"), t.Cut("Nobody.")
+	pair, err := t.Prepare(question, &context, 512, tokenizer.OnlySecond)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(len(pair.IDs) == 3+len(t.Encode("Who?"))+len(t.Encode("Nobody.")))
+	fmt.Println(len(pair.IDs) == 3+len(question.IDs)+len(context.IDs))
 	// Output:
 	// this is a test
 	// true

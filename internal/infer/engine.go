@@ -42,7 +42,11 @@ type Engine struct {
 
 // NewEngine makes an engine for models whose activations take so many bytes a piece. The device stays the caller's.
 func NewEngine(dev *cpu.Device, activationBytes int) *Engine {
-	return &Engine{dev: dev, slots: make(chan struct{}, train.Together(activationBytes, dev.Threads()))}
+	width := train.Together(activationBytes, dev.Threads())
+	if width > 1 {
+		dev = dev.Single()
+	}
+	return &Engine{dev: dev, slots: make(chan struct{}, width)}
 }
 
 // Close lets the batches that run end and refuses all others. It may be called more than once.
