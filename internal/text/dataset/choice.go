@@ -26,7 +26,7 @@ func choiceIndex(s string) (int, error) {
 	return 0, fmt.Errorf("%q is neither the index of a choice, from 0, nor its letter", short(s))
 }
 
-// addChoice adds an example of Choose. where names it.
+// addChoice adds an example of the kind Choice. where names it, for errors.
 func (r *reader) addChoice(e Example, where string) error {
 	switch n := len(e.Choices); {
 	case n < 2:
@@ -42,10 +42,10 @@ func (r *reader) addChoice(e Example, where string) error {
 	return r.add(e)
 }
 
-// blank are the characters that are a blank to fill in a question, once ALBERT's clean-up has made them "_".
+// blank holds "_", which marks the blank to fill in a question, and the characters that ALBERT's clean-up of text makes "_".
 const blank = "_\uff3f\ufe33\ufe34\ufe4d\ufe4e\ufe4f"
 
-// Continuations are what follows the context in an example of Choose, one for each choice: the question with every "_" replaced by the
+// Continuations are what follows the context in an example of the kind Choice, one for each choice: the question with every "_" replaced by the
 // choice or, where it has none, the question, a space and the choice. (The layout of the released race_utils.py.)
 func (e *Example) Continuations() []string {
 	out := make([]string, len(e.Choices))

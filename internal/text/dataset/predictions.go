@@ -27,7 +27,7 @@ func WriteSubmission(dir string, s *Set, predictions []string) (path string, err
 	return path, WriteTable(path, s, predictions)
 }
 
-// WriteTable writes predictions in the lines of [WriteSubmission] for any data.
+// WriteTable writes predictions for any data in the form of [WriteSubmission].
 func WriteTable(path string, s *Set, predictions []string) error {
 	if len(predictions) != len(s.Examples) {
 		return fmt.Errorf("%d predictions for %d examples", len(predictions), len(s.Examples))
@@ -115,7 +115,7 @@ func WriteNBest(path string, s *Set, nbest [][]Candidate) error {
 	})
 }
 
-// WriteNullOdds writes null_odds.json: how much speaks for there being no answer to each question.
+// WriteNullOdds writes null_odds.json: each question's odds of having no answer.
 func WriteNullOdds(path string, s *Set, odds []float64) error {
 	for i, v := range odds {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -146,17 +146,7 @@ func ReadLists(path string) (map[string][]string, error) {
 	out := map[string][]string{}
 	r := &reader{set: &Set{}}
 	return out, r.open(path, func(in *input) error {
-		return readObject(in, func(id string, line int, raw json.RawMessage) error {
-			var list []string
-			if json.Unmarshal(raw, &list) != nil || list == nil {
-				return fmt.Errorf("%s: the prediction of %q is %s, not a list of labels", place(in.name, line), short(id), jsonKind(raw))
-			}
-			if _, ok := out[id]; ok {
-				return fmt.Errorf("%s: %q stands twice", place(in.name, line), short(id))
-			}
-			out[id] = list
-			return nil
-		})
+		return readByID(in, out, "a list of labels")
 	})
 }
 
@@ -178,29 +168,19 @@ func writeObject(path string, s *Set, n int, value func(i int) any) error {
 }
 
 // ReadPredictions reads predictions by id: an object of strings, as [WriteAnswers] and [WriteChoices] write it, or lines of an id, a tab
-// and a prediction under a header, as [WriteSubmission] does. What kind of file it is is told by its beginning.
+// and a prediction under a header, as [WriteSubmission] does. The file's beginning tells which of the two it is.
 func ReadPredictions(path string) (map[string]string, error) {
 	out := map[string]string{}
 	r := &reader{set: &Set{}}
 	err := r.open(path, func(in *input) error {
 		if bytes.HasPrefix(bytes.TrimLeft(in.head, " \t\r\n"), []byte("{")) {
-			return readObject(in, func(id string, line int, raw json.RawMessage) error {
-				var s *string
-				if json.Unmarshal(raw, &s) != nil || s == nil {
-					return fmt.Errorf("%s: the prediction of %q is %s, not a string", place(in.name, line), short(id), jsonKind(raw))
-				}
-				if _, ok := out[id]; ok {
-					return fmt.Errorf("%s: %q stands twice", place(in.name, line), short(id))
-				}
-				out[id] = *s
-				return nil
-			})
+			return readByID(in, out, "a string")
 		}
 		l := linesOf(in)
 		for {
 			line, err := l.next()
 			if err != nil {
-				return eof(err)
+				return unlessEOF(err)
 			}
 			id, text, ok := strings.Cut(line, "\t")
 			switch _, twice := out[id]; {
@@ -237,6 +217,21 @@ func ReadNullOdds(path string) (map[string]float64, error) {
 	return out, err
 }
 
+// readByID reads an object of predictions by id into out. want says what a prediction has to be.
+func readByID[T any](in *input, out map[string]T, want string) error {
+	return readObject(in, func(id string, line int, raw json.RawMessage) error {
+		var v *T
+		if json.Unmarshal(raw, &v) != nil || v == nil {
+			return fmt.Errorf("%s: the prediction of %q is %s, not %s", place(in.name, line), short(id), jsonKind(raw), want)
+		}
+		if _, ok := out[id]; ok {
+			return fmt.Errorf("%s: %q stands twice", place(in.name, line), short(id))
+		}
+		out[id] = *v
+		return nil
+	})
+}
+
 // readObject calls each for every value of the one object that a file is.
 func readObject(in *input, each func(id string, line int, raw json.RawMessage) error) error {
 	j := newJSON(in)
@@ -263,6 +258,6 @@ func readObject(in *input, each func(id string, line int, raw json.RawMessage) e
 	if _, err := j.token(); err == nil {
 		return fmt.Errorf("%s: something follows the object", place(in.name, j.line()))
 	} else {
-		return eof(err)
+		return unlessEOF(err)
 	}
 }
