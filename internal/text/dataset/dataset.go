@@ -141,7 +141,7 @@ func newReader(task Task, split Split, o Options) (*reader, error) {
 	r := &reader{o: o, set: &Set{Task: task, Split: split}, ids: map[string]string{}}
 	if o.Multi {
 		if task.glue != nil || task.Kind != model.Classify && task.Kind != model.MultiLabel {
-			return nil, fmt.Errorf("task %s has no labels that could be several", task.Name)
+			return nil, fmt.Errorf("an example of task %s cannot have several labels", task.Name)
 		}
 		r.set.Task.Kind, r.kindKnown = model.MultiLabel, true
 	}

@@ -21,7 +21,7 @@ import (
 // order, in dir under the task's official name. predictions are labels in words or, for STS-B, numbers.
 func WriteSubmission(dir string, s *Set, predictions []string) (path string, err error) {
 	if s.Task.Submission == "" {
-		return "", fmt.Errorf("task %s is none of GLUE's", s.Task.Name)
+		return "", fmt.Errorf("task %s is not one of GLUE's", s.Task.Name)
 	}
 	path = filepath.Join(dir, s.Task.Submission)
 	return path, WriteTable(path, s, predictions)
@@ -102,7 +102,7 @@ func WriteNBest(path string, s *Set, nbest [][]Candidate) error {
 		for _, c := range candidates {
 			for _, v := range []float64{c.Probability, c.StartLogProb, c.EndLogProb} {
 				if math.IsNaN(v) || math.IsInf(v, 0) {
-					return fmt.Errorf("example %d: %v is no number that JSON has", i, v)
+					return fmt.Errorf("example %d: %v cannot be written as JSON", i, v)
 				}
 			}
 		}
@@ -119,7 +119,7 @@ func WriteNBest(path string, s *Set, nbest [][]Candidate) error {
 func WriteNullOdds(path string, s *Set, odds []float64) error {
 	for i, v := range odds {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return fmt.Errorf("example %d: %v is no number that JSON has", i, v)
+			return fmt.Errorf("example %d: %v cannot be written as JSON", i, v)
 		}
 	}
 	return writeObject(path, s, len(odds), func(i int) any { return odds[i] })
@@ -189,7 +189,7 @@ func ReadPredictions(path string) (map[string]string, error) {
 			case !ok:
 				return fmt.Errorf("%s: no tab between an index and a prediction", place(in.name, l.Number))
 			case twice:
-				return fmt.Errorf("%s: %q stands twice", place(in.name, l.Number), short(id))
+				return fmt.Errorf("%s: %q appears twice", place(in.name, l.Number), short(id))
 			}
 			out[id] = text
 		}
@@ -225,7 +225,7 @@ func readByID[T any](in *input, out map[string]T, want string) error {
 			return fmt.Errorf("%s: the prediction of %q is %s, not %s", place(in.name, line), short(id), jsonKind(raw), want)
 		}
 		if _, ok := out[id]; ok {
-			return fmt.Errorf("%s: %q stands twice", place(in.name, line), short(id))
+			return fmt.Errorf("%s: %q appears twice", place(in.name, line), short(id))
 		}
 		out[id] = *v
 		return nil
