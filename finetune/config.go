@@ -128,6 +128,10 @@ func (c *Config) settings(m *model.Model) train.Fields {
 		{Name: "seed", Value: c.Seed}, {Name: "eval-every", Value: c.EvalEvery}, {Name: "micro-batch-size", Value: c.MicroBatchSize},
 		{Name: "save-every", Value: c.SaveEvery}, {Name: "keep", Value: max(1, c.Keep)}, {Name: "max-time", Value: c.MaxTime.String()},
 		{Name: "threads", Value: c.Threads}, {Name: "quiet", Value: c.Quiet}}
+	o := c.Data.Options
+	list = append(list, train.Field{Name: "text-column", Value: o.TextColumn}, train.Field{Name: "pair-column", Value: o.PairColumn},
+		train.Field{Name: "label-column", Value: o.LabelColumn}, train.Field{Name: "multi", Value: o.Multi}, train.Field{Name: "level", Value: o.Level},
+		train.Field{Name: "max-answer-length", Value: c.Spans.MaxAnswerLength}, train.Field{Name: "scratch", Value: c.Scratch})
 	if m.Beam.Start.W != nil {
 		list = append(list, train.Field{Name: "head", Value: HeadBeam})
 	}

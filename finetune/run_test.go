@@ -655,3 +655,38 @@ func noNaN(t *testing.T, dir string) {
 		}
 	}
 }
+
+// Whatever reaches the data or the weights is refused by name when a run goes on with another value.
+func TestAnotherSettingIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	d := Data{Train: []string{jsonl(t, 1, 60, classified, dir, "train.jsonl")}, Dev: []string{jsonl(t, 2, 20, classified, dir, "dev.jsonl")}}
+	c := config(t, "classify", pretrained(t), filepath.Join(dir, "run"), d)
+	c.Steps = 2
+	if _, err := Run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(c.Output, "model")); err != nil { // so that it is not finished
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*Config){
+		"text-column":       func(c *Config) { c.Data.Options.TextColumn = "text" },
+		"pair-column":       func(c *Config) { c.Data.Options.PairColumn = "pair" },
+		"label-column":      func(c *Config) { c.Data.Options.LabelColumn = "label" },
+		"max-answer-length": func(c *Config) { c.Spans = task.DefaultSpanOptions; c.Spans.MaxAnswerLength = 7 },
+		"scratch":           func(c *Config) { c.Scratch = true },
+		"seed":              func(c *Config) { c.Seed++ },
+		"learning-rate":     func(c *Config) { c.LearningRate = 3e-3 },
+		"batch-size":        func(c *Config) { c.BatchSize = 7 },
+		"dropout":           func(c *Config) { p := float32(0.3); c.Dropout = &p },
+	} {
+		other := c
+		change(&other)
+		if _, err := Run(context.Background(), other); err == nil || !strings.Contains(err.Error(), name+" was") {
+			t.Errorf("another %s: %v", name, err)
+		}
+	}
+	c.Threads, c.MicroBatchSize, c.Keep = 2, 5, 2
+	if _, err := Run(context.Background(), c); err != nil {
+		t.Error(err)
+	}
+}

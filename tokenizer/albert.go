@@ -15,8 +15,8 @@ import (
 // Cleanup says what happens to text before SentencePiece sees it.
 type Cleanup string
 
-// CleanupNone is SentencePiece itself; CleanupAlbert is what ALBERT does (transformers' AlbertTokenizer). CleanupBert goes with
-// WordPiece, always and only (transformers' BertTokenizer).
+// CleanupNone leaves text as it is, for SentencePiece alone; CleanupAlbert is what ALBERT does (transformers' AlbertTokenizer). CleanupBert goes with
+// WordPiece, and with nothing else (transformers' BertTokenizer).
 const (
 	CleanupNone   Cleanup = "none"
 	CleanupAlbert Cleanup = "albert"
@@ -27,9 +27,9 @@ const (
 type Options struct {
 	Cleanup     Cleanup
 	Lower       bool // do_lower_case
-	KeepAccents bool // keep_accents; WordPiece: strip_accents is off
+	KeepAccents bool // keep_accents; in WordPiece the opposite of strip_accents
 	RemoveSpace bool // remove_space
-	JoinChinese bool // WordPiece: tokenize_chinese_chars is off, Chinese characters are no words of their own
+	JoinChinese bool // WordPiece: the opposite of tokenize_chinese_chars; if set, Chinese characters are not words of their own
 }
 
 // DefaultOptions are ALBERT's.
@@ -42,18 +42,18 @@ type Tokenizer struct {
 
 	// Encoder is SentencePiece alone. Its own methods are not for WordPiece.
 	*Encoder
-	tails    doubleArray // WordPiece: the pieces inside a word; SentencePiece: nil
+	tails    doubleArray // WordPiece: the pieces that continue a word; SentencePiece: nil
 	data     []byte
 	sum      string
-	ids      map[string]int32 // reserved pieces before others of the same text
-	start    []bool
-	comma    []bool // the piece ends with a digit and a comma
-	commaID  int32
+	ids      map[string]int32 // by text; of a reserved piece and another with the same text, the reserved one
+	start    []bool           // by id: the piece starts a word
+	comma    []bool           // by id: the piece ends with a digit and a comma
+	commaID  int32            // of the piece ","
 	specials []special
 	cleaners *sync.Pool // *cleaner
 }
 
-// New makes a tokenizer of a model file's bytes.
+// New makes a tokenizer from the bytes of a model file.
 func New(data []byte, o Options) (*Tokenizer, error) {
 	m, err := Parse(data)
 	if err != nil {
@@ -89,7 +89,7 @@ func newTokenizer(m *Model, data []byte, o Options) *Tokenizer {
 		t.UNK = t.unkID
 	}
 	if t.commaID = t.pieceID(","); t.commaID < 0 {
-		clear(t.comma) // nothing to cut them into
+		clear(t.comma) // without a piece "," they cannot be split
 	}
 	if m.wordPiece {
 		t.Cleanup, t.tails = CleanupBert, tails(m)
@@ -97,7 +97,7 @@ func newTokenizer(m *Model, data []byte, o Options) *Tokenizer {
 	return t
 }
 
-// With is the same tokenizer with another clean-up. That of WordPiece stays [CleanupBert].
+// With gives the same tokenizer with other options. The clean-up of WordPiece stays [CleanupBert].
 func (t *Tokenizer) With(o Options) *Tokenizer {
 	u := *t
 	u.Options = o
@@ -124,24 +124,24 @@ func (t *Tokenizer) Piece(id int32) string { return t.model.Pieces[id].Text }
 // SHA256 is the hash of the model file, in hexadecimal.
 func (t *Tokenizer) SHA256() string { return t.sum }
 
-// Model is the SentencePiece model. It may not be changed.
+// Model gives the SentencePiece model, which must not be changed.
 func (t *Tokenizer) Model() *Model { return t.model }
 
-// IsNormal tells whether a piece is one of text: neither control nor unknown nor unused.
+// IsNormal tells whether a piece stands for text: it is neither a control piece nor the unknown one nor unused.
 func (t *Tokenizer) IsNormal(id int32) bool {
 	p := t.model.Pieces[id].Type
 	return p == Normal || p == UserDefined || p == Byte
 }
 
-// IsSpecial tells whether a piece is none of a text's own: a control piece or the unknown one.
+// IsSpecial tells whether a piece is a control piece or the unknown one.
 func (t *Tokenizer) IsSpecial(id int32) bool {
 	return id >= 0 && int(id) < len(t.model.Pieces) && (t.model.Pieces[id].Type == Control || id == t.UNK)
 }
 
-// IsStart tells whether a piece starts a word, by the released code's test.
+// IsStart tells whether a piece starts a word, by the rule of ALBERT's released code.
 func (t *Tokenizer) IsStart(id int32) bool { return t.start[id] }
 
-// startsWord: a piece starts a word if it begins with the space sign or "<", is one of the listed signs, or has a character that is
+// startsWord tells whether a piece starts a word: it begins with the space sign or "<", is one of the listed signs, or has a character that is
 // neither a Latin letter nor listed (create_pretraining_data.py, _is_start_piece_sp).
 func startsWord(piece string) bool {
 	const signs = "!\"#$%&\"()*+,-./:;?@[\\]^_`{|}~"
@@ -156,7 +156,7 @@ func startsWord(piece string) bool {
 	return false
 }
 
-// pieceID is the id of a piece's text, the unknown piece's if there is none.
+// pieceID gives the id of the piece with a text, or that of the unknown piece.
 func (t *Tokenizer) pieceID(text string) int32 {
 	if id, ok := t.ids[text]; ok {
 		return id
@@ -164,8 +164,8 @@ func (t *Tokenizer) pieceID(text string) int32 {
 	return t.UNK
 }
 
-// Encode gives the pieces of a text, special ones not added. With ALBERT's clean-up [CLS], [SEP], [MASK], <pad> and <unk> written
-// in the text are those pieces, and what is between them is encoded part by part; [MASK] takes the spaces before it.
+// Encode gives the ids of a text's pieces, without adding special ones. With ALBERT's clean-up [CLS], [SEP], [MASK], <pad> and <unk> in
+// the text become those pieces, and what is between them is encoded part by part; [MASK] takes in the spaces before it.
 func (t *Tokenizer) Encode(text string) []int32 {
 	if t.Cleanup != CleanupAlbert && !t.model.wordPiece {
 		return t.IDs(text)
@@ -187,7 +187,7 @@ func (t *Tokenizer) Encode(text string) []int32 {
 	return ids
 }
 
-// EncodeWithOffsets is Encode with the pieces' texts and places.
+// EncodeWithOffsets is [Tokenizer.Encode] with the text of each piece and the bytes that it stands for.
 func (t *Tokenizer) EncodeWithOffsets(text string) []Token {
 	var out []Token
 	if t.model.wordPiece {
@@ -209,7 +209,8 @@ func (t *Tokenizer) EncodeWithOffsets(text string) []Token {
 	return out
 }
 
-// parts calls f for the parts of a text in turn: special tokens with their place, and what is between them cleaned up and cut.
+// parts calls f for the parts of a text in turn: for a special token with its byte offsets, for the text between two of them with its
+// pieces, after the clean-up.
 func (t *Tokenizer) parts(text string, aligned bool, f func(c *cleaner, l *lattice, s *special, begin, end int)) {
 	c := t.cleaners.Get().(*cleaner)
 	c.lower.aligned = aligned
@@ -236,7 +237,7 @@ func (t *Tokenizer) parts(text string, aligned bool, f func(c *cleaner, l *latti
 	}
 }
 
-// eachPart calls f for the special tokens in a text, and with nil for what is between them, in turn, with their places in it.
+// eachPart calls f in turn for each special token in a text and, with nil, for the text between them, with byte offsets in text.text.
 func eachPart(text *normal, specials []special, f func(s *special, from, to int)) {
 	lower, from := text.text, 0
 	for i := 0; i < len(lower); i++ {
@@ -248,7 +249,7 @@ func eachPart(text *normal, specials []special, f func(s *special, from, to int)
 			continue
 		}
 		to := i
-		for s.trimmed && to > from {
+		for s.lstrip && to > from {
 			r, n := utf8.DecodeLastRune(lower[from:to])
 			if !pystring.IsSpace(r) {
 				break
@@ -267,6 +268,7 @@ func eachPart(text *normal, specials []special, f func(s *special, from, to int)
 	}
 }
 
+// endsInDigitComma tells whether a piece ends with a digit and a comma.
 func endsInDigitComma(piece string) bool {
 	rest, ok := strings.CutSuffix(piece, ",")
 	if !ok || rest == "" {
@@ -276,8 +278,8 @@ func endsInDigitComma(piece string) bool {
 	return pystring.IsDigit(r)
 }
 
-// splitCommas cuts pieces that end with a digit and a comma again without it, so that "2000," is "2000" and ",". (AlbertTokenizer.
-// _tokenize.)
+// splitCommas splits the comma off pieces that end with a digit and a comma, and cuts what is left again, so that "2000," becomes "2000" and
+// ",". (AlbertTokenizer._tokenize.)
 func (t *Tokenizer) splitCommas(l *lattice) {
 	ends := func(p span) bool {
 		return p.id >= 0 && p.id != t.unkID && t.comma[p.id] || p.id == t.unkID && t.commaID >= 0 && endsInDigitComma(string(l.normal.text[p.from:p.to]))
@@ -306,7 +308,7 @@ func (t *Tokenizer) splitCommas(l *lattice) {
 				out[start].id, out[start].text = max(t.pieceID(rest), 0), rest
 			}
 		}
-		// The places: the comma's is the last byte, the first piece's begins with the whole piece's.
+		// The bytes: the comma has the last one; the first of the other pieces begins where the whole piece began.
 		out = append(out, span{id: t.commaID, text: ","})
 		to := p.to
 		for i := len(out) - 1; i >= start; i-- {
@@ -321,8 +323,8 @@ func (t *Tokenizer) splitCommas(l *lattice) {
 	l.path = out
 }
 
-// Contradiction says in a line what speaks against the clean-up, "" if nothing does: a vocabulary with capital letters whose text is
-// made lower-case, or the other way round.
+// Contradiction warns, in one line, of options that do not fit the vocabulary: it has capital letters but text is made lower-case, or the
+// other way round. "" means that there is no such contradiction.
 func (t *Tokenizer) Contradiction() string {
 	upper, letters := 0, 0
 	for _, p := range t.model.Pieces {
@@ -359,7 +361,7 @@ func (t *Tokenizer) Decode(ids []int32) string {
 	}
 	var b strings.Builder
 	afterSpecial := false
-	rest := 0 // ids before it are written
+	written := 0 // how many ids are decoded
 	for i, id := range ids {
 		at := slices.IndexFunc(t.specials, func(s special) bool { return s.id == id })
 		if at < 0 {
@@ -369,10 +371,10 @@ func (t *Tokenizer) Decode(ids []int32) string {
 		if !afterSpecial {
 			b.WriteByte(' ')
 		}
-		b.WriteString(t.Encoder.Decode(ids[rest:i]))
+		b.WriteString(t.Encoder.Decode(ids[written:i]))
 		b.WriteString(t.specials[at].text)
-		afterSpecial, rest = true, i+1
+		afterSpecial, written = true, i+1
 	}
-	b.WriteString(t.Encoder.Decode(ids[rest:]))
+	b.WriteString(t.Encoder.Decode(ids[written:]))
 	return strings.TrimFunc(b.String(), pystring.IsSpace)
 }

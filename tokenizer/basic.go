@@ -10,10 +10,10 @@ import (
 	"albert/internal/text/pystring"
 )
 
-// What transformers' BasicTokenizer does with text before WordPiece: characters that are none go, Chinese ones become words of their
-// own, canonical composition, accents off, punctuation split off.
+// What transformers' BasicTokenizer does with text before WordPiece: control characters and invalid ones are left out, Chinese
+// characters become words of their own, canonical composition, accents are removed, punctuation is split off.
 
-// letter is a character and the bytes of the text as given that it stands for.
+// letter is a character and the bytes of the original text that it stands for.
 type letter struct {
 	r        rune
 	from, to int
@@ -24,7 +24,7 @@ func letters(out []letter, in *normal, from, to int) []letter {
 	for i := from; i < to; {
 		r, n := utf8.DecodeRune(in.text[i:])
 		end := i + n
-		for end < len(in.text) && in.from[end] == in.from[i] { // one of several that stand for one character
+		for end < len(in.text) && in.from[end] == in.from[i] { // several characters here stand for one of the original text
 			end++
 		}
 		out = append(out, letter{r, in.from[i], in.from[end]})
@@ -51,12 +51,12 @@ func cleanLetters(in []letter, spaced bool) []letter {
 	return out
 }
 
-// isOther: control, format, private use, surrogate, or no character.
+// isOther tells whether a character is of Unicode's category C: control, format, private use, surrogate, unassigned.
 func isOther(r rune) bool {
 	return unicode.Is(unicode.C, r) || !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z)
 }
 
-// isChinese: the blocks that BERT's tokenizer takes for Chinese (BasicTokenizer._is_chinese_char).
+// isChinese tells whether a character is in a block that BERT's tokenizer counts as Chinese (BasicTokenizer._is_chinese_char).
 func isChinese(r rune) bool {
 	switch {
 	case r < 0x3400:
@@ -69,7 +69,7 @@ func isChinese(r rune) bool {
 	return r <= 0x2a6df || 0x2a700 <= r && r <= 0x2ceaf || 0x2f800 <= r && r <= 0x2fa1f
 }
 
-// isPunctuation: Unicode's, and what else ASCII has that is neither letter nor digit nor space.
+// isPunctuation tells whether a character is punctuation in Unicode, or an ASCII sign that is neither letter nor digit nor space.
 func isPunctuation(r rune) bool {
 	if r < utf8.RuneSelf {
 		return pystring.IsPunctuation(r)
@@ -89,8 +89,8 @@ func combiningClass(r rune) uint8 {
 	return norm.NFD.PropertiesString(string(r)).CCC()
 }
 
-// decomposeLetters is the canonical decomposition, in canonical order: as package norm does it, but with the letters' places, and
-// without its limit on combining characters in a row.
+// decomposeLetters is the canonical decomposition, in canonical order: as package norm does it, but with the bytes that each
+// character stands for, and without norm's limit on combining characters in a row.
 func decomposeLetters(in []letter) []letter {
 	out := make([]letter, 0, len(in)+8)
 	for _, l := range in {
@@ -131,7 +131,7 @@ func composeLetters(in []letter) []letter {
 	}
 	d := decomposeLetters(in)
 	out := d[:0]
-	starter, last := -1, uint8(0) // the place in out that may be composed with, the class of what stands last after it
+	starter, last := -1, uint8(0) // index in out of the character that may be composed with, and the class of the last one after it
 	for _, l := range d {
 		class := combiningClass(l.r)
 		if starter >= 0 && (len(out) == starter+1 || last < class && last != 0) {
@@ -149,8 +149,8 @@ func composeLetters(in []letter) []letter {
 	return out
 }
 
-// composePair is the character that two compose to. Package norm looks pairs up by the lower 16 bits of both, so that U+3006C with
-// an acute is ĺ there: what it gives has to decompose to the pair again.
+// composePair gives the character that two compose to. Package norm looks pairs up by the lower 16 bits of both, so that for it U+3006C
+// with an acute is ĺ: only a result that decomposes to the pair again is taken.
 func composePair(a, b rune) (rune, bool) {
 	s := norm.NFC.String(string([]rune{a, b}))
 	r, n := utf8.DecodeRuneInString(s)
@@ -165,7 +165,7 @@ func withoutAccents(in []letter) []letter {
 	return slices.DeleteFunc(decomposeLetters(in), func(l letter) bool { return unicode.Is(unicode.Mn, l.r) })
 }
 
-// split calls f for the runs of letters between those that sep picks; with single, also for each of those.
+// split calls f for the runs of letters between separators; with single set, for each separator, too.
 func split(in []letter, sep func(rune) bool, single bool, f func([]letter)) {
 	from := 0
 	for i, l := range in {

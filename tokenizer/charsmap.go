@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// charsMap is a model's compiled replacements: a trie of texts whose values are places in text, where the replacement stands, ended
+// charsMap is a model's compiled replacements: a trie of texts whose values are offsets into text, where the replacement stands, ended
 // by a zero byte.
 type charsMap struct {
 	trie doubleArray
 	text string
 }
 
-// maxRules is how many of the rules that begin a text are looked at, and maxUserDefined of the user-defined pieces: the original's
-// limits, which a model that reaches them is cut by.
+// maxRules and maxUserDefined bound how many of the rules and user-defined pieces that a text begins with are looked at, shortest first: the
+// limits of the C++ library, which change what a model with more of them does.
 const (
 	maxRules       = 32
 	maxUserDefined = 64
@@ -48,7 +48,7 @@ func parseCharsMap(b []byte) (charsMap, error) {
 	return c, nil
 }
 
-// longest finds what the longest rule that s begins with makes of how many of its bytes; n is 0 if there is none.
+// longest finds the longest rule that s begins with: the replacement, and how many bytes of s it replaces; 0 if there is no rule.
 func (c *charsMap) longest(s string) (replacement string, n int) {
 	at, n := c.trie.longest(s, maxRules)
 	if n == 0 {
@@ -59,7 +59,7 @@ func (c *charsMap) longest(s string) (replacement string, n int) {
 }
 
 // BuildCharsMap compiles replacements of texts by texts into the bytes of [Normalizer].CharsMap. It is a pure function of m. A text
-// may not be empty or have a zero byte, nor have maxRules others that it begins with. No rules give no bytes.
+// must not be empty, have a zero byte, or begin with 31 or more of the others. Without rules the result is empty.
 func BuildCharsMap(m map[string]string) ([]byte, error) {
 	if len(m) == 0 {
 		return nil, nil
@@ -68,8 +68,8 @@ func BuildCharsMap(m map[string]string) ([]byte, error) {
 	if keys[0] == "" {
 		return nil, errors.New("a charsmap replaces no empty text")
 	}
-	var prefixes []string // of the key at hand that are keys, and it
-	places := map[string]uint32{}
+	var prefixes []string // the keys that this key begins with, and itself
+	offsets := map[string]uint32{}
 	for _, k := range keys {
 		for len(prefixes) > 0 && !strings.HasPrefix(k, prefixes[len(prefixes)-1]) {
 			prefixes = prefixes[:len(prefixes)-1]
@@ -81,16 +81,16 @@ func BuildCharsMap(m map[string]string) ([]byte, error) {
 		if strings.IndexByte(k, 0) >= 0 || strings.IndexByte(v, 0) >= 0 {
 			return nil, fmt.Errorf("charsmap: a zero byte in %q or in %q, which replaces it", k, v)
 		}
-		places[v] = 0
+		offsets[v] = 0
 	}
 	var text []byte
-	for _, v := range slices.Sorted(maps.Keys(places)) {
-		places[v] = uint32(len(text))
+	for _, v := range slices.Sorted(maps.Keys(offsets)) {
+		offsets[v] = uint32(len(text))
 		text = append(append(text, v...), 0)
 	}
 	values := make([]uint32, len(keys))
 	for i, k := range keys {
-		values[i] = places[m[k]]
+		values[i] = offsets[m[k]]
 	}
 	trie, err := newDoubleArray(keys, values)
 	if err != nil {

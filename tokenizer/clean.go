@@ -9,11 +9,11 @@ import (
 	"albert/internal/text/pystring"
 )
 
-// cleaner is the work of cleaning up one text.
+// cleaner holds the buffers for cleaning up one text.
 type cleaner struct {
 	lower normal // the text with lower-case letters
 	part  normal // a part of it, cleaned up
-	swap  normal
+	swap  normal // room for making a part lower-case
 }
 
 // Clean is ALBERT's clean-up of a text without special tokens: spaces collapsed and trimmed, “ and ” written as two ` or two ' made
@@ -26,7 +26,7 @@ func (o Options) Clean(s string) string {
 	return string(c.part.text)
 }
 
-// lowerRunes makes every character of s lower-case on its own, if o says so, but leaves special tokens as they are. A byte that is no
+// lowerRunes makes each character of s lower-case on its own, if o.Lower is set, but leaves special tokens as they are. A byte that is no
 // UTF-8 becomes U+FFFD.
 func (o Options) lowerRunes(s string, specials []special, out *normal) {
 	out.text, out.from = out.text[:0], out.from[:0]
@@ -65,22 +65,22 @@ func (o Options) lowerRunes(s string, specials []special, out *normal) {
 	}
 }
 
-// clean cleans up c.lower[from:to] into c.part, whose places are those of the text as given.
+// clean cleans up c.lower.text[from:to] into c.part, whose offsets are those of the original text.
 func (o Options) clean(c *cleaner, from, to int) {
 	in, out := &c.lower, &c.part
 	out.aligned = in.aligned
 	out.text, out.from = out.text[:0], out.from[:0]
 	text := in.text[from:to]
-	place := func(i int) int {
+	offset := func(i int) int {
 		if !in.aligned {
 			return 0
 		}
 		return in.from[from+i]
 	}
-	end := len(text) // of what is not trimmed
-	gap := -1        // where the spaces before i began
-	inside := false  // something that is no space came before
-	capitals := false
+	end := len(text)  // where trailing spaces begin
+	gap := -1         // where the spaces before i begin; -1: there are none
+	inside := false   // something other than a space came before
+	capitals := false // a decomposition has capital letters
 	for i := 0; i < len(text); {
 		r, n := rune(text[i]), 1
 		if r >= utf8.RuneSelf {
@@ -95,24 +95,24 @@ func (o Options) clean(c *cleaner, from, to int) {
 		}
 		if gap >= 0 {
 			if inside {
-				out.add(" ", place(gap))
+				out.add(" ", offset(gap))
 			}
 			gap = -1
 		}
 		inside = true
 		switch {
 		case (r == '`' || r == '\'') && i+1 < len(text) && text[i+1] == text[i]:
-			out.add(`"`, place(i))
+			out.add(`"`, offset(i))
 			n = 2
 		case r < utf8.RuneSelf:
 			out.text = append(out.text, byte(r))
 			if out.aligned {
-				out.from = append(out.from, place(i))
+				out.from = append(out.from, offset(i))
 			}
 		case o.KeepAccents:
-			out.addBytes(text[i:i+n], place(i))
+			out.addBytes(text[i:i+n], offset(i))
 		default:
-			capitals = out.decompose(text[i:i+n], place(i)) || capitals
+			capitals = out.decompose(text[i:i+n], offset(i)) || capitals
 		}
 		i += n
 	}
@@ -120,7 +120,7 @@ func (o Options) clean(c *cleaner, from, to int) {
 		end = gap
 	}
 	if out.aligned {
-		out.from = append(out.from, place(end))
+		out.from = append(out.from, offset(end))
 	}
 	if o.Lower && capitals {
 		c.swap, c.part = c.part, c.swap
@@ -155,7 +155,7 @@ func isHangul(char []byte) bool {
 	return r >= hangulS && r < hangulS+hangulSs
 }
 
-// lowerText is str.lower of a whole text.
+// lowerText is Python's str.lower of a whole text.
 func lowerText(in, out *normal) {
 	out.text, out.from, out.aligned = out.text[:0], out.from[:0], in.aligned
 	for i := 0; i < len(in.text); {
@@ -178,11 +178,11 @@ func lowerText(in, out *normal) {
 	}
 }
 
-// special is a token that is recognised where it is written in a text.
+// special is a piece such as [MASK] that is recognised in text.
 type special struct {
-	text    string
-	id      int32
-	trimmed bool // the spaces before it belong to it
+	text   string
+	id     int32
+	lstrip bool // the spaces before it belong to it
 }
 
 // specialAt gives the special token that s begins with.

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// Decode gives the text of pieces as SentencePiece does: spaces for their signs, the one at the front left out, nothing for control
-// pieces, bytes joined to characters. Ids outside the vocabulary are left out.
+// Decode gives the text of pieces as SentencePiece does: space signs become spaces, but for the one at the front; control
+// pieces give nothing; bytes are joined to characters. Ids outside the vocabulary are left out.
 func (e *Encoder) Decode(ids []int32) string {
 	spec := &e.model.Normalizer
 	var b strings.Builder
@@ -18,7 +18,7 @@ func (e *Encoder) Decode(ids []int32) string {
 			raw = raw[n:]
 		}
 	}
-	front := spec.AddDummyPrefix || spec.RemoveExtraWhitespaces // a space sign here is none of the text's
+	front := spec.AddDummyPrefix || spec.RemoveExtraWhitespaces // a space sign at the front was added when the text was encoded
 	for _, id := range ids {
 		if id < 0 || int(id) >= len(e.model.Pieces) {
 			continue

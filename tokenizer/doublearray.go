@@ -7,8 +7,8 @@ import (
 )
 
 // doubleArray is a trie over bytes in the layout of the darts-clone library, in which SentencePiece models keep their charsmap. A
-// unit is a state and the byte that led to it. The state after byte b lies at base^b, where base is the unit's own place xor its
-// offset; it is there if the unit found has b for its label. Several units may share one base, so that equal endings are stored once.
+// unit is a state and the byte that led to it. The state after byte b lies at index base^b, where base is the unit's own index xor
+// its offset; it exists if the unit there has b for its label. Several units may share one base, so that equal endings are stored once.
 //
 //	bits 0-7  the label
 //	bit  8    a key ends here: its value is in the unit at base^0
@@ -28,14 +28,14 @@ const (
 // unitOffset is how far the base is from the unit, by xor.
 func unitOffset(u uint32) uint32 { return u >> 10 << (u & (1 << 9) >> 6) }
 
-// step goes from the unit u at place at by byte b. ok is false if there is no such state.
+// step goes from the unit u, which is d[at], by byte b to the next. ok is false if there is no such state.
 func (d doubleArray) step(at, u uint32, b byte) (uint32, uint32, bool) {
 	at ^= unitOffset(u) ^ uint32(b)
 	u = d[at]
 	return at, u, u&unitLabel == uint32(b)
 }
 
-// value is the value of the key that ends at the unit u at place at.
+// value gives the value of the key that ends at the unit u, which is d[at].
 func (d doubleArray) value(at, u uint32) (uint32, bool) {
 	if u&unitHasKey == 0 {
 		return 0, false
@@ -43,7 +43,7 @@ func (d doubleArray) value(at, u uint32) (uint32, bool) {
 	return d[at^unitOffset(u)] &^ unitValue, true
 }
 
-// longest finds the longest key that s begins with; among more than most keys it sees the first ones only, as the original does.
+// longest finds the longest key that s begins with, looking at the first most of them only, shortest first, as the C++ library does.
 func (d doubleArray) longest(s string, most int) (value uint32, length int) {
 	if len(d) == 0 {
 		return 0, 0
@@ -63,7 +63,7 @@ func (d doubleArray) longest(s string, most int) (value uint32, length int) {
 	return value, length
 }
 
-// check makes sure that no walk leaves the array and that values are below limit.
+// check gives an error if a walk could leave the array or a value is not below limit.
 func (d doubleArray) check(limit int) error {
 	if len(d) == 0 || len(d)%256 != 0 {
 		return errors.New("its length is no multiple of 256")
@@ -89,7 +89,7 @@ func (d doubleArray) check(limit int) error {
 	return nil
 }
 
-// bytes is the array as it stands in a file.
+// bytes gives the array as it is written in a file.
 func (d doubleArray) bytes() []byte {
 	out := make([]byte, 0, 4*len(d))
 	for _, u := range d {
@@ -98,12 +98,12 @@ func (d doubleArray) bytes() []byte {
 	return out
 }
 
-// newDoubleArray makes the trie of keys with their values below 2^31. Keys are sorted by bytes, differ, and have no byte 0.
+// newDoubleArray makes the trie of keys and their values, which are below 2^31. Keys are sorted by bytes, all different, and have no byte 0.
 func newDoubleArray(keys []string, values []uint32) (doubleArray, error) {
 	b := trieBuilder{keys: keys, values: values, known: map[uint64]int32{}}
 	root := b.branch(0, len(keys), 0)
 	p := placer{b: &b, bases: make([]uint32, len(b.branches))}
-	if err := p.place(root); err != nil {
+	if err := p.placeAll(root); err != nil {
 		return nil, err
 	}
 	return p.units, nil
@@ -169,10 +169,10 @@ type placer struct {
 	b     *trieBuilder
 	units doubleArray
 	bases []uint32 // by branch; 0: not placed
-	taken []bool   // by place: a branch has it for its base
+	taken []bool   // by index: it is the base of a branch
 
-	// The places without a unit in the blocks searched, a list in ascending order: the next and the previous one's number by place,
-	// place i numbered i+1. 0 ends the list, and its own entry is the list's ends.
+	// A linked list, in ascending order, of the free indices in the blocks that are searched. Index i has the number i+1; next and prev hold
+	// numbers. Number 0 is the list's head: next[0] is the first, prev[0] the last.
 	next, prev []uint32
 	used       []bool
 }
@@ -198,16 +198,16 @@ func (p *placer) grow() {
 	}
 }
 
-func (p *placer) unlink(place uint32) {
-	i := place + 1
+func (p *placer) unlink(index uint32) {
+	i := index + 1
 	if p.next[p.prev[i]] == i {
 		p.next[p.prev[i]], p.prev[p.next[i]] = p.next[i], p.prev[i]
 	}
 }
 
-func (p *placer) use(place, unit uint32) {
-	p.units[place], p.used[place] = unit, true
-	p.unlink(place)
+func (p *placer) use(index, unit uint32) {
+	p.units[index], p.used[index] = unit, true
+	p.unlink(index)
 }
 
 // find gives a base for a branch with these edges.
@@ -240,8 +240,8 @@ func encodeOffset(offset uint32) (bits uint32, ok bool) {
 	return 0, false
 }
 
-// place lays the root's branch and all that follow into the array, in the order of their labels.
-func (p *placer) place(root int32) error {
+// placeAll lays the branch of the root and all below it into the array, in the order of their labels.
+func (p *placer) placeAll(root int32) error {
 	p.grow()
 	p.use(0, 0)
 	type job struct {

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// unkPenalty is how much less likely an unknown character is than the least likely piece.
+// unkPenalty is how far the score of an unknown character is below that of the least likely piece.
 const unkPenalty = 10
 
 // scoreLimit is where the best score so far is set back to 0, so that float32 keeps its resolution in long texts.
@@ -69,11 +69,11 @@ func NewEncoder(m *Model) *Encoder {
 // userScore is the score of a user-defined piece of n bytes: above all others, which are negative; the longest wins.
 func userScore(n int) float32 { return float32(0.1 * float64(n-1)) }
 
-// Token is a piece of a text.
+// Token is one piece of an encoded text.
 type Token struct {
 	ID         int32
-	Begin, End int    // the bytes of the text as given that it stands for
-	Piece      string // its text; an unknown one's is what stood there, in normal form
+	Begin, End int    // the bytes of the original text that it stands for
+	Piece      string // its text; of an unknown piece the text there, in normal form
 }
 
 // span is a piece and the bytes of the normal form that it stands for.
@@ -83,7 +83,7 @@ type span struct {
 	text     string // "": the piece's own
 }
 
-// lattice is the work of one text.
+// lattice holds the buffers for one text.
 type lattice struct {
 	normal normal
 	best   []cell
@@ -100,7 +100,7 @@ type cell struct {
 // keepBytes is the longest text whose buffers are kept for the next one.
 const keepBytes = 1 << 20
 
-// cut normalises a text and finds its pieces. The lattice goes back by e.release.
+// cut normalises a text and finds its pieces. The caller gives the lattice back with e.release.
 func (e *Encoder) cut(s string, aligned bool) *lattice {
 	l := e.pool.Get().(*lattice)
 	l.normal.aligned = aligned
@@ -116,8 +116,8 @@ func (e *Encoder) release(l *lattice) {
 	}
 }
 
-// join makes one piece of a run of unknown characters, or, with byte fallback, one piece a byte, of which a character's last stands
-// for all of it. The result is in path's place if it is no longer, else appended to out.
+// join makes one piece of a run of unknown characters or, with byte fallback, a piece of each of their bytes, the last of which stands for
+// the whole character. The result overwrites path or is appended to out.
 func (e *Encoder) join(text []byte, path, out []span) []span {
 	if !e.model.ByteFallback {
 		n := 0
@@ -148,7 +148,7 @@ func (e *Encoder) join(text []byte, path, out []span) []span {
 }
 
 // Tokens cuts a text into pieces: the likeliest way by the model's scores. A run of unknown characters is one piece, or, with byte
-// fallback, one piece a byte, of which a character's last stands for all of it.
+// fallback, a piece for each byte, the last of which stands for the whole character.
 func (e *Encoder) Tokens(s string) []Token {
 	l := e.pool.Get().(*lattice)
 	defer e.release(l)
@@ -179,7 +179,7 @@ func (e *Encoder) text(l *lattice, p span) string {
 	return e.model.Pieces[p.id].Text
 }
 
-// IDs gives the ids of a text's pieces, as [Encoder.Tokens] does.
+// IDs gives the ids of the pieces of [Encoder.Tokens].
 func (e *Encoder) IDs(s string) []int32 {
 	l := e.cut(s, false)
 	defer e.release(l)
@@ -190,7 +190,7 @@ func (e *Encoder) IDs(s string) []int32 {
 	return out
 }
 
-// Normalized is a text in the model's normal form.
+// Normalized gives a text in the model's normal form.
 func (e *Encoder) Normalized(s string) string {
 	var n normal
 	e.normalizer.normalize(s, &n)
@@ -214,7 +214,7 @@ func (e *Encoder) viterbi(l *lattice) {
 	trie, scores := e.pieces, e.score
 	root := trie[0]
 	rootBase := unitOffset(root)
-	frontier := 0 // no cell after it has a path
+	frontier := 0 // the last cell that has a path
 	for at := 0; at < n; {
 		here := best[at].score
 		if here < -scoreLimit || here > scoreLimit {
@@ -230,13 +230,13 @@ func (e *Encoder) viterbi(l *lattice) {
 		base := rootBase
 		for i := at; i < n; {
 			b := uint32(text[i])
-			place := base ^ b
-			u := trie[place]
+			index := base ^ b
+			u := trie[index]
 			if u&unitLabel != b {
 				break
 			}
 			i++
-			base = place ^ unitOffset(u)
+			base = index ^ unitOffset(u)
 			if u&unitHasKey == 0 {
 				continue
 			}

@@ -28,8 +28,8 @@ const (
 // ErrNone tells that a directory has no tokenizer.
 var ErrNone = errors.New("no tokenizer")
 
-// config is tokenizer_config.json; a field that is missing has ALBERT's default, with vocab.txt BERT's. Only this program knows Cleanup:
-// transformers cannot leave the clean-up out.
+// config is tokenizer_config.json. A missing field has ALBERT's default or, with vocab.txt, BERT's. The field Cleanup is our own:
+// transformers' tokenizers always clean up.
 type config struct {
 	Lower        *bool   `json:"do_lower_case,omitempty"`
 	KeepAccents  *bool   `json:"keep_accents,omitempty"`
@@ -52,9 +52,9 @@ type fullConfig struct {
 // maxConfigBytes bounds tokenizer_config.json.
 const maxConfigBytes = 16 << 20
 
-// Open opens a model file (no clean-up), a vocab.txt (BERT's clean-up), a tokenizer.json (the clean-up that it says), a directory with
-// spiece.model, vocab.txt or tokenizer.json, in that order, and, if it is there, tokenizer_config.json, or a run directory, whose
-// model directory is meant.
+// Open opens a model file (no clean-up), a vocab.txt (BERT's clean-up), a tokenizer.json (the clean-up that it describes), a directory with
+// spiece.model, vocab.txt or tokenizer.json, in that order, and, if it is there, tokenizer_config.json, or a run directory, of which
+// it opens the directory model.
 func Open(path string) (*Tokenizer, error) {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -88,7 +88,7 @@ func OpenFS(fsys fs.FS, dir string) (*Tokenizer, error) {
 	return t, err
 }
 
-// openDir opens what read finds of a directory's files.
+// openDir opens the tokenizer in a directory, whose files read gives.
 func openDir(dir string, read func(name string, most int64) ([]byte, error)) (*Tokenizer, error) {
 	for _, name := range []string{ModelFile, VocabFile, JSONFile} {
 		data, err := read(name, maxModelBytes)
@@ -111,7 +111,7 @@ func openDir(dir string, read func(name string, most int64) ([]byte, error)) (*T
 	return nil, ErrNone
 }
 
-// openFile opens a file of any kind, told by its name.
+// openFile opens a file of any kind, recognised by its name.
 func openFile(file string, c *config) (*Tokenizer, error) {
 	data, err := disk.ReadFile(file, maxModelBytes)
 	if err != nil {
@@ -120,7 +120,7 @@ func openFile(file string, c *config) (*Tokenizer, error) {
 	return fromFile(file, data, c)
 }
 
-// fromFile makes a tokenizer of the bytes of a file of any kind, told by its name.
+// fromFile makes a tokenizer of the bytes of a file of any kind, recognised by its name.
 func fromFile(file string, data []byte, c *config) (t *Tokenizer, err error) {
 	what := "SentencePiece model"
 	switch name := strings.ToLower(file); {
@@ -161,7 +161,7 @@ func parseConfig(text []byte) (*config, error) {
 	return c, nil
 }
 
-// options are what the configuration says, for SentencePiece or for WordPiece.
+// options gives the options that the configuration describes, for SentencePiece or for WordPiece.
 func (c *config) options(wordPiece bool) Options {
 	o := DefaultOptions
 	set := func(to *bool, from *bool) {
@@ -186,13 +186,13 @@ func (c *config) options(wordPiece bool) Options {
 	return o
 }
 
-// Files are the files that [Open] needs, by name, as transformers' AlbertTokenizer, with WordPiece BertTokenizer, loads them.
+// Files gives the content of the files that [Open] needs, by name, as transformers' AlbertTokenizer (with WordPiece BertTokenizer) loads them.
 func (t *Tokenizer) Files() map[string][]byte {
 	o := t.Options
 	c := fullConfig{Class: "AlbertTokenizer", Added: map[string]addedToken{}, specialNames: t.specialNames()}
 	c.config = config{Lower: &o.Lower, KeepAccents: &o.KeepAccents, RemoveSpace: &o.RemoveSpace}
 	for _, a := range t.addedTokens() {
-		if slices.ContainsFunc(t.specials, func(s special) bool { return s.id == a.ID }) { // others are not looked for in text
+		if slices.ContainsFunc(t.specials, func(s special) bool { return s.id == a.ID }) { // the others are not recognised in text
 			c.Added[strconv.Itoa(int(a.ID))] = a.addedToken
 		}
 	}
@@ -202,7 +202,7 @@ func (t *Tokenizer) Files() map[string][]byte {
 		c.Class, c.Tidy, name = "BertTokenizer", true, VocabFile
 		c.config = config{Lower: &o.Lower, StripAccents: new(!o.KeepAccents), Chinese: new(!o.JoinChinese)}
 	case o.Cleanup != CleanupAlbert:
-		o.Lower, o.KeepAccents, o.RemoveSpace = false, true, false // as little as transformers can do
+		o.Lower, o.KeepAccents, o.RemoveSpace = false, true, false // the least that transformers' tokenizer can do
 		c.Cleanup = CleanupNone
 	}
 	return map[string][]byte{name: t.data, ConfigFile: indented(c)}
@@ -220,8 +220,8 @@ func indented(v any) []byte {
 // FileNames are the names of all files that a tokenizer can have in a Hugging Face directory.
 var FileNames = []string{ModelFile, VocabFile, JSONFile, ConfigFile, mapFile}
 
-// DirFiles are all files of a directory, by name: those of [Tokenizer.Files], and for transformers' fast tokenizers tokenizer.json, if
-// it can be said there ([Tokenizer.JSON]), and special_tokens_map.json.
+// DirFiles gives the content of all files of a Hugging Face directory, by name: those of [Tokenizer.Files], special_tokens_map.json and, if
+// the tokenizer can be described in it ([Tokenizer.JSON]), tokenizer.json.
 func (t *Tokenizer) DirFiles() map[string][]byte {
 	files := maps.Clone(t.Files())
 	files[mapFile] = indented(t.specialsMap())
@@ -241,8 +241,8 @@ func (t *Tokenizer) WriteDir(dir string) error {
 	return nil
 }
 
-// OpenClean opens a model file or a vocab.txt with the clean-up that a tokenizer_config.json says; "" is the default, ALBERT's, with
-// vocab.txt BERT's.
+// OpenClean opens a model file or a vocab.txt with the clean-up of a tokenizer_config.json; without one ("") with
+// ALBERT's or, for a vocab.txt, BERT's.
 func OpenClean(file, configFile string) (*Tokenizer, error) {
 	c := &config{}
 	if configFile != "" {

@@ -5,11 +5,11 @@
 //	ids := t.Encode("This is a test")
 //	pair, err := t.EncodePair("Who?", "Nobody.", 512, tokenizer.OnlySecond)
 //
-// [Encoder] is SentencePiece alone, with the results of the C++ library 0.2.3: the same pieces, scores and places on any bytes.
+// [Encoder] is SentencePiece alone, with the results of the C++ library 0.2.3: the same pieces, scores and byte offsets for any input.
 // [Tokenizer] cleans text up before, as transformers' slow AlbertTokenizer does; with a vocab.txt it is transformers' slow
 // BertTokenizer. It reads tokenizer.json, too, and writes it for the fast tokenizers.
 //
-// It does not train models: package spmtrain does. It does not sample, and has no BPE.
+// It does not train models: package spmtrain does. There is no sampling of segmentations and no BPE.
 package tokenizer
 
 import (
@@ -47,7 +47,7 @@ type Piece struct {
 	Score float32 // log-probability
 	Type  PieceType
 
-	other string // fields that are not read, as they were
+	other string // the bytes of fields that are not read, to be written again
 }
 
 // Normalizer says how text is brought into normal form.
@@ -58,13 +58,13 @@ type Normalizer struct {
 	RemoveExtraWhitespaces bool
 	EscapeWhitespaces      bool // spaces become U+2581
 
-	raw []byte // as it was read
+	raw []byte // the message that was read
 }
 
 // Model is a SentencePiece model file.
 type Model struct {
 	Pieces       []Piece
-	Trainer      []byte // TrainerSpec, a protobuf message; what encoding needs of it is below
+	Trainer      []byte // TrainerSpec, a protobuf message; the fields that encoding needs are below
 	Normalizer   Normalizer
 	Denormalizer *Normalizer // applied to decoded text; nil: none
 
@@ -74,7 +74,7 @@ type Model struct {
 
 	whitespaceSuffix bool   // the dummy space comes after the text
 	wordPiece        bool   // no SentencePiece model: the pieces of a vocab.txt
-	other            []byte // further fields, as they were
+	other            []byte // further fields, to be written again
 }
 
 // Limits of a model file. The largest vocabularies in use have a quarter of a million pieces, in some five megabytes.
@@ -84,7 +84,7 @@ const (
 	maxPieceBytes = 8000 // the original's limit
 )
 
-// fields reads a protobuf message. Errors of f name the field.
+// fields calls f for each field of a protobuf message. Its errors name the field.
 func fields(data []byte, f func(x protobuf.Field) error) error {
 	return protobuf.Read(data, func(x protobuf.Field) error {
 		if err := f(x); err != nil {
@@ -94,7 +94,7 @@ func fields(data []byte, f func(x protobuf.Field) error) error {
 	})
 }
 
-// want is an error if a field is not of the type that it has in SentencePiece's models.
+// want gives an error if a field does not have the type that it has in SentencePiece's models.
 func want(x protobuf.Field, t protobuf.Type) error {
 	if x.Type != t {
 		return errors.New("not of the type that a SentencePiece model has there")
@@ -220,15 +220,15 @@ func (n *Normalizer) parse(b []byte) error {
 	})
 }
 
-// flag is the boolean with a field number of 3 to 5.
+// flag gives the boolean with a field number of 3 to 5.
 func (n *Normalizer) flag(num protobuf.Number) *bool {
 	return [...]*bool{&n.AddDummyPrefix, &n.RemoveExtraWhitespaces, &n.EscapeWhitespaces}[num-3]
 }
 
-// reserved pieces have names of their own, which text cannot reach.
+// reserved tells whether pieces of a type are never found in text. Their texts may be those of other pieces, too.
 func (t PieceType) reserved() bool { return t == Control || t == Unknown || t == Byte }
 
-// check makes sure that the model can encode.
+// check gives an error for a model that cannot encode.
 func (m *Model) check() error {
 	names := [2]map[string]struct{}{make(map[string]struct{}, len(m.Pieces)), {}}
 	unknown, normal := -1, 0
@@ -236,7 +236,7 @@ func (m *Model) check() error {
 	for i := range m.Pieces {
 		p := &m.Pieces[i]
 		if m.ByteFallback && p.Text == "\x00" {
-			p.Type = Unused // in converted models, beside <0x00>
+			p.Type = Unused // some converted models have it beside <0x00>
 		}
 		if err := m.checkPiece(p); err != nil {
 			return fmt.Errorf("piece %d: %w", i, err)
@@ -270,8 +270,8 @@ func (m *Model) check() error {
 	if unknown < 0 && !m.ByteFallback {
 		return errors.New("no unknown piece")
 	}
-	for b, there := range bytes {
-		if m.ByteFallback && !there {
+	for b, found := range bytes {
+		if m.ByteFallback && !found {
 			return fmt.Errorf("byte_fallback without piece <0x%02X>", b)
 		}
 	}
@@ -329,7 +329,7 @@ func (p *Piece) append(b []byte) []byte {
 	return append(b, p.other...)
 }
 
-// marshal gives the message as it was read, if nothing has changed since.
+// marshal gives the bytes of the message: those that were read if nothing has changed since.
 func (n *Normalizer) marshal() []byte {
 	was := defaultNormalizer
 	if n.raw != nil && was.parse(n.raw) == nil && was.Name == n.Name && string(was.CharsMap) == string(n.CharsMap) &&

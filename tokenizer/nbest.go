@@ -3,8 +3,8 @@ package tokenizer
 // MaxNBest is the most paths that [Encoder.NBest] gives.
 const MaxNBest = 512
 
-// Limits of the search, the original's: where the agenda is cut down to its best, and where the search is given up for the best path
-// alone.
+// Limits of the search, those of the C++ library: the size at which the agenda is cut down to its best entries, and the number of hypotheses
+// at which the search gives up and returns the best path alone.
 const (
 	maxAgenda     = 10000
 	minAgenda     = 512
@@ -19,13 +19,13 @@ type Path struct {
 	Score  float32 // the sum of its pieces' scores
 }
 
-// node is a piece at a place of the lattice; places count characters.
+// node is a piece in the lattice. Its position and length count characters.
 type node struct {
 	id       int32
 	pos, len int
 	score    float32
-	best     float32 // of the paths from the text's begin to its end
-	prev     *node   // on that path
+	best     float32 // the best score of a path from the start of the text to the end of this piece
+	prev     *node   // the piece before it on that path
 }
 
 // hypothesis is a path from node to the text's end.
@@ -54,7 +54,7 @@ func (e *Encoder) NBest(s string, n int) []Path {
 	for _, path := range g.nbest(n) {
 		var spans []span
 		for _, v := range path.nodes {
-			spans = append(spans, span{id: v.id, from: g.place[v.pos], to: g.place[v.pos+v.len]})
+			spans = append(spans, span{id: v.id, from: g.offsets[v.pos], to: g.offsets[v.pos+v.len]})
 		}
 		out = append(out, Path{e.tokens(l, spans), path.score})
 	}
@@ -63,7 +63,7 @@ func (e *Encoder) NBest(s string, n int) []Path {
 
 // graph is the lattice of all pieces of a text.
 type graph struct {
-	place      []int // in bytes, of each character and of the end
+	offsets    []int // in bytes, of each character and of the end
 	begin, end [][]*node
 	bos, eos   *node
 }
@@ -71,10 +71,10 @@ type graph struct {
 func (e *Encoder) graph(text []byte) *graph {
 	g := &graph{}
 	for at := 0; at < len(text); at += runeLen(text[at:]) {
-		g.place = append(g.place, at)
+		g.offsets = append(g.offsets, at)
 	}
-	g.place = append(g.place, len(text))
-	size := len(g.place) - 1
+	g.offsets = append(g.offsets, len(text))
+	size := len(g.offsets) - 1
 	g.begin, g.end = make([][]*node, size+1), make([][]*node, size+1)
 	g.bos, g.eos = &node{id: -1}, &node{id: -1, pos: size}
 	g.end[0], g.begin[size] = []*node{g.bos}, []*node{g.eos}
@@ -87,7 +87,7 @@ func (e *Encoder) graph(text []byte) *graph {
 		}
 		at, u, ok := uint32(0), e.pieces[0], true
 		length := 0
-		for i := g.place[pos]; i < len(text); {
+		for i := g.offsets[pos]; i < len(text); {
 			if at, u, ok = e.pieces.step(at, u, text[i]); !ok {
 				break
 			}
@@ -96,7 +96,7 @@ func (e *Encoder) graph(text []byte) *graph {
 			if !there {
 				continue
 			}
-			for g.place[pos+length] < i {
+			for g.offsets[pos+length] < i {
 				length++
 			}
 			score := e.score[id]
@@ -112,7 +112,7 @@ func (e *Encoder) graph(text []byte) *graph {
 	return g
 }
 
-// viterbi fills in the best paths, and gives the whole text's.
+// viterbi finds the best path to each node, and gives that through the whole text.
 func (g *graph) viterbi() foundPath {
 	for pos := range g.begin {
 		for _, right := range g.begin[pos] {
@@ -199,7 +199,7 @@ func (a *agenda) push(h *hypothesis) {
 	a.rise(len(*a)-1, h)
 }
 
-// rise moves h up from place i.
+// rise moves h up from index i to where it belongs.
 func (a agenda) rise(i int, h *hypothesis) {
 	for i > 0 && a[(i-1)/2].fx < h.fx {
 		a[i] = a[(i-1)/2]
@@ -208,7 +208,8 @@ func (a agenda) rise(i int, h *hypothesis) {
 	a[i] = h
 }
 
-// pop takes the best. The hole goes down to a leaf along the better children, the second of equals, then the last entry rises from it.
+// pop removes and gives the best entry. The hole sinks to a leaf along the better children, the second of equal ones; then the last entry
+// rises from there.
 func (a *agenda) pop() *hypothesis {
 	top, n := (*a)[0], len(*a)-1
 	last := (*a)[n]

@@ -6,20 +6,20 @@ import (
 	"unicode/utf8"
 )
 
-// space is how a space stands in pieces: U+2581.
+// space is the sign for a space in pieces, U+2581.
 const space = "\u2581"
 
 // normalizer brings text into a model's normal form.
 type normalizer struct {
 	charsMap
-	user doubleArray // texts that stay as they are
+	user doubleArray // user-defined pieces, which stay as they are
 
 	blank       string // what a space becomes
 	dummyPrefix bool
 	dummySuffix bool
-	plainSpace  bool                // likewise for the space
-	collapse    bool                // leading, trailing and repeated spaces go
-	plain       [utf8.RuneSelf]bool // ASCII that stays as it is if ASCII or nothing follows
+	collapse    bool                // leading, trailing and repeated spaces are left out
+	plain       [utf8.RuneSelf]bool // ASCII, but for the space, that stays as it is if ASCII or nothing follows
+	plainSpace  bool                // no rule changes a space if ASCII or nothing follows
 }
 
 func newNormalizer(spec *Normalizer, user []string, suffix bool) (*normalizer, error) {
@@ -43,7 +43,8 @@ func newNormalizer(spec *Normalizer, user []string, suffix bool) (*normalizer, e
 	return n, nil
 }
 
-// stays tells whether no rule and no text that stays reaches beyond the ASCII character b or changes it.
+// stays tells whether an ASCII character stays as it is: no rule changes it, and no rule or user-defined piece begins with it and another
+// ASCII character.
 func (n *normalizer) stays(b byte) bool {
 	if r, l := n.charsMap.longest(string(rune(b))); l > 0 && r != string(rune(b)) {
 		return false
@@ -65,7 +66,7 @@ func (n *normalizer) stays(b byte) bool {
 	return true
 }
 
-// prefix gives what the first characters of s become, and how many bytes they are. A byte that is no UTF-8 becomes U+FFFD.
+// prefix gives what the first characters of s become, and how many bytes of s that is. A byte that is not UTF-8 becomes U+FFFD.
 func (n *normalizer) prefix(s string) (string, int) {
 	if len(n.user) > 0 {
 		if _, l := n.user.longest(s, maxUserDefined); l > 0 {
@@ -85,11 +86,12 @@ func (n *normalizer) prefix(s string) (string, int) {
 // normal is a text in normal form.
 type normal struct {
 	text []byte
-	// from is where each byte stood in the text as given; its last entry is for the text's end. It is filled if aligned is set.
+	// from is the offset of each byte in the original text, with one more entry for the end. It is filled if aligned is set.
 	from    []int
 	aligned bool
 }
 
+// add appends a text, all of which stands for what is at the offset from.
 func (o *normal) add(s string, from int) {
 	o.text = append(o.text, s...)
 	if o.aligned {
@@ -108,7 +110,7 @@ func (o *normal) addBytes(b []byte, from int) {
 	}
 }
 
-// copy appends text that stands at from as it is.
+// copy appends text that is the same in the original, where it begins at from.
 func (o *normal) copy(s string, from int) {
 	o.text = append(o.text, s...)
 	if o.aligned {
@@ -193,7 +195,7 @@ func (n *normalizer) normalize(s string, out *normal) {
 	}
 }
 
-// plainRun is the length of the ASCII that s begins with and that stays as it is.
+// plainRun gives the length of the plain ASCII that s begins with.
 func (n *normalizer) plainRun(s string) int {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {

@@ -11,10 +11,10 @@ import (
 	"albert/internal/files/protobuf"
 )
 
-// FromJSON makes a tokenizer of a tokenizer.json (Hugging Face tokenizers) with a Unigram or a WordPiece model. It encodes as the slow
-// tokenizer of transformers does that the file was made from: pieces with a digit and a comma at their end get their score back and are
-// cut again, pieces with the score 0 are user-defined. Added tokens besides [CLS], [SEP], [MASK] and those for padding and the unknown
-// are pieces, but are not looked for in text. What cannot be done is an error that names the field.
+// FromJSON makes a tokenizer from a tokenizer.json (Hugging Face tokenizers) with a Unigram or a WordPiece model. It encodes as
+// transformers' slow tokenizer does: pieces that end with a digit and a comma get back the score that the file lowered, and are split;
+// pieces with the score 0 are user-defined. Of added tokens only [CLS], [SEP], [MASK] and those for padding and unknown pieces are
+// recognised in text. What is not supported is an error that names the field.
 func FromJSON(data []byte) (*Tokenizer, error) {
 	if len(data) > maxModelBytes {
 		return nil, fmt.Errorf("larger than %d MiB", maxModelBytes>>20)
@@ -113,9 +113,10 @@ func fromUnigram(j *tokenizerJSON) (*Tokenizer, error) {
 	return New(m.Marshal(), o)
 }
 
-// penalised tells whether the pieces that end with a digit and a comma all have a score that is lower by commaPenalty.
+// penalised tells whether the scores of the pieces that end with a digit and a comma were lowered by commaPenalty: all of them are below
+// every other score, and at most -commaPenalty.
 func penalised(vocab []vocabEntry) bool {
-	high, low := math.Inf(-1), 0.0 // of those pieces, of the others
+	high, low := math.Inf(-1), 0.0 // the highest score of those pieces, the lowest of the others
 	for _, v := range vocab {
 		if endsInDigitComma(v.text) {
 			high = max(high, v.score)
@@ -147,7 +148,7 @@ func (j *tokenizerJSON) addTokens(m *Model, unknown int32) error {
 	return nil
 }
 
-// trainerOf is a TrainerSpec, as model files have it, for a model that comes from a tokenizer.json.
+// trainerOf makes the TrainerSpec of a model file for a model that was read from a tokenizer.json.
 func trainerOf(m *Model, unknown int32) []byte {
 	number := func(b []byte, num protobuf.Number, v int32) []byte {
 		return protobuf.AppendVarint(b, num, uint64(int64(v)))

@@ -23,8 +23,8 @@ var rules = map[string]func() ([]byte, error){
 }
 
 // NormalizationRule gives the precompiled charsmap of a rule: Unicode's NFKC, with "nmt" also special spaces and control characters,
-// with "cf" also case folding, "identity" nothing. They are made of Unicode's tables and have the same rules as those of the C++
-// library 0.2.3 (Unicode 17). The bytes are shared: they may not be changed.
+// with "cf" also case folding, "identity" nothing. They are made from Unicode's tables and have the same rules as those of the C++
+// library 0.2.3 (Unicode 17). The bytes are shared and must not be changed.
 func NormalizationRule(name string) ([]byte, error) {
 	f, ok := rules[name]
 	if !ok {
@@ -91,7 +91,7 @@ func nfkcMap() map[string]string {
 	return m
 }
 
-// withoutRedundant leaves out the rules that shorter ones make good.
+// withoutRedundant leaves out the rules whose result shorter rules give, too.
 func withoutRedundant(m map[string]string) map[string]string {
 	byLength := map[int][]string{}
 	longest := 0
@@ -134,7 +134,7 @@ func withoutRedundant(m map[string]string) map[string]string {
 	return out
 }
 
-// prefixOfRunes is the length of the first n characters of s, or of s.
+// prefixOfRunes gives the length in bytes of the first n characters of s, or of s if it has fewer.
 func prefixOfRunes(s string, n int) int {
 	for i := range s {
 		if n == 0 {
@@ -145,7 +145,7 @@ func prefixOfRunes(s string, n int) int {
 	return len(s)
 }
 
-// addNMT adds what SentencePiece's default rule has above NFKC: control characters go, special spaces become spaces.
+// addNMT adds what SentencePiece's default rule has beyond NFKC: control characters are removed, special spaces become spaces.
 func addNMT(m map[string]string) {
 	for r := rune(1); r < ' '; r++ {
 		m[string(r)] = ""
@@ -159,7 +159,7 @@ func addNMT(m map[string]string) {
 	delete(m, "\uff5e") // the full-width tilde, which in Japanese is another sign than the tilde
 }
 
-// addFold folds what m gives, and adds the characters that it leaves alone.
+// addFold applies case folding to the replacements in m, and adds a rule for each other character that case folding changes.
 func addFold(m map[string]string) {
 	for k, v := range m {
 		folded := ""
@@ -178,7 +178,7 @@ func addFold(m map[string]string) {
 	}
 }
 
-// unicodeCharacters yields the code points that can stand for a character and that some table here knows of.
+// unicodeCharacters yields the code points from U+0001 to U+2FFFF without surrogates, in ascending order. No rule has characters above.
 func unicodeCharacters() func(yield func(rune) bool) {
 	return func(yield func(rune) bool) {
 		for r := rune(1); r < 0x30000; r++ {
@@ -221,8 +221,8 @@ func compose(d string) string {
 	return norm.NFKC.String(d)
 }
 
-// newDecompositions are those of Unicode 16 and 17 (UnicodeData.txt), full ones: golang.org/x/text has Unicode 15's. The outlined
-// letters and digits (U+1CCD6 to U+1CCF9) are added where it is first used.
+// newDecompositions gives the full decompositions that Unicode 16 and 17 have added (UnicodeData.txt): golang.org/x/text has those of
+// Unicode 15.
 var newDecompositions = sync.OnceValue(func() map[rune]string {
 	m := map[rune]string{
 		0xa7f1:  "S",
@@ -240,7 +240,7 @@ var newDecompositions = sync.OnceValue(func() map[rune]string {
 	return m
 })
 
-// newCompositions are the canonical ones among newDecompositions, backwards.
+// newCompositions gives the characters of newDecompositions by their decompositions, where these have more than one character.
 var newCompositions = sync.OnceValue(func() map[string]rune {
 	m := map[string]rune{}
 	for r, d := range newDecompositions() {

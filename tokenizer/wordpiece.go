@@ -12,14 +12,14 @@ import (
 	"albert/internal/text/pystring"
 )
 
-// continuation begins a piece that goes on inside a word.
+// continuation is the prefix of a piece that continues a word.
 const continuation = "##"
 
 // maxWordRunes is the longest word that is cut into pieces; a longer one is unknown. It is 100 as in transformers' WordpieceTokenizer;
 // ALBERT's released code has 200.
 const maxWordRunes = 100
 
-// NewWordPiece makes a tokenizer of the bytes of a vocab.txt: a piece a line, the line's number from 0 its id. Text is cut as
+// NewWordPiece makes a tokenizer of the bytes of a vocab.txt: one piece in each line, its id the number of the line, from 0. Text is cut as
 // transformers' slow BertTokenizer cuts it: o.Lower is do_lower_case, o.KeepAccents is the opposite of strip_accents (which
 // BertTokenizer, unless told, sets to do_lower_case), o.JoinChinese the opposite of tokenize_chinese_chars.
 func NewWordPiece(vocab []byte, o Options) (*Tokenizer, error) {
@@ -30,7 +30,7 @@ func NewWordPiece(vocab []byte, o Options) (*Tokenizer, error) {
 	return newTokenizer(m, vocab, o), nil
 }
 
-// parseVocab reads the lines of a vocab.txt. Of equal pieces the last is the one that text is cut into, as in transformers.
+// parseVocab reads the lines of a vocab.txt. Of equal pieces the last is used, as in transformers.
 func parseVocab(vocab []byte) (*Model, error) {
 	if len(vocab) > maxModelBytes {
 		return nil, fmt.Errorf("larger than %d MiB", maxModelBytes>>20)
@@ -50,7 +50,7 @@ func parseVocab(vocab []byte) (*Model, error) {
 		case !utf8.Valid(line):
 			return nil, fmt.Errorf("line %d: no UTF-8", n+1)
 		case len(line) == 0 || bytes.IndexByte(line, 0) >= 0:
-			p.Type = Unused // no text has it
+			p.Type = Unused // it cannot occur in text
 		case p.Text == "[UNK]":
 			p.Type, unknown = Unknown, n
 		case slices.Contains([]string{"[CLS]", "[SEP]", "[MASK]", "[PAD]"}, p.Text):
@@ -81,7 +81,7 @@ func cutLine(b []byte) (line, rest []byte) {
 	return line, rest
 }
 
-// tails are the pieces that go on inside a word, without continuation.
+// tails gives the pieces that continue a word, without their prefix.
 func tails(m *Model) doubleArray {
 	ids := map[string]uint32{}
 	for i, p := range m.Pieces {
@@ -97,7 +97,7 @@ func tails(m *Model) doubleArray {
 	return mustTrie(newDoubleArray(keys, values))
 }
 
-// words calls f for the pieces of a text in turn, with the bytes that they stand for.
+// words calls f for each piece of a text in turn, with the bytes of the text that it stands for.
 func (t *Tokenizer) words(text string, f func(id int32, from, to int)) {
 	c := t.cleaners.Get().(*cleaner)
 	c.lower.aligned = true
@@ -110,7 +110,7 @@ func (t *Tokenizer) words(text string, f func(id int32, from, to int)) {
 		}
 		l := composeLetters(cleanLetters(letters(nil, &c.lower, from, to), !t.JoinChinese))
 		split(l, pystring.IsSpace, false, func(token []letter) {
-			s := t.specialOf(token) // one whose parts only met by the cleaning
+			s := t.specialOf(token) // a special token that is complete only after the cleaning
 			if s == nil && !t.KeepAccents {
 				token = withoutAccents(token)
 				s = t.specialOf(token)
@@ -127,7 +127,7 @@ func (t *Tokenizer) words(text string, f func(id int32, from, to int)) {
 	}
 }
 
-// specialOf is the special token that letters spell.
+// specialOf gives the special token that letters spell; nil if they spell none.
 func (t *Tokenizer) specialOf(token []letter) *special {
 	if len(token) == 0 || token[0].r != '[' || len(token) > len("[MASK]") {
 		return nil
@@ -142,7 +142,7 @@ func (t *Tokenizer) specialOf(token []letter) *special {
 	return nil
 }
 
-// word cuts a word into pieces; buf is room for its text.
+// word cuts a word into pieces. buf is a buffer for its text, which is returned for the next word.
 func (t *Tokenizer) word(word []letter, buf []byte, f func(id int32, from, to int)) []byte {
 	unknown := func() { f(t.UNK, word[0].from, max(word[0].from, word[len(word)-1].to)) }
 	if len(word) > maxWordRunes {
@@ -178,8 +178,8 @@ func (t *Tokenizer) word(word []letter, buf []byte, f func(id int32, from, to in
 	return buf
 }
 
-// decodeWords gives the text of pieces as BertTokenizer.decode does: special pieces are written out, the spaces before some English
-// signs and endings go.
+// decodeWords gives the text of pieces as BertTokenizer.decode does: special pieces are written out, and the spaces before some English
+// signs and endings are removed.
 func (t *Tokenizer) decodeWords(ids []int32) string {
 	var b strings.Builder
 	for _, id := range ids {

@@ -22,7 +22,7 @@ type tokenizerJSON struct {
 	Model         modelJSON       `json:"model"`
 }
 
-// addedToken is a piece that is recognised where it is written in a text. In tokenizer_config.json its id is the key.
+// addedToken is a piece that is recognised in text before the model is applied. In tokenizer_config.json its id is the key.
 type addedToken struct {
 	Content    string `json:"content"`
 	SingleWord bool   `json:"single_word"`
@@ -79,7 +79,7 @@ type modelJSON struct {
 }
 
 // commaPenalty is what transformers' AlbertConverter takes off the score of a piece that ends with a digit and a comma, so that it is
-// not chosen. (The slow tokenizer cuts such pieces again.)
+// not chosen. (The slow tokenizer splits such pieces.)
 const commaPenalty = 100
 
 // specialNames are the special pieces by their names in tokenizer_config.json and special_tokens_map.json.
@@ -111,7 +111,7 @@ func (t *Tokenizer) specialNames() specialNames {
 	return n
 }
 
-// specialsMap is special_tokens_map.json.
+// specialsMap gives the content of special_tokens_map.json.
 func (t *Tokenizer) specialsMap() specialNames {
 	n := t.specialNames()
 	if t.MASK >= 0 && !t.model.wordPiece {
@@ -120,7 +120,7 @@ func (t *Tokenizer) specialsMap() specialNames {
 	return n
 }
 
-// addedTokens are the special and control pieces by their ids. User-defined pieces are not among them, unlike in what transformers 4.57 makes of a
+// addedTokens gives the special and control pieces in the order of their ids. User-defined pieces are not among them, unlike in what transformers 4.57 makes of a
 // model file: there, what follows one of them in a word begins like a new word, "(b)" is "▁", "(", "▁b", ")". In the files that were
 // published with ALBERT, and in transformers 5, they are pieces like others, too.
 func (t *Tokenizer) addedTokens() []addedTokenID {
@@ -128,15 +128,15 @@ func (t *Tokenizer) addedTokens() []addedTokenID {
 	for id, p := range t.model.Pieces {
 		at := slices.IndexFunc(t.specials, func(s special) bool { return s.id == int32(id) })
 		if at >= 0 || p.Type == Control {
-			out = append(out, addedTokenID{int32(id), addedToken{Content: p.Text, LStrip: at >= 0 && t.specials[at].trimmed, Special: true}})
+			out = append(out, addedTokenID{int32(id), addedToken{Content: p.Text, LStrip: at >= 0 && t.specials[at].lstrip, Special: true}})
 		}
 	}
 	return out
 }
 
-// JSON is the tokenizer as a tokenizer.json, which AlbertTokenizerFast, with WordPiece BertTokenizerFast, loads. What the file cannot
-// say is an error: a space sign after words, pieces that are no UTF-8. What it says is not in all cases what the tokenizer does:
-// pieces with a digit and a comma at their end are made unlikely instead of being cut again, user-defined pieces are merely likely.
+// JSON gives the tokenizer as a tokenizer.json, which AlbertTokenizerFast (with WordPiece BertTokenizerFast) loads. It is an error if the
+// file cannot describe the tokenizer: a space sign after words, pieces that are not UTF-8. In some cases the file's tokenizer differs: pieces
+// that end with a digit and a comma are made unlikely instead of being split, and user-defined pieces are only likely, not certain.
 func (t *Tokenizer) JSON() ([]byte, error) {
 	m := t.model
 	for i := range m.Pieces {
@@ -219,7 +219,7 @@ func (t *Tokenizer) wordPieceJSON(j *tokenizerJSON) {
 	j.Model = modelJSON{Type: "WordPiece", UnkToken: &unk, Continuation: &prefix, MaxChars: &most, Vocab: compact(vocab)}
 }
 
-// template is the post-processor: [CLS] A [SEP], [CLS] A [SEP] B [SEP]. Without these pieces nothing is added.
+// template gives the post-processor: [CLS] A [SEP], [CLS] A [SEP] B [SEP]. Without these pieces nothing is added.
 func (t *Tokenizer) template() any {
 	if t.CLS < 0 || t.SEP < 0 {
 		return nil
@@ -234,7 +234,7 @@ func (t *Tokenizer) template() any {
 		"special_tokens": m{cls: token(t.CLS, cls), sep: token(t.SEP, sep)}}
 }
 
-// compact is the JSON of strings and numbers.
+// compact gives strings and numbers as JSON on one line.
 func compact(v any) json.RawMessage {
 	text, err := jsonobject.Marshal(v)
 	if err != nil {

@@ -13,8 +13,8 @@ type Bin struct {
 	Low        float64 `json:"low"`
 	High       float64 `json:"high"`
 	Count      int     `json:"count"`
-	Confidence float64 `json:"confidence"` // mean, 0 of no examples
-	Accuracy   float64 `json:"accuracy"`   // share of right answers, 0 of no examples
+	Confidence float64 `json:"confidence"` // mean; 0 in an empty bin
+	Accuracy   float64 `json:"accuracy"`   // share of right answers; 0 in an empty bin
 }
 
 // CalibrationReport tells whether scores mean what they say.
@@ -24,7 +24,7 @@ type CalibrationReport struct {
 }
 
 // Calibration gives the expected calibration error over 15 bins of equal width: the mean distance of accuracy from confidence, weighted by
-// the examples in each bin. confidence is each example's highest score, in [0, 1], correct whether its answer is right.
+// the examples in each bin. confidence is each example's highest score, in [0, 1]; correct tells whether its answer is right.
 func Calibration(confidence []float64, correct []bool) (*CalibrationReport, error) {
 	if err := sameLength("ece", len(correct), len(confidence)); err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ type PRF struct {
 	Support   int     `json:"support"`
 }
 
-// counts are of one class: true positives, predicted, true.
+// counts are the numbers of one class: predicted rightly, predicted, true.
 type counts struct{ hit, predicted, gold int }
 
 func (c *counts) add(gold, predicted bool) {
@@ -59,12 +59,12 @@ func (c counts) f1() float64 {
 	return ratio(2*float64(c.hit), float64(c.gold+c.predicted))
 }
 
-// prf is a row by scikit-learn's formulas.
+// prf gives the row of a report by scikit-learn's formulas.
 func (c counts) prf() PRF {
 	return PRF{ratio(float64(c.hit), float64(c.predicted)), ratio(float64(c.hit), float64(c.gold)), c.f1(), c.gold}
 }
 
-// averages gives the row of the summed counts, and the plain and the weighted mean of the rows; none of no classes.
+// averages gives the row of the summed counts, and the plain and the weighted mean of the rows; zeros without classes.
 func averages(classes []counts, row func(counts) PRF) (rows []PRF, micro, macro, weighted PRF) {
 	var all counts
 	for _, c := range classes {

@@ -7,7 +7,8 @@
 //	...
 //	fmt.Println(s) // accuracy 0.8675, f1 0.9043
 //
-// The values are those of scikit-learn, SciPy, seqeval and the SQuAD scripts, as testdata/make.py and parity/metrics.sh hold them.
+// The values are those of scikit-learn, SciPy, seqeval and the SQuAD scripts, as parity/metrics.sh checks; testdata holds small cases, made by
+// parity/metrics/make.py.
 // A value that has no meaning (no examples, a correlation with a constant) is never NaN: it is an [Undefined] error that says why. Where
 // the official scripts define such a value (Matthews and F1 are 0 when nothing can be divided), that value is given.
 //
@@ -27,7 +28,7 @@ type Undefined struct {
 
 func (u *Undefined) Error() string { return u.Metric + " is undefined, because " + u.Because }
 
-// sameLength holds the number of predictions to that of the truth, and asks for at least one.
+// sameLength checks that there are as many predictions as true values, and at least one. name is the metric's, for the error.
 func sameLength(name string, gold, predicted int) error {
 	if gold != predicted {
 		return fmt.Errorf("%s: %d predictions for %d examples", name, predicted, gold)
@@ -38,7 +39,7 @@ func sameLength(name string, gold, predicted int) error {
 	return nil
 }
 
-// isUndefined gives the reason inside an error of an undefined value.
+// isUndefined tells whether an error is an [Undefined] one, and gives its reason.
 func isUndefined(err error) (string, bool) {
 	if u, ok := errors.AsType[*Undefined](err); ok {
 		return u.Because, true
@@ -47,7 +48,7 @@ func isUndefined(err error) (string, bool) {
 }
 
 // sum adds in NumPy's order, so that averages over classes agree with scikit-learn's and seqeval's to the last digit: up to 7 values one
-// after another, up to 128 in 8 chains, more by halves.
+// after another, up to 128 in 8 running sums, longer slices as the sum of their two halves.
 func sum(x []float64) float64 {
 	n := len(x)
 	if n < 8 {

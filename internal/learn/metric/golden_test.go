@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
+	"albert/internal/files/jsonobject"
 	"albert/internal/text/pystring"
 )
 
@@ -227,7 +229,7 @@ func TestGoldenSQuAD(t *testing.T) {
 		Name        string
 		Questions   []Question
 		Predictions map[string]string
-		Odds        NullOdds
+		Odds        jsonobject.Fields // the order of the file decides among equal odds
 		Threshold   float64
 		Want        map[string]float64
 		V1          *struct {
@@ -239,7 +241,15 @@ func TestGoldenSQuAD(t *testing.T) {
 	readGolden(t, "squad", &cases)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			s, err := SQuAD2(c.Questions, c.Predictions, c.Odds, c.Threshold)
+			var odds NullOdds
+			for _, f := range c.Odds {
+				v, err := strconv.ParseFloat(string(f.Value.(json.RawMessage)), 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				odds = append(odds, NullOdd{f.Name, v})
+			}
+			s, err := SQuAD2(c.Questions, c.Predictions, odds, c.Threshold)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -56,7 +56,7 @@ func Spearman(gold, predicted []float64) (float64, error) {
 	return correlation("spearmanr", gold, predicted, ranks)
 }
 
-func correlation(name string, gold, predicted []float64, of func([]float64) []float64) (float64, error) {
+func correlation(name string, gold, predicted []float64, transform func([]float64) []float64) (float64, error) {
 	if err := finite(name, gold, predicted); err != nil {
 		return 0, err
 	}
@@ -68,7 +68,7 @@ func correlation(name string, gold, predicted []float64, of func([]float64) []fl
 			return 0, &Undefined{name, fmt.Sprintf("all %s are %v", [...]string{"labels", "predictions"}[what], x[0])}
 		}
 	}
-	x, y := unit(of(gold)), unit(of(predicted))
+	x, y := unit(transform(gold)), unit(transform(predicted))
 	r := 0.0
 	for i := range x {
 		r += float64(x[i] * y[i])

@@ -19,7 +19,7 @@ type Score struct {
 // Scores are a task's metrics, in the order in which they are printed.
 type Scores []Score
 
-// add appends what a metric gave; only an error that is no [Undefined] comes back.
+// add appends what a metric gave; an error other than [Undefined] is returned.
 func (s *Scores) add(name string, value float64, err error) error {
 	because, undefined := isUndefined(err)
 	if err != nil && !undefined {

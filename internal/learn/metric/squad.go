@@ -1,8 +1,6 @@
 package metric
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 )
@@ -70,56 +68,16 @@ func wordF1(gold, predicted []string) float64 {
 }
 
 // NullOdds are the odds, of questions in the order of their file, that a question has no answer: probabilities or differences of scores.
-// The order decides among equal odds. It reads the JSON object {"id": number, ...}.
+// The order decides among equal odds.
 type NullOdds []NullOdd
 
-// NullOdd is one question's.
+// NullOdd is the entry of one question.
 type NullOdd struct {
 	ID   string
 	Odds float64
 }
 
-// UnmarshalJSON reads an object. Of an id that stands twice the last value counts, at the first place, as in Python.
-func (o *NullOdds) UnmarshalJSON(data []byte) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	open, err := d.Token()
-	if err != nil {
-		return err
-	}
-	if open == nil { // null
-		return nil
-	}
-	if open != json.Delim('{') {
-		return fmt.Errorf("null odds: want an object of ids and numbers, found %v", open)
-	}
-	*o = NullOdds{}
-	place := map[string]int{}
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return err
-		}
-		id := key.(string)
-		value, err := d.Token()
-		if err != nil {
-			return err
-		}
-		number, ok := value.(float64)
-		if !ok {
-			return fmt.Errorf("null odds of question %q: want a number, found %v", id, value)
-		}
-		if i, ok := place[id]; ok {
-			(*o)[i].Odds = number
-			continue
-		}
-		place[id] = len(*o)
-		*o = append(*o, NullOdd{id, number})
-	}
-	_, err = d.Token()
-	return err
-}
-
-// NullThreshold is the official script's: with odds that are probabilities it leaves every answer as it is.
+// NullThreshold is the official script's default. No probability is above it, so that with odds that are probabilities every answer stays.
 const NullThreshold = 1.0
 
 // SQuAD2 gives what the official script of SQuAD 2.0 (evaluate-v2.0.py) prints, to the last digit: exact, f1 (percent) and total; the same
@@ -127,7 +85,7 @@ const NullThreshold = 1.0
 // best_exact, best_exact_thresh, best_f1 and best_f1_thresh, the best that any threshold reaches; odds may be nil. questions stand in the
 // file's order; each must have a prediction ("" for no answer) and, with odds, its odds.
 func SQuAD2(questions []Question, predictions map[string]string, odds NullOdds, threshold float64) (Scores, error) {
-	e := squad2{place: map[string]int{}}
+	e := squad2{index: map[string]int{}}
 	missing, first := 0, ""
 	for _, q := range questions {
 		p, ok := predictions[q.ID]
@@ -149,7 +107,7 @@ func SQuAD2(questions []Question, predictions map[string]string, odds NullOdds, 
 			of[o.ID] = o.Odds
 		}
 		exact, f1 = slices.Clone(exact), slices.Clone(f1)
-		for id, i := range e.place {
+		for id, i := range e.index {
 			v, ok := of[id]
 			if !ok {
 				return nil, fmt.Errorf("question %q has no null odds", id)
@@ -179,9 +137,9 @@ func SQuAD2(questions []Question, predictions map[string]string, odds NullOdds, 
 	return s, nil
 }
 
-// squad2 holds a value for each question, in order; of an id that stands twice the last counts, at the first place.
+// squad2 holds a value for each question, in order. Of questions with the same id the last one counts, at the index of the first.
 type squad2 struct {
-	place     map[string]int
+	index     map[string]int // of a question's id in the slices below
 	hasAnswer []bool
 	exact, f1 []float64
 }
@@ -206,16 +164,16 @@ func (e *squad2) add(q Question, prediction string) {
 	if !compared {
 		compare(nil)
 	}
-	i, ok := e.place[q.ID]
+	i, ok := e.index[q.ID]
 	if !ok {
 		i = len(e.exact)
-		e.place[q.ID] = i
+		e.index[q.ID] = i
 		e.exact, e.f1, e.hasAnswer = append(e.exact, 0), append(e.f1, 0), append(e.hasAnswer, false)
 	}
 	e.exact[i], e.f1[i], e.hasAnswer[i] = exact, f1, len(q.Answers) > 0
 }
 
-// summary adds the scores of the chosen questions; nothing where there are none, but for the whole.
+// summary adds the mean scores of the chosen questions. Where there are none it adds nothing, or, with the empty prefix, undefined scores.
 func (e *squad2) summary(s *Scores, prefix string, exact, f1 []float64, chosen func(hasAnswer bool) bool) {
 	n, exacts, f1s := 0, 0.0, 0.0
 	for i, has := range e.hasAnswer {
@@ -234,8 +192,8 @@ func (e *squad2) summary(s *Scores, prefix string, exact, f1 []float64, chosen f
 	}
 }
 
-// best goes through the questions by rising odds, answering one more at each, and gives the highest score in percent and the odds at which
-// it is reached; 0 where answering nothing is best.
+// best tries every threshold: it goes through the questions by rising odds, answering one more at each. It gives the highest score, in
+// percent, and the odds at which it is reached; 0 where answering nothing is best.
 func (e *squad2) best(scores []float64, predictions map[string]string, odds NullOdds) (best, threshold float64) {
 	score := 0.0
 	for _, has := range e.hasAnswer {
@@ -255,7 +213,7 @@ func (e *squad2) best(scores []float64, predictions map[string]string, odds Null
 		return 0
 	})
 	for _, o := range odds {
-		i, ok := e.place[o.ID]
+		i, ok := e.index[o.ID]
 		if !ok {
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Entity is a run of tags of one type: places Start .. End of its sequence, End included.
+// Entity is a run of tags of one type: those from index Start to End of its sequence, End included.
 type Entity struct {
 	Type       string
 	Start, End int
@@ -154,7 +154,7 @@ func Tags(gold, predicted [][]string) (*TagReport, error) {
 	return r, nil
 }
 
-// entitySet is the set of a sequence's entities, sorted. The rules for odd tags may find one twice.
+// entitySet is the set of a sequence's entities, sorted. Of malformed sequences seqeval's rules may find an entity twice.
 func entitySet(tags []string) ([]Entity, error) {
 	e, err := Entities(tags)
 	slices.SortFunc(e, compareEntities)
@@ -165,7 +165,7 @@ func compareEntities(a, b Entity) int {
 	return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End))
 }
 
-// entityPRF is a row by seqeval's formulas: F1 from precision and recall.
+// entityPRF gives the row of a report by seqeval's formulas: F1 from precision and recall.
 func (c counts) entityPRF() PRF {
 	p, r := ratio(float64(c.hit), float64(c.predicted)), ratio(float64(c.hit), float64(c.gold))
 	return PRF{p, r, ratio(2*p*r, p+r), c.gold}

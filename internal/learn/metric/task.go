@@ -2,7 +2,7 @@ package metric
 
 import "fmt"
 
-// names are the official metrics of the tasks that [Classify] and [Regress] know; the first one chooses the best step.
+// names are the official metrics of the tasks that [Classify] and [Regress] know; by the first one the best step of fine-tuning is chosen.
 var names = map[string][]string{
 	"cola": {"matthews_correlation"},
 	"sst2": {"accuracy"}, "mnli": {"accuracy"}, "mnli-mm": {"accuracy"}, "qnli": {"accuracy"}, "rte": {"accuracy"}, "wnli": {"accuracy"},
@@ -17,7 +17,7 @@ var names = map[string][]string{
 	"tag":     {"overall_f1", "overall_precision", "overall_recall", "overall_accuracy"},
 }
 
-// Names gives the official metrics of a task, the one to choose the best step by first; nil for a task without any. mnli-mm is MNLI's
+// Names gives the official metrics of a task, first the one by which the best step is chosen; nil for a task without any. mnli-mm is MNLI's
 // mismatched half; classify, regress, multilabel, tag and choice are for data of one's own.
 func Names(task string) []string { return append([]string(nil), names[task]...) }
 
@@ -52,7 +52,7 @@ var classMetrics = map[string]func(gold, predicted []int) (float64, error){
 	},
 }
 
-// rename gives an undefined value's error the name under which it is printed.
+// rename puts the name under which a metric is printed into the error of an undefined value.
 func rename(err error, name string) error {
 	if because, ok := isUndefined(err); ok {
 		return &Undefined{name, because}
@@ -60,7 +60,7 @@ func rename(err error, name string) error {
 	return err
 }
 
-// note says which zeros are convention.
+// note explains a value of 0 that is given by convention, where the formula would divide by 0.
 func (s *Score) note(gold, predicted []int) {
 	if s.Undefined != "" || s.Value != 0 {
 		return

@@ -25,7 +25,7 @@ func choiceIndex(s string) (int, error) {
 	return 0, fmt.Errorf("%q is neither the index of a choice, from 0, nor its letter", short(s))
 }
 
-// addChoice adds an example of Choose. where names it.
+// addChoice adds an example of the kind Choice. where names it, for errors.
 func (r *reader) addChoice(e Example, where string) error {
 	switch n := len(e.Choices); {
 	case n < 2:

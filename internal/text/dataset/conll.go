@@ -42,7 +42,7 @@ func (r *reader) conll(in *input) error {
 	for {
 		line, err := l.next()
 		if err != nil {
-			if err := eof(err); err != nil {
+			if err := unlessEOF(err); err != nil {
 				return err
 			}
 			return flush()

@@ -36,53 +36,53 @@ func SplitNamed(name string) (Split, error) {
 
 // Example is one thing to learn from or to answer. Which fields hold something depends on the task's kind.
 type Example struct {
-	ID   string // the file's own; in GLUE's tasks, where the file has none, the row from 0; otherwise ""
+	ID   string // the file's own, else the example's number in the set, from 0
 	File string // path, for a member of an archive "archive:member"
 	Line int    // its first line, from 1; in Parquet its row, from 1
 
-	// Classify, Multi, Regress.
+	// Classify, MultiLabel, Regress.
 	Text, Pair string
 	HasPair    bool    // a pair may have an empty second text
 	Score      float64 // Regress; NaN: not given
 
-	// Label is the index in [Set.Labels] (Classify) or in Choices (Choose); -1: not given.
+	// Label is the index in [Set.Labels] (Classify) or in Choices (Choice); -1: not given.
 	Label int
-	// Labels are indices in [Set.Labels]: those that hold, ascending (Multi), or one for each word (Tag). nil: not given.
+	// Labels are indices in [Set.Labels]: those that apply, ascending (MultiLabel), or one for each word (Tag). nil: not given.
 	Labels []int
 
 	Words []string // Tag; may be empty
 
-	// Span, Choose.
+	// Answer, Choice.
 	Context, Question string
-	Answers           []Answer // Span; nil: none given, or impossible
-	Impossible        bool     // Span: the context does not tell
-	Choices           []string // Choose, at least two
+	Answers           []Answer // Answer; nil: none given, or impossible
+	Impossible        bool     // Answer: the context does not answer the question
+	Choices           []string // Choice, at least two
 }
 
 // Answer is a span of a context.
 type Answer struct {
 	Text       string
 	Start, End int  // [Start, End) in Unicode code points of the context
-	Exact      bool // the context has Text there, and the file does not call the place a guess: fit to train on
+	Exact      bool // Text stands there in the context, and the file does not mark Start as a guess: usable for training
 }
 
-// Place is where an example stands: "file:line".
+// Place gives an example's file and line, "file:line", for messages.
 func (e *Example) Place() string { return place(e.File, e.Line) }
 
 func place(file string, line int) string { return fmt.Sprintf("%s:%d", file, line) }
 
 // Set is a split that was read.
 type Set struct {
-	Task     Task // with Kind Multi where a Classify task's labels are lists
+	Task     Task // with the kind MultiLabel where a Classify task's labels are lists
 	Split    Split
-	Labels   []string // for Classify, Multi, Tag: the task's own order, or integers by value, or byte order
+	Labels   []string // for Classify, MultiLabel, Tag: in the task's order, else integers by value, else in byte order
 	Examples []Example
-	Skipped  int           // lines left out as the task's users do
-	Notes    []string      // what a person should know: what was left out, what was assumed
+	Skipped  int           // lines left out: those broken in the published file, and pairs without a gold label
+	Notes    []string      // sentences for the user: what was left out, what was assumed
 	Files    []corpus.File // what was read, in order
 }
 
-// Options are those of the same data's other splits: its labels are the labels.
+// Options gives the options with which to read another split of the same data: with this set's labels.
 func (s *Set) Options() Options {
 	return Options{Labels: s.Labels, Multi: s.Task.Kind == model.MultiLabel}
 }
@@ -91,8 +91,8 @@ func (s *Set) Options() Options {
 type Options struct {
 	// Labels are the only ones there may be, in this order; nil: the task's own, or those that are found.
 	Labels []string
-	// Multi reads the labels of a Classify task as any number of classes: a list, in TSV and CSV separated by "|". Without it lists
-	// in JSON and Parquet are understood, separators are not.
+	// Multi reads the labels of a Classify task as any number of classes: a list, in TSV and CSV separated by "|". Without it a list in
+	// JSON or Parquet still makes the task MultiLabel, but "|" is part of a label.
 	Multi bool
 	// TextColumn, PairColumn and LabelColumn choose columns by name, in TSV without a header and in CoNLL by number, from 1.
 	TextColumn, PairColumn, LabelColumn string
@@ -108,11 +108,12 @@ type reader struct {
 	o      Options
 	set    *Set
 	labels labels
-	ids    map[string]string // of questions and choices, with their places
-	known  bool              // whether a Classify task has one label or several is settled
-	empty  int               // examples with an empty text
-	off    int               // answers that do not stand where the file says
-	guess  int               // answers whose place the file calls a guess
+	ids    map[string]string // of questions and choices, with the file and line of each
+
+	kindKnown  bool // it is known whether the labels of a Classify task are single ones or lists
+	emptyTexts int  // examples with an empty text
+	misplaced  int  // answers that do not stand where the file says
+	guessed    int  // answers whose start the file marks as a guess
 }
 
 // Read reads a split from files given one by one. For RACE they may be directories and archives.
@@ -140,15 +141,15 @@ func newReader(task Task, split Split, o Options) (*reader, error) {
 	r := &reader{o: o, set: &Set{Task: task, Split: split}, ids: map[string]string{}}
 	if o.Multi {
 		if task.glue != nil || task.Kind != model.Classify && task.Kind != model.MultiLabel {
-			return nil, fmt.Errorf("task %s has no labels that could be several", task.Name)
+			return nil, fmt.Errorf("an example of task %s cannot have several labels", task.Name)
 		}
-		r.set.Task.Kind, r.known = model.MultiLabel, true
+		r.set.Task.Kind, r.kindKnown = model.MultiLabel, true
 	}
-	known := o.Labels
-	if known == nil {
-		known = task.Labels
+	names := o.Labels
+	if names == nil {
+		names = task.Labels
 	}
-	return r, r.labels.start(known)
+	return r, r.labels.start(names)
 }
 
 // read reads one file in the form of the task.
@@ -176,7 +177,8 @@ func (r *reader) number(e *Example) {
 	}
 }
 
-// unique numbers an example and refuses an id that was used before: scores of questions and choices go by it. where names the example.
+// unique numbers an example, and refuses an id that was used before: predictions of questions and choices are matched by id. where names
+// the example, for the error.
 func (r *reader) unique(e *Example, where string) error {
 	r.number(e)
 	if before, ok := r.ids[e.ID]; ok {
@@ -186,7 +188,7 @@ func (r *reader) unique(e *Example, where string) error {
 	return nil
 }
 
-// add takes an example, whose texts it checks. One without an id is numbered.
+// add appends an example to the set, once the lengths of its texts are checked. One without an id is numbered.
 func (r *reader) add(e Example) error {
 	r.number(&e)
 	fail := func(field string, n int) error {
@@ -213,26 +215,26 @@ func (r *reader) add(e Example) error {
 	switch r.set.Task.Kind {
 	case model.Classify, model.MultiLabel, model.Regress:
 		if e.Text == "" || e.HasPair && e.Pair == "" {
-			r.empty++
+			r.emptyTexts++
 		}
 	}
 	r.set.Examples = append(r.set.Examples, e)
 	return nil
 }
 
-// finish orders the labels and says what was seen.
+// finish orders the labels and notes what the user should know.
 func (r *reader) finish() {
 	s := r.set
 	r.labels.finish(s)
 	note := func(format string, args ...any) { s.Notes = append(s.Notes, fmt.Sprintf(format, args...)) }
-	if r.empty > 0 {
-		note("%d of %d examples have an empty text", r.empty, len(s.Examples))
+	if r.emptyTexts > 0 {
+		note("%d of %d examples have an empty text", r.emptyTexts, len(s.Examples))
 	}
-	if r.off > 0 {
-		note("%d answers are not what stands at their answer_start (counted in code points); they are not for training", r.off)
+	if r.misplaced > 0 {
+		note("%d answers are not what stands at their answer_start (counted in code points); they are not for training", r.misplaced)
 	}
-	if r.guess > 0 {
-		note("%d answers have an answer_start that is a guess (start_exact false); they are not for training", r.guess)
+	if r.guessed > 0 {
+		note("%d answers have an answer_start that is a guess (start_exact false); they are not for training", r.guessed)
 	}
 }
 
@@ -241,7 +243,7 @@ func unlabelled(file string, line int) Example {
 	return Example{File: file, Line: line, Label: -1, Score: math.NaN()}
 }
 
-// checkText says where a text is none.
+// checkText gives an error for a text with a zero byte or invalid UTF-8, and says at which byte.
 func checkText(s string) error {
 	for i := 0; i < len(s); {
 		if s[i] == 0 {
@@ -262,8 +264,8 @@ func checkText(s string) error {
 
 var errEmpty = errors.New("an empty file")
 
-// eof tells the end of a file from what went wrong in it.
-func eof(err error) error {
+// unlessEOF gives the error of a reader that has come to an end: nil at the end of the file.
+func unlessEOF(err error) error {
 	if err == io.EOF {
 		return nil
 	}

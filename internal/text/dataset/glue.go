@@ -13,22 +13,22 @@ import (
 
 // glueForm is how a task of GLUE is distributed: tab-separated files in a folder, nothing quoted.
 type glueForm struct {
-	folders          []string // by what names the task's folder goes
-	train, dev, test []string // by what names its files go, the first that is there
+	folders          []string // names of the task's folder
+	train, dev, test []string // names of its files; the first that exists is read
 	text, pair       string   // columns by name; pair may be ""
 	label            string
 	lastLabel        bool // the label is a row's last field, and rows may be longer than the header
-	bare             bool // train and dev have no header: source, label, the author's mark, sentence
-	skipShort        bool // rows of train and dev that line breaks in texts broke are left out
+	noHeader         bool // train and dev have no header; their columns are source, label, the author's mark, sentence
+	skipBroken       bool // rows of train and dev with too few columns, cut by line breaks in texts, are left out
 }
 
 var (
-	colaForm = glueForm{folders: []string{"CoLA"}, text: "sentence", label: "label", bare: true}
+	colaForm = glueForm{folders: []string{"CoLA"}, text: "sentence", label: "label", noHeader: true}
 	sst2Form = glueForm{folders: []string{"SST-2", "SST"}, text: "sentence", label: "label"}
 	mrpcForm = glueForm{folders: []string{"MRPC"}, test: []string{"test.tsv", "msr_paraphrase_test.txt"},
 		text: "#1 String", pair: "#2 String", label: "Quality"}
 	stsbForm = glueForm{folders: []string{"STS-B", "STS"}, text: "sentence1", pair: "sentence2", label: "score"}
-	qqpForm  = glueForm{folders: []string{"QQP"}, text: "question1", pair: "question2", label: "is_duplicate", skipShort: true}
+	qqpForm  = glueForm{folders: []string{"QQP"}, text: "question1", pair: "question2", label: "is_duplicate", skipBroken: true}
 	mnliForm = glueForm{folders: []string{"MNLI"}, dev: []string{"dev_matched.tsv", "dev.tsv"}, test: []string{"test_matched.tsv", "test.tsv"},
 		text: "sentence1", pair: "sentence2", label: "gold_label", lastLabel: true}
 	mnliMMForm = glueForm{folders: []string{"MNLI"}, dev: []string{"dev_mismatched.tsv"}, test: []string{"test_mismatched.tsv"},
@@ -40,7 +40,7 @@ var (
 		text: "sentence1", pair: "sentence2", label: "label"}
 )
 
-// names are the names that a split's file goes by.
+// names lists the names that a split's file may have.
 func (g *glueForm) names(s Split) []string {
 	names := map[Split][]string{Train: g.train, Dev: g.dev, Test: g.test}[s]
 	if names == nil {
@@ -49,7 +49,7 @@ func (g *glueForm) names(s Split) []string {
 	return names
 }
 
-// noGold is what stands in MNLI where the annotators did not agree: such pairs are for nothing.
+// noGold stands for the label in MNLI where the annotators did not agree: such pairs are left out.
 const noGold = "-"
 
 // glueTable is one of GLUE's files while it is read.
@@ -59,8 +59,8 @@ type glueTable struct {
 	header                []string
 	text, pair, label, id int // columns, from 0; -1: there is none
 	rows                  int
-	short, firstShort     int // lines with too few columns that were left out, and the first of them
-	ungold                int // pairs without a gold label that were left out
+	broken, firstBroken   int // number of lines with too few columns that were left out, and the first of these lines
+	withoutGold           int // pairs without a gold label that were left out
 }
 
 // glue reads one of GLUE's files.
@@ -91,12 +91,12 @@ func (r *reader) glue(in *input) error {
 	if err != io.EOF {
 		return err
 	}
-	r.set.Skipped += t.short + t.ungold
-	if t.short > 0 {
-		r.set.Notes = append(r.set.Notes, fmt.Sprintf("%s: %d lines with too few columns left out (the first is line %d)", t.file, t.short, t.firstShort))
+	r.set.Skipped += t.broken + t.withoutGold
+	if t.broken > 0 {
+		r.set.Notes = append(r.set.Notes, fmt.Sprintf("%s: %d lines with too few columns left out (the first is line %d)", t.file, t.broken, t.firstBroken))
 	}
-	if t.ungold > 0 {
-		r.set.Notes = append(r.set.Notes, fmt.Sprintf("%s: %d pairs without a gold label (%q) left out", t.file, t.ungold, noGold))
+	if t.withoutGold > 0 {
+		r.set.Notes = append(r.set.Notes, fmt.Sprintf("%s: %d pairs without a gold label (%q) left out", t.file, t.withoutGold, noGold))
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (t *glueTable) readHeader(line string, split Split) (isRow bool, err error)
 	switch {
 	case texts && (t.label >= 0 || split == Test):
 		return false, nil
-	case t.bare && len(t.header) == 4 && t.text < 0:
+	case t.noHeader && len(t.header) == 4 && t.text < 0:
 		t.text, t.label, t.id = 3, 1, -1
 		return true, nil
 	case texts:
@@ -137,9 +137,9 @@ func (r *reader) glueRow(t *glueTable, line string, number int) error {
 	f := strings.Split(line, "\t")
 	at := place(t.file, number)
 	switch {
-	case len(f) < len(t.header) && t.skipShort && r.set.Split != Test:
-		if t.short++; t.short == 1 {
-			t.firstShort = number
+	case len(f) < len(t.header) && t.skipBroken && r.set.Split != Test:
+		if t.broken++; t.broken == 1 {
+			t.firstBroken = number
 		}
 		return nil
 	case len(f) < len(t.header) || len(f) > len(t.header) && !t.lastLabel:
@@ -149,7 +149,7 @@ func (r *reader) glueRow(t *glueTable, line string, number int) error {
 	e.ID = strconv.Itoa(t.rows)
 	t.rows++
 	if t.id >= 0 {
-		e.ID = strings.Clone(strings.TrimSpace(f[t.id])) // not to keep the whole row, parses and all
+		e.ID = strings.Clone(strings.TrimSpace(f[t.id])) // or the whole row, parse trees included, would stay in memory
 	}
 	e.Text = strings.Clone(f[t.text])
 	if t.pair >= 0 {
@@ -162,7 +162,7 @@ func (r *reader) glueRow(t *glueTable, line string, number int) error {
 		}
 		gold = strings.TrimSpace(gold)
 		if t.lastLabel && gold == noGold {
-			t.ungold++
+			t.withoutGold++
 			return nil
 		}
 		if err := r.label(&e, gold); err != nil {
@@ -172,7 +172,7 @@ func (r *reader) glueRow(t *glueTable, line string, number int) error {
 	return r.add(e)
 }
 
-// label gives an example of Classify its label, one of Regress its score.
+// label gives an example its label or, in STS-B, its score.
 func (r *reader) label(e *Example, text string) error {
 	if r.set.Task.Kind == model.Regress {
 		v, err := score(text)

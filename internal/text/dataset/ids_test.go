@@ -72,7 +72,7 @@ func TestPredictionsThatCannotBe(t *testing.T) {
 		_, err := ReadPredictions(filepath.Join(write(t, "a", text), "a"))
 		wantError(t, err, words)
 	}
-	for text, words := range map[string]string{`{"a": "x"}`: "is a string, not a list of labels", `{"a": null}`: "is null, not a list", `{"a": [], "a": []}`: "stands twice"} {
+	for text, words := range map[string]string{`{"a": "x"}`: "is a string, not a list of labels", `{"a": null}`: "is null, not a list", `{"a": [], "a": []}`: "appears twice"} {
 		_, err := ReadLists(filepath.Join(write(t, "a.json", text), "a.json"))
 		wantError(t, err, words)
 	}

@@ -11,25 +11,25 @@ import (
 	"albert/internal/files/stream"
 )
 
-// jsonStream reads JSON value by value with bounded memory, and knows the lines.
+// jsonStream reads JSON value by value with bounded memory, and knows the line of each.
 type jsonStream struct {
-	dec *json.Decoder
-	m   *meter
+	dec   *json.Decoder
+	meter *meter
 }
 
 func newJSON(in *input) *jsonStream {
 	m := &meter{in: in.Reader, name: in.name}
-	return &jsonStream{dec: json.NewDecoder(m), m: m}
+	return &jsonStream{dec: json.NewDecoder(m), meter: m}
 }
 
-// token reads a brace, a bracket or a name; io.EOF where the file ends.
+// token reads a brace, a bracket or a name; io.EOF at the end of the file.
 func (j *jsonStream) token() (json.Token, error) {
 	j.advance()
 	t, err := j.dec.Token()
 	return t, j.broken(err, false)
 }
 
-// value reads a whole value and tells the line that it begins in; io.EOF where the file ends.
+// value reads a whole value and gives the line that it begins in; io.EOF at the end of the file.
 func (j *jsonStream) value() (json.RawMessage, int, error) {
 	j.advance()
 	j.dec.More() // to where the value begins, which an error names
@@ -38,13 +38,13 @@ func (j *jsonStream) value() (json.RawMessage, int, error) {
 	if err := j.dec.Decode(&raw); err != nil {
 		return nil, 0, j.broken(err, true)
 	}
-	line := j.m.lineAt(j.dec.InputOffset() - int64(len(raw)))
+	line := j.meter.lineAt(j.dec.InputOffset() - int64(len(raw)))
 	if !utf8.Valid(raw) {
 		for i := 0; i < len(raw); {
 			c, n := utf8.DecodeRune(raw[i:])
 			if c == utf8.RuneError && n == 1 {
-				at := j.m.lineAt(j.dec.InputOffset() - int64(len(raw)-i))
-				return nil, 0, fmt.Errorf("%s: not UTF-8 (a byte 0x%02x): convert the file", place(j.m.name, at), raw[i])
+				at := j.meter.lineAt(j.dec.InputOffset() - int64(len(raw)-i))
+				return nil, 0, fmt.Errorf("%s: not UTF-8 (a byte 0x%02x): convert the file", place(j.meter.name, at), raw[i])
 			}
 			i += n
 		}
@@ -52,43 +52,46 @@ func (j *jsonStream) value() (json.RawMessage, int, error) {
 	return raw, line, nil
 }
 
-// more tells whether the list or object that is being read goes on. Where it is broken it says so too: the next call fails.
+// more tells whether the list or object that is being read goes on. It does so for broken JSON, too: then the next call fails.
 func (j *jsonStream) more() bool {
 	j.advance()
 	return j.dec.More()
 }
 
-// advance allows for one more value.
+// advance lets the meter give the bytes of one more value.
 func (j *jsonStream) advance() {
 	at := j.dec.InputOffset()
-	j.m.passed(at)
-	j.m.limit = at + stream.MaxLine
+	j.meter.passed(at)
+	j.meter.limit = at + stream.MaxLine
 }
 
-// line is where the stream stands.
-func (j *jsonStream) line() int { return j.m.lineAt(j.dec.InputOffset()) }
+// line gives the line that has been reached.
+func (j *jsonStream) line() int { return j.meter.lineAt(j.dec.InputOffset()) }
 
-var errCut = errors.New("the file ends in the middle")
+var errTruncated = errors.New("the file ends in the middle")
 
-func (j *jsonStream) cut() error { return j.brokenAt(j.m.offset, j.m.offset, errCut) }
+// truncated is the error for a file that ends inside a value.
+func (j *jsonStream) truncated() error {
+	return j.brokenAt(j.meter.offset, j.meter.offset, errTruncated)
+}
 
-// brokenAt says where JSON is broken, in a value that begins at begins: where that is an earlier line both, since in JSON lines it is
-// the one at fault.
+// brokenAt makes the error for JSON that is found to be broken at an offset, in a value that begins at the offset begins. If these are in
+// different lines it names both: in JSON lines the earlier one is at fault.
 func (j *jsonStream) brokenAt(begins, offset int64, err error) error {
-	first, line := j.m.lineAt(begins), j.m.lineAt(offset)
+	first, line := j.meter.lineAt(begins), j.meter.lineAt(offset)
 	if first == line {
-		return fmt.Errorf("%s: broken JSON: %w", place(j.m.name, line), err)
+		return fmt.Errorf("%s: broken JSON: %w", place(j.meter.name, line), err)
 	}
-	return fmt.Errorf("%s: broken JSON, seen in line %d: %w", place(j.m.name, first), line, err)
+	return fmt.Errorf("%s: broken JSON, seen in line %d: %w", place(j.meter.name, first), line, err)
 }
 
-// broken gives an error its line.
+// broken adds the file and line to an error of the decoder.
 func (j *jsonStream) broken(err error, inValue bool) error {
 	switch {
-	case err == nil || err == io.EOF && j.m.err == nil:
+	case err == nil || err == io.EOF && j.meter.err == nil:
 		return err
-	case j.m.err != nil:
-		return j.m.err
+	case j.meter.err != nil:
+		return j.meter.err
 	}
 	begins := j.dec.InputOffset()
 	at := begins
@@ -102,7 +105,7 @@ func (j *jsonStream) broken(err error, inValue bool) error {
 		}
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		at, err = j.m.offset, errCut
+		at, err = j.meter.offset, errTruncated
 		if !inValue {
 			begins = at
 		}
@@ -110,14 +113,14 @@ func (j *jsonStream) broken(err error, inValue bool) error {
 	return j.brokenAt(min(begins, at), at, err)
 }
 
-// meter gives what it reads, remembers where lines end and stops at a limit.
+// meter is a reader that remembers where lines end and that fails at a limit, which bounds the size of a value.
 type meter struct {
 	in     io.Reader
 	name   string
-	offset int64 // of the end of what was given
-	limit  int64 // nothing from here on is given; 0: no limit
+	offset int64 // how many bytes were read
+	limit  int64 // reading on from this offset fails; 0: no limit
 	lines  stream.LineIndex
-	err    error // the input's own, but its end
+	err    error // of the input or the limit; nil at the end of the input
 }
 
 func (m *meter) Read(p []byte) (int, error) {
@@ -135,8 +138,8 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// passed says that nobody will ask for the line of a place before offset.
+// passed frees what is known of the lines before an offset: lineAt will not be asked about them.
 func (m *meter) passed(offset int64) { m.lines.Pass(offset) }
 
-// lineAt is the line that a place is in, from 1.
+// lineAt gives the line that an offset is in, from 1.
 func (m *meter) lineAt(offset int64) int { return m.lines.Line(offset) }

@@ -10,18 +10,20 @@ import (
 	"albert/internal/model"
 )
 
-// labels give labels their indices: known ones at once, those that are learned by first sight until finish puts them in order.
+// labels numbers the labels. If they are given at the start they keep that order; else each gets the next number when it is first seen, and
+// finish puts them in order.
 type labels struct {
 	names []string
 	index map[string]int
-	known bool
+	fixed bool // no others are accepted
 }
 
-func (l *labels) start(known []string) error {
-	l.known = known != nil
-	l.names = slices.Clone(known)
-	l.index = make(map[string]int, len(known))
-	for i, n := range known {
+// start begins with the labels that there may be; nil: any.
+func (l *labels) start(names []string) error {
+	l.fixed = names != nil
+	l.names = slices.Clone(names)
+	l.index = make(map[string]int, len(names))
+	for i, n := range names {
 		if _, ok := l.index[n]; ok {
 			return fmt.Errorf("label %q is given twice", n)
 		}
@@ -38,7 +40,7 @@ func (l *labels) id(name string) (int, error) {
 	if i, ok := l.index[name]; ok {
 		return i, nil
 	}
-	if l.known {
+	if l.fixed {
 		return 0, fmt.Errorf("label %q is not one of the known ones: %s", short(name), list(l.names))
 	}
 	if len(l.names) == maxLabels {
@@ -51,13 +53,13 @@ func (l *labels) id(name string) (int, error) {
 	return i, nil
 }
 
-// maxLabels bounds how many labels are learned: a column with more is another one.
+// maxLabels bounds how many labels may be found: a column with more different values does not hold labels.
 const maxLabels = 100_000
 
-// finish puts learned labels in order: integers by value if all are, else by bytes.
+// finish puts labels that were not given in order: by value if all are integers, else by bytes.
 func (l *labels) finish(s *Set) {
 	s.Labels = l.names
-	if l.known || len(l.names) == 0 {
+	if l.fixed || len(l.names) == 0 {
 		return
 	}
 	sorted := slices.Clone(l.names)
@@ -72,18 +74,18 @@ func (l *labels) finish(s *Set) {
 	} else {
 		slices.Sort(sorted)
 	}
-	to := make([]int, len(sorted))
+	sortedIndex := make([]int, len(sorted))
 	for i, n := range sorted {
-		to[l.index[n]] = i
+		sortedIndex[l.index[n]] = i
 	}
 	s.Labels = sorted
 	for i := range s.Examples {
 		e := &s.Examples[i]
 		if e.Label >= 0 && s.Task.Kind == model.Classify {
-			e.Label = to[e.Label]
+			e.Label = sortedIndex[e.Label]
 		}
 		for j, n := range e.Labels {
-			e.Labels[j] = to[n]
+			e.Labels[j] = sortedIndex[n]
 		}
 		if s.Task.Kind == model.MultiLabel {
 			slices.Sort(e.Labels)
@@ -91,7 +93,7 @@ func (l *labels) finish(s *Set) {
 	}
 }
 
-// list quotes names for a message, not more than a line can hold.
+// list quotes names for a message, 20 at most.
 func list(names []string) string {
 	const most = 20
 	var b strings.Builder
@@ -111,7 +113,7 @@ func list(names []string) string {
 	return b.String()
 }
 
-// short cuts a text for a message.
+// short cuts a text to 60 bytes for a message.
 func short(s string) string {
 	const most = 60
 	if len(s) <= most {

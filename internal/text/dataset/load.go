@@ -17,7 +17,7 @@ var ErrNoSplit = errors.New("no such split")
 // Load reads a split of a data set that lies in a folder: the task's own or, for GLUE's tasks, the one that holds all of them. data may
 // also be a file: RACE's archive, or any file that [Read] takes.
 //
-// In people's own folders a split's files are those called train, dev (or validation, valid, val) and test, with any known ending or,
+// In a folder of the user's own data a split's files are those called train, dev (or validation, valid, val) and test, with any known ending or,
 // after one of "-_.", any rest: train.tsv, dev.jsonl.gz, train-00000-of-00002.parquet, dev-v2.0.json.
 func Load(task Task, data string, split Split, o Options) (*Set, error) {
 	files, err := Files(task, data, split)
@@ -118,7 +118,7 @@ func raceFiles(data string, split Split) ([]string, error) {
 	return nil, fmt.Errorf("%s: several archives: name one of them: %s", data, strings.Join(archives, ", "))
 }
 
-// splitNames are what files of people's own data begin with.
+// splitNames are the beginnings of the names of files in folders of the user's own data.
 var splitNames = map[Split][]string{Train: {"train", "training"}, Dev: {"dev", "validation", "valid", "val"}, Test: {"test"}}
 
 // conllNames are CoNLL-2003's own.

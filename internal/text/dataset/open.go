@@ -16,8 +16,8 @@ import (
 type input struct {
 	*bufio.Reader
 	name string // as given
-	kind string // the name's ending without that of packing, in lower case: ".tsv"
-	head []byte // its beginning, to tell what it is
+	kind string // the name's ending in lower case, without .gz and .zst: ".tsv"
+	head []byte // its first bytes, by which its form is recognised
 }
 
 // open reads a file with read and notes its hash.
@@ -44,7 +44,7 @@ func (r *reader) hashed(path string, h *stream.Hasher) error {
 	return err
 }
 
-// unpack calls read with what an input holds, which is read through a buffer of a size of its own: archives have many small members.
+// unpack calls read with the unpacked content of an input. buffer is the size of the buffer: the many small members of archives get small ones.
 func (r *reader) unpack(name string, in io.Reader, buffer int, read func(*input) error) error {
 	br, err := stream.ReaderSize(in, buffer)
 	if err != nil {

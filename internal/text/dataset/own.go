@@ -10,7 +10,7 @@ import (
 	"albert/internal/model"
 )
 
-// Columns by the names that people give them, in the order in which they are looked for.
+// Common names of columns, in the order in which they are looked for.
 var (
 	// pairColumns hold two texts; where both are, they are a pair.
 	pairColumns = [][2]string{{"text", "text_pair"}, {"text", "text_b"}, {"sentence1", "sentence2"}, {"sentence_1", "sentence_2"},
@@ -24,7 +24,7 @@ var (
 	tagColumns   = []string{"tags", "ner_tags", "labels", "pos_tags", "label"}
 )
 
-// id is a row's own name, "" without one.
+// id gives the id in a row, "" if it has none.
 func (w *row) id() (string, error) {
 	name, ok := w.find(idColumns...)
 	if !ok {
@@ -41,14 +41,14 @@ func (w *row) id() (string, error) {
 	return "", w.fail("column %q is not a string or a number", name)
 }
 
-// texts are a row's text and the one it is paired with.
+// texts puts a row's text, and the second one of a pair, into an example.
 func (r *reader) texts(w *row, e *Example) error {
 	text, pair := r.o.TextColumn, r.o.PairColumn
 	if text == "" && pair == "" {
 		for _, p := range pairColumns {
-			_, one := w.cells[p[0]]
-			second, two := w.cells[p[1]]
-			if one && two && (w.flat || second != nil) {
+			_, hasFirst := w.cells[p[0]]
+			second, hasSecond := w.cells[p[1]]
+			if hasFirst && hasSecond && (w.flat || second != nil) {
 				text, pair = p[0], p[1]
 				break
 			}
@@ -74,7 +74,7 @@ func (r *reader) texts(w *row, e *Example) error {
 			return "", w.fail("column %q is not a string", name)
 		}
 		if w.flat {
-			s = strings.Clone(s) // not to keep the whole row
+			s = strings.Clone(s) // or the whole row would stay in memory
 		}
 		return s, nil
 	}
@@ -89,7 +89,7 @@ func (r *reader) texts(w *row, e *Example) error {
 	return err
 }
 
-// textRow reads an example of Classify, Multi or Regress.
+// textRow reads an example of the kinds Classify, MultiLabel and Regress.
 func (r *reader) textRow(w *row) error {
 	e := unlabelled(w.file, w.line)
 	var err error
@@ -116,7 +116,7 @@ func (r *reader) textRow(w *row) error {
 	return r.add(e)
 }
 
-// labelCell gives the cell of the label; name is "" where a test set has none.
+// labelCell finds the column and the value of a row's label; name is "" where a test set has none.
 func (r *reader) labelCell(w *row, names []string) (name string, v any, err error) {
 	name = r.o.LabelColumn
 	if name == "" {
@@ -137,14 +137,15 @@ func (r *reader) labelCell(w *row, names []string) (name string, v any, err erro
 	return name, v, nil
 }
 
+// setLabel gives an example the label or the score that a cell holds.
 func (r *reader) setLabel(w *row, e *Example, name string, v any) error {
 	k := &r.set.Task.Kind
 	items, isList := v.([]any)
-	if *k == model.Classify && isList && !r.known {
+	if *k == model.Classify && isList && !r.kindKnown {
 		*k = model.MultiLabel
 	}
 	if *k == model.Classify || *k == model.MultiLabel {
-		r.known = true
+		r.kindKnown = true
 	}
 	switch *k {
 	case model.Regress:
@@ -173,7 +174,7 @@ func (r *reader) setLabel(w *row, e *Example, name string, v any) error {
 		e.Label = i
 		return nil
 	}
-	// Several: a list, or separated by bars. No label at all is an answer, too.
+	// MultiLabel: a list, or labels separated by bars. An empty list is a valid value.
 	e.Labels = []int{}
 	var texts []string
 	switch s, isText := v.(string); {
@@ -204,7 +205,7 @@ func (r *reader) setLabel(w *row, e *Example, name string, v any) error {
 	return nil
 }
 
-// ownLabel is the index of a label of people's own data.
+// ownLabel gives the index of a label in the user's own data.
 func (r *reader) ownLabel(text string) (int, error) {
 	text = strings.TrimSpace(text)
 	if _, ok := r.labels.index[text]; text == noGold && !ok {

@@ -21,10 +21,10 @@ const parquetBatch = 64
 
 // leaf is a column of values, or of lists of them.
 type leaf struct {
-	name  string // "label"; of a list its own name; of a record's field "answers.text"
+	name  string // "label"; a field of a record is "answers.text"
 	list  bool
-	names []string // of classes, where the values are their indices
-	skip  bool     // lists of lists
+	names []string // of the classes whose indices the values are; nil: the values are no indices
+	skip  bool     // a list of lists, which is not read
 }
 
 // parquet reads a file row by row.
@@ -94,7 +94,7 @@ func leavesOf(file *parquet.File) []leaf {
 		} `json:"info"`
 	}
 	if text, ok := file.Lookup("huggingface"); ok {
-		_ = json.Unmarshal([]byte(text), &about) // what is not understood has no names
+		_ = json.Unmarshal([]byte(text), &about) // columns whose description is not understood have no class names
 	}
 	var leaves []leaf
 	for _, path := range file.Schema().Columns() {
@@ -125,7 +125,7 @@ func leavesOf(file *parquet.File) []leaf {
 	return leaves
 }
 
-// parquet takes a row's values.
+// parquet fills a row's cells with values.
 func (w *row) parquet(leaves []leaf, values parquet.Row) error {
 	clear(w.cells)
 	for _, v := range values {
@@ -178,5 +178,5 @@ func (l *leaf) cell(v parquet.Value) (any, error) {
 		s := string(slices.Clone(v.ByteArray()))
 		return s, checkText(s)
 	}
-	return nil, nil // nothing that an example is made of
+	return nil, nil // a type that no example has
 }

@@ -21,13 +21,13 @@ import (
 // order, in dir under the task's official name. predictions are labels in words or, for STS-B, numbers.
 func WriteSubmission(dir string, s *Set, predictions []string) (path string, err error) {
 	if s.Task.Submission == "" {
-		return "", fmt.Errorf("task %s is none of GLUE's", s.Task.Name)
+		return "", fmt.Errorf("task %s is not one of GLUE's", s.Task.Name)
 	}
 	path = filepath.Join(dir, s.Task.Submission)
 	return path, WriteTable(path, s, predictions)
 }
 
-// WriteTable writes predictions in the lines of [WriteSubmission] for any data.
+// WriteTable writes predictions for any data in the form of [WriteSubmission].
 func WriteTable(path string, s *Set, predictions []string) error {
 	if len(predictions) != len(s.Examples) {
 		return fmt.Errorf("%d predictions for %d examples", len(predictions), len(s.Examples))
@@ -102,7 +102,7 @@ func WriteNBest(path string, s *Set, nbest [][]Candidate) error {
 		for _, c := range candidates {
 			for _, v := range []float64{c.Probability, c.StartLogProb, c.EndLogProb} {
 				if math.IsNaN(v) || math.IsInf(v, 0) {
-					return fmt.Errorf("example %d: %v is no number that JSON has", i, v)
+					return fmt.Errorf("example %d: %v cannot be written as JSON", i, v)
 				}
 			}
 		}
@@ -115,11 +115,11 @@ func WriteNBest(path string, s *Set, nbest [][]Candidate) error {
 	})
 }
 
-// WriteNullOdds writes null_odds.json: how much speaks for there being no answer to each question.
+// WriteNullOdds writes null_odds.json: each question's odds of having no answer.
 func WriteNullOdds(path string, s *Set, odds []float64) error {
 	for i, v := range odds {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return fmt.Errorf("example %d: %v is no number that JSON has", i, v)
+			return fmt.Errorf("example %d: %v cannot be written as JSON", i, v)
 		}
 	}
 	return writeObject(path, s, len(odds), func(i int) any { return odds[i] })
@@ -146,17 +146,7 @@ func ReadLists(path string) (map[string][]string, error) {
 	out := map[string][]string{}
 	r := &reader{set: &Set{}}
 	return out, r.open(path, func(in *input) error {
-		return readObject(in, func(id string, line int, raw json.RawMessage) error {
-			var list []string
-			if json.Unmarshal(raw, &list) != nil || list == nil {
-				return fmt.Errorf("%s: the prediction of %q is %s, not a list of labels", place(in.name, line), short(id), jsonKind(raw))
-			}
-			if _, ok := out[id]; ok {
-				return fmt.Errorf("%s: %q stands twice", place(in.name, line), short(id))
-			}
-			out[id] = list
-			return nil
-		})
+		return readByID(in, out, "a list of labels")
 	})
 }
 
@@ -178,29 +168,19 @@ func writeObject(path string, s *Set, n int, value func(i int) any) error {
 }
 
 // ReadPredictions reads predictions by id: an object of strings, as [WriteAnswers] and [WriteChoices] write it, or lines of an id, a tab
-// and a prediction under a header, as [WriteSubmission] does. What kind of file it is is told by its beginning.
+// and a prediction under a header, as [WriteSubmission] does. The file's beginning tells which of the two it is.
 func ReadPredictions(path string) (map[string]string, error) {
 	out := map[string]string{}
 	r := &reader{set: &Set{}}
 	err := r.open(path, func(in *input) error {
 		if bytes.HasPrefix(bytes.TrimLeft(in.head, " \t\r\n"), []byte("{")) {
-			return readObject(in, func(id string, line int, raw json.RawMessage) error {
-				var s *string
-				if json.Unmarshal(raw, &s) != nil || s == nil {
-					return fmt.Errorf("%s: the prediction of %q is %s, not a string", place(in.name, line), short(id), jsonKind(raw))
-				}
-				if _, ok := out[id]; ok {
-					return fmt.Errorf("%s: %q stands twice", place(in.name, line), short(id))
-				}
-				out[id] = *s
-				return nil
-			})
+			return readByID(in, out, "a string")
 		}
 		l := linesOf(in)
 		for {
 			line, err := l.next()
 			if err != nil {
-				return eof(err)
+				return unlessEOF(err)
 			}
 			id, text, ok := strings.Cut(line, "\t")
 			switch _, twice := out[id]; {
@@ -209,7 +189,7 @@ func ReadPredictions(path string) (map[string]string, error) {
 			case !ok:
 				return fmt.Errorf("%s: no tab between an index and a prediction", place(in.name, l.Number))
 			case twice:
-				return fmt.Errorf("%s: %q stands twice", place(in.name, l.Number), short(id))
+				return fmt.Errorf("%s: %q appears twice", place(in.name, l.Number), short(id))
 			}
 			out[id] = text
 		}
@@ -235,6 +215,21 @@ func ReadNullOdds(path string) (map[string]float64, error) {
 		})
 	})
 	return out, err
+}
+
+// readByID reads an object of predictions by id into out. want says what a prediction has to be.
+func readByID[T any](in *input, out map[string]T, want string) error {
+	return readObject(in, func(id string, line int, raw json.RawMessage) error {
+		var v *T
+		if json.Unmarshal(raw, &v) != nil || v == nil {
+			return fmt.Errorf("%s: the prediction of %q is %s, not %s", place(in.name, line), short(id), jsonKind(raw), want)
+		}
+		if _, ok := out[id]; ok {
+			return fmt.Errorf("%s: %q appears twice", place(in.name, line), short(id))
+		}
+		out[id] = *v
+		return nil
+	})
 }
 
 // readObject calls each for every value of the one object that a file is.
@@ -263,6 +258,6 @@ func readObject(in *input, each func(id string, line int, raw json.RawMessage) e
 	if _, err := j.token(); err == nil {
 		return fmt.Errorf("%s: something follows the object", place(in.name, j.line()))
 	} else {
-		return eof(err)
+		return unlessEOF(err)
 	}
 }

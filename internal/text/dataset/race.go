@@ -15,7 +15,7 @@ import (
 	"albert/internal/text/corpus"
 )
 
-// passage is what a line of RACE's files holds.
+// passage is a line of RACE's files.
 type passage struct {
 	ID        *string    `json:"id"`
 	Article   *string    `json:"article"`
@@ -51,7 +51,7 @@ func (r *reader) race(name string) error {
 	return nil
 }
 
-// levelOf is middle or high, by the folder that a file lies in or the passage's id; "" if neither tells.
+// levelOf gives the level of a passage, middle or high, by the folder of its file or by its id; "" if neither shows it.
 func levelOf(name, id string) string {
 	for _, part := range slices.Backward(strings.FieldsFunc(name, func(c rune) bool { return c == '/' || c == '\\' || c == ':' })) {
 		if part == "middle" || part == "high" {
@@ -124,7 +124,7 @@ func (r *reader) passages(in *input) error {
 	for {
 		raw, line, err := j.value()
 		if err != nil {
-			return eof(err)
+			return unlessEOF(err)
 		}
 		if err := r.passage(in.name, line, raw); err != nil {
 			return fmt.Errorf("%s: %w", place(in.name, line), err)

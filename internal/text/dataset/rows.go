@@ -22,17 +22,17 @@ type row struct {
 	file  string
 	line  int
 	cells map[string]any
-	flat  bool // from TSV or CSV, where every cell is a string
+	flat  bool // the row is from TSV or CSV, where every cell is a string
 }
 
 func (w *row) fail(format string, args ...any) error {
 	return fmt.Errorf("%s: %s", place(w.file, w.line), fmt.Sprintf(format, args...))
 }
 
-// columns lists what there is, for messages.
+// columns lists the names of a row's columns, for messages.
 func (w *row) columns() string { return list(slices.Sorted(maps.Keys(w.cells))) }
 
-// find gives the first of some columns that there is.
+// find gives the first of these columns that the row has.
 func (w *row) find(names ...string) (string, bool) {
 	for _, n := range names {
 		if _, ok := w.cells[n]; ok {
@@ -42,7 +42,7 @@ func (w *row) find(names ...string) (string, bool) {
 	return "", false
 }
 
-// rows reads a file of any form, told by its name or, where that says nothing, by its beginning.
+// rows reads a file of any form. The form is recognised by the file's name or, if its ending is not known, by its beginning.
 func (r *reader) rows(path string, each func(*row) error) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -55,7 +55,7 @@ func (r *reader) rows(path string, each func(*row) error) error {
 	return r.open(path, func(in *input) error { return r.table(in, each) })
 }
 
-// table reads what is no Parquet.
+// table reads a file that is not Parquet.
 func (r *reader) table(in *input, each func(*row) error) error {
 	if len(bytes.TrimSpace(in.head)) == 0 && len(in.head) < stream.BufferSize {
 		return fmt.Errorf("%s: %w", in.name, errEmpty)
@@ -100,11 +100,11 @@ func (r *reader) table(in *input, each func(*row) error) error {
 func (r *reader) tsvRows(in *input, each func(*row) error) error {
 	l := linesOf(in)
 	w := &row{file: in.name, cells: map[string]any{}, flat: true}
-	h := header{bare: r.bare()}
+	h := header{noHeader: r.noHeader()}
 	for {
 		line, err := l.next()
 		if err != nil {
-			return eof(err)
+			return unlessEOF(err)
 		}
 		if line == "" {
 			continue
@@ -117,22 +117,22 @@ func (r *reader) tsvRows(in *input, each func(*row) error) error {
 	}
 }
 
-// bare tells whether columns are chosen by number, which means that there is no header.
-func (r *reader) bare() bool {
+// noHeader tells whether columns are chosen by number, which means that there is no header.
+func (r *reader) noHeader() bool {
 	number := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 	return number(r.o.TextColumn) && (r.o.LabelColumn == "" || number(r.o.LabelColumn)) && (r.o.PairColumn == "" || number(r.o.PairColumn))
 }
 
-// header is the names of a table's columns, from its first line, or their numbers where that is no header (bare).
+// header is the names of a table's columns, from its first line, or their numbers if noHeader.
 type header struct {
-	names []string
-	bare  bool
+	names    []string
+	noHeader bool
 }
 
-// row hands on a line's fields, unless they are the header.
+// row calls each with a line's fields, unless they are the header.
 func (h *header) row(w *row, f []string, each func(*row) error) (err error) {
 	switch {
-	case h.names == nil && !h.bare:
+	case h.names == nil && !h.noHeader:
 		h.names, err = headerOf(w, f)
 		return err
 	case h.names == nil:
@@ -165,7 +165,7 @@ func (w *row) fill(header, f []string) error {
 		if len(f[i]) > maxField {
 			return w.fail("column %q has %.1f MB; the limit is %d MB: is this one example?", short(n), float64(len(f[i]))/(1<<20), maxField>>20)
 		}
-		if n != "" { // nobody can mean a column without a name
+		if n != "" { // a column without a name cannot be chosen
 			w.cells[n] = f[i]
 		}
 	}
@@ -178,7 +178,7 @@ func (r *reader) csvRows(in *input, each func(*row) error) error {
 	c := csv.NewReader(m)
 	c.FieldsPerRecord = -1
 	w := &row{file: in.name, cells: map[string]any{}, flat: true}
-	h := header{bare: r.bare()}
+	h := header{noHeader: r.noHeader()}
 	for {
 		m.limit = c.InputOffset() + stream.MaxLine
 		f, err := c.Read()
@@ -227,7 +227,7 @@ func (r *reader) jsonRows(in *input, each func(*row) error) error {
 			return nil
 		}
 		if err == io.EOF {
-			return j.cut()
+			return j.truncated()
 		}
 		if err != nil {
 			return err
@@ -241,14 +241,14 @@ func (r *reader) jsonRows(in *input, each func(*row) error) error {
 		}
 	}
 	if _, err := j.token(); err == io.EOF {
-		return j.cut()
+		return j.truncated()
 	} else if err != nil {
 		return err
 	}
 	if _, line, err := j.value(); err == nil {
 		return fmt.Errorf("%s: broken JSON: something follows the list", place(in.name, line))
 	} else {
-		return eof(err)
+		return unlessEOF(err)
 	}
 }
 
@@ -258,13 +258,19 @@ func objectOf(file string, line int, raw json.RawMessage) (*row, error) {
 	if raw[0] != '{' {
 		return nil, w.fail("%s, where an object is wanted", jsonKind(raw))
 	}
+	err := w.decode(raw, &w.cells)
+	delete(w.cells, "")
+	return w, err
+}
+
+// decode reads JSON of a row, its numbers as json.Number.
+func (w *row) decode(raw json.RawMessage, to any) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
-	if err := d.Decode(&w.cells); err != nil {
-		return nil, w.fail("broken JSON: %v", err)
+	if err := d.Decode(to); err != nil {
+		return w.fail("broken JSON: %v", err)
 	}
-	delete(w.cells, "")
-	return w, nil
+	return nil
 }
 
 func jsonKind(raw []byte) string {

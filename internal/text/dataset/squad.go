@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,9 +40,9 @@ func (r *reader) squad(j *jsonStream) error {
 		}
 		line := j.line()
 		if t != json.Delim('{') {
-			return fmt.Errorf("%s: not an object, as SQuAD's JSON and every row is", place(j.m.name, line))
+			return fmt.Errorf("%s: not an object, as SQuAD's JSON and every row is", place(j.meter.name, line))
 		}
-		w := &row{file: j.m.name, line: line, cells: map[string]any{}}
+		w := &row{file: j.meter.name, line: line, cells: map[string]any{}}
 		nested := false
 		err = j.object(func(name string) error {
 			if name == "data" {
@@ -52,7 +51,7 @@ func (r *reader) squad(j *jsonStream) error {
 				case json.Delim('['):
 					nested = true
 					return r.articles(j)
-				case json.Delim('{'): // someone's own
+				case json.Delim('{'): // a row of another form that has a column "data"
 					return j.object(func(string) error { _, _, err := j.value(); return err })
 				}
 				return err
@@ -61,14 +60,10 @@ func (r *reader) squad(j *jsonStream) error {
 			if err != nil {
 				return err
 			}
-			d := json.NewDecoder(bytes.NewReader(raw))
-			d.UseNumber()
 			var v any
-			if err := d.Decode(&v); err != nil {
-				return w.fail("broken JSON: %v", err)
-			}
+			err = w.decode(raw, &v)
 			w.cells[name] = v
-			return nil
+			return err
 		})
 		if err != nil {
 			return err
@@ -83,12 +78,12 @@ func (r *reader) squad(j *jsonStream) error {
 	}
 }
 
-// object calls value after each name of an object whose brace was read.
+// object calls value after each name of an object whose opening brace was read.
 func (j *jsonStream) object(value func(name string) error) error {
 	for {
 		t, err := j.token()
 		if err == io.EOF {
-			return j.cut()
+			return j.truncated()
 		}
 		if err != nil {
 			return err
@@ -98,24 +93,24 @@ func (j *jsonStream) object(value func(name string) error) error {
 			return nil // the closing brace
 		}
 		if err := value(name); err == io.EOF {
-			return j.cut()
+			return j.truncated()
 		} else if err != nil {
 			return err
 		}
 	}
 }
 
-// list calls item before each item of a list whose bracket was read.
+// list calls item before each item of a list whose opening bracket was read.
 func (j *jsonStream) list(item func(i int) error) error {
 	for i := 0; j.more(); i++ {
 		if err := item(i); err == io.EOF {
-			return j.cut()
+			return j.truncated()
 		} else if err != nil {
 			return err
 		}
 	}
 	if _, err := j.token(); err == io.EOF {
-		return j.cut()
+		return j.truncated()
 	} else if err != nil {
 		return err
 	}
@@ -130,7 +125,7 @@ func (r *reader) articles(j *jsonStream) error {
 		}
 		name := fmt.Sprintf("article %d", i+1)
 		if t != json.Delim('{') {
-			return fmt.Errorf("%s: %s is not an object", place(j.m.name, j.line()), name)
+			return fmt.Errorf("%s: %s is not an object", place(j.meter.name, j.line()), name)
 		}
 		found := false
 		err = j.object(func(key string) error {
@@ -139,7 +134,7 @@ func (r *reader) articles(j *jsonStream) error {
 				if t, err := j.token(); err != nil {
 					return err
 				} else if t != json.Delim('[') {
-					return fmt.Errorf("%s: %s: \"paragraphs\" is not a list", place(j.m.name, j.line()), name)
+					return fmt.Errorf("%s: %s: \"paragraphs\" is not a list", place(j.meter.name, j.line()), name)
 				}
 				return j.list(func(i int) error { return r.paragraph(j, fmt.Sprintf("%s, paragraph %d", name, i+1)) })
 			}
@@ -151,7 +146,7 @@ func (r *reader) articles(j *jsonStream) error {
 			return err
 		})
 		if err == nil && !found {
-			return fmt.Errorf("%s: %s has no \"paragraphs\"", place(j.m.name, j.line()), name)
+			return fmt.Errorf("%s: %s has no \"paragraphs\"", place(j.meter.name, j.line()), name)
 		}
 		return err
 	})
@@ -162,7 +157,7 @@ func (r *reader) paragraph(j *jsonStream, name string) error {
 	if err != nil {
 		return err
 	}
-	where := place(j.m.name, line) + ": " + name
+	where := place(j.meter.name, line) + ": " + name
 	var p paragraph
 	if err := json.Unmarshal(raw, &p); err != nil {
 		return fmt.Errorf("%s: %w", where, typeError(err))
@@ -179,14 +174,14 @@ func (r *reader) paragraph(j *jsonStream, name string) error {
 		if id == "" {
 			return fmt.Errorf("%s, question %d: no \"id\"", where, i+1)
 		}
-		if err := r.question(j.m.name, line, fmt.Sprintf("%s, question %q", where, short(id)), c, id, q); err != nil {
+		if err := r.question(j.meter.name, line, fmt.Sprintf("%s, question %q", where, short(id)), c, id, q); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// typeError says in the file's words what has the wrong type.
+// typeError names the field that has the wrong type in an error of encoding/json.
 func typeError(err error) error {
 	var t *json.UnmarshalTypeError
 	if errors.As(err, &t) {
@@ -210,7 +205,7 @@ func idOf(raw json.RawMessage) (string, error) {
 	return "", fmt.Errorf("the id is %s, not a string or a number", jsonKind(raw))
 }
 
-// context is a passage whose code points can be found.
+// context is a passage with the byte offset of each code point.
 type context struct {
 	text  string
 	bytes []int32 // where each code point begins, and the end; nil: one byte each
@@ -236,7 +231,7 @@ func (c *context) slice(from, to int) string {
 	return c.text[c.bytes[from]:c.bytes[to]]
 }
 
-// question adds a question. where names it.
+// question adds a question. where names it, for errors.
 func (r *reader) question(file string, line int, where string, c *context, id string, q question) error {
 	e := unlabelled(file, line)
 	e.ID, e.Context = id, c.text
@@ -278,16 +273,16 @@ func (r *reader) question(file string, line int, where string, c *context, id st
 		guess := a.Exact != nil && !*a.Exact
 		out.Exact = there && !guess
 		if guess {
-			r.guess++
+			r.guessed++
 		} else if !there {
-			r.off++
+			r.misplaced++
 		}
 		e.Answers = append(e.Answers, out)
 	}
 	return r.add(e)
 }
 
-// answerRow reads a row with a context, a question and, in lists, the texts and places of its answers.
+// answerRow reads a row with a context, a question and, in lists, the texts and starts of its answers.
 func (r *reader) answerRow(w *row) error {
 	var q question
 	text := func(name string) (*string, error) {

@@ -134,7 +134,7 @@ func TestAnswerFiles(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 	wantError(t, WriteAnswers(path, s, nil), "0 predictions for 2 examples")
-	for text, words := range map[string]string{`{"a": 1}`: `a.json:1: the prediction of "a" is a number`, `{"a": "x", "a": "y"}`: `"a" stands twice`,
+	for text, words := range map[string]string{`{"a": 1}`: `a.json:1: the prediction of "a" is a number`, `{"a": "x", "a": "y"}`: `"a" appears twice`,
 		`{"a": "x"`: "the file ends in the middle", `{"a": "x"} 3`: "something follows", "index\tprediction\n1": "a.json:2: no tab"} {
 		_, err := ReadPredictions(filepath.Join(write(t, "a.json", text), "a.json"))
 		wantError(t, err, words)

@@ -13,10 +13,8 @@ type Task struct {
 	Kind   model.Kind
 	Labels []string // in the order of the released code; nil: those that the training set has
 
-	// Impossible: questions may have no answer (SQuAD 2.0).
-	Impossible bool
-	// Submission is the file that GLUE's leaderboard takes predictions in; "": no task of GLUE.
-	Submission string
+	Impossible bool   // questions may have no answer (SQuAD 2.0)
+	Submission string // name of the file in which GLUE's leaderboard takes predictions; "" for other tasks
 
 	glue *glueForm
 }
@@ -27,7 +25,7 @@ var (
 	binary     = []string{"0", "1"}
 )
 
-// tasks are all there are, GLUE's in the order of its leaderboard.
+// tasks lists all tasks, GLUE's in the order of its leaderboard.
 var tasks = []Task{
 	{Name: "cola", Kind: model.Classify, Labels: binary, Submission: "CoLA.tsv", glue: &colaForm},
 	{Name: "sst2", Kind: model.Classify, Labels: binary, Submission: "SST-2.tsv", glue: &sst2Form},
@@ -50,7 +48,7 @@ var tasks = []Task{
 	{Name: "choice", Kind: model.Choice},
 }
 
-// otherNames are names that people know tasks by, as [plain] gives them.
+// otherNames are further names of tasks, as [canonical] writes them.
 var otherNames = map[string]string{
 	"sst": "sst2", "sts": "stsb", "mnlim": "mnli", "mnlimatched": "mnli", "mismnli": "mnli-mm", "mnlimismatched": "mnli-mm",
 	"diagnostic": "ax", "squad": "squad1", "squad11": "squad1", "squadv1": "squad1", "squadv11": "squad1", "squad20": "squad2",
@@ -59,12 +57,12 @@ var otherNames = map[string]string{
 
 // TaskNamed finds a task. Case, dots, hyphens and underscores do not matter.
 func TaskNamed(name string) (Task, error) {
-	want := plain(name)
+	want := canonical(name)
 	if n, ok := otherNames[want]; ok {
-		want = plain(n)
+		want = canonical(n)
 	}
 	for _, t := range tasks {
-		if plain(t.Name) == want {
+		if canonical(t.Name) == want {
 			return t, nil
 		}
 	}
@@ -80,7 +78,8 @@ func TaskNames() []string {
 	return names
 }
 
-func plain(name string) string {
+// canonical writes a name in lower case, without dots, hyphens, underscores and spaces.
+func canonical(name string) string {
 	return strings.Map(func(c rune) rune {
 		if c == '-' || c == '_' || c == '.' || c == ' ' {
 			return -1
