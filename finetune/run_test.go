@@ -670,12 +670,12 @@ func TestAnotherSettingIsRefused(t *testing.T) {
 	}
 	for name, change := range map[string]func(*Config){
 		"text-column":       func(c *Config) { c.Data.Options.TextColumn = "text" },
-		"pair-column":       func(c *Config) { c.Data.Options.PairColumn = "pair" },
+		"pair-column":       func(c *Config) { c.Data.Options.PairColumn = "text" },
 		"label-column":      func(c *Config) { c.Data.Options.LabelColumn = "label" },
 		"max-answer-length": func(c *Config) { c.Spans = task.DefaultSpanOptions; c.Spans.MaxAnswerLength = 7 },
 		"scratch":           func(c *Config) { c.Scratch = true },
 		"seed":              func(c *Config) { c.Seed++ },
-		"learning-rate":     func(c *Config) { c.LearningRate = 3e-3 },
+		"learning-rate":     func(c *Config) { c.LearningRate = 0.0123 },
 		"batch-size":        func(c *Config) { c.BatchSize = 7 },
 		"dropout":           func(c *Config) { p := float32(0.3); c.Dropout = &p },
 	} {
