@@ -1,6 +1,7 @@
 package albert_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -49,27 +50,45 @@ var layers = []string{
 	"albert/internal/engine/numeric",
 }
 
+// longFunctions are those over 100 lines that may be: tables, and state machines that read from top to bottom.
+var longFunctions = map[string]string{
+	"internal/engine/cpu/kernel/glue_amd64.go:assemble": "a table of kernels by name",
+}
+
+// A folder holds at most nine packages, a function at most 100 lines.
+func TestNothingIsTooLarge(t *testing.T) {
+	packages := map[string]map[string]bool{}
+	eachFile(t, func(path string, file *ast.File, set *token.FileSet) {
+		dir := filepath.Dir(path)
+		if packages[filepath.Dir(dir)] == nil {
+			packages[filepath.Dir(dir)] = map[string]bool{}
+		}
+		packages[filepath.Dir(dir)][dir] = true
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			name := filepath.ToSlash(path) + ":" + f.Name.Name
+			if n := set.Position(f.End()).Line - set.Position(f.Pos()).Line; n > 100 && longFunctions[name] == "" {
+				t.Errorf("%s has %d lines", name, n)
+			}
+		}
+	})
+	for dir, list := range packages {
+		if dir != "." && len(list) > 9 {
+			t.Errorf("%s holds %d packages", dir, len(list))
+		}
+	}
+}
+
 func TestImportsPointDown(t *testing.T) {
 	rank := map[string]int{}
 	for i, p := range layers {
 		rank[p] = i
 	}
 	seen := map[string]bool{}
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			if path != "." {
-				if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil || strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" {
-					return filepath.SkipDir
-				}
-			}
-			return nil
-		}
-		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return nil
-		}
+	eachFile(t, func(path string, f *ast.File, _ *token.FileSet) {
 		pkg := "albert"
 		if dir := filepath.ToSlash(filepath.Dir(path)); dir != "." {
 			pkg += "/" + dir
@@ -77,17 +96,13 @@ func TestImportsPointDown(t *testing.T) {
 		from, ok := rank[pkg]
 		if !ok {
 			t.Errorf("package %s is not in the list of layers", pkg)
-			return nil
+			return
 		}
 		seen[pkg] = true
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
-		if err != nil {
-			return err
-		}
 		for _, imp := range f.Imports {
 			to, err := strconv.Unquote(imp.Path.Value)
 			if err != nil {
-				return err
+				t.Fatal(err)
 			}
 			if to != "albert" && !strings.HasPrefix(to, "albert/") {
 				continue
@@ -96,14 +111,39 @@ func TestImportsPointDown(t *testing.T) {
 				t.Errorf("%s imports %s, which is not below %s", path, to, pkg)
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, p := range layers {
 		if !seen[p] {
 			t.Errorf("layer %s has no package", p)
 		}
+	}
+}
+
+// eachFile parses every Go file of this module but tests and what makes the assembly.
+func eachFile(t *testing.T, f func(path string, file *ast.File, set *token.FileSet)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			_, e := os.Stat(filepath.Join(path, "go.mod"))
+			if path != "." && (e == nil || strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, path, nil, parser.ParseComments)
+		if err == nil {
+			f(path, file, set)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

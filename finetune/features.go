@@ -69,34 +69,11 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 				f.add(i, x)
 			}
 		case model.Tag:
-			var ids, tags []int32
-			first := make([]int, len(e.Words))
-			for w, word := range e.Words {
-				pieces := tok.Encode(word)
-				if len(pieces) > 0 {
-					first[w] = 1 + len(ids)
-				}
-				for k, id := range pieces {
-					label := int32(task.NoLabel)
-					if k == 0 && e.Labels != nil {
-						label = int32(e.Labels[w])
-					}
-					ids, tags = append(ids, id), append(tags, label)
-				}
-			}
-			in, err := task.Layout(tok, ids, nil, s.MaxSeqLength)
+			rows, err := f.layoutWords(tok, e, &x, s.MaxSeqLength)
 			if err != nil {
 				return nil, err
 			}
-			kept := len(in.IDs) - 2
-			for w := range first {
-				if first[w] > kept {
-					first[w] = 0
-				}
-			}
-			x.Inputs = []tokenizer.Encoding{in}
-			x.Tags = append(append([]int32{task.NoLabel}, tags[:kept]...), task.NoLabel)
-			f.wordRows = append(f.wordRows, first)
+			f.wordRows = append(f.wordRows, rows)
 			f.add(i, x)
 		case model.Choice:
 			article, ok := articles[e.Context]
@@ -140,6 +117,38 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 		}
 	}
 	return f, nil
+}
+
+// layoutWords makes pieces and tags of a tagged example's words, and gives the rows of their first pieces, 0 for a word without any or cut
+// off.
+func (f *Features) layoutWords(tok *tokenizer.Tokenizer, e *dataset.Example, x *task.Example, most int) (rows []int, err error) {
+	var ids, tags []int32
+	rows = make([]int, len(e.Words))
+	for w, word := range e.Words {
+		for k, id := range tok.Encode(word) {
+			label := int32(task.NoLabel)
+			if k == 0 {
+				rows[w] = 1 + len(ids)
+				if e.Labels != nil {
+					label = int32(e.Labels[w])
+				}
+			}
+			ids, tags = append(ids, id), append(tags, label)
+		}
+	}
+	in, err := task.Layout(tok, ids, nil, most)
+	if err != nil {
+		return nil, err
+	}
+	kept := len(in.IDs) - 2
+	for w := range rows {
+		if rows[w] > kept {
+			rows[w] = 0
+		}
+	}
+	x.Inputs = []tokenizer.Encoding{in}
+	x.Tags = append(append([]int32{task.NoLabel}, tags[:kept]...), task.NoLabel)
+	return rows, nil
 }
 
 func (f *Features) add(of int, x task.Example) {
