@@ -15,6 +15,7 @@ import (
 	"albert/internal/files/tensorflow"
 	"albert/internal/model"
 	"albert/internal/onnx"
+	"albert/internal/run"
 	"albert/tokenizer"
 )
 
@@ -276,16 +277,22 @@ func beside(f Format, path, dir string, open func() (safetensors.Reader, error))
 func directory(path string) (*source, error) {
 	tok := func() (*tokenizer.Tokenizer, error) { return tokenizer.Open(path) }
 	config := filepath.Join(path, model.ConfigFile)
-	if exists(path, "checkpoints") || !exists(config) {
+	if run.HasCheckpoints(path) || !exists(config) {
 		if files, err := googles(path); err == nil {
 			return files, nil
 		}
-		p, err := model.Find(path)
+		of, err := run.Find(path)
 		if err != nil {
 			return nil, err
 		}
-		return &source{format: Run, weights: p.Weights, config: p.Config, reader: p.OpenWeights,
-			tok: func() (*tokenizer.Tokenizer, error) { return tokenizer.Open(p.Dir) }}, nil
+		return &source{format: Run, weights: of.Weights, config: filepath.Join(of.Dir, model.ConfigFile),
+			reader: func() (safetensors.Reader, error) {
+				if of.Weights == of.Dir {
+					return safetensors.OpenModel(of.Dir)
+				}
+				return safetensors.Open(of.Weights)
+			},
+			tok: func() (*tokenizer.Tokenizer, error) { return tokenizer.Open(of.Dir) }}, nil
 	}
 	s := &source{format: HuggingFace, weights: path, config: config, tok: tok}
 	switch {

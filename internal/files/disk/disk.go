@@ -1,11 +1,16 @@
-// Package disk writes files and directories so that a crash leaves the old content or the new one, and maps files into memory.
+// Package disk reads and writes files and directories: written so that a crash leaves the old content or the new one, read with a bound
+// on their size, and mapped into memory.
 //
 //	err := disk.WriteFile("result.json", text)    // whole or not at all
 package disk
 
 import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -18,8 +23,17 @@ func WriteFile(path string, data []byte) error {
 	})
 }
 
-// Atomically writes a file aside, syncs it and renames it into place, so that path holds the old content or all of the new. On an
-// error nothing is left behind.
+// WriteJSON writes a value to a file as JSON that is indented for people, whole or not at all.
+func WriteJSON(path string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return WriteFile(path, append(text, '\n'))
+}
+
+// Atomically writes a file under another name, syncs it and renames it to path, so that path holds the old content or all of the new.
+// On an error nothing is left behind; a crash may leave a file beside path, whose name is path's with a dot before it, a dot and digits behind it.
 func Atomically(path string, write func(w io.Writer) error) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
@@ -50,3 +64,107 @@ func Atomically(path string, write func(w io.Writer) error) (err error) {
 	}
 	return SyncDir(dir)
 }
+
+// Aside is what the name of an unfinished directory begins with: see [Directory].
+const Aside = ".tmp-"
+
+// Directory makes a directory whole or not at all: write puts files, each of which it syncs, into a new one beside path, named [Aside]
+// and path's name, which is then synced and renamed to path. What path was before is removed. On an error nothing is left behind and
+// path is as it was; what a crash left is replaced by the next call. Two calls for one path must not run at once.
+func Directory(path string, write func(dir string) error) (err error) {
+	parent := filepath.Dir(path)
+	tmp := filepath.Join(parent, Aside+filepath.Base(path))
+	old := tmp + ".old"
+	for _, left := range []string{tmp, old} {
+		if err := os.RemoveAll(left); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(tmp, 0o777); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(tmp)
+		}
+	}()
+	if err := write(tmp); err != nil {
+		return err
+	}
+	if err := SyncDir(tmp); err != nil {
+		return err
+	}
+	if err := os.Rename(path, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		os.Rename(old, path) // it need not be there
+		return err
+	}
+	if err := os.RemoveAll(old); err != nil {
+		return err
+	}
+	return SyncDir(parent)
+}
+
+// MakeDir makes a directory and those above it that are missing. undo removes those that it made, as far as nothing is in them.
+func MakeDir(dir string) (undo func(), err error) {
+	var made []string // the deepest first
+	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		made = append(made, d)
+	}
+	undo = func() {
+		for _, d := range made {
+			if os.Remove(d) != nil {
+				return
+			}
+		}
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		undo()
+		return nil, err
+	}
+	return undo, nil
+}
+
+// ReadFile reads a file that has at most so many bytes. Errors name the file.
+func ReadFile(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return ReadAll(f, path, most)
+}
+
+// ReadAll reads an input to its end if it has at most so many bytes. Errors begin with its name.
+func ReadAll(r io.Reader, name string, most int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("larger than %d MiB", most>>20)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return data, nil
+}
+
+// Parse maps a file into memory ([MapFile]) and parses its bytes, which what parse gives may keep pointing to until unmap. Errors begin
+// with the path.
+func Parse[T any](path string, parse func(data []byte) (T, error)) (value T, unmap func() error, err error) {
+	data, unmap, err := MapFile(path)
+	if err != nil {
+		return value, nil, err
+	}
+	if value, err = parse(data); err != nil {
+		unmap()
+		return value, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return value, unmap, nil
+}
+
+// LittleEndian tells whether this machine has a number's lowest byte first, as files do. There, mapped bytes are numbers as they are.
+var LittleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1

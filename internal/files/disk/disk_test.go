@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -30,5 +31,130 @@ func TestAtomically(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
 		t.Errorf("%d files left", len(left))
+	}
+}
+
+// A directory is replaced as a whole, or stays as it was.
+func TestDirectory(t *testing.T) {
+	parent := t.TempDir()
+	path := filepath.Join(parent, "model")
+	fill := func(name string, result error) func(string) error {
+		return func(dir string) error {
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			return result
+		}
+	}
+	check := func(name string) {
+		t.Helper()
+		if left, _ := os.ReadDir(parent); len(left) != 1 || left[0].Name() != "model" {
+			t.Errorf("left: %v", left)
+		}
+		if files, _ := os.ReadDir(path); len(files) != 1 || files[0].Name() != name {
+			t.Errorf("files %v, want %s", files, name)
+		}
+	}
+	if err := Directory(path, fill("one", nil)); err != nil {
+		t.Fatal(err)
+	}
+	check("one")
+	broken := errors.New("broken")
+	if err := Directory(path, fill("two", broken)); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	check("one")
+	for _, left := range []string{Aside + "model/half", Aside + "model.old/half"} { // by a crash
+		if err := os.MkdirAll(filepath.Join(parent, left), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Directory(path, fill("two", nil)); err != nil {
+		t.Fatal(err)
+	}
+	check("two")
+	if err := Directory(filepath.Join(parent, "no", "model"), fill("", nil)); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// What MakeDir made, and nothing else, is undone, unless something was put there.
+func TestMakeDir(t *testing.T) {
+	top := t.TempDir()
+	deep := filepath.Join(top, "a", "b", "c")
+	undo, err := MakeDir(deep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(deep); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(top, "a", "x"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	undo()
+	if left, _ := os.ReadDir(filepath.Join(top, "a")); len(left) != 1 || left[0].Name() != "x" {
+		t.Errorf("left: %v", left)
+	}
+	if undo, err = MakeDir(top); err != nil {
+		t.Fatal(err)
+	}
+	undo()
+	if _, err := os.Stat(top); err != nil {
+		t.Error("a directory that was there is gone")
+	}
+	if err := os.WriteFile(filepath.Join(top, "file"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := MakeDir(filepath.Join(top, "file", "x")); err == nil {
+		t.Error("a directory in a file")
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	if err := os.WriteFile(path, make([]byte, 2<<20), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := ReadFile(path, 2<<20); err != nil || len(data) != 2<<20 {
+		t.Errorf("%d bytes, %v", len(data), err)
+	}
+	if _, err := ReadFile(path, 1<<20); err == nil || err.Error() != path+": larger than 1 MiB" {
+		t.Error(err)
+	}
+	if _, err := ReadFile(path+"y", 1); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Error(err)
+	}
+}
+
+func TestParse(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	if err := os.WriteFile(path, []byte("abc"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	parse := func(data []byte) (string, error) {
+		if len(data) > 3 {
+			return "", errors.New("too long")
+		}
+		return string(data), nil
+	}
+	text, unmap, err := Parse(path, parse)
+	if err != nil || text != "abc" || unmap() != nil {
+		t.Error(text, err)
+	}
+	if err := os.WriteFile(path, []byte("abcd"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Parse(path, parse); err == nil || err.Error() != path+": too long" {
+		t.Error(err)
+	}
+}
+
+func TestFree(t *testing.T) {
+	if n := Free(t.TempDir()); n < 0 && runtime.GOOS == "linux" || n < -1 {
+		t.Error(n)
+	}
+	if n := Free(filepath.Join(t.TempDir(), "none")); n > 0 {
+		t.Error(n)
 	}
 }

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"albert/internal/run"
 	"bytes"
 	"context"
 	"encoding/hex"
@@ -146,7 +147,7 @@ func TestEventFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		if stop == 6 { // and steps that a kill left behind
-			files, err := eventFiles(filepath.Join(dir, tensorboardDir))
+			files, err := eventFiles(run.Dir(dir).Events())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -166,7 +167,7 @@ func TestEventFiles(t *testing.T) {
 			a.close()
 		}
 	}
-	points, starts := readEvents(t, filepath.Join(dir, tensorboardDir))
+	points, starts := readEvents(t, run.Dir(dir).Events())
 	count := map[string]int{}
 	last := 0
 	for _, p := range points {
