@@ -40,6 +40,7 @@ var layers = []string{
 	"albert/internal/text/pystring",
 	"albert/internal/files/pytorch",
 	"albert/internal/files/tensorflow",
+	"albert/internal/run",
 	"albert/internal/files/safetensors",
 	"albert/internal/files/parquetfile",
 	"albert/internal/files/protobuf",

@@ -17,6 +17,7 @@ import (
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
 	"albert/internal/model"
+	"albert/internal/run"
 	"albert/internal/text/dataset"
 )
 
@@ -232,7 +233,7 @@ func TestNotLearningIsSaid(t *testing.T) {
 	if _, err := Run(context.Background(), c); !errors.Is(err, ErrStuck) || strings.Contains(err.Error(), "\n") {
 		t.Fatal(err)
 	}
-	if path, err := train.Newest(c.Output); err != nil || path == "" {
+	if path, err := run.Dir(c.Output).Newest(); err != nil || path == "" {
 		t.Errorf("no checkpoint: %v", err)
 	}
 	c.Output, c.StopIfStuck = filepath.Join(dir, "warned"), false

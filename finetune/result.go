@@ -9,9 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"albert/internal/files/disk"
-
 	"albert/internal/learn/train"
+	"albert/internal/run"
 )
 
 // Result is RUN/result.json.
@@ -79,27 +78,21 @@ const evaluationFile = "eval.json"
 
 // writeCard writes the model card.
 func (t *learner) writeCard(dir string, scores []byte) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "---\nlibrary_name: transformers\ntags:\n- albert\n---\n\n# %s\n\n", filepath.Base(filepath.Clean(t.c.Output)))
 	what := t.o.Kind.Class()
 	if t.o.Model.Beam.Start.W != nil {
 		what = "ALBERT with the head of the released code for SQuAD 2.0 (start_logits, end_logits, answer_class; transformers' AlbertModel loads the encoder)"
 	}
-	fmt.Fprintf(&b, "%s, fine-tuned with `albert finetune --task %s` from %s. On its dev set: `%s`.\n\n| setting | value |\n|---|---|\n",
-		what, t.c.Task.Name, filepath.Base(filepath.Clean(t.c.Model)), scores)
-	for _, f := range t.c.settings(t.o.Model) {
-		if f.Name != "model" {
-			fmt.Fprintf(&b, "| %s | %v |\n", f.Name, f.Value)
-		}
-	}
-	fmt.Fprintf(&b, "\nweights_sha256: `%s`\n", t.o.Model.Hash())
-	return disk.WriteFile(filepath.Join(dir, "README.md"), []byte(b.String()))
+	settings := slices.DeleteFunc(t.c.settings(t.o.Model), func(f train.Field) bool { return f.Name == "model" })
+	card := run.Card{Tags: []string{"albert"}, Settings: settings, Hash: t.o.Model.Hash(),
+		Text: fmt.Sprintf("%s, fine-tuned with `albert finetune --task %s` from %s. On its dev set: `%s`.", what, t.c.Task.Name,
+			filepath.Base(filepath.Clean(t.c.Model)), scores)}
+	return card.Write(run.Dir(t.c.Output), dir)
 }
 
 // result reads what a finished run reached.
 func (t *learner) result() (*RunResult, error) {
 	r := &RunResult{Seed: t.c.Seed, Dir: t.c.Output}
-	text, err := os.ReadFile(filepath.Join(t.c.Output, "model", evaluationFile))
+	text, err := os.ReadFile(filepath.Join(run.Dir(t.c.Output).Model(), evaluationFile))
 	if err != nil {
 		return nil, err
 	}
@@ -113,13 +106,6 @@ func (t *learner) result() (*RunResult, error) {
 	if err := json.Unmarshal(values[name], &v); err == nil {
 		r.Value = v
 	}
-	r.BestStep, err = train.BestStep(t.c.Output)
+	r.BestStep, err = train.BestStep(run.Dir(t.c.Output))
 	return r, err
-}
-
-func copyDir(from, to string) error {
-	if err := os.RemoveAll(to); err != nil {
-		return err
-	}
-	return os.CopyFS(to, os.DirFS(from))
 }

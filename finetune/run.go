@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"albert/internal/files/disk"
+	"albert/internal/run"
 
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/numeric"
@@ -79,7 +80,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		one := c
 		one.Seed += uint64(i)
 		if c.Runs > 1 {
-			one.Output = filepath.Join(c.Output, fmt.Sprintf("run-%d", i+1))
+			one.Output = string(run.Dir(c.Output).Seed(i + 1))
 			c.message("run %d of %d, seed %d", i+1, c.Runs, one.Seed)
 		}
 		r, err := one.run(ctx, dev, trainSet, devSet)
@@ -94,7 +95,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	result.Dev, result.BestStep = best.Dev, best.BestStep
 	result.summarise()
 	if c.Runs > 1 {
-		if err := copyDir(filepath.Join(best.Dir, "model"), filepath.Join(c.Output, "model")); err != nil {
+		if err := run.Dir(c.Output).CopyModel(run.Dir(best.Dir)); err != nil {
 			return nil, err
 		}
 		for _, name := range []string{reportFile, confusionFile} {
@@ -137,11 +138,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 			c.message("%s", note)
 		}
 	}
-	text, err := json.MarshalIndent(result, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	return result, disk.WriteFile(filepath.Join(c.Output, "result.json"), append(text, '\n'))
+	return result, run.Dir(c.Output).WriteResult(result)
 }
 
 // run does one run, and evaluates its model.
@@ -203,7 +200,7 @@ func (c *Config) run(ctx context.Context, dev *cpu.Device, trainSet, devSet *dat
 	}
 	files[model.ConfigFile] = text
 	err = train.Run(ctx, train.Config{
-		Dir: c.Output, Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: *c.Warmup},
+		Dir: run.Dir(c.Output), Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: *c.Warmup},
 		Optimizer: c.Optimizer, Together: train.Together(config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
 		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: max(1, c.Keep), Best: BestMetric(c.Task), UseBest: true, MaxTime: c.MaxTime,
 		Patience: c.Patience, After: t.watch.after,

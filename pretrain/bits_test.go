@@ -11,6 +11,7 @@ import (
 	"albert/internal/learn/optim"
 	"albert/internal/learn/train"
 	"albert/internal/model"
+	"albert/internal/run"
 )
 
 // bitsRun is a short pretraining run with dropout whose batches have at least nine leaves of unequal length.
@@ -72,7 +73,7 @@ func (r bitsRun) hash(t *testing.T) string {
 	if len(leaves) < 9 || len(sizes) < 5 {
 		t.Fatalf("%d leaves of %d sizes: the test wants more", len(leaves), len(sizes))
 	}
-	err = train.Run(context.Background(), train.Config{Dir: t.TempDir(), Steps: r.steps, Rate: optim.Schedule{LearningRate: 0.01, Steps: 40, Warmup: 4},
+	err = train.Run(context.Background(), train.Config{Dir: run.Dir(t.TempDir()), Steps: r.steps, Rate: optim.Schedule{LearningRate: 0.01, Steps: 40, Warmup: 4},
 		Optimizer: optim.Config{Kind: optim.LAMB, WeightDecay: 0.01, Clip: 1}, MicroBatch: r.microBatch, Keep: 1, Quiet: true, Device: dev, Tensors: m.Tensors,
 		Settings: train.Fields{{Name: "test", Value: 1}}}, m.Params, task)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"albert/internal/learn/optim"
 	"albert/internal/learn/train"
 	"albert/internal/model"
+	"albert/internal/run"
 	"albert/internal/text/corpus"
 	"albert/tokenizer"
 )
@@ -109,7 +111,7 @@ func Run(ctx context.Context, c RunConfig) error {
 	files[model.ConfigFile] = text
 	peak := dev.Peak(200)
 	err = train.Run(ctx, train.Config{
-		Dir: c.Output, Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: c.WarmupSteps},
+		Dir: run.Dir(c.Output), Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: c.WarmupSteps},
 		Optimizer: c.Optimizer, Together: train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize, EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep,
 		Best: "mlm_accuracy", MaxTime: c.MaxTime, Quiet: c.Quiet, DryRun: c.DryRun, Settings: settings, Data: data,
 		About: append(train.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, c.About...), Files: files, Device: dev,
@@ -120,7 +122,7 @@ func Run(ctx context.Context, c RunConfig) error {
 			if err := m.Save(dir); err != nil {
 				return err
 			}
-			return errors.Join(c.Tokenizer.WriteDir(dir), writeCard(dir, &c, m))
+			return errors.Join(c.Tokenizer.WriteDir(dir), c.writeCard(dir, m))
 		},
 	}, m.Params, t)
 	if _, e := figure.RunPlots(c.Output); e != nil && err == nil && !c.DryRun && c.Messages != nil {
@@ -158,7 +160,7 @@ func (c *RunConfig) shards(ctx context.Context, name string, d Data) (*corpus.Sh
 		}
 		return s, nil
 	}
-	dir := c.dataDir(name)
+	dir := run.Dir(c.Output).Data(name)
 	o := corpus.PrepareOptions{Output: dir, Tokenizer: c.Tokenizer, Cleanup: CleanupName(c.Tokenizer), Inputs: d.Inputs, Read: d.Read, Threads: c.Threads}
 	if d.Documents != nil {
 		o.Inputs, o.Documents = []string{d.Name}, d.Documents
@@ -174,8 +176,6 @@ func (c *RunConfig) shards(ctx context.Context, name string, d Data) (*corpus.Sh
 	}
 	return corpus.OpenShards(dir)
 }
-
-func (c *RunConfig) dataDir(name string) string { return filepath.Join(c.Output, "data", name) }
 
 // CleanupName is a tokenizer's clean-up in a word.
 func CleanupName(t *tokenizer.Tokenizer) string {
@@ -237,6 +237,15 @@ func (c *RunConfig) noteDropped(s *Sampler) {
 	}
 }
 
+// writeCard writes the model's card.
+func (c *RunConfig) writeCard(dir string, m *model.Model) error {
+	card := run.Card{Tags: []string{"albert", "fill-mask"}, Hash: m.Hash(),
+		Settings: slices.DeleteFunc(c.settings(), func(f train.Field) bool { return f.Name == "config" }),
+		Text: fmt.Sprintf("An ALBERT pretrained with `albert pretrain`: %d parameters, %d layers of width %d, %d pieces in its vocabulary.",
+			m.Params.Size(), m.Config.NumHiddenLayers, m.Config.HiddenSize, m.Config.VocabSize)}
+	return card.Write(run.Dir(c.Output), dir)
+}
+
 // dataHash joins the hashes of shard files.
 func dataHash(s *corpus.Shards) string {
 	var list []string
@@ -275,7 +284,7 @@ func (d Data) place(c *RunConfig, name string) string {
 		}
 		return abs
 	case len(d.Inputs) > 0 || d.Documents != nil:
-		return "data/" + name
+		return run.Dir("").Data(name)
 	}
 	return ""
 }
@@ -321,9 +330,9 @@ const (
 
 // WriteStep writes the examples that a step of a run learns from, a JSON line each. The run need not have come so far.
 func WriteStep(ctx context.Context, w io.Writer, dir string, step int) error {
-	man, err := train.ReadManifest(dir)
+	man, err := run.Dir(dir).ReadManifest()
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%s: not a run directory (no manifest.json)", dir)
+		return fmt.Errorf("%s: not a run directory (no %s)", dir, run.ManifestFile)
 	}
 	if err != nil {
 		return err
@@ -336,10 +345,10 @@ func WriteStep(ctx context.Context, w io.Writer, dir string, step int) error {
 		"upstream-quirks": &o.UpstreamQuirks, "seed": &o.Seed, "batch-size": &batch, "steps": &steps, "train": &data} {
 		raw, ok := man.Settings.Get(name).(json.RawMessage)
 		if !ok {
-			return fmt.Errorf("%s: manifest.json has no setting %s: not a pretraining run", dir, name)
+			return fmt.Errorf("%s: %s has no setting %s: not a pretraining run", dir, run.ManifestFile, name)
 		}
 		if err := json.Unmarshal(raw, to); err != nil {
-			return fmt.Errorf("%s: manifest.json: setting %s: %w", dir, name, err)
+			return fmt.Errorf("%s: %s: setting %s: %w", dir, run.ManifestFile, name, err)
 		}
 	}
 	if step < 1 || step > steps {

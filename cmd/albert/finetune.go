@@ -13,8 +13,8 @@ import (
 	"albert/internal/files/jsonobject"
 	"albert/internal/learn/optim"
 	"albert/internal/learn/task"
-	"albert/internal/learn/train"
 	"albert/internal/model"
+	"albert/internal/run"
 	"albert/internal/text/dataset"
 	"albert/pretrain"
 )
@@ -297,7 +297,7 @@ func taskOfRun(dir string) string {
 	if json.Unmarshal(setting(dir, "task"), &name) == nil && name != "" {
 		return name
 	}
-	for _, d := range []string{filepath.Join(dir, "model"), dir} { // the first of several runs
+	for _, d := range []string{run.Dir(dir).Model(), dir} { // the first of several runs
 		text, err := os.ReadFile(filepath.Join(d, model.ConfigFile))
 		var config struct {
 			Task string `json:"finetuning_task"`
@@ -313,7 +313,7 @@ func taskOfRun(dir string) string {
 
 // setting is what a run directory's manifest says; nil where there is none.
 func setting(dir, name string) json.RawMessage {
-	m, err := train.ReadManifest(dir)
+	m, err := run.Dir(dir).ReadManifest()
 	if err != nil {
 		return nil
 	}

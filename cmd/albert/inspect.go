@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"albert/internal/formats"
-	"albert/internal/learn/train"
 	"albert/internal/model"
+	"albert/internal/run"
 	"albert/pretrain"
 )
 
@@ -35,7 +35,7 @@ type report struct {
 	FlopsForward      float64         `json:"flops_forward"`
 	Memory            memoryInfo      `json:"memory"`
 	Notes             []string        `json:"notes,omitempty"`
-	Run               *train.Manifest `json:"run,omitempty"`
+	Run               *run.Manifest   `json:"run,omitempty"`
 }
 
 type tensorInfo struct {
@@ -118,8 +118,8 @@ func (c *InspectCmd) report() (*report, error) {
 		r.Format, r.Notes = string(m.Format), m.Notes
 		r.Parameters, r.ParametersEncoder = m.Params.Size(), m.EncoderSize()
 		r.WeightsSHA256 = m.Hash()
-		if run, err := train.ReadManifest(filepath.Clean(c.Path)); err == nil {
-			r.Run = run
+		if m, err := run.Dir(filepath.Clean(c.Path)).ReadManifest(); err == nil {
+			r.Run = m
 		}
 	}
 	if l := config.GroupsDifferInTransformers(); l >= 0 && c.Config != "" {

@@ -47,10 +47,10 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // errStopped is returned by a long command that saved its state after a signal or --max-time: exit status 75.
 var errStopped = errors.New("stopped, state saved; run the same command again to go on")
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(runCommand(os.Args[1:])) }
 
-// run parses args, runs the command and gives the exit status.
-func run(args []string) int {
+// runCommand parses args, runs the command and gives the exit status.
+func runCommand(args []string) int {
 	var cli CLI
 	status := -1
 	parser, err := kong.New(&cli,

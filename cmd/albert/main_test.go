@@ -34,7 +34,7 @@ func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 		}
 	}
 	out, err := read(&os.Stdout), read(&os.Stderr)
-	status = run(args)
+	status = runCommand(args)
 	return status, out(), err()
 }
 

@@ -32,7 +32,7 @@ func runOutput(t *testing.T, stdin string, args ...string) (stdout, stderr strin
 	defer func() { os.Stdin, os.Stdout, os.Stderr = in, out, errs }()
 	files := [3]*os.File{open("in", stdin), open("out", ""), open("err", "")}
 	os.Stdin, os.Stdout, os.Stderr = files[0], files[1], files[2]
-	status = run(args)
+	status = runCommand(args)
 	var text [3]string
 	for i, f := range files[1:] {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {

@@ -16,6 +16,7 @@ import (
 	"albert/internal/files/tensorflow"
 	"albert/internal/model"
 	"albert/internal/onnx"
+	"albert/internal/run"
 	"albert/tokenizer"
 )
 
@@ -297,18 +298,16 @@ func directory(path string) (*source, error) {
 	config := filepath.Join(path, model.ConfigFile)
 	s := &source{format: HuggingFace, weights: path, config: config, tokenizer: tokenizerIn(path)}
 	has := func(name string) bool { return exists(path, name) || exists(path, name+".index.json") }
-	switch isRun := exists(path, "checkpoints"); {
-	case isRun || !exists(config):
+	switch {
+	case run.HasCheckpoints(path) || !exists(config):
 		files, err := unpacked(path)
 		switch {
 		case err == nil && files != nil:
 			return files, nil
-		case isRun || isInRun(path):
-			return run(path)
-		case err != nil:
+		case err != nil && !run.Dir(path).Is():
 			return nil, err
 		}
-		return nil, fmt.Errorf("%s: no %s there: not a model directory", path, model.ConfigFile)
+		return runOf(path)
 	case has(model.WeightsFile):
 		s.reader = func() (safetensors.Reader, error) { return safetensors.OpenModel(path) }
 	case has(torchFile):
@@ -325,19 +324,19 @@ func directory(path string) (*source, error) {
 	return s, nil
 }
 
-// isInRun tells whether a directory without a configuration is a checkpoint of a run, or has the result of one in it.
-func isInRun(path string) bool {
-	up := filepath.Dir(filepath.Dir(filepath.Clean(path)))
-	return exists(path, "model", model.ConfigFile) || exists(path, model.CheckpointFile) && exists(up, "manifest.json")
-}
-
-// run is a run of training.
-func run(path string) (*source, error) {
-	p, err := model.Find(path)
+// runOf is the model of a run of training, or of a checkpoint of one.
+func runOf(path string) (*source, error) {
+	of, err := run.Find(path)
 	if err != nil {
 		return nil, err
 	}
-	return &source{format: Run, weights: p.Weights, config: p.Config, reader: p.OpenWeights, tokenizer: tokenizerIn(p.Dir)}, nil
+	return &source{format: Run, weights: of.Weights, config: filepath.Join(of.Dir, model.ConfigFile), tokenizer: tokenizerIn(of.Dir),
+		reader: func() (safetensors.Reader, error) {
+			if of.Weights == of.Dir {
+				return safetensors.OpenModel(of.Dir)
+			}
+			return safetensors.Open(of.Weights)
+		}}, nil
 }
 
 // unpacked is a directory as it comes out of a released archive; nil if there is no checkpoint in it.

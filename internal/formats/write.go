@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"albert/internal/files/disk"
+	"albert/internal/run"
+
 	"albert/internal/files/pytorch"
 	"albert/internal/files/safetensors"
 	"albert/internal/files/tensorflow"
@@ -76,7 +78,7 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 	switch f {
 	case HuggingFace:
 		dir = to
-		if exists(to, "checkpoints") || exists(to, "manifest.json") {
+		if run.Dir(to).Is() {
 			return f, nil, fmt.Errorf("%s is a run of training: give a directory of the model's own", to)
 		}
 		parts = append(parts, part{path: filepath.Join(to, model.WeightsFile), write: m.writeSafeTensors})

@@ -10,6 +10,7 @@ import (
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/ops"
 	"albert/internal/files/safetensors"
+	"albert/internal/formats"
 	"albert/internal/learn/optim"
 	"albert/internal/model"
 )
@@ -62,10 +63,11 @@ func eachGolden(t *testing.T, f func(t *testing.T, g *golden)) {
 	for _, path := range dirs {
 		dir := filepath.Dir(path)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			m, unused, err := model.Load(dir)
-			if err != nil || len(unused) > 0 {
-				t.Fatal(err, unused)
+			opened, err := formats.Open(dir)
+			if err != nil || len(opened.Unused) > 0 {
+				t.Fatal(err, opened)
 			}
+			m := opened.Model
 			g := &golden{m: m}
 			if g.f, err = safetensors.Open(path); err != nil {
 				t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"albert/internal/engine/cpu/kernel"
 	"albert/internal/engine/ops"
 	"albert/internal/files/safetensors"
+	"albert/internal/formats"
 	"albert/internal/model"
 )
 
@@ -148,12 +149,12 @@ func TestSaveLoad(t *testing.T) {
 			if err := m.Save(dir); err != nil {
 				t.Fatal(err)
 			}
-			again, unused, err := model.Load(dir)
+			again, err := formats.Open(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(unused) > 0 {
-				t.Errorf("unused: %v", unused)
+			if len(again.Unused) > 0 {
+				t.Errorf("unused: %v", again.Unused)
 			}
 			if again.Hash() != m.Hash() {
 				t.Error("another weights_sha256")
@@ -182,7 +183,7 @@ func TestLoadErrors(t *testing.T) {
 		if err := safetensors.Write(path, change(append([]safetensors.Tensor(nil), all...)), nil); err != nil {
 			t.Fatal(err)
 		}
-		_, _, err := model.Load(dir)
+		_, err := formats.Open(dir)
 		return err
 	}
 	at := func(list []safetensors.Tensor, name string) int {
@@ -215,7 +216,7 @@ func TestLoadErrors(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, model.ConfigFile)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := model.Load(dir); err == nil || !strings.Contains(err.Error(), "not a model directory") {
+	if _, err := formats.Open(dir); err == nil || !strings.Contains(err.Error(), "not a model directory") {
 		t.Error(err)
 	}
 }

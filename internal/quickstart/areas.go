@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"albert/internal/files/disk"
+	"albert/internal/run"
 
 	"albert/finetune"
 	"albert/internal/learn/optim"
@@ -197,7 +198,7 @@ func runFinetune(ctx context.Context, o Options, t *text) (*Finetune, error) {
 	warmup := min(finetuneWarmup, steps/2)
 	accuracy := func(name string, scratch bool) (float64, error) {
 		// One evaluation, at the end: the dev set chooses nothing.
-		r, err := finetune.Run(ctx, finetune.Config{Model: filepath.Join(o.Output, "model"), Output: filepath.Join(o.Output, name), Task: kind,
+		r, err := finetune.Run(ctx, finetune.Config{Model: run.Dir(o.Output).Model(), Output: filepath.Join(o.Output, name), Task: kind,
 			Data: finetune.Data{Train: []string{trainFile}, Dev: []string{devFile}}, Scratch: scratch, MaxSeqLength: maxSeqLength,
 			LearningRate: finetuneRate, BatchSize: batchSize, Steps: steps, Warmup: &warmup,
 			Optimizer: optim.Config{Kind: optim.AdamW, WeightDecay: 0.01, Clip: 1}, EvalEvery: steps, SaveEvery: max(1, steps/3), Seed: o.Seed,

@@ -6,7 +6,6 @@ package quickstart
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +20,9 @@ import (
 	"time"
 
 	"albert/internal/files/disk"
+	"albert/internal/formats"
 	"albert/internal/infer"
+	"albert/internal/run"
 
 	"albert/internal/engine/numeric"
 	"albert/internal/learn/optim"
@@ -64,9 +65,6 @@ const (
 	heldOut      = 20   // one package in so many
 )
 
-// resultFile holds the evaluation of a finished quickstart.
-const resultFile = "result.json"
-
 // Result is result.json.
 type Result struct {
 	MLMLoss           float64 `json:"mlm_loss"`
@@ -90,6 +88,9 @@ type Result struct {
 
 	Finetune *Finetune `json:"finetune,omitempty"` // absent: not there yet
 }
+
+// trainName is what shards say that they were made of.
+const trainName = "comments of the Go installation"
 
 // text is the corpus: documents by package, some of them held out.
 type text struct {
@@ -141,7 +142,7 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 		r.Seconds = time.Since(start).Seconds()
-		if err := writeResult(o.Output, r); err != nil {
+		if err := run.Dir(o.Output).WriteResult(r); err != nil {
 			return err
 		}
 	}
@@ -152,7 +153,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	r.Seconds = time.Since(start).Seconds()
-	if err := writeResult(o.Output, r); err != nil {
+	if err := run.Dir(o.Output).WriteResult(r); err != nil {
 		return err
 	}
 	showFinetune(o, r.Finetune)
@@ -170,25 +171,16 @@ func showAll(ctx context.Context, o Options, r *Result) error {
 	return nil
 }
 
-func writeResult(dir string, r *Result) error {
-	body, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return disk.WriteFile(filepath.Join(dir, resultFile), append(body, '\n'))
-}
+// markerFile says of a directory that it is a quickstart's: it is the first file that is written there.
+const markerFile = "quickstart.json"
 
-// begin makes the directory, or clears it when asked to.
+// begin makes the directory, or clears it when asked to. A directory that does not say that it is a quickstart's is left alone.
 func begin(o Options) error {
 	entries, err := os.ReadDir(o.Output)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	ours := len(entries) == 0
-	for _, e := range entries {
-		ours = ours || e.Name() == "manifest.json" || e.Name() == "tokenizer"
-	}
-	if !ours {
+	if len(entries) > 0 && !isQuickstart(o.Output) {
 		return fmt.Errorf("%s holds other files: give another --output", o.Output)
 	}
 	if o.Force {
@@ -196,16 +188,32 @@ func begin(o Options) error {
 			return err
 		}
 	}
-	return os.MkdirAll(o.Output, 0o777)
+	if err := os.MkdirAll(o.Output, 0o777); err != nil {
+		return err
+	}
+	return disk.WriteJSON(filepath.Join(o.Output, markerFile), map[string]string{"made_by": "albert quickstart"})
+}
+
+// isQuickstart tells whether a directory is a quickstart's: by its marker or, of one that was made before there was a marker, by the name
+// of the text in its shards, or by what only a quickstart's result says.
+func isQuickstart(dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, markerFile)); err == nil {
+		return true
+	}
+	if r, err := readResult(dir); err == nil && r.TrainWords > 0 && r.DevDocuments > 0 {
+		return true
+	}
+	shards, err := corpus.OpenShards(run.Dir(dir).Data("train"))
+	if err != nil {
+		return false
+	}
+	defer shards.Close()
+	return slices.Equal(shards.Meta().Settings.Inputs, []string{trainName})
 }
 
 func readResult(dir string) (*Result, error) {
-	body, err := os.ReadFile(filepath.Join(dir, resultFile))
-	if err != nil {
-		return nil, err
-	}
 	r := new(Result)
-	return r, json.Unmarshal(body, r)
+	return r, run.Dir(dir).ReadResult(r)
 }
 
 // goroot finds the Go installation.
@@ -264,7 +272,10 @@ func read(ctx context.Context, o Options) (*text, error) {
 
 // begunAnew adds to an error that the directory holds another run, such as one on another Go installation, what to do about it.
 func begunAnew(o Options, err error) error {
-	if strings.Contains(err.Error(), "other settings") || strings.Contains(err.Error(), "numerics") {
+	var changed *run.Changed
+	var numerics *run.OtherNumerics
+	var text *corpus.Mismatch
+	if errors.As(err, &changed) || errors.As(err, &numerics) || errors.As(err, &text) {
 		return fmt.Errorf("%w; --force begins %s anew", err, o.Output)
 	}
 	return err
@@ -321,7 +332,7 @@ func settings(o Options, t *text, tok *tokenizer.Tokenizer) pretrain.RunConfig {
 	examples := pretrain.DefaultOptions()
 	examples.MaxSeqLength, examples.MaskRate, examples.Seed = maxSeqLength, maskRate, o.Seed
 	return pretrain.RunConfig{Output: o.Output, Config: c, Tokenizer: tok, Options: examples,
-		Train:     pretrain.Data{Documents: documents(t.train), Name: "comments of the Go installation"},
+		Train:     pretrain.Data{Documents: documents(t.train), Name: trainName},
 		Dev:       pretrain.Data{Documents: documents(t.dev), Name: "held-out packages"},
 		Optimizer: optim.Config{Kind: optim.AdamW, WeightDecay: 0.01, Clip: 1}, LearningRate: learningRate, BatchSize: batchSize,
 		Steps: o.Steps, WarmupSteps: warmupSteps, EvalEvery: max(1, o.Steps/5), EvalExamples: 1024, SaveEvery: max(1, o.Steps/5), Keep: 1, Threads: o.Threads,
@@ -332,11 +343,11 @@ func settings(o Options, t *text, tok *tokenizer.Tokenizer) pretrain.RunConfig {
 func evaluate(ctx context.Context, o Options, t *text) (*Result, error) {
 	examples := pretrain.DefaultOptions()
 	examples.MaxSeqLength, examples.Seed = maxSeqLength, o.Seed
-	f, err := pretrain.Evaluate(ctx, o.Output, pretrain.Data{Inputs: []string{filepath.Join(o.Output, "data", "dev")}}, examples, 0, o.Threads)
+	f, err := pretrain.Evaluate(ctx, o.Output, pretrain.Data{Inputs: []string{run.Dir(o.Output).Data("dev")}}, examples, 0, o.Threads)
 	if err != nil {
 		return nil, stopped(ctx, err)
 	}
-	m, _, err := model.Load(o.Output)
+	m, err := formats.Open(o.Output)
 	if err != nil {
 		return nil, err
 	}
@@ -384,7 +395,7 @@ The pretrained model is in %[1]s, %[3]d parameters, the fine-tuned one in %[2]s.
   %[4]s pretrain --help        your own text
   %[4]s finetune --help        your own labels
   %[4]s predict %[2]s "The handler writes the response header."
-`, filepath.Join(o.Output, "model"), filepath.Join(o.Output, "finetune"), r.Parameters, cmp.Or(o.Command, "albert"))
+`, run.Dir(o.Output).Model(), filepath.Join(o.Output, "finetune"), r.Parameters, cmp.Or(o.Command, "albert"))
 }
 
 // fillFive masks a word in five held-out sentences, chosen by lot.
@@ -394,7 +405,7 @@ func fillFive(ctx context.Context, o Options) error {
 		return err
 	}
 	defer m.Close()
-	dev, err := corpus.OpenShards(filepath.Join(o.Output, "data", "dev"))
+	dev, err := corpus.OpenShards(run.Dir(o.Output).Data("dev"))
 	if err != nil {
 		return err
 	}

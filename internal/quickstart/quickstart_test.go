@@ -15,7 +15,11 @@ import (
 	"testing"
 
 	"albert/internal/learn/train"
+	"albert/internal/run"
 	"albert/internal/text/corpus"
+	"albert/pretrain"
+	"albert/tokenizer"
+	"albert/tokenizer/spmtrain"
 )
 
 // installation writes what looks like a Go installation: packages with comments of made-up words, enough of them for the vocabulary.
@@ -97,7 +101,7 @@ func TestQuickstart(t *testing.T) {
 	// Stopped between pretraining and fine-tuning.
 	half := *r
 	half.Finetune = nil
-	if err := writeResult(o.Output, &half); err != nil {
+	if err := run.Dir(o.Output).WriteResult(&half); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(filepath.Join(o.Output, "scratch")); err != nil {
@@ -111,7 +115,7 @@ func TestQuickstart(t *testing.T) {
 	}
 
 	o.Seed++
-	if err := os.Remove(filepath.Join(o.Output, resultFile)); err != nil {
+	if err := os.Remove(filepath.Join(o.Output, "result.json")); err != nil {
 		t.Fatal(err)
 	}
 	if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "--force begins") {
@@ -134,6 +138,74 @@ func TestQuickstart(t *testing.T) {
 	other = options(t, t.TempDir())
 	if err := Run(t.Context(), other); err == nil || !strings.Contains(err.Error(), "is no Go installation") {
 		t.Errorf("no Go installation: %v", err)
+	}
+}
+
+// --force begins anew what says that it is a quickstart's, however far it came, and touches nothing else.
+func TestForce(t *testing.T) {
+	make := func(files map[string]string) string {
+		dir := t.TempDir()
+		for name, text := range files {
+			path := filepath.Join(dir, name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return dir
+	}
+	prepared := t.TempDir() // one that was made before there was a marker, stopped before its first step
+	so := spmtrain.DefaultOptions()
+	so.VocabSize = 28
+	m, _, err := spmtrain.Train(t.Context(), func(yield func(string, error) bool) {
+		for range 50 {
+			if !yield("every word of these is there", nil) {
+				return
+			}
+		}
+	}, so)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.New(m.Marshal(), tokenizer.DefaultOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := slices.Repeat([]corpus.Document{{Name: "p", Sentences: []string{"every word", "is there"}}}, 3)
+	_, err = corpus.Prepare(t.Context(), corpus.PrepareOptions{Output: run.Dir(prepared).Data("train"), Tokenizer: tok, Cleanup: pretrain.CleanupName(tok),
+		Inputs: []string{trainName}, Documents: documents(docs)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, dir string
+		ours      bool
+	}{
+		{"another run", make(map[string]string{"manifest.json": "{}", "tokenizer/spiece.model": "x"}), false},
+		{"a tokenizer", make(map[string]string{"tokenizer/spiece.model": "x"}), false},
+		{"a fine-tuning's result", make(map[string]string{"manifest.json": "{}", "result.json": `{"task": "rte"}`}), false},
+		{"nothing", make(nil), true},
+		{"a marked tokenizer", make(map[string]string{"quickstart.json": "{}", "tokenizer/spiece.model": "x"}), true},
+		{"an old result", make(map[string]string{"result.json": `{"train_words": 9, "dev_documents": 2}`}), true},
+		{"an old one that was stopped", prepared, true},
+	} {
+		o := Options{Output: c.dir, Force: true}
+		before, err := os.ReadDir(c.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = begin(o)
+		after, e := os.ReadDir(c.dir)
+		switch {
+		case e != nil:
+			t.Error(e)
+		case c.ours && (err != nil || len(after) != 1):
+			t.Errorf("%s: %v, %v is left", c.name, err, after)
+		case !c.ours && (err == nil || strings.Contains(err.Error(), "\n") || len(after) != len(before)):
+			t.Errorf("%s: %v, %v is left of %v", c.name, err, after, before)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package figure
 
 import (
+	"albert/internal/run"
 	"bufio"
 	"bytes"
 	"encoding/json"
@@ -19,7 +20,7 @@ import (
 // are missing, null or no numbers are passed over, and so is an unfinished last line, as a running program leaves; any other line that is
 // no JSON object is an error that names it.
 func RunPlots(runDir string) (written []string, err error) {
-	log, err := readLog(filepath.Join(runDir, "log.jsonl"))
+	log, err := readLog(run.Dir(runDir).Log())
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +150,7 @@ func (log logCurves) put(name string, p Point) error {
 // choose gives the curves with a prefix whose names behind it are wanted, in order of their names.
 func (log logCurves) choose(prefix string, wanted func(name string) bool) (chosen []curve) {
 	for _, name := range slices.Sorted(maps.Keys(log)) {
-		if rest, ok := strings.CutPrefix(name, prefix); ok && wanted(rest) && len(log[name].runs) > 0 {
+		if rest, ok := strings.CutPrefix(name, prefix); ok && wanted(rest) && len(log[name].segments) > 0 {
 			c := *log[name]
 			c.name = rest
 			chosen = append(chosen, c)

@@ -8,24 +8,24 @@ const maxPoints = 1024
 // meanPoints bounds the mean of a curve.
 const meanPoints = 200
 
-// curve gathers a series in bounded memory. Its points are cut into runs of equal length, of which the lowest and the highest are kept, so
-// that no peak is lost; when there are too many runs, neighbours are joined.
+// curve gathers a series in bounded memory. Its points are cut into segments of equal length, of which the lowest and the highest are kept, so
+// that no peak is lost; when there are too many segments, neighbours are joined.
 type curve struct {
 	name        string
-	runs        []run
-	length      int // of a run, in points
+	segments    []segment
+	length      int // of a segment, in points
 	first, last Point
 }
 
-// run is a few neighbouring points: the lowest and the highest, which comes first, the sum of all and their number.
-type run struct {
+// segment is a few neighbouring points: the lowest and the highest, which comes first, the sum of all and their number.
+type segment struct {
 	low, high Point
 	highFirst bool
 	sum       Point
 	n         int
 }
 
-func (r *run) join(o run) {
+func (r *segment) join(o segment) {
 	lowIsNew, highIsNew := o.low.Y < r.low.Y, o.high.Y > r.high.Y
 	switch {
 	case lowIsNew && highIsNew:
@@ -51,31 +51,31 @@ func (c *curve) add(p Point) {
 	if !drawable(p.X) || !drawable(p.Y) {
 		return
 	}
-	if len(c.runs) == 0 {
+	if len(c.segments) == 0 {
 		c.first, c.length = p, 1
 	}
 	c.last = p
-	next := run{p, p, false, p, 1}
-	if last := len(c.runs) - 1; last >= 0 && c.runs[last].n < c.length {
-		c.runs[last].join(next)
+	next := segment{p, p, false, p, 1}
+	if last := len(c.segments) - 1; last >= 0 && c.segments[last].n < c.length {
+		c.segments[last].join(next)
 		return
 	}
-	if len(c.runs) == maxPoints {
+	if len(c.segments) == maxPoints {
 		for i := range maxPoints / 2 {
-			c.runs[i] = c.runs[2*i]
-			c.runs[i].join(c.runs[2*i+1])
+			c.segments[i] = c.segments[2*i]
+			c.segments[i].join(c.segments[2*i+1])
 		}
-		c.runs = c.runs[:maxPoints/2]
+		c.segments = c.segments[:maxPoints/2]
 		c.length *= 2
 	}
-	c.runs = append(c.runs, next)
+	c.segments = append(c.segments, next)
 }
 
 func drawable(v float64) bool { return math.Abs(v) <= 1e100 } // false of NaN
 
 // points gives the curve to draw, at most 2*maxPoints + 2 points.
 func (c *curve) points() []Point {
-	if len(c.runs) == 0 {
+	if len(c.segments) == 0 {
 		return nil
 	}
 	out := []Point{c.first}
@@ -84,7 +84,7 @@ func (c *curve) points() []Point {
 			out = append(out, p)
 		}
 	}
-	for _, r := range c.runs {
+	for _, r := range c.segments {
 		if r.highFirst {
 			put(r.high)
 			put(r.low)
@@ -100,10 +100,10 @@ func (c *curve) points() []Point {
 // means gives the means of at most meanPoints parts of about equal length.
 func (c *curve) means() []Point {
 	var out []Point
-	each := (len(c.runs) + meanPoints - 1) / meanPoints
-	for from := 0; from < len(c.runs); from += each {
-		part := c.runs[from]
-		for _, r := range c.runs[from+1 : min(from+each, len(c.runs))] {
+	each := (len(c.segments) + meanPoints - 1) / meanPoints
+	for from := 0; from < len(c.segments); from += each {
+		part := c.segments[from]
+		for _, r := range c.segments[from+1 : min(from+each, len(c.segments))] {
 			part.join(r)
 		}
 		out = append(out, Point{part.sum.X / float64(part.n), part.sum.Y / float64(part.n)})

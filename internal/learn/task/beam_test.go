@@ -10,6 +10,7 @@ import (
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/ops"
 	"albert/internal/files/safetensors"
+	"albert/internal/formats"
 	"albert/internal/model"
 	"albert/tokenizer"
 )
@@ -28,10 +29,11 @@ func beamExamples(t *testing.T, f *safetensors.File) []Example {
 
 func openBeam(t *testing.T) (*model.Model, *safetensors.File) {
 	t.Helper()
-	m, unused, err := model.Load(goldenBeam)
-	if err != nil || len(unused) > 0 {
-		t.Fatal(err, unused)
+	opened, err := formats.Open(goldenBeam)
+	if err != nil || len(opened.Unused) > 0 {
+		t.Fatal(err, opened)
 	}
+	m := opened.Model
 	f, err := safetensors.Open(filepath.Join(goldenBeam, "golden.safetensors"))
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/ops"
 	"albert/internal/files/safetensors"
+	"albert/internal/formats"
 	"albert/internal/model"
 	"albert/tokenizer"
 )
@@ -28,10 +29,11 @@ func TestHeadsAgreeWithTransformers(t *testing.T) {
 	for _, dir := range dirs {
 		kind := model.Kind(filepath.Base(dir))
 		t.Run(string(kind), func(t *testing.T) {
-			m, unused, err := model.Load(dir)
-			if err != nil || len(unused) > 0 {
-				t.Fatal(err, unused)
+			opened, err := formats.Open(dir)
+			if err != nil || len(opened.Unused) > 0 {
+				t.Fatal(err, opened)
 			}
+			m := opened.Model
 			if m.Class() != kind.Class() {
 				t.Errorf("class %s, want %s", m.Class(), kind.Class())
 			}

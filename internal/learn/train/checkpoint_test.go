@@ -16,17 +16,20 @@ import (
 	"testing"
 
 	"albert/internal/files/safetensors"
+	"albert/internal/run"
 )
 
 // rehash makes a checkpoint's manifest fit its files.
 func rehash(t *testing.T, dir string) {
 	t.Helper()
-	path := filepath.Join(dir, manifestFile)
+	path := filepath.Join(dir, run.ManifestFile)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m checkpointManifest
+	var m struct {
+		Files map[string]map[string]any `json:"files"`
+	}
 	if err := json.Unmarshal(text, &m); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +39,7 @@ func rehash(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 		h := sha256.Sum256(data)
-		m.Files[name] = fileHash{int64(len(data)), hex.EncodeToString(h[:])}
+		m.Files[name] = map[string]any{"bytes": len(data), "sha256": hex.EncodeToString(h[:])}
 	}
 	if text, err = json.Marshal(m); err != nil {
 		t.Fatal(err)
@@ -48,12 +51,12 @@ func rehash(t *testing.T, dir string) {
 
 func setFinished(t *testing.T, dir string, finished bool) {
 	t.Helper()
-	m, err := ReadManifest(dir)
+	m, err := run.Dir(dir).ReadManifest()
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.Finished = finished
-	if err := m.write(dir); err != nil {
+	if err := m.Write(run.Dir(dir)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -74,7 +77,7 @@ func stoppedRun(t *testing.T) string {
 	if err := Run(ctx, c, s.params, s); !errors.Is(err, ErrStopped) {
 		t.Fatal(err)
 	}
-	steps, err := listCheckpoints(dir)
+	steps, err := run.Dir(dir).Checkpoints()
 	if err != nil || !slices.Equal(steps, []int{10, 12, 13}) {
 		t.Fatalf("checkpoints %v, %v", steps, err)
 	}
@@ -84,7 +87,7 @@ func stoppedRun(t *testing.T) string {
 // A damaged checkpoint is named and skipped, and the run goes on from the one before to the same bits.
 func TestDamagedCheckpoints(t *testing.T) {
 	stopped := stoppedRun(t)
-	newest := filepath.Join(checkpointsDir, checkpointName(13))
+	newest := filepath.Join("checkpoints", run.CheckpointName(13))
 	damage := map[string]func(path string, data []byte) error{
 		"truncated": func(path string, data []byte) error { return os.WriteFile(path, data[:len(data)*2/3], 0o666) },
 		"empty":     func(path string, data []byte) error { return os.WriteFile(path, nil, 0o666) },
@@ -97,7 +100,7 @@ func TestDamagedCheckpoints(t *testing.T) {
 			return os.WriteFile(path, data, 0o666)
 		}
 	}
-	for _, name := range []string{tensorsFile, stateFile, manifestFile, "config.json"} {
+	for _, name := range []string{run.WeightsFile, run.StateFile, run.ManifestFile, "config.json"} {
 		for what, f := range damage {
 			dir := copyDir(t, stopped)
 			path := filepath.Join(dir, newest, name)
@@ -108,8 +111,8 @@ func TestDamagedCheckpoints(t *testing.T) {
 			if err := f(path, bytes.Clone(data)); err != nil {
 				t.Fatal(err)
 			}
-			err = verify(filepath.Join(dir, newest))
-			if name == manifestFile && err == nil {
+			err = run.Verify(filepath.Join(dir, newest))
+			if name == run.ManifestFile && err == nil {
 				continue // a space became another character that JSON allows: the hashes hold
 			}
 			if err == nil || strings.Contains(err.Error(), "\n") {
@@ -126,7 +129,7 @@ func TestDamagedCheckpoints(t *testing.T) {
 			}
 			resultOf(t, dir, 20).mustEqual(t, uninterrupted(), name+" "+what)
 			named := name
-			if name == manifestFile { // a hash in it is flipped
+			if name == run.ManifestFile { // a hash in it is flipped
 				named = ""
 			}
 			if !strings.Contains(said.String(), "step-000013 is damaged and skipped: "+named) || !strings.Contains(said.String(), "going on after step 12") {
@@ -139,7 +142,7 @@ func TestDamagedCheckpoints(t *testing.T) {
 func TestAllCheckpointsDamaged(t *testing.T) {
 	dir := stoppedRun(t)
 	for _, step := range []int{10, 12, 13} {
-		if err := os.Truncate(filepath.Join(dir, checkpointsDir, checkpointName(step), tensorsFile), 100); err != nil {
+		if err := os.Truncate(filepath.Join(run.Dir(dir).Checkpoint(step), run.WeightsFile), 100); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -149,14 +152,14 @@ func TestAllCheckpointsDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	resultOf(t, dir, 20).mustEqual(t, uninterrupted(), "begun anew")
-	if path, err := Newest(dir); err != nil || filepath.Base(path) != "step-000020" {
+	if path, err := run.Dir(dir).Newest(); err != nil || filepath.Base(path) != "step-000020" {
 		t.Errorf("newest %q, %v", path, err)
 	}
 }
 
 func TestManifestMissing(t *testing.T) {
 	dir := stoppedRun(t)
-	if err := os.Remove(filepath.Join(dir, manifestFile)); err != nil {
+	if err := os.Remove(filepath.Join(dir, run.ManifestFile)); err != nil {
 		t.Fatal(err)
 	}
 	s := newSquares(40, 30)
@@ -173,7 +176,7 @@ func TestOtherModelIsRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "tensor layer.weight has shape [1 30], not [1 31]") {
 		t.Errorf("%v", err)
 	}
-	if steps, err := listCheckpoints(dir); err != nil || len(steps) != 3 {
+	if steps, err := run.Dir(dir).Checkpoints(); err != nil || len(steps) != 3 {
 		t.Errorf("checkpoints %v, %v", steps, err)
 	}
 }
@@ -194,7 +197,7 @@ func full(point string, from, to int) func(string) error {
 
 // A disk that is full for a while costs checkpoints, not the run; nothing half-written is left and older ones stay.
 func TestDiskFullForAWhile(t *testing.T) {
-	for _, point := range []string{"write " + tensorsFile, "write " + stateFile, "rename", "log", "prune"} {
+	for _, point := range []string{"write " + run.WeightsFile, "write " + run.StateFile, "rename", "log", "prune"} {
 		t.Run(point, func(t *testing.T) {
 			dir := t.TempDir()
 			c := testConfig(dir)
@@ -205,7 +208,7 @@ func TestDiskFullForAWhile(t *testing.T) {
 			err := start(t.Context(), &c, s.params, s, func(p string) error {
 				err := inject(p)
 				if err != nil && first == "" {
-					if path, e := Newest(dir); e == nil {
+					if path, e := run.Dir(dir).Newest(); e == nil {
 						first = path
 					}
 				}
@@ -232,7 +235,7 @@ func TestDiskFullAtTheEnd(t *testing.T) {
 	s := newSquares(40, 30)
 	c.Finish = func(dir string) error { return os.WriteFile(filepath.Join(dir, "weights"), nil, 0o666) }
 	err := start(t.Context(), &c, s.params, s, func(p string) error {
-		if steps, _ := listCheckpoints(dir); len(steps) > 0 && (strings.HasPrefix(p, "write") || p == "model") {
+		if steps, _ := run.Dir(dir).Checkpoints(); len(steps) > 0 && (strings.HasPrefix(p, "write") || p == "model") {
 			return syscall.ENOSPC
 		}
 		return nil
@@ -240,10 +243,10 @@ func TestDiskFullAtTheEnd(t *testing.T) {
 	if err == nil || !errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%v", err)
 	}
-	if steps, err := listCheckpoints(dir); err != nil || !slices.Equal(steps, []int{4}) {
+	if steps, err := run.Dir(dir).Checkpoints(); err != nil || !slices.Equal(steps, []int{4}) {
 		t.Errorf("checkpoints %v, %v", steps, err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, modelDir)); err == nil {
+	if _, err := os.Stat(run.Dir(dir).Model()); err == nil {
 		t.Error("half a model")
 	}
 	s = newSquares(40, 30)
@@ -266,7 +269,7 @@ func TestDiskFullAtAStop(t *testing.T) {
 		}
 	}
 	err := start(ctx, &c, s.params, s, func(p string) error {
-		if steps, _ := listCheckpoints(dir); len(steps) > 1 && strings.HasPrefix(p, "write") {
+		if steps, _ := run.Dir(dir).Checkpoints(); len(steps) > 1 && strings.HasPrefix(p, "write") {
 			return syscall.ENOSPC
 		}
 		return nil
@@ -294,7 +297,7 @@ func BenchmarkVerify(b *testing.B) {
 	}
 	b.SetBytes(c.size())
 	for b.Loop() {
-		if err := verify(c.path(1)); err != nil {
+		if err := run.Verify(c.dir.Checkpoint(1)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -303,7 +306,7 @@ func BenchmarkVerify(b *testing.B) {
 func benchCheckpoints(b *testing.B) *checkpoints {
 	s := newSquares(1, 11_813_810)
 	n := s.params.Size()
-	return &checkpoints{dir: b.TempDir(), params: s.params, m: make([]float32, n), v: make([]float32, n), keep: 1,
+	return &checkpoints{dir: run.Dir(b.TempDir()), params: s.params, m: make([]float32, n), v: make([]float32, n), keep: 1,
 		tensors: func() []safetensors.Tensor {
 			return []safetensors.Tensor{safetensors.Float32Tensor(s.w.Name, s.w.Shape, s.w.Data), safetensors.Float32Tensor(s.bias.Name, s.bias.Shape, s.bias.Data)}
 		}, at: func(string) error { return nil }}

@@ -8,15 +8,7 @@ import (
 
 	"albert/internal/files/safetensors"
 	"albert/internal/learn/optim"
-)
-
-// Names of what a run directory holds.
-const (
-	logFile        = "log.jsonl"
-	planFile       = "plan.json"
-	tensorboardDir = "tensorboard"
-	modelDir       = "model"
-	lockFile       = ".lock"
+	"albert/internal/run"
 )
 
 // ErrStopped is what Run returns, with the step, when it saved its state and stopped before the end: exit status 75.
@@ -24,7 +16,7 @@ var ErrStopped = errors.New("stopped, state saved; run the same command again to
 
 // Config is how a task is learned and where the run is kept.
 type Config struct {
-	Dir string // the run directory
+	Dir run.Dir
 
 	Steps     int
 	Rate      optim.Schedule

@@ -5,7 +5,7 @@
 //		Dir: "run", Steps: 1000, EvalEvery: 100, SaveEvery: 100, Keep: 2,
 //		Rate:      optim.Schedule{LearningRate: 1e-3, Steps: 1000, Warmup: 100},
 //		Optimizer: optim.Config{Kind: optim.LAMB, WeightDecay: 0.01, Clip: 1},
-//		Settings:  train.Fields{{"learning-rate", 1e-3}, {"batch-size", 32}, {"threads", 2}},
+//		Settings:  train.Fields{{Name: "learning-rate", Value: 1e-3}, {Name: "batch-size", Value: 32}, {Name: "threads", Value: 2}},
 //		Device:    device, Finish: model.Save, Messages: os.Stderr,
 //	}, params, task)
 //	if errors.Is(err, train.ErrStopped) {

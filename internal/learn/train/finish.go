@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
-	"albert/internal/files/disk"
+	"albert/internal/run"
 )
 
 // stopped makes of the error of a context that is done ErrStopped, with the reason; others stay.
-func (r *run) stopped(ctx context.Context, err error) error {
+func (r *trainer) stopped(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	if err == nil || cause == nil || !errors.Is(err, ctx.Err()) && !errors.Is(err, cause) {
 		return err
@@ -24,7 +22,7 @@ func (r *run) stopped(ctx context.Context, err error) error {
 }
 
 // stop ends a run before its last step. What was learned so far is saved, unless nothing was learned or the run has diverged.
-func (r *run) stop(ctx context.Context, err error) error {
+func (r *trainer) stop(ctx context.Context, err error) error {
 	var diverged *notFinite
 	if errors.As(err, &diverged) {
 		return err
@@ -47,13 +45,13 @@ func (r *run) stop(ctx context.Context, err error) error {
 }
 
 // finish writes the result. unsaved is why the last checkpoint could not be written, if it could not: the result is worth more.
-func (r *run) finish(unsaved error) error {
+func (r *trainer) finish(unsaved error) error {
 	if r.c.Finish == nil && unsaved != nil {
 		return fmt.Errorf("the last checkpoint could not be written: %w", unsaved)
 	}
 	if b := r.state.Best.Step; r.c.UseBest && b > 0 && b != r.state.Step {
-		path := r.checkpoints.path(b)
-		err := verify(path)
+		path := r.c.Dir.Checkpoint(b)
+		err := run.Verify(path)
 		if err == nil {
 			_, err = r.checkpoints.read(path)
 		}
@@ -85,30 +83,12 @@ func (r *run) finish(unsaved error) error {
 	return nil
 }
 
-// writeModel writes the model directory aside and puts it in place.
-func (r *run) writeModel() error {
-	tmp, path := filepath.Join(r.c.Dir, unfinished+modelDir), filepath.Join(r.c.Dir, modelDir)
-	err := os.RemoveAll(tmp)
-	if err == nil {
-		err = r.at("model")
-	}
-	if err == nil {
-		err = os.Mkdir(tmp, 0o777)
-	}
-	if err == nil {
-		err = r.c.Finish(tmp)
-	}
-	if err == nil {
-		err = disk.SyncDir(tmp)
-	}
-	if err == nil {
-		err = os.RemoveAll(path)
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		return both(fmt.Errorf("writing the model: %w", err), os.RemoveAll(tmp))
-	}
-	return disk.SyncDir(r.c.Dir)
+// writeModel writes the model directory, whole or not at all.
+func (r *trainer) writeModel() error {
+	return r.c.Dir.WriteModel(func(dir string) error {
+		if err := r.at("model"); err != nil {
+			return err
+		}
+		return r.c.Finish(dir)
+	})
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"albert/internal/run"
 )
 
 // The same with a file system that really is full; it needs the right to mount one.
@@ -34,7 +36,7 @@ func TestFullFileSystem(t *testing.T) {
 		}
 	}
 	err := start(t.Context(), &c, s.params, s, func(point string) error {
-		if point != "write "+tensorsFile {
+		if point != "write "+run.WeightsFile {
 			return nil
 		}
 		if saves++; saves == 3 {
@@ -59,7 +61,7 @@ func TestFullFileSystem(t *testing.T) {
 	if len(rows) != 24 {
 		t.Errorf("%d rows:\n%s", len(rows), strings.Join(rows, "\n"))
 	}
-	steps, err := listCheckpoints(dir)
+	steps, err := run.Dir(dir).Checkpoints()
 	if err != nil || !slices.Contains(steps, 20) {
 		t.Errorf("checkpoints %v, %v", steps, err)
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"albert/internal/run"
 )
 
 // appendFile is a file that only grows. What could not be written, for lack of space say, waits in memory and is tried again with
@@ -46,7 +48,7 @@ func (a *appendFile) flush() error {
 	}
 	err := a.tryWrite()
 	if err != nil {
-		return both(err, a.f.Truncate(a.size))
+		return run.OneLine(err, a.f.Truncate(a.size))
 	}
 	a.size += int64(len(a.waiting))
 	a.waiting = a.waiting[:0]
@@ -71,7 +73,7 @@ func (a *appendFile) sync() error {
 	return a.f.Sync()
 }
 
-func (a *appendFile) close() error { return both(a.flush(), a.f.Close()) }
+func (a *appendFile) close() error { return run.OneLine(a.flush(), a.f.Close()) }
 
 // maxRow bounds a line of log.jsonl: a skipped step names every example of its batch.
 const maxRow = 64 << 20

@@ -1,40 +1,12 @@
 package train
 
 import (
-	"encoding/json"
 	"errors"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
-
-func TestFieldsJSON(t *testing.T) {
-	f := Fields{{"step", 3}, {"loss", math.NaN()}, {"rate", float32(0.1)}, {"norm", math.Inf(1)}, {"x", 1e-9}, {"s", "a\"b"}, {"skipped", true},
-		{"inner", Fields{{"z", 1}, {"a", []string{"q"}}}}, {"none", nil}}
-	b, err := json.Marshal(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const want = `{"step":3,"loss":null,"rate":0.1,"norm":null,"x":1e-9,"s":"a\"b","skipped":true,"inner":{"z":1,"a":["q"]},"none":null}`
-	if string(b) != want {
-		t.Errorf("%s\nwant\n%s", b, want)
-	}
-	var back Fields
-	if err := json.Unmarshal(b, &back); err != nil {
-		t.Fatal(err)
-	}
-	again, err := json.Marshal(back)
-	if err != nil || string(again) != want {
-		t.Errorf("read back: %s, %v", again, err)
-	}
-	for _, bad := range []string{`[]`, `{"a"`, `3`} {
-		if json.Unmarshal([]byte(bad), &back) == nil {
-			t.Errorf("%s is read as fields", bad)
-		}
-	}
-}
 
 func TestCutLog(t *testing.T) {
 	const rows = "{\"step\":1}\n{\"step\":2}\n{\"step\":2,\"split\":\"dev\"}\n{\"step\":3}\n"

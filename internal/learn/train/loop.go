@@ -5,15 +5,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 	"time"
+
+	"albert/internal/run"
 )
 
 // skippedInARow is how many steps without a finite loss and gradient end a run.
 const skippedInARow = 5
 
 // loop does what is next until the run is finished: evaluation, checkpoint, step.
-func (r *run) loop(ctx context.Context) error {
+func (r *trainer) loop(ctx context.Context) error {
 	r.progress.begin(r.state.Step)
 	r.last = time.Now()
 	for {
@@ -45,17 +48,17 @@ func (r *run) loop(ctx context.Context) error {
 }
 
 // ended tells whether no step is left: all are done, or patience is over.
-func (r *run) ended() bool {
+func (r *trainer) ended() bool {
 	return r.state.Step == r.c.Steps || r.c.Patience > 0 && r.state.Worse >= r.c.Patience
 }
 
-func (r *run) evaluationDue() bool {
+func (r *trainer) evaluationDue() bool {
 	s := &r.state
 	return s.Evaluated < s.Step && (s.Step == r.c.Steps || r.c.EvalEvery > 0 && s.Step%r.c.EvalEvery == 0)
 }
 
 // step does one step.
-func (r *run) step(ctx context.Context) error {
+func (r *trainer) step(ctx context.Context) error {
 	n := r.state.Step + 1
 	batch, err := r.batches.get(ctx, n)
 	if err != nil {
@@ -79,20 +82,20 @@ func (r *run) step(ctx context.Context) error {
 		return fmt.Errorf("step %d: the task reports no loss", n)
 	}
 	norm, rate := r.optimizer.Norm(g), r.c.Rate.At(n)
-	row := Fields{{"step", n}}
-	if finite(report.number("loss")) && finite(norm) {
+	row := Fields{{Name: "step", Value: n}}
+	if finite(report.Number("loss")) && finite(norm) {
 		r.optimizer.Step(g, norm, rate)
 		r.state.Skipped = 0
 		now := time.Now()
-		row = append(append(row, report...), Field{"learning_rate", rate}, Field{"grad_norm", norm}, Field{"tokens", total},
-			Field{"tokens_per_second", float64(total) / math.Max(now.Sub(r.last).Seconds(), 1e-9)})
+		row = append(append(row, report...), Field{Name: "learning_rate", Value: rate}, Field{Name: "grad_norm", Value: norm}, Field{Name: "tokens", Value: total},
+			Field{Name: "tokens_per_second", Value: float64(total) / math.Max(now.Sub(r.last).Seconds(), 1e-9)})
 	} else {
 		r.state.Skipped++
 		ids := make([]string, batch.Len())
 		for i := range ids {
 			ids[i] = batch.Example(i)
 		}
-		row = append(row, Field{"skipped", true}, Field{"loss", nil}, Field{"examples", ids})
+		row = append(row, Field{Name: "skipped", Value: true}, Field{Name: "loss", Value: nil}, Field{Name: "examples", Value: ids})
 		r.warn("step %d skipped: loss %v, gradient norm %v", n, report.Get("loss"), norm)
 	}
 	r.state.Step = n
@@ -107,7 +110,7 @@ func (r *run) step(ctx context.Context) error {
 }
 
 // after tells of a row that was written.
-func (r *run) after(row Fields) error {
+func (r *trainer) after(row Fields) error {
 	if r.c.After == nil {
 		return nil
 	}
@@ -128,25 +131,25 @@ func (e *notFinite) Error() string {
 }
 
 // evaluate measures the weights and tells whether they are the best so far.
-func (r *run) evaluate(ctx context.Context) (better bool, err error) {
+func (r *trainer) evaluate(ctx context.Context) (better bool, err error) {
 	defer r.pause(time.Now())
 	fields, err := r.task.Evaluate(ctx)
 	if err != nil {
 		return false, fmt.Errorf("evaluation after step %d: %w", r.state.Step, err)
 	}
 	r.state.Evaluated = r.state.Step
-	row := append(Fields{{"step", r.state.Step}, {"split", "dev"}}, fields...)
+	row := append(Fields{{Name: "step", Value: r.state.Step}, {Name: "split", Value: "dev"}}, fields...)
 	if len(fields) > 0 {
 		r.write(row, "dev")
 		var s []string
 		for _, f := range fields {
-			if v := fields.number(f.Name); finite(v) {
+			if v := fields.Number(f.Name); finite(v) {
 				s = append(s, fmt.Sprintf("%s %.4g", strings.ReplaceAll(f.Name, "_", " "), v))
 			}
 		}
 		r.progress.note("held out, after step %d: %s", r.state.Step, strings.Join(s, ", "))
 	}
-	switch value := fields.number(r.c.Best); {
+	switch value := fields.Number(r.c.Best); {
 	case r.c.Best == "" || math.IsNaN(value):
 	case r.state.Best.beatenBy(value, r.c.Lowest):
 		r.state.Best, r.state.Worse = best{r.state.Step, value}, 0
@@ -161,29 +164,29 @@ func (r *run) evaluate(ctx context.Context) (better bool, err error) {
 }
 
 // pause takes the time since then out of what the rates of steps are made of.
-func (r *run) pause(then time.Time) {
+func (r *trainer) pause(then time.Time) {
 	now := time.Now()
 	r.last = now
 	r.progress.window = r.progress.window.Add(now.Sub(then))
 }
 
 // write adds a row to the log and to the curves.
-func (r *run) write(row Fields, prefix string) {
+func (r *trainer) write(row Fields, prefix string) {
 	text, err := json.Marshal(row)
 	if err == nil {
 		err = r.log.write(append(text, '\n'))
 	}
 	if err != nil && !r.logError {
-		r.warn("%s: %v; its rows wait in memory and are tried again", logFile, err)
+		r.warn("%s: %v; its rows wait in memory and are tried again", filepath.Base(r.c.Dir.Log()), err)
 	}
 	r.logError = err != nil
-	if err := r.events.add(time.Now(), r.state.Step, row.scalars(prefix)); err != nil {
+	if err := r.events.add(time.Now(), r.state.Step, scalars(row, prefix)); err != nil {
 		r.eventFault(err)
 	}
 }
 
 // eventFault tells once that curves are incomplete: a run does not fail for them.
-func (r *run) eventFault(err error) {
+func (r *trainer) eventFault(err error) {
 	if !r.eventsError {
 		r.eventsError = true
 		r.warn("event file: %v", err)
@@ -191,7 +194,7 @@ func (r *run) eventFault(err error) {
 }
 
 // save writes a checkpoint of the state, unless it is there, and removes what need not be kept.
-func (r *run) save() error {
+func (r *trainer) save() error {
 	defer r.pause(time.Now())
 	if r.saved != r.state.Step {
 		if err := r.log.sync(); err != nil {
@@ -202,7 +205,7 @@ func (r *run) save() error {
 		}
 		r.saved = r.state.Step
 	}
-	err := both(r.checkpoints.prune(r.state.Best), r.note())
+	err := run.OneLine(r.checkpoints.prune(r.state.Best), r.note())
 	if err != nil {
 		r.warn("%v", err)
 	}

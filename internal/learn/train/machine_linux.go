@@ -3,14 +3,10 @@ package train
 import (
 	"bufio"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // availableMemory is how many bytes this process can have: what it has, and what the kernel calls available or a control group
@@ -127,20 +123,4 @@ func readNumber(path string) (int64, error) {
 		return 0, errNoLimit
 	}
 	return n, nil
-}
-
-// lockDir takes a run directory for this process until unlock is called or the process ends.
-func lockDir(dir string) (unlock func(), err error) {
-	f, err := os.OpenFile(path.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o666)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s is in use by another process", dir)
-		}
-		return nil, &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
-	}
-	return func() { f.Close() }, nil
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"albert/internal/run"
 )
 
 // impatient is a run of at most 40 steps whose evaluations are best after step 10: with a patience of 2 it ends after step 20.
@@ -38,7 +40,7 @@ func TestPatience(t *testing.T) {
 	if n := len(want.log); n != 24 {
 		t.Errorf("%d rows in the log, want 20 steps and 4 evaluations", n)
 	}
-	if step, err := BestStep(dir); step != 10 || err != nil {
+	if step, err := BestStep(run.Dir(dir)); step != 10 || err != nil {
 		t.Errorf("best step %d, %v", step, err)
 	}
 	if !strings.Contains(said.String(), "finished: 20 steps of 40, since 2 evaluations were not better than that of step 10") {
@@ -54,7 +56,7 @@ func TestPatience(t *testing.T) {
 			t.Fatalf("%d: %v", i, err)
 		}
 		resultOf(t, dir, 20).mustEqual(t, want, "killed")
-		if m, err := ReadManifest(dir); err != nil || !m.Finished {
+		if m, err := run.Dir(dir).ReadManifest(); err != nil || !m.Finished {
 			t.Errorf("%d: not finished, %v", i, err)
 		}
 	}
@@ -88,7 +90,7 @@ func TestAfter(t *testing.T) {
 	if steps != 7 || evaluations != 1 || !strings.Contains(said.String(), "warning: odd") {
 		t.Errorf("%d steps, %d evaluations; %s", steps, evaluations, said)
 	}
-	if path, err := Newest(dir); err != nil || filepath.Base(path) != checkpointName(7) {
+	if path, err := run.Dir(dir).Newest(); err != nil || filepath.Base(path) != run.CheckpointName(7) {
 		t.Errorf("newest %s, %v", path, err)
 	}
 	c.After = nil

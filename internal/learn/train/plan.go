@@ -1,13 +1,12 @@
 package train
 
 import (
-	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"albert/internal/files/disk"
+	"albert/internal/run"
 )
 
 // assumedFraction of the peak is what a plan counts with before anything was measured.
@@ -38,9 +37,9 @@ type plan struct {
 }
 
 // newPlan is the plan of a run whose first batch is b. parts is what the memory goes to.
-func (r *run) newPlan(b Batch) *plan {
+func (r *trainer) newPlan(b Batch) *plan {
 	p := &plan{Parameters: r.params.Size(), Steps: r.c.Steps, FirstStep: r.state.Step + 1, Sequences: b.Len(), Peak: r.c.Peak,
-		MemoryThere: availableMemory(), CheckpointSize: r.checkpoints.size(), DiskFree: disk.Free(r.c.Dir)}
+		MemoryThere: availableMemory(), CheckpointSize: r.checkpoints.size(), DiskFree: disk.Free(string(r.c.Dir))}
 	for _, l := range Leaves(b) {
 		p.Leaves++
 		p.Pieces += l.Pieces
@@ -61,31 +60,13 @@ func (r *run) newPlan(b Batch) *plan {
 	p.Memory = append(p.Memory, Memory{fmt.Sprintf("garbage (%d %%)", GCPercent), garbage})
 	p.MemoryNeeded += garbage
 	left := float64(r.c.Steps - r.state.Step)
-	if s, ok := r.manifest.secondsPerStep(); ok {
+	if s, ok := r.manifest.SecondsPerStep(); ok {
 		p.Seconds, p.Rate = left*s, "as measured when it last ran"
 	} else if p.Flops > 0 && p.Peak > 0 {
 		p.Seconds = left * p.Flops / (assumedFraction * p.Peak)
 		p.Rate = fmt.Sprintf("assuming %.0f %% of the peak", 100*assumedFraction)
 	}
 	return p
-}
-
-// secondsPerStep is what a step took in the last start that got further.
-func (m *Manifest) secondsPerStep() (float64, bool) {
-	for i := len(m.Starts) - 1; i >= 0; i-- {
-		if s := m.Starts[i]; s.ToStep > s.FromStep && s.Seconds > 0 {
-			return s.Seconds / float64(s.ToStep-s.FromStep), true
-		}
-	}
-	return 0, false
-}
-
-func (p *plan) write(dir string) error {
-	text, err := json.MarshalIndent(p, "", "  ")
-	if err != nil {
-		return err
-	}
-	return disk.WriteFile(filepath.Join(dir, planFile), append(text, '\n'))
 }
 
 // String is the plan for people, a line for each point.
@@ -106,18 +87,18 @@ func (p *plan) String() string {
 	}
 	var parts []string
 	for _, m := range p.Memory {
-		parts = append(parts, m.Name+" "+bytesText(m.Bytes))
+		parts = append(parts, m.Name+" "+run.SizeText(m.Bytes))
 	}
 	there := ""
 	if p.MemoryThere > 0 {
-		there = fmt.Sprintf(" of %s there", bytesText(p.MemoryThere))
+		there = fmt.Sprintf(" of %s there", run.SizeText(p.MemoryThere))
 	}
-	line("memory", "%s%s: %s", bytesText(p.MemoryNeeded), there, strings.Join(parts, ", "))
-	disk := bytesText(p.CheckpointSize) + " a checkpoint"
+	line("memory", "%s%s: %s", run.SizeText(p.MemoryNeeded), there, strings.Join(parts, ", "))
+	space := run.SizeText(p.CheckpointSize) + " a checkpoint"
 	if p.DiskFree >= 0 {
-		disk += fmt.Sprintf(", %s free", bytesText(p.DiskFree))
+		space += fmt.Sprintf(", %s free", run.SizeText(p.DiskFree))
 	}
-	line("disk", "%s", disk)
+	line("disk", "%s", space)
 	if p.Seconds > 0 {
 		rate := p.Rate
 		if p.Peak > 0 {
@@ -129,7 +110,7 @@ func (p *plan) String() string {
 }
 
 // flops is what training on a batch takes; 0 if it is not known.
-func (r *run) flops(b Batch) float64 {
+func (r *trainer) flops(b Batch) float64 {
 	if r.c.Flops == nil {
 		return 0
 	}

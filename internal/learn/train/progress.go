@@ -91,7 +91,7 @@ func (p *progress) leaf(done, pieces, total, now int, flops float64) {
 func (p *progress) step(done int, row Fields) {
 	var s []string
 	for _, name := range []string{"loss", "mlm_accuracy", "sop_accuracy", "accuracy", "learning_rate"} {
-		if v := row.number(name); finite(v) {
+		if v := row.Number(name); finite(v) {
 			s = append(s, fmt.Sprintf("%s %.4g", strings.ReplaceAll(name, "_", " "), v))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"albert/internal/files/disk"
+	"albert/internal/run"
 
 	"albert/internal/engine/numeric"
 	"albert/internal/engine/ops"
@@ -19,13 +21,13 @@ import (
 	"albert/internal/learn/optim"
 )
 
-// run is one start of a run.
-type run struct {
+// trainer is one start of a run.
+type trainer struct {
 	c      *Config
 	params *ops.Params
 	task   Task
 
-	manifest    *Manifest
+	manifest    *run.Manifest
 	checkpoints *checkpoints
 	optimizer   *optim.Optimizer
 	gradients   *accumulator
@@ -62,15 +64,15 @@ func start(ctx context.Context, c *Config, params *ops.Params, task Task, at fun
 		ctx, cancel = context.WithTimeoutCause(ctx, c.MaxTime, errTime)
 		defer cancel()
 	}
-	if err := os.MkdirAll(c.Dir, 0o777); err != nil {
+	if err := os.MkdirAll(string(c.Dir), 0o777); err != nil {
 		return err
 	}
-	unlock, err := lockDir(c.Dir)
+	unlock, err := c.Dir.Lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	r := &run{c: c, params: params, task: task, began: time.Now(), saved: -1, at: at, progress: newProgress(c)}
+	r := &trainer{c: c, params: params, task: task, began: time.Now(), saved: -1, at: at, progress: newProgress(c)}
 	r.optimizer = optim.New(c.Optimizer, params, c.Device)
 	r.gradients = &accumulator{params: params, dev: c.Device, together: c.Together, micro: c.MicroBatch}
 	r.batches = &ahead{task: task, steps: c.Steps}
@@ -96,7 +98,7 @@ func start(ctx context.Context, c *Config, params *ops.Params, task Task, at fun
 	if c.DryRun {
 		return nil
 	}
-	defer func() { err = both(err, r.close()) }()
+	defer func() { err = run.OneLine(err, r.close()) }()
 	if err := r.openLogs(); err != nil {
 		return err
 	}
@@ -104,13 +106,13 @@ func start(ctx context.Context, c *Config, params *ops.Params, task Task, at fun
 }
 
 // open reads what the directory holds, or begins it. done: there is nothing left to do.
-func (r *run) open() (done bool, err error) {
+func (r *trainer) open() (done bool, err error) {
 	var fresh bool
-	if r.manifest, fresh, err = openManifest(r.c); err != nil {
+	if r.manifest, fresh, err = r.c.Dir.Open(r.c.Settings, r.c.Data, Changeable); err != nil {
 		return false, err
 	}
 	if r.manifest.Finished {
-		if _, err := os.Stat(filepath.Join(r.c.Dir, modelDir)); err == nil || r.c.Finish == nil {
+		if _, err := os.Stat(r.c.Dir.Model()); err == nil || r.c.Finish == nil {
 			steps := r.c.Steps
 			if n := len(r.manifest.Starts); n > 0 {
 				steps = r.manifest.Starts[n-1].ToStep
@@ -120,7 +122,7 @@ func (r *run) open() (done bool, err error) {
 		}
 	}
 	for name, data := range r.c.Files {
-		path := filepath.Join(r.c.Dir, name)
+		path := filepath.Join(string(r.c.Dir), name)
 		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
 			continue
 		}
@@ -129,19 +131,19 @@ func (r *run) open() (done bool, err error) {
 		}
 	}
 	if fresh {
-		if err := r.manifest.write(r.c.Dir); err != nil {
+		if err := r.manifest.Write(r.c.Dir); err != nil {
 			return false, err
 		}
 	}
 	r.state = state{Numerics: numeric.Version, Settings: r.c.Settings}
 	if r.c.DryRun {
-		steps, err := listCheckpoints(r.c.Dir)
+		steps, err := r.c.Dir.Checkpoints()
 		if len(steps) > 0 {
 			r.state.Step = min(steps[len(steps)-1], r.c.Steps)
 		}
 		return false, err
 	}
-	if err := r.checkpoints.sweep(); err != nil {
+	if err := r.c.Dir.Sweep(slices.Collect(maps.Keys(r.c.Files))...); err != nil {
 		return false, err
 	}
 	s, err := r.checkpoints.load(r.warn)
@@ -159,10 +161,10 @@ func (r *run) open() (done bool, err error) {
 	return false, nil
 }
 
-func (r *run) warn(format string, args ...any) { r.progress.message("warning: "+format, args...) }
+func (r *trainer) warn(format string, args ...any) { r.progress.message("warning: "+format, args...) }
 
 // plan shows the plan, made from the first batch, and holds it against the machine.
-func (r *run) plan(ctx context.Context) error {
+func (r *trainer) plan(ctx context.Context) error {
 	if r.ended() {
 		return nil
 	}
@@ -173,22 +175,22 @@ func (r *run) plan(ctx context.Context) error {
 	p := r.newPlan(b)
 	r.progress.note("%s\n%s", r.c.Dir, strings.TrimRight(p.String(), "\n"))
 	if p.MemoryThere > 0 && p.MemoryNeeded > p.MemoryThere {
-		r.warn("the run needs %s of memory, %s is there: the system may end it", bytesText(p.MemoryNeeded), bytesText(p.MemoryThere))
+		r.warn("the run needs %s of memory, %s is there: the system may end it", run.SizeText(p.MemoryNeeded), run.SizeText(p.MemoryThere))
 	}
 	if p.DiskFree >= 0 && p.DiskFree < p.CheckpointSize {
 		return fmt.Errorf("%s: a checkpoint needs %s, the disk has %s: free some, or choose another output directory", r.c.Dir,
-			bytesText(p.CheckpointSize), bytesText(p.DiskFree))
+			run.SizeText(p.CheckpointSize), run.SizeText(p.DiskFree))
 	}
 	if need := int64(r.c.Keep+2) * p.CheckpointSize; p.DiskFree >= 0 && p.DiskFree < need {
-		r.warn("%d checkpoints, the best and the one being written need %s, the disk has %s", r.c.Keep, bytesText(need),
-			bytesText(p.DiskFree))
+		r.warn("%d checkpoints, the best and the one being written need %s, the disk has %s", r.c.Keep, run.SizeText(need),
+			run.SizeText(p.DiskFree))
 	}
-	return p.write(r.c.Dir)
+	return disk.WriteJSON(r.c.Dir.Plan(), p)
 }
 
 // openLogs cuts log and event files back to the state, to be continued.
-func (r *run) openLogs() error {
-	path := filepath.Join(r.c.Dir, logFile)
+func (r *trainer) openLogs() error {
+	path := r.c.Dir.Log()
 	last, err := cutLog(path, r.state.Step)
 	if err != nil {
 		return err
@@ -200,7 +202,7 @@ func (r *run) openLogs() error {
 		return err
 	}
 	r.log.fault = func() error { return r.at("log") }
-	dir := filepath.Join(r.c.Dir, tensorboardDir)
+	dir := r.c.Dir.Events()
 	if err := cutEvents(dir, r.state.Step); err != nil {
 		return err
 	}
@@ -208,24 +210,28 @@ func (r *run) openLogs() error {
 		return err
 	}
 	now := time.Now()
-	r.manifest.Starts = append(r.manifest.Starts, Start{Began: now.UTC().Format(time.RFC3339), FromStep: r.state.Step,
+	r.manifest.Starts = append(r.manifest.Starts, run.Start{Began: now.UTC().Format(time.RFC3339), FromStep: r.state.Step,
 		ToStep: r.state.Step, Settings: changeable(r.c.Settings), About: r.c.About})
 	r.manifest.Finished = false
 	return r.note()
 }
+
+// Changeable are the settings that may differ when a run is resumed, by the names of their flags: none of them reaches a bit of the
+// result.
+var Changeable = []string{"threads", "micro-batch-size", "save-every", "keep", "max-time", "quiet", "stop-if-stuck"}
 
 func changeable(f Fields) Fields {
 	return slices.DeleteFunc(slices.Clone(f), func(x Field) bool { return !slices.Contains(Changeable, x.Name) })
 }
 
 // note writes down how far this start came.
-func (r *run) note() error {
+func (r *trainer) note() error {
 	s := &r.manifest.Starts[len(r.manifest.Starts)-1]
 	s.Seconds, s.ToStep = time.Since(r.began).Seconds(), r.state.Step
-	return r.manifest.write(r.c.Dir)
+	return r.manifest.Write(r.c.Dir)
 }
 
-func (r *run) close() error {
+func (r *trainer) close() error {
 	r.progress.end()
 	var err error
 	if r.events != nil {

@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"albert/internal/files/disk"
 	"albert/internal/files/safetensors"
+	"albert/internal/run"
 )
 
 func TestSameBitsForEveryMicroBatchAndThreads(t *testing.T) {
@@ -48,11 +50,11 @@ func TestRunDirectory(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	steps, err := listCheckpoints(dir)
+	steps, err := run.Dir(dir).Checkpoints()
 	if err != nil || !slices.Equal(steps, []int{16, 20}) {
 		t.Errorf("checkpoints %v, %v", steps, err)
 	}
-	m, err := ReadManifest(dir)
+	m, err := run.Dir(dir).ReadManifest()
 	if err != nil || !m.Finished || len(m.Starts) != 1 || m.Starts[0].ToStep != 20 || m.Starts[0].Seconds <= 0 {
 		t.Errorf("manifest %+v, %v", m, err)
 	}
@@ -157,7 +159,7 @@ func TestStopAndResume(t *testing.T) {
 				}
 				stopped++
 				if kind == "leaf" && at > 1 {
-					if _, err := os.Stat(filepath.Join(dir, checkpointsDir, checkpointName(at-1))); err != nil {
+					if _, err := os.Stat(run.Dir(dir).Checkpoint(at - 1)); err != nil {
 						t.Error(err)
 					}
 				}
@@ -225,7 +227,7 @@ func TestKillAtEveryPoint(t *testing.T) {
 			}
 		}
 		if i%3 == 1 { // and a half-written row, as a machine that lost its power may leave
-			f, err := os.OpenFile(filepath.Join(dir, logFile), os.O_APPEND|os.O_WRONLY, 0)
+			f, err := os.OpenFile(run.Dir(dir).Log(), os.O_APPEND|os.O_WRONLY, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -233,7 +235,7 @@ func TestKillAtEveryPoint(t *testing.T) {
 			f.Close()
 		}
 		s := newSquares(40, 30)
-		c.Dir = dir
+		c.Dir = run.Dir(dir)
 		if err := Run(t.Context(), c, s.params, s); err != nil {
 			t.Fatalf("%s (%d): %v", what[i], i, err)
 		}
@@ -277,8 +279,8 @@ func TestChangedSettingsAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = newSquares(40, 30)
-	c.Settings = Fields{{"batch-size", 41}, {"learning-rate", 0.05}, {"seed", 1}, {"threads", 2}, {"quiet", true}}
-	c.Data = Fields{{"train", "def"}}
+	c.Settings = Fields{{Name: "batch-size", Value: 41}, {Name: "learning-rate", Value: 0.05}, {Name: "seed", Value: 1}, {Name: "threads", Value: 2}, {Name: "quiet", Value: true}}
+	c.Data = Fields{{Name: "train", Value: "def"}}
 	err := Run(t.Context(), c, s.params, s)
 	if err == nil {
 		t.Fatal("accepted")
@@ -294,20 +296,20 @@ func TestChangedSettingsAreNamed(t *testing.T) {
 	}
 	// What may change may.
 	c = testConfig(dir)
-	c.Settings = Fields{{"learning-rate", 0.05}, {"batch-size", 40}, {"threads", 2}, {"keep", 7}, {"max-time", "1h"}}
+	c.Settings = Fields{{Name: "learning-rate", Value: 0.05}, {Name: "batch-size", Value: 40}, {Name: "threads", Value: 2}, {Name: "keep", Value: 7}, {Name: "max-time", Value: "1h"}}
 	c.Keep, c.SaveEvery, c.Device = 7, 3, threads(2)
 	if err := Run(t.Context(), c, s.params, s); err != nil {
 		t.Fatal(err)
 	}
 	resultOf(t, dir, 20).mustEqual(t, uninterrupted(), "with more threads")
-	m, err := ReadManifest(dir)
+	m, err := run.Dir(dir).ReadManifest()
 	if err != nil || len(m.Starts) != 2 || m.Starts[0].ToStep != 5 || m.Starts[1].FromStep != 5 || m.Starts[1].Settings.Get("threads") == nil {
 		t.Errorf("manifest %+v, %v", m, err)
 	}
 }
 
 func TestOtherNumericsAreRefused(t *testing.T) {
-	for _, name := range []string{manifestFile, filepath.Join(checkpointsDir, checkpointName(20), stateFile)} {
+	for _, name := range []string{run.ManifestFile, filepath.Join("checkpoints", run.CheckpointName(20), run.StateFile)} {
 		dir := t.TempDir()
 		c := testConfig(dir)
 		s := newSquares(40, 30)
@@ -323,7 +325,7 @@ func TestOtherNumericsAreRefused(t *testing.T) {
 		if err := os.WriteFile(path, []byte(changed), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		if name != manifestFile {
+		if name != run.ManifestFile {
 			rehash(t, filepath.Dir(path))
 			setFinished(t, dir, false)
 		}
@@ -353,7 +355,7 @@ func TestSkippedSteps(t *testing.T) {
 	if !slices.Equal(before, after) {
 		t.Error("a skipped step changed weights")
 	}
-	text, err := os.ReadFile(filepath.Join(dir, logFile))
+	text, err := os.ReadFile(run.Dir(dir).Log())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -413,11 +415,11 @@ func TestBestIsKept(t *testing.T) {
 		if lowest {
 			want = 15
 		}
-		steps, err := listCheckpoints(dir)
+		steps, err := run.Dir(dir).Checkpoints()
 		if err != nil || !slices.Equal(steps, []int{want, 20}) {
 			t.Errorf("lowest %v: checkpoints %v, %v", lowest, steps, err)
 		}
-		if to, err := os.Readlink(filepath.Join(dir, checkpointsDir, bestLink)); err != nil || to != checkpointName(want) {
+		if to, err := os.Readlink(run.Dir(dir).Best()); err != nil || to != run.CheckpointName(want) {
 			t.Errorf("lowest %v: best is %s, %v", lowest, to, err)
 		}
 	}
@@ -433,8 +435,8 @@ func TestBestIsKept(t *testing.T) {
 		}
 	}
 	err := start(ctx, &c, s.params, s, func(p string) error {
-		if _, err := os.Stat(filepath.Join(dir, checkpointsDir, checkpointName(8))); err == nil && p == "rename" {
-			if _, err := os.Stat(filepath.Join(dir, checkpointsDir, unfinished+checkpointName(10))); err == nil {
+		if _, err := os.Stat(run.Dir(dir).Checkpoint(8)); err == nil && p == "rename" {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(run.Dir(dir).Checkpoint(10)), disk.Aside+run.CheckpointName(10))); err == nil {
 				return syscall.ENOSPC
 			}
 		}
@@ -443,10 +445,10 @@ func TestBestIsKept(t *testing.T) {
 	if !errors.Is(err, ErrStopped) {
 		t.Fatal(err)
 	}
-	if to, err := os.Readlink(filepath.Join(dir, checkpointsDir, bestLink)); err != nil || to != checkpointName(5) {
+	if to, err := os.Readlink(run.Dir(dir).Best()); err != nil || to != run.CheckpointName(5) {
 		t.Errorf("best is %s, %v", to, err)
 	}
-	if err := os.RemoveAll(filepath.Join(dir, checkpointsDir, checkpointName(5))); err != nil {
+	if err := os.RemoveAll(run.Dir(dir).Checkpoint(5)); err != nil {
 		t.Fatal(err)
 	}
 	c, s = newRun(dir, false)
@@ -454,7 +456,7 @@ func TestBestIsKept(t *testing.T) {
 	if err := Run(t.Context(), c, s.params, s); err != nil {
 		t.Fatal(err)
 	}
-	if to, err := os.Readlink(filepath.Join(dir, checkpointsDir, bestLink)); err != nil || to != checkpointName(15) ||
+	if to, err := os.Readlink(run.Dir(dir).Best()); err != nil || to != run.CheckpointName(15) ||
 		!strings.Contains(said.String(), "step-000005, is not there any more") {
 		t.Errorf("best is %s, %v\n%s", to, err, said)
 	}
@@ -472,7 +474,7 @@ func TestCheckpointHoldsTheModelsTensors(t *testing.T) {
 	if err := Run(t.Context(), c, s.params, s); err != nil {
 		t.Fatal(err)
 	}
-	path, err := Newest(dir)
+	path, err := run.Dir(dir).Newest()
 	if err != nil {
 		t.Fatal(err)
 	}

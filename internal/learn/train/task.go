@@ -2,11 +2,10 @@ package train
 
 import (
 	"context"
-	"encoding/json"
 	"math"
-	"strconv"
 
 	"albert/internal/engine/ops"
+	"albert/internal/files/jsonobject"
 )
 
 // Task is what is learned. The loop asks for batches in ascending order of steps.
@@ -34,62 +33,10 @@ type Batch interface {
 	Example(i int) string
 }
 
-// Field is a named value of a row in the log: a number, string, boolean, list of strings, nil or Fields.
-type Field struct {
-	Name  string
-	Value any
-}
-
-// Fields are named values in the order in which they are written.
-type Fields []Field
-
-// Get is the value of a field, nil if there is none.
-func (f Fields) Get(name string) any {
-	for _, x := range f {
-		if x.Name == name {
-			return x.Value
-		}
-	}
-	return nil
-}
-
-// number is the value of a field as float64, NaN if it is no number.
-func (f Fields) number(name string) float64 {
-	switch v := f.Get(name).(type) {
-	case float64:
-		return v
-	case float32:
-		return float64(v)
-	case int:
-		return float64(v)
-	case int64:
-		return float64(v)
-	}
-	return math.NaN()
-}
-
-// MarshalJSON writes an object with the fields in order, on one line. A number that is not finite becomes null.
-func (f Fields) MarshalJSON() ([]byte, error) {
-	b := []byte{'{'}
-	for i, x := range f {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(strconv.AppendQuote(b, x.Name), ':')
-		v := x.Value
-		if n, ok := v.(float64); ok && !finite(n) {
-			v = nil
-		}
-		if n, ok := v.(float32); ok && !finite(float64(n)) {
-			v = nil
-		}
-		text, err := json.Marshal(v)
-		if err != nil {
-			return nil, err
-		}
-		b = append(b, text...)
-	}
-	return append(b, '}'), nil
-}
-
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// Field and Fields are those of package jsonobject: a row of the log is numbers, strings, booleans, lists of strings, nil and Fields.
+type (
+	Field  = jsonobject.Field
+	Fields = jsonobject.Fields
+)

@@ -19,6 +19,7 @@ import (
 	"albert/internal/engine/numeric"
 	"albert/internal/engine/ops"
 	"albert/internal/learn/optim"
+	"albert/internal/run"
 )
 
 // threads is a device of n goroutines.
@@ -128,7 +129,7 @@ func (b *squaresBatch) Report() Fields {
 	if b.bad != nil && b.bad(b.step) {
 		loss = math.NaN()
 	}
-	return Fields{{"loss", loss}, {"mlm_loss", loss}}
+	return Fields{{Name: "loss", Value: loss}, {Name: "mlm_loss", Value: loss}}
 }
 
 func (s *squares) Evaluate(ctx context.Context) (Fields, error) {
@@ -145,17 +146,17 @@ func (s *squares) Evaluate(ctx context.Context) (Fields, error) {
 	if s.metric != nil {
 		accuracy = s.metric(s.last)
 	}
-	return Fields{{"loss", d}, {"accuracy", accuracy}}, nil
+	return Fields{{Name: "loss", Value: d}, {Name: "accuracy", Value: accuracy}}, nil
 }
 
 // testConfig is a run of 20 steps over the task's parameters.
 func testConfig(dir string) Config {
 	return Config{
-		Dir: dir, Steps: 20, Rate: optim.Schedule{LearningRate: 0.05, Steps: 20, Warmup: 3},
+		Dir: run.Dir(dir), Steps: 20, Rate: optim.Schedule{LearningRate: 0.05, Steps: 20, Warmup: 3},
 		Optimizer: optim.Config{Kind: optim.LAMB, WeightDecay: 0.01, Clip: 1},
 		EvalEvery: 5, SaveEvery: 4, Keep: 2, Best: "accuracy",
-		Settings: Fields{{"learning-rate", 0.05}, {"batch-size", 40}, {"threads", 1}},
-		Data:     Fields{{"train", "abc"}},
+		Settings: Fields{{Name: "learning-rate", Value: 0.05}, {Name: "batch-size", Value: 40}, {Name: "threads", Value: 1}},
+		Data:     Fields{{Name: "train", Value: "abc"}},
 		Files:    map[string][]byte{"config.json": []byte("{}\n")},
 		Device:   threads(1),
 	}
@@ -169,7 +170,7 @@ type result struct {
 
 func resultOf(t *testing.T, dir string, steps int) result {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, checkpointsDir, checkpointName(steps), tensorsFile))
+	text, err := os.ReadFile(filepath.Join(run.Dir(dir).Checkpoint(steps), run.WeightsFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +180,7 @@ func resultOf(t *testing.T, dir string, steps int) result {
 // logRows are the rows of log.jsonl, without the times.
 func logRows(t *testing.T, dir string) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, logFile))
+	text, err := os.ReadFile(run.Dir(dir).Log())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +277,7 @@ func messages(c *Config) *bytes.Buffer {
 func mustBeClean(t *testing.T, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if name := d.Name(); path != dir && strings.HasPrefix(name, ".") && name != lockFile {
+		if name := d.Name(); path != dir && strings.HasPrefix(name, ".") && name != ".lock" {
 			t.Errorf("left behind: %s", path)
 		}
 		return err

@@ -101,10 +101,10 @@ func (e *events) add(now time.Time, step int, values []scalar) error {
 }
 
 // scalars are the finite numbers among fields, under prefix/name.
-func (f Fields) scalars(prefix string) []scalar {
+func scalars(f Fields, prefix string) []scalar {
 	var list []scalar
 	for _, x := range f {
-		if v := f.number(x.Name); finite(v) && x.Name != "step" {
+		if v := f.Number(x.Name); finite(v) && x.Name != "step" {
 			list = append(list, scalar{prefix + "/" + x.Name, float32(v)})
 		}
 	}

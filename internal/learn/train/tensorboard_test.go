@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"albert/internal/run"
+
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -146,7 +148,7 @@ func TestEventFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		if stop == 6 { // and steps that a kill left behind
-			files, err := eventFiles(filepath.Join(dir, tensorboardDir))
+			files, err := eventFiles(run.Dir(dir).Events())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -166,7 +168,7 @@ func TestEventFiles(t *testing.T) {
 			a.close()
 		}
 	}
-	points, starts := readEvents(t, filepath.Join(dir, tensorboardDir))
+	points, starts := readEvents(t, run.Dir(dir).Events())
 	count := map[string]int{}
 	last := 0
 	for _, p := range points {

@@ -71,12 +71,17 @@ func resume(o *PrepareOptions, meta *Meta) (p progress, done bool, err error) {
 	return old, name == metaFile, nil
 }
 
-func refusal(dir, what string) error {
-	return fmt.Errorf("%s holds shards made with %s: give the same again, or another --output", dir, what)
+// Mismatch is the error of going on with shards that were made with other settings, of other text or by another program.
+type Mismatch struct{ Dir, MadeWith string }
+
+func (e *Mismatch) Error() string {
+	return fmt.Sprintf("%s holds shards made with %s: give the same again, or another --output", e.Dir, e.MadeWith)
 }
 
-// removeOthers removes what an earlier call that was killed left beside the files it had finished: unfinished files, whose names
-// begin with a dot, and a shard that progress.json does not have yet.
+func refusal(dir, what string) error { return &Mismatch{dir, what} }
+
+// removeOthers removes what an earlier call that was killed left beside the files it had finished: files written aside, under a name
+// that begins with a dot, and a shard that progress.json does not have yet.
 func (p *progress) removeOthers(dir string, names map[string]bool) error {
 	ours := []string{shardPrefix, metaFile + ".", progressFile + "."}
 	for name := range p.TokenizerFiles {

@@ -1,0 +1,148 @@
+package run
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"albert/internal/engine/numeric"
+	"albert/internal/files/disk"
+	"albert/internal/files/jsonobject"
+)
+
+// Manifest is manifest.json of a run directory: what was asked and what it ran on.
+type Manifest struct {
+	Numerics int               `json:"numerics"`
+	Finished bool              `json:"finished"`
+	Settings jsonobject.Fields `json:"settings"` // every resolved setting
+	Data     jsonobject.Fields `json:"data"`     // hashes of what is learned from
+	Starts   []Start           `json:"starts"`
+}
+
+// Start is one start of the program on a run.
+type Start struct {
+	Began    string            `json:"began"`   // RFC 3339
+	Seconds  float64           `json:"seconds"` // how long it ran
+	FromStep int               `json:"from_step"`
+	ToStep   int               `json:"to_step"`
+	Settings jsonobject.Fields `json:"settings"` // those that a resume may change
+	About    jsonobject.Fields `json:"about"`    // versions, hardware
+}
+
+// Changed are the settings or data of a run that are not those that it was begun with, which a resume must not change.
+type Changed struct {
+	Dir     Dir
+	Changes []Change
+}
+
+// Change is a setting that was changed. The values are JSON; "not set" where there is none.
+type Change struct{ Name, Was, Is string }
+
+func (e *Changed) Error() string {
+	list := make([]string, len(e.Changes))
+	for i, c := range e.Changes {
+		list[i] = fmt.Sprintf("%s was %s, is %s", c.Name, c.Was, c.Is)
+	}
+	return fmt.Sprintf("%s was begun with other settings: %s; give the same ones to resume it, or another output directory", e.Dir,
+		strings.Join(list, "; "))
+}
+
+// OtherNumerics is the error of going on with what was made by a program whose bits are other ones.
+type OtherNumerics struct {
+	Path string
+	Made int // with these numerics
+}
+
+func (e *OtherNumerics) Error() string {
+	return fmt.Sprintf("%s was made with numerics %d, this program has %d: its bits would not go on; use the program that began it, or another "+
+		"output directory", e.Path, e.Made, numeric.Version)
+}
+
+// CheckNumerics is an [OtherNumerics] where a path was not made with this program's numerics.
+func CheckNumerics(path string, made int) error {
+	if made != numeric.Version {
+		return &OtherNumerics{path, made}
+	}
+	return nil
+}
+
+// ReadManifest reads the manifest of a run.
+func (d Dir) ReadManifest() (*Manifest, error) {
+	path := d.join(ManifestFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	m := new(Manifest)
+	if err := json.Unmarshal(text, m); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+// Open reads the manifest of a run that goes on and compares it with what is asked now, or makes one for a new run. The error is a
+// [Changed] or [OtherNumerics] where it must not go on. Settings named in changeable may differ.
+func (d Dir) Open(settings, data jsonobject.Fields, changeable []string) (m *Manifest, fresh bool, err error) {
+	m, err = d.ReadManifest()
+	if errors.Is(err, fs.ErrNotExist) {
+		if list, err := d.Checkpoints(); err == nil && len(list) > 0 {
+			return nil, false, fmt.Errorf("%s holds checkpoints but no %s: it cannot be told what they are of", d, ManifestFile)
+		}
+		return &Manifest{Numerics: numeric.Version, Settings: settings, Data: data}, true, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if err := CheckNumerics(string(d), m.Numerics); err != nil {
+		return nil, false, err
+	}
+	if list := append(changes(m.Settings, settings, changeable), changes(m.Data, data, nil)...); len(list) > 0 {
+		return nil, false, &Changed{d, list}
+	}
+	m.Settings, m.Data = settings, data
+	return m, false, nil
+}
+
+// changes lists what differs between two sets of settings, apart from what may.
+func changes(old, now jsonobject.Fields, changeable []string) (list []Change) {
+	text := func(f jsonobject.Fields, name string) string {
+		for _, x := range f {
+			if x.Name == name {
+				b, err := json.Marshal(x.Value)
+				if err != nil {
+					return err.Error()
+				}
+				return string(b)
+			}
+		}
+		return "not set"
+	}
+	seen := slices.Clone(changeable)
+	for _, x := range append(slices.Clone(now), old...) {
+		if slices.Contains(seen, x.Name) {
+			continue
+		}
+		seen = append(seen, x.Name)
+		if a, b := text(old, x.Name), text(now, x.Name); a != b {
+			list = append(list, Change{x.Name, a, b})
+		}
+	}
+	return list
+}
+
+// Write puts the manifest into the run directory, whole or not at all.
+func (m *Manifest) Write(d Dir) error { return disk.WriteJSON(d.join(ManifestFile), m) }
+
+// SecondsPerStep is what a step took in the last start that got further.
+func (m *Manifest) SecondsPerStep() (float64, bool) {
+	for _, s := range slices.Backward(m.Starts) {
+		if s.ToStep > s.FromStep && s.Seconds > 0 {
+			return s.Seconds / float64(s.ToStep-s.FromStep), true
+		}
+	}
+	return 0, false
+}
