@@ -120,9 +120,10 @@ func (d *Device) New(rows, cols int) *ops.Tensor {
 	d.mu.Lock()
 	t := d.take(class, 2*class)
 	if t == nil {
-		// What is kept free stays within a tenth of the most that was in use: leaves of other sizes would leave a set of buffers each.
+		// What is kept free stays within a sixth of the most that was in use: batches of other sizes would leave a set of buffers each. An
+		// inference pass needs a seventh: one small buffer more than the most that it uses, while its largest is free.
 		m := &d.counts
-		for limit := max(m.most, m.used+class) / 10 * 11; m.all+class > limit && d.drop(class); {
+		for limit := max(m.most, m.used+class) / 6 * 7; m.all+class > limit && d.drop(class); {
 		}
 		t = &ops.Tensor{}
 		m.all += class

@@ -158,3 +158,47 @@ func TestPackedWeightsGoWithTheirModel(t *testing.T) {
 	}
 	runtime.KeepAlive(kept)
 }
+
+// TestLayersReuseBuffers: once a pass has run, the tensors of a transformer's layers, wide and narrow in turn, find free buffers.
+func TestLayersReuseBuffers(t *testing.T) {
+	for _, rows := range []int{16, 128, 1000} {
+		for _, hidden := range []int{312, 768, 1024} {
+			dev := newDevice(t, 1)
+			seen := map[*float32]bool{}
+			made := 0
+			tensor := func(cols int) *ops.Tensor {
+				x := dev.New(rows, cols)
+				if !seen[&x.Data[0]] {
+					seen[&x.Data[0]] = true
+					made++
+				}
+				return x
+			}
+			for pass := range 3 {
+				made = 0
+				x := tensor(hidden)
+				for range 4 {
+					qkv := tensor(3 * hidden)
+					context := tensor(hidden)
+					dev.Free(qkv)
+					dense := tensor(hidden)
+					dev.Free(context)
+					normed := tensor(hidden)
+					dev.Free(dense)
+					wide := tensor(4 * hidden)
+					narrow := tensor(hidden)
+					dev.Free(wide)
+					y := tensor(hidden)
+					dev.Free(normed)
+					dev.Free(narrow)
+					dev.Free(x)
+					x = y
+				}
+				dev.Free(x)
+				if pass == 2 && made > 0 {
+					t.Errorf("%d pieces, hidden size %d: the third pass made %d buffers", rows, hidden, made)
+				}
+			}
+		}
+	}
+}

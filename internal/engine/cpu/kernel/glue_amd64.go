@@ -45,7 +45,8 @@ type asm struct {
 	peakFlops                                     int // of one iteration
 }
 
-// assemble wraps generated functions, which take pointers, into functions of slices. An empty slice does nothing.
+// assemble wraps generated functions, which take pointers, into functions of slices. An empty slice does nothing. It is long
+// because it is a table: a short wrapper for each function.
 func assemble(name string, mr, nr int, f asm) *Set {
 	unary := func(g func(y, x *float32, n int)) func(y, x []float32) {
 		return func(y, x []float32) {

@@ -15,6 +15,22 @@ func imm(v int) Op {
 	return I32(int32(v))
 }
 
+// tile is the state of [genTile].
+type tile struct {
+	mr, nv    int // rows, and registers in a row
+	lda, ldc  reg.GPVirtual
+	sums      [][]reg.VecVirtual // [mr][nv]
+	panel     []reg.VecVirtual   // a row of the panel
+	broadcast []reg.VecVirtual   // values of A, in turn
+	a         []reg.GPVirtual    // rows 0, 3, 6 ... of A
+	k, p      reg.GPVirtual      // a counter, and a pointer into the panel or C
+	rest      reg.GPVirtual      // rounds without a new row of C to fetch
+	ahead     reg.GPVirtual      // C's row to fetch
+	aheadStep reg.GPVirtual
+	next      reg.GPVirtual // what will be wanted of the next panel
+	valid     Op            // the mask of the last register's columns: a K register, or panel[0], which is free before and after the loop over k
+}
+
 // genTile writes the product of tiles of mr rows with one panel, nv registers of its width: C = (0 | C | bias) + A B, a chain over k
 // for each element; of the last register's columns the first tail are C's. The accumulators fill the register file: 6x2 of 16 YMM,
 // 14x2 of 32 ZMM, two registers for a row of the panel, two for broadcasts: 12 and 28 independent chains hide the FMAs' latency of 4
@@ -23,200 +39,219 @@ func imm(v int) Op {
 // pointer for three rows.
 func genTile(name string, mr, nv int) {
 	begin(fmt.Sprintf("%s%d", name, mr), "(kc int, a *float32, lda int, b, c *float32, ldc, tiles, tail int, bias *float32, init int, next, nextC *float32)")
-	lda, ldc := ptr("lda"), ptr("ldc")
-	lanes := cur.bytes / 4
-	row := 2 * cur.bytes // of the panel
-	acc := make([][]reg.VecVirtual, mr)
-	for i := range acc {
-		for range nv {
-			acc[i] = append(acc[i], register())
+	t := newTile(mr, nv)
+	Label("tile")
+	t.start()
+	Label("go")
+	t.pointAtA()
+	t.multiply()
+	Label("store")
+	t.eachOfC("store", "stored", t.toC)
+	Label("stored")
+	MOVQ(t.p, param("c"))
+	IMUL3Q(imm(mr), t.lda, t.k)
+	ADDQ(t.k, param("a"))
+	DECQ(param("tiles"))
+	JNE(LabelRef("tile"))
+	end()
+}
+
+func newTile(mr, nv int) *tile {
+	t := &tile{mr: mr, nv: nv, lda: ptr("lda"), ldc: ptr("ldc")}
+	registers := func(n int) (r []reg.VecVirtual) {
+		for range n {
+			r = append(r, register())
 		}
+		return r
 	}
-	var bv, tmp []reg.VecVirtual
-	for range nv {
-		bv = append(bv, register())
+	for range mr {
+		t.sums = append(t.sums, registers(nv))
 	}
-	for range 2 {
-		tmp = append(tmp, register())
+	t.panel, t.broadcast = registers(nv), registers(2)
+	for range (mr + 2) / 3 {
+		t.a = append(t.a, GP64())
 	}
-	base := make([]reg.GPVirtual, (mr+2)/3)
-	for i := range base {
-		base[i] = GP64()
-	}
-	k, bp, rest, ahead, aheadStep := GP64(), GP64(), GP64(), GP64(), GP64()
-	next := ptr("next")
-	// The mask of the last register's columns: a K register, or bv[0], which is free before and after the loop over k.
-	var valid Op = bv[0]
+	t.k, t.p, t.rest, t.ahead, t.aheadStep = GP64(), GP64(), GP64(), GP64(), GP64()
+	t.next = ptr("next")
+	t.valid = t.panel[0]
 	if cur.bytes == 64 {
-		valid = K()
-		Load(Param("tail"), k)
+		t.valid = K()
+		Load(Param("tail"), t.k)
 		ones := GP32()
 		MOVL(U32(0xffff), ones)
-		BZHIL(k.As32(), ones, ones)
-		KMOVW(ones, valid)
+		BZHIL(t.k.As32(), ones, ones)
+		KMOVW(ones, t.valid)
 	}
-	loadMask := func() {
-		if cur.bytes == 32 {
-			Load(Param("tail"), k)
-			NEGQ(k)
-			t := base[0]
-			LEAQ(maskTable, t)
-			VMOVUPS(Mem{Base: t, Index: k, Scale: 4, Disp: 64}, bv[0])
-		}
-	}
+	return t
+}
 
-	Label("tile")
-	start := Load(Param("init"), bp)
+// loadMask makes valid where it has no register of its own.
+func (t *tile) loadMask() {
+	if cur.bytes == 32 {
+		Load(Param("tail"), t.k)
+		NEGQ(t.k)
+		table := t.a[0]
+		LEAQ(maskTable, table)
+		VMOVUPS(Mem{Base: table, Index: t.k, Scale: 4, Disp: 64}, t.panel[0])
+	}
+}
+
+// start sets the sums to 0, the bias or C, and goes on at "go".
+func (t *tile) start() {
+	start := Load(Param("init"), t.p)
 	CMPQ(start, U8(1))
 	JEQ(LabelRef("fromC"))
 	JGT(LabelRef("fromBias"))
-	for i := range acc {
-		for j := range acc[i] {
-			clearRegister(acc[i][j])
+	for _, row := range t.sums {
+		for _, sum := range row {
+			clearRegister(sum)
 		}
 	}
 	JMP(LabelRef("go"))
 	Label("fromBias")
-	bias := Load(Param("bias"), k)
-	for j := range nv {
-		VMOVUPS(Mem{Base: bias, Disp: cur.bytes * j}, acc[0][j])
-		for i := 1; i < mr; i++ {
-			VMOVAPS(acc[0][j], acc[i][j])
+	bias := Load(Param("bias"), t.k)
+	for j := range t.nv {
+		VMOVUPS(Mem{Base: bias, Disp: cur.bytes * j}, t.sums[0][j])
+		for i := 1; i < t.mr; i++ {
+			VMOVAPS(t.sums[0][j], t.sums[i][j])
 		}
 	}
 	JMP(LabelRef("go"))
-	// walk calls f for every register of C, masked or not.
-	walk := func(p reg.GPVirtual, masked bool, f func(m Mem, r reg.VecVirtual, masked bool)) {
-		for i := range acc {
-			for j := range acc[i] {
-				f(Mem{Base: p, Disp: cur.bytes * j}, acc[i][j], masked && j == nv-1)
-			}
-			ADDQ(ldc, p)
-		}
-	}
 	Label("fromC")
-	Load(Param("c"), bp)
-	fromC := func(m Mem, r reg.VecVirtual, masked bool) {
-		switch {
-		case !masked:
-			VMOVUPS(m, r)
-		case cur.bytes == 32:
-			VMASKMOVPS(m, valid, r)
-		default:
-			VMOVUPS_Z(m, valid, r)
-		}
-	}
-	CMPQ(param("tail"), imm(lanes))
-	JNE(LabelRef("fromPart"))
-	walk(bp, false, fromC)
-	JMP(LabelRef("go"))
-	Label("fromPart")
-	loadMask()
-	walk(bp, true, fromC)
+	t.eachOfC("from", "go", t.fromC)
+}
 
-	Label("go")
-	Load(Param("a"), base[0])
-	if len(base) > 1 {
-		LEAQ(Mem{Base: lda, Index: lda, Scale: 2}, k)
-		for i := 1; i < len(base); i++ {
-			LEAQ(Mem{Base: base[i-1], Index: k, Scale: 1}, base[i])
+// eachOfC calls f for every register of C, for the last of a row with its mask if it is not full, and goes on at the label after.
+func (t *tile) eachOfC(label, after string, f func(m Mem, sum reg.VecVirtual, masked bool)) {
+	walk := func(masked bool) {
+		for _, row := range t.sums {
+			for j, sum := range row {
+				f(Mem{Base: t.p, Disp: cur.bytes * j}, sum, masked && j == t.nv-1)
+			}
+			ADDQ(t.ldc, t.p)
 		}
 	}
-	Load(Param("b"), bp)
-	step := func(u int, fetch bool) {
-		for j := range nv {
-			VMOVUPS(Mem{Base: bp, Disp: u*row + cur.bytes*j}, bv[j])
-		}
-		if fetch { // 2 KB: some 16 to 32 rows of the panel, the way to L2
-			for l := 0; l < row*nv/2; l += 64 {
-				PREFETCHT0(Mem{Base: bp, Disp: 2048 + u*row + l})
-			}
-		}
-		for i := range mr {
-			m := Mem{Base: base[i/3], Disp: 4 * u}
-			if i%3 > 0 {
-				m.Index, m.Scale = lda, uint8(i%3)
-			}
-			VBROADCASTSS(m, tmp[i%2])
-			for j := range nv {
-				VFMADD231PS(bv[j], tmp[i%2], acc[i][j])
-			}
+	Load(Param("c"), t.p)
+	CMPQ(param("tail"), imm(cur.bytes/4))
+	JNE(LabelRef(label + "Part"))
+	walk(false)
+	JMP(LabelRef(after))
+	Label(label + "Part")
+	t.loadMask()
+	walk(true)
+}
+
+func (t *tile) fromC(m Mem, sum reg.VecVirtual, masked bool) {
+	switch {
+	case !masked:
+		VMOVUPS(m, sum)
+	case cur.bytes == 32:
+		VMASKMOVPS(m, t.valid, sum)
+	default:
+		VMOVUPS_Z(m, t.valid, sum)
+	}
+}
+
+func (t *tile) toC(m Mem, sum reg.VecVirtual, masked bool) {
+	switch {
+	case !masked:
+		VMOVUPS(sum, m)
+	case cur.bytes == 32:
+		VMASKMOVPS(sum, t.valid, m)
+	default:
+		VMOVUPS(sum, t.valid, m)
+	}
+}
+
+// pointAtA sets the pointers to rows of A.
+func (t *tile) pointAtA() {
+	Load(Param("a"), t.a[0])
+	if len(t.a) > 1 {
+		LEAQ(Mem{Base: t.lda, Index: t.lda, Scale: 2}, t.k)
+		for i := 1; i < len(t.a); i++ {
+			LEAQ(Mem{Base: t.a[i-1], Index: t.k, Scale: 1}, t.a[i])
 		}
 	}
-	advance := func(u int) {
-		ADDQ(imm(u*row), bp)
-		for i := range base {
-			ADDQ(imm(4*u), base[i])
-		}
-	}
-	// The first mr rounds bring C's next rows closer, one each: those of the tile below, or the next panel's. All at once they would
-	// hold up the panel. Later rounds stay where the last ended.
+}
+
+// multiply is the loop over k, four at a time. Its first mr rounds bring C's next rows closer, one each: those of the tile below, or the
+// next panel's. All at once they would hold up the panel. Later rounds stay where the last ended.
+func (t *tile) multiply() {
 	const unroll = 4
-	IMUL3Q(imm(mr), ldc, ahead)
-	ADDQ(param("c"), ahead)
+	Load(Param("b"), t.p)
+	IMUL3Q(imm(t.mr), t.ldc, t.ahead)
+	ADDQ(param("c"), t.ahead)
 	CMPQ(param("tiles"), imm(1))
-	CMOVQEQ(param("nextC"), ahead)
-	MOVQ(ldc, aheadStep)
-	Load(Param("kc"), rest)
-	SHRQ(U8(2), rest)
+	CMOVQEQ(param("nextC"), t.ahead)
+	MOVQ(t.ldc, t.aheadStep)
+	Load(Param("kc"), t.rest)
+	SHRQ(U8(2), t.rest)
 	JEQ(LabelRef("rest"))
-	MOVQ(U32(uint32(mr)), k)
-	CMPQ(rest, k)
-	CMOVQLT(rest, k)
-	SUBQ(k, rest)
+	MOVQ(U32(uint32(t.mr)), t.k)
+	CMPQ(t.rest, t.k)
+	CMOVQLT(t.rest, t.k)
+	SUBQ(t.k, t.rest)
 	Label("loop")
-	PREFETCHT1(Mem{Base: next})
-	ADDQ(imm(64), next)
+	PREFETCHT1(Mem{Base: t.next})
+	ADDQ(imm(64), t.next)
 	for u := range unroll {
-		step(u, true)
-		if u < nv*cur.bytes/64 {
-			PREFETCHT0(Mem{Base: ahead, Disp: 64 * u})
+		t.step(u, true)
+		if u < t.nv*cur.bytes/64 {
+			PREFETCHT0(Mem{Base: t.ahead, Disp: 64 * u})
 		}
 	}
-	ADDQ(aheadStep, ahead)
-	advance(unroll)
-	DECQ(k)
+	ADDQ(t.aheadStep, t.ahead)
+	t.advance(unroll)
+	DECQ(t.k)
 	JNE(LabelRef("loop"))
-	XORQ(aheadStep, aheadStep)
-	ORQ(rest, k)
-	MOVQ(U32(0), rest)
+	XORQ(t.aheadStep, t.aheadStep)
+	ORQ(t.rest, t.k)
+	MOVQ(U32(0), t.rest)
 	JNE(LabelRef("loop"))
 	Label("rest")
-	Load(Param("kc"), k)
-	ANDQ(imm(unroll-1), k)
+	Load(Param("kc"), t.k)
+	ANDQ(imm(unroll-1), t.k)
 	JEQ(LabelRef("store"))
 	Label("restloop")
-	step(0, false)
-	advance(1)
-	DECQ(k)
+	t.step(0, false)
+	t.advance(1)
+	DECQ(t.k)
 	JNE(LabelRef("restloop"))
+}
 
-	Label("store")
-	toC := func(m Mem, r reg.VecVirtual, masked bool) {
-		switch {
-		case !masked:
-			VMOVUPS(r, m)
-		case cur.bytes == 32:
-			VMASKMOVPS(r, valid, m)
-		default:
-			VMOVUPS(r, valid, m)
+// rowBytes is a row of the panel.
+func (t *tile) rowBytes() int { return 2 * cur.bytes }
+
+// step adds the products of row u of the panel, from where p is.
+func (t *tile) step(u int, fetch bool) {
+	at := u * t.rowBytes()
+	for j, r := range t.panel {
+		VMOVUPS(Mem{Base: t.p, Disp: at + cur.bytes*j}, r)
+	}
+	if fetch { // 2 KB: some 16 to 32 rows of the panel, the way to L2
+		for l := 0; l < t.rowBytes()*t.nv/2; l += 64 {
+			PREFETCHT0(Mem{Base: t.p, Disp: 2048 + at + l})
 		}
 	}
-	Load(Param("c"), bp)
-	CMPQ(param("tail"), imm(lanes))
-	JNE(LabelRef("storePart"))
-	walk(bp, false, toC)
-	JMP(LabelRef("stored"))
-	Label("storePart")
-	loadMask()
-	walk(bp, true, toC)
-	Label("stored")
-	MOVQ(bp, param("c"))
-	IMUL3Q(imm(mr), lda, k)
-	ADDQ(k, param("a"))
-	DECQ(param("tiles"))
-	JNE(LabelRef("tile"))
-	end()
+	for i, sums := range t.sums {
+		m := Mem{Base: t.a[i/3], Disp: 4 * u}
+		if i%3 > 0 {
+			m.Index, m.Scale = t.lda, uint8(i%3)
+		}
+		v := t.broadcast[i%2]
+		VBROADCASTSS(m, v)
+		for j, sum := range sums {
+			VFMADD231PS(t.panel[j], v, sum)
+		}
+	}
+}
+
+// advance goes n rows of the panel on.
+func (t *tile) advance(n int) {
+	ADDQ(imm(n*t.rowBytes()), t.p)
+	for _, a := range t.a {
+		ADDQ(imm(4*n), a)
+	}
 }
 
 // param is the place of a parameter on the stack.

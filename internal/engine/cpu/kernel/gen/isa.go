@@ -343,12 +343,13 @@ func reciprocal(x reg.VecVirtual) reg.VecVirtual {
 	return one
 }
 
-// begin starts a function with all pointer and integer parameters loaded.
+// begin starts a function of the current instruction set, whose name is appended. Parameters are loaded where they are needed.
 func begin(name, signature string) {
 	TEXT(name+cur.name, NOSPLIT, "func"+signature)
 	Pragma("noescape")
 }
 
+// ptr loads a pointer or integer parameter.
 func ptr(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
 
 func end() {
