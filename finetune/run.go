@@ -35,38 +35,8 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if _, err := c.BeamHead(); err != nil {
 		return nil, err
 	}
-	c.oneFile()
-	trainSet, err := c.Data.Load(c.Task, dataset.Train, c.Data.Options)
+	sets, err := c.load()
 	if err != nil {
-		return nil, err
-	}
-	if trainSet == nil || len(trainSet.Examples) == 0 {
-		return nil, fmt.Errorf("task %s: there is no training data", c.Task.Name)
-	}
-	if trainSet.Task.Kind == model.MultiLabel && c.Task.Kind != model.MultiLabel { // what --task classify is with lists of labels
-		if c.Task, err = dataset.TaskNamed("multi"); err != nil {
-			return nil, err
-		}
-	}
-	devSet, err := c.Data.Load(c.Task, dataset.Dev, trainSet.Options())
-	if err != nil {
-		return nil, err
-	}
-	if devSet == nil || len(devSet.Examples) == 0 {
-		return nil, fmt.Errorf("task %s: there is no dev data: the best step is chosen on it (--dev FILE)", c.Task.Name)
-	}
-	testSet, err := c.Data.Load(c.Task, dataset.Test, trainSet.Options())
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range []*dataset.Set{trainSet, devSet, testSet} {
-		if s != nil {
-			for _, n := range s.Notes {
-				c.message("%s", n)
-			}
-		}
-	}
-	if err := c.checkLabels(trainSet, devSet); err != nil {
 		return nil, err
 	}
 	dev, err := cpu.New("", c.Threads)
@@ -83,7 +53,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 			one.Output = string(run.Dir(c.Output).Seed(i + 1))
 			c.message("run %d of %d, seed %d", i+1, c.Runs, one.Seed)
 		}
-		r, err := one.run(ctx, dev, trainSet, devSet)
+		r, err := one.run(ctx, dev, sets)
 		if err != nil {
 			return nil, err
 		}
@@ -95,27 +65,86 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	result.Dev, result.BestStep = best.Dev, best.BestStep
 	result.summarise()
 	if c.Runs > 1 {
-		if err := run.Dir(c.Output).CopyModel(run.Dir(best.Dir)); err != nil {
+		if err := c.copyBest(best); err != nil {
 			return nil, err
 		}
-		for _, name := range []string{reportFile, confusionFile} {
-			text, err := os.ReadFile(filepath.Join(best.Dir, name))
-			if errors.Is(err, os.ErrNotExist) {
-				continue
-			}
-			if err == nil {
-				err = disk.WriteFile(filepath.Join(c.Output, name), text)
-			}
-			if err != nil {
-				return nil, err
+	}
+	if err := c.predictTests(ctx, dev, sets, result); err != nil {
+		return nil, err
+	}
+	return result, run.Dir(c.Output).WriteResult(result)
+}
+
+// sets are the data of all runs, and as pieces once the first run has cut them.
+type sets struct {
+	train, dev, test *dataset.Set // test may be nil
+	learn, eval      *Features
+}
+
+// load reads the data, and tells what a person should know of them.
+func (c *Config) load() (*sets, error) {
+	c.oneFile()
+	var s sets
+	var err error
+	if s.train, err = c.Data.Load(c.Task, dataset.Train, c.Data.Options); err != nil {
+		return nil, err
+	}
+	if s.train == nil || len(s.train.Examples) == 0 {
+		return nil, fmt.Errorf("task %s: there is no training data", c.Task.Name)
+	}
+	if s.train.Task.Kind == model.MultiLabel && c.Task.Kind != model.MultiLabel { // what --task classify is with lists of labels
+		if c.Task, err = dataset.TaskNamed("multilabel"); err != nil {
+			return nil, err
+		}
+	}
+	o := c.Data.Options
+	o.Labels, o.Multi = s.train.Labels, s.train.Task.Kind == model.MultiLabel
+	if s.dev, err = c.Data.Load(c.Task, dataset.Dev, o); err != nil {
+		return nil, err
+	}
+	if s.dev == nil || len(s.dev.Examples) == 0 {
+		return nil, fmt.Errorf("task %s: there is no dev data: the best step is chosen on it (--dev FILE)", c.Task.Name)
+	}
+	if s.test, err = c.Data.Load(c.Task, dataset.Test, o); err != nil {
+		return nil, err
+	}
+	for _, set := range []*dataset.Set{s.train, s.dev, s.test} {
+		if set != nil {
+			for _, n := range set.Notes {
+				c.message("%s", n)
 			}
 		}
 	}
-	tests := []*dataset.Set{testSet}
+	return &s, c.checkLabels(s.train, s.dev)
+}
+
+// copyBest makes the model and the report of the best of several runs those of all.
+func (c *Config) copyBest(best *RunResult) error {
+	if err := run.Dir(c.Output).CopyModel(run.Dir(best.Dir)); err != nil {
+		return err
+	}
+	for _, name := range []string{reportFile, confusionFile} {
+		text, err := os.ReadFile(filepath.Join(best.Dir, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = disk.WriteFile(filepath.Join(c.Output, name), text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// predictTests predicts the test sets with the result, in the form of the task's leaderboard.
+func (c *Config) predictTests(ctx context.Context, dev *cpu.Device, s *sets, result *Result) error {
+	tests := []*dataset.Set{s.test}
 	if c.Task.Name == "mnli" && c.Data.Dir != "" {
 		more, err := c.mnli(ctx, dev, result)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		tests = append(tests, more...)
 	}
@@ -125,24 +154,22 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		}
 		paths, err := c.submit(ctx, dev, set)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		result.Submissions = append(result.Submissions, paths...)
 	}
-	if c.Task.Submission != "" && len(result.Submissions) > 0 {
-		note, err := zipSubmissions(c.Output)
-		if err != nil {
-			return nil, err
-		}
-		if note != "" {
-			c.message("%s", note)
-		}
+	if c.Task.Submission == "" || len(result.Submissions) == 0 {
+		return nil
 	}
-	return result, run.Dir(c.Output).WriteResult(result)
+	note, err := zipSubmissions(c.Output)
+	if err == nil && note != "" {
+		c.message("%s", note)
+	}
+	return err
 }
 
 // run does one run, and evaluates its model.
-func (c *Config) run(ctx context.Context, dev *cpu.Device, trainSet, devSet *dataset.Set) (*RunResult, error) {
+func (c *Config) run(ctx context.Context, dev *cpu.Device, s *sets) (*RunResult, error) {
 	from, err := formats.Open(c.Model)
 	if err != nil {
 		return nil, err
@@ -151,18 +178,18 @@ func (c *Config) run(ctx context.Context, dev *cpu.Device, trainSet, devSet *dat
 	if tok == nil {
 		return nil, fmt.Errorf("%s: the model has no tokenizer, which fine-tuning needs", c.Model)
 	}
-	c.resolve(&from.Config, len(trainSet.Examples))
+	c.resolve(&from.Config, len(s.train.Examples))
 	config := from.Config
 	config.HiddenDropoutProb, config.AttentionProbsDropoutProb, config.ClassifierDropoutProb = *c.Dropout, *c.Dropout, *c.ClassifierDropout
 	beam, err := c.BeamHead()
 	if err != nil {
 		return nil, err
 	}
-	if err := configure(&config, trainSet, beam); err != nil {
+	if err := configure(&config, s.train, beam); err != nil {
 		return nil, err
 	}
 	kind := c.Task.Kind
-	m := model.NewWith(config, heads(trainSet, beam), c.Seed)
+	m := model.NewWith(config, heads(s.train, beam), c.Seed)
 	if !c.Scratch {
 		var fresh []string
 		for _, name := range m.CopyFrom(from.Model) {
@@ -174,25 +201,26 @@ func (c *Config) run(ctx context.Context, dev *cpu.Device, trainSet, devSet *dat
 			c.message("%s has no %s: random", c.Model, strings.Join(fresh, ", "))
 		}
 	}
-	settings := Settings{MaxSeqLength: c.MaxSeqLength, SpanOptions: c.Spans}
-	features, err := NewFeatures(trainSet, tok, settings, true)
-	if err != nil {
-		return nil, err
+	if s.learn == nil {
+		settings := Settings{MaxSeqLength: c.MaxSeqLength, SpanOptions: c.Spans}
+		if s.learn, err = NewFeatures(s.train, tok, settings, true); err != nil {
+			return nil, err
+		}
+		if s.eval, err = NewFeatures(s.dev, tok, settings, false); err != nil {
+			return nil, err
+		}
 	}
+	features := s.learn
 	if len(features.Examples) == 0 {
 		return nil, fmt.Errorf("task %s: nothing can be learned from the training data: %d examples have no label", c.Task.Name, features.Dropped)
 	}
-	devFeatures, err := NewFeatures(devSet, tok, settings, false)
-	if err != nil {
-		return nil, err
-	}
 	if features.Truncated > 0 || features.Dropped > 0 {
-		c.message("%d training examples: %d cut to %d pieces, %d without a usable label left out", len(trainSet.Examples), features.Truncated,
+		c.message("%d training examples: %d cut to %d pieces, %d without a usable label left out", len(s.train.Examples), features.Truncated,
 			c.MaxSeqLength, features.Dropped)
 	}
 	o := &task.Objective{Kind: kind, Model: m, Device: dev, Seed: c.Seed, Dropout: *c.ClassifierDropout,
 		Drop: model.Dropouts{Hidden: *c.Dropout, Attention: *c.Dropout}}
-	t := &learner{c: c, o: o, dev: dev, train: features, eval: devFeatures, watch: newWatch(c, features)}
+	t := &learner{c: c, o: o, dev: dev, train: features, eval: s.eval, watch: newWatch(c, features)}
 	files := tok.Files()
 	text, err := config.JSON()
 	if err != nil {
@@ -204,7 +232,7 @@ func (c *Config) run(ctx context.Context, dev *cpu.Device, trainSet, devSet *dat
 		Optimizer: c.Optimizer, Together: train.Together(config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
 		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: max(1, c.Keep), Best: BestMetric(c.Task), UseBest: true, MaxTime: c.MaxTime,
 		Patience: c.Patience, After: t.watch.after,
-		Quiet: c.Quiet, Settings: c.settings(m), Data: train.Fields{{Name: "train", Value: hashes(trainSet)}, {Name: "dev", Value: hashes(devSet)}},
+		Quiet: c.Quiet, Settings: c.settings(m), Data: train.Fields{{Name: "train", Value: hashes(s.train)}, {Name: "dev", Value: hashes(s.dev)}},
 		About: append(train.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, c.About...), Files: files, Device: dev,
 		Tensors: m.Tensors, Flops: func(n int) float64 { return 3 * config.FlopsForward(n) }, Peak: dev.Peak(200), Messages: c.Messages,
 		Finish: func(dir string) error { return t.finish(ctx, dir, tok) },

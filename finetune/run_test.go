@@ -690,3 +690,25 @@ func TestAnotherSettingIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The columns that are named hold for the dev and the test file as for the training file.
+func TestNamedColumnsHoldForEverySplit(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) []string { // "text" and "label" are there, too, and mean nothing
+		lines := []string{"text,body,label,kind"}
+		for i := range 40 {
+			lines = append(lines, fmt.Sprintf("x,%s,same,%s", []string{"the reader opens", "a writer closes"}[i%2], []string{"in", "out"}[i%2]))
+		}
+		return []string{write(t, lines, dir, name)}
+	}
+	c := config(t, "classify", pretrained(t), filepath.Join(dir, "run"), Data{Train: file("train.csv"), Dev: file("dev.csv"), Test: file("test.csv"),
+		Options: dataset.Options{TextColumn: "body", LabelColumn: "kind"}})
+	c.Steps = 2
+	if _, err := Run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	report, err := os.ReadFile(filepath.Join(c.Output, "report.json"))
+	if err != nil || !strings.Contains(string(report), `"out"`) || strings.Contains(string(report), `"same"`) {
+		t.Errorf("%s %v", report, err)
+	}
+}
