@@ -2,20 +2,47 @@ package cpu
 
 import "albert/internal/engine/ops"
 
-// rowPlaces gives for every row its sequence's number and its place in the sequence.
-func rowPlaces(b *ops.Batch) (example, place []uint32) {
-	example, place = make([]uint32, b.Rows()), make([]uint32, b.Rows())
+// rowPositions gives for every row its sequence's number and its position in the sequence.
+func rowPositions(b *ops.Batch) (example, position []uint32) {
+	example, position = make([]uint32, b.Rows()), make([]uint32, b.Rows())
 	for s := range b.Len() {
 		for r := b.Offsets[s]; r < b.Offsets[s+1]; r++ {
-			example[r], place[r] = b.Example(s), uint32(r-b.Offsets[s])
+			example[r], position[r] = b.Example(s), uint32(r-b.Offsets[s])
 		}
 	}
-	return example, place
+	return example, position
 }
 
 // dropThreshold is the word below which a value is dropped, and what the others are multiplied by.
 func dropThreshold(rate float32) (drop uint32, scale float32) {
 	return uint32(float64(rate) * (1 << 32)), 1 / (1 - rate)
+}
+
+// rowDropout is a dropout on rows.
+type rowDropout struct {
+	threshold uint32
+	scale     float32
+	key       [2]uint32
+	counter   [][3]uint32 // per row, nil where nothing is dropped
+}
+
+// dropoutOf lays out a dropout on the pieces of a batch or, perSequence, on a row for each of its sequences.
+func dropoutOf(drop ops.Dropout, b *ops.Batch, perSequence bool) rowDropout {
+	r := rowDropout{key: drop.Key}
+	r.threshold, r.scale = dropThreshold(drop.Rate)
+	switch {
+	case drop.Rate == 0:
+	case perSequence:
+		for s := range b.Len() {
+			r.counter = append(r.counter, [3]uint32{0, b.Example(s), drop.Site})
+		}
+	default:
+		example, position := rowPositions(b)
+		for i := range example {
+			r.counter = append(r.counter, [3]uint32{position[i], example[i], drop.Site})
+		}
+	}
+	return r
 }
 
 // Norm: y = LayerNorm(res + dropout(x)) * gamma + beta. The sum, its mean and 1/deviation are saved.
@@ -28,18 +55,14 @@ func (d *Device) Norm(y *ops.Tensor, save *ops.Saved, x, res *ops.Tensor, gamma,
 		mean, rstd = make([]float32, x.Rows), make([]float32, x.Rows)
 		save.Tensor, save.Mean, save.Rstd = sum, mean, rstd
 	}
-	var example, place []uint32
-	threshold, scale := dropThreshold(drop.Rate)
-	if drop.Rate > 0 {
-		example, place = rowPlaces(b)
-	}
+	dropped := dropoutOf(drop, b, false)
 	d.eachRow(x.Rows, func(r int) {
 		s := sum.Row(r)
 		switch {
 		case drop.Rate > 0 && res != nil:
-			d.k.DropoutAdd(s, x.Row(r), res.Row(r), threshold, scale, drop.Key, [3]uint32{place[r], example[r], drop.Site})
+			d.k.DropoutAdd(s, x.Row(r), res.Row(r), dropped.threshold, dropped.scale, dropped.key, dropped.counter[r])
 		case drop.Rate > 0:
-			d.k.Dropout(s, x.Row(r), threshold, scale, drop.Key, [3]uint32{place[r], example[r], drop.Site})
+			d.k.Dropout(s, x.Row(r), dropped.threshold, dropped.scale, dropped.key, dropped.counter[r])
 		case res != nil:
 			d.k.Add(s, res.Row(r), x.Row(r))
 		default:
@@ -62,11 +85,7 @@ func (d *Device) NormGrad(g *ops.Grads, dx *ops.Tensor, accumulateX bool, dres *
 			d.k.LayerNormGradParams(dgamma[c0:c1], dbeta[c0:c1], dy.Row(r)[c0:c1], sum.Row(r)[c0:c1], saved.Mean[r], saved.Rstd[r])
 		}
 	})
-	var example, place []uint32
-	threshold, scale := dropThreshold(drop.Rate)
-	if drop.Rate > 0 {
-		example, place = rowPlaces(b)
-	}
+	dropped := dropoutOf(drop, b, false)
 	d.eachRow(sum.Rows, func(r int) {
 		ds := dx.Row(r)
 		if accumulateX {
@@ -79,7 +98,7 @@ func (d *Device) NormGrad(g *ops.Grads, dx *ops.Tensor, accumulateX bool, dres *
 			d.put(dres.Row(r), ds, accumulateRes)
 		}
 		if drop.Rate > 0 {
-			d.k.Dropout(ds, ds, threshold, scale, drop.Key, [3]uint32{place[r], example[r], drop.Site})
+			d.k.Dropout(ds, ds, dropped.threshold, dropped.scale, dropped.key, dropped.counter[r])
 		}
 		if accumulateX {
 			d.k.AddTo(dx.Row(r), ds)
@@ -89,22 +108,12 @@ func (d *Device) NormGrad(g *ops.Grads, dx *ops.Tensor, accumulateX bool, dres *
 
 // Dropout: y = dropout(x), or y += dropout(x).
 func (d *Device) Dropout(y *ops.Tensor, accumulate bool, x *ops.Tensor, b *ops.Batch, perSequence bool, drop ops.Dropout) {
-	threshold, scale := dropThreshold(drop.Rate)
-	var example, place []uint32
-	if !perSequence {
-		example, place = rowPlaces(b)
-	}
+	dropped := dropoutOf(drop, b, perSequence)
 	d.eachRow(x.Rows, func(r int) {
-		at := [3]uint32{0, 0, drop.Site}
-		if perSequence {
-			at[1] = b.Example(r)
-		} else {
-			at[0], at[1] = place[r], example[r]
-		}
 		if accumulate {
-			d.k.DropoutAdd(y.Row(r), x.Row(r), y.Row(r), threshold, scale, drop.Key, at)
+			d.k.DropoutAdd(y.Row(r), x.Row(r), y.Row(r), dropped.threshold, dropped.scale, dropped.key, dropped.counter[r])
 		} else {
-			d.k.Dropout(y.Row(r), x.Row(r), threshold, scale, drop.Key, at)
+			d.k.Dropout(y.Row(r), x.Row(r), dropped.threshold, dropped.scale, dropped.key, dropped.counter[r])
 		}
 	})
 }
@@ -112,11 +121,11 @@ func (d *Device) Dropout(y *ops.Tensor, accumulate bool, x *ops.Tensor, b *ops.B
 // Embed: y = word + token type + position.
 func (d *Device) Embed(y *ops.Tensor, b *ops.Batch, word, position, tokenType *ops.Param) {
 	n := word.Cols()
-	_, place := rowPlaces(b)
+	_, positions := rowPositions(b)
 	d.eachRow(b.Rows(), func(r int) {
 		row := y.Row(r)
 		d.k.Add(row, tableRow(word, n, b.IDs[r]), tableRow(tokenType, n, b.Types[r]))
-		d.k.AddTo(row, tableRow(position, n, int32(place[r])))
+		d.k.AddTo(row, tableRow(position, n, int32(positions[r])))
 	})
 }
 
@@ -125,7 +134,7 @@ func tableRow(p *ops.Param, n int, i int32) []float32 { return p.Data[int(i)*n :
 // EmbedGrad adds each row's gradient to the rows of the three tables, rows ascending; threads share out the columns.
 func (d *Device) EmbedGrad(g *ops.Grads, dy *ops.Tensor, b *ops.Batch, word, position, tokenType *ops.Param) {
 	n := word.Cols()
-	_, place := rowPlaces(b)
+	_, positions := rowPositions(b)
 	dw, dp, dt := g.Of(word), g.Of(position), g.Of(tokenType)
 	d.eachColumns(n, func(c0, c1 int) {
 		for r := range dy.Rows {
@@ -133,7 +142,7 @@ func (d *Device) EmbedGrad(g *ops.Grads, dy *ops.Tensor, b *ops.Batch, word, pos
 			for _, to := range [3]struct {
 				table []float32
 				i     int32
-			}{{dw, b.IDs[r]}, {dt, b.Types[r]}, {dp, int32(place[r])}} {
+			}{{dw, b.IDs[r]}, {dt, b.Types[r]}, {dp, int32(positions[r])}} {
 				d.k.AddTo(to.table[int(to.i)*n+c0:int(to.i)*n+c1], row)
 			}
 		}

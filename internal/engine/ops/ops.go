@@ -68,8 +68,8 @@ func (b *Batch) Example(s int) uint32 {
 	return uint32(b.Examples[s])
 }
 
-// Dropout is one place of one step where values are dropped. The zero value drops nothing. What is dropped depends on the key,
-// the place, the example and the position within it, and on nothing else.
+// Dropout is one of the network's dropouts in one step. The zero value drops nothing. What is dropped depends on the key, the site,
+// the example and the position within it, and on nothing else.
 type Dropout struct {
 	Rate float32
 	Key  [2]uint32 // from seed and step
@@ -103,7 +103,7 @@ type Device interface {
 	New(rows, cols int) *Tensor
 	Free(t *Tensor)
 
-	// Embed: y[T,E] = word[ids] + tokenType[types] + position[place in the sequence], added in this order.
+	// Embed: y[T,E] = word[ids] + tokenType[types] + position[position in its sequence], added in this order.
 	Embed(y *Tensor, b *Batch, word, position, tokenType *Param)
 	EmbedGrad(g *Grads, dy *Tensor, b *Batch, word, position, tokenType *Param)
 
@@ -118,7 +118,8 @@ type Device interface {
 	NormGrad(g *Grads, dx *Tensor, accumulateX bool, dres *Tensor, accumulateRes bool, dy *Tensor, saved *Saved, gamma, beta *Param,
 		b *Batch, drop Dropout)
 
-	// Dropout: y = dropout(x), or y += dropout(x). y may be x. The gradient is the same map. perSequence: row r is sequence r, not piece r.
+	// Dropout: y = dropout(x), or y += dropout(x). y may be x. The gradient is the same map. perSequence: row r is sequence r, not
+	// piece r. The rate is not 0.
 	Dropout(y *Tensor, accumulate bool, x *Tensor, b *Batch, perSequence bool, drop Dropout)
 
 	// Attention: ctx[T,H] from qkv[T,3H]: per sequence and head softmax(q k^T / sqrt(H/heads)), dropped, times v.

@@ -6,7 +6,7 @@ type Tape struct {
 	dev   Device
 	grads *Grads
 	back  []func()
-	owned []*Tensor // freed by Reset
+	owned []*Tensor // results, gradients and saved tensors that are not given back yet
 }
 
 // NewTape makes a tape on dev. With grads nil it records nothing: that is inference, where Release gives memory back early.
@@ -17,12 +17,17 @@ func (t *Tape) Recording() bool { return t.grads != nil }
 
 // Release gives a tensor back before Reset when nothing will need it again. It does nothing on a recording tape.
 func (t *Tape) Release(x *Tensor) {
-	if t.Recording() {
-		return
+	if !t.Recording() {
+		t.giveBack(x)
 	}
-	for i, o := range t.owned {
-		if o == x {
-			t.owned = append(t.owned[:i], t.owned[i+1:]...)
+}
+
+// giveBack frees one of the tape's tensors, or does nothing if x is not one.
+func (t *Tape) giveBack(x *Tensor) {
+	for i := len(t.owned) - 1; i >= 0; i-- {
+		if t.owned[i] == x {
+			t.owned[i] = t.owned[len(t.owned)-1]
+			t.owned = t.owned[:len(t.owned)-1]
 			t.dev.Free(x)
 			return
 		}
@@ -51,29 +56,16 @@ func (t *Tape) new(rows, cols int) *Tensor {
 	return x
 }
 
-// gradOf gives x's gradient tensor and whether it already holds a contribution.
+// gradOf gives x's gradient tensor and whether it already holds a contribution; nil for nil.
 func (t *Tape) gradOf(x *Tensor) (dx *Tensor, accumulate bool) {
+	if x == nil {
+		return nil, false
+	}
 	if x.grad != nil {
 		return x.grad, true
 	}
 	x.grad = t.new(x.Rows, x.Cols)
 	return x.grad, false
-}
-
-// done frees the gradient of y, which its operation has used up, and y itself: the operations after it have been walked back.
-func (t *Tape) done(y *Tensor) {
-	dy := y.grad
-	y.grad = nil // before y is free: another goroutine's tape may get it at once
-	for _, x := range []*Tensor{dy, y} {
-		for i := len(t.owned) - 1; i >= 0; i-- {
-			if t.owned[i] == x {
-				t.owned[i] = t.owned[len(t.owned)-1]
-				t.owned = t.owned[:len(t.owned)-1]
-				t.dev.Free(x)
-				break
-			}
-		}
-	}
 }
 
 func (t *Tape) saved() *Saved {
@@ -83,22 +75,27 @@ func (t *Tape) saved() *Saved {
 	return nil
 }
 
-func (t *Tape) record(y *Tensor, back func()) {
-	if t.Recording() {
-		t.back = append(t.back, func() {
-			if y.grad != nil { // nil: nothing downstream reached a loss
-				back()
-			}
-			t.done(y)
-		})
+// record keeps the gradient of the operation that made y, and what it saved (nil for nothing). Once that has run, the operations that
+// used y have been walked back too, so y, its gradient and what was saved are freed.
+func (t *Tape) record(y *Tensor, s *Saved, back func()) {
+	if !t.Recording() {
+		return
 	}
-}
-
-func (t *Tape) free(s *Saved) {
-	if s.Tensor != nil {
-		t.dev.Free(s.Tensor)
-		s.Tensor = nil
+	if s == nil {
+		s = new(Saved)
+	} else if s.Tensor != nil {
+		t.owned = append(t.owned, s.Tensor)
 	}
+	t.back = append(t.back, func() {
+		dy := y.grad
+		if dy != nil { // nil: nothing downstream reached a loss
+			back()
+		}
+		y.grad = nil // before y is free: another goroutine's tape may get it at once
+		for _, x := range []*Tensor{s.Tensor, dy, y} {
+			t.giveBack(x)
+		}
+	})
 }
 
 // Seed gives x's gradient tensor for the caller to add to before Backward: zeros, unless a loss of x was computed before. It is the way
@@ -115,7 +112,7 @@ func (t *Tape) Seed(x *Tensor) *Tensor {
 func (t *Tape) Embed(b *Batch, word, position, tokenType *Param) *Tensor {
 	y := t.new(b.Rows(), word.Cols())
 	t.dev.Embed(y, b, word, position, tokenType)
-	t.record(y, func() { t.dev.EmbedGrad(t.grads, y.grad, b, word, position, tokenType) })
+	t.record(y, nil, func() { t.dev.EmbedGrad(t.grads, y.grad, b, word, position, tokenType) })
 	return y
 }
 
@@ -127,10 +124,9 @@ func (t *Tape) Linear(x *Tensor, act Activation, parts ...Affine) *Tensor {
 	}
 	y, s := t.new(x.Rows, n), t.saved()
 	t.dev.Linear(y, s, x, act, parts)
-	t.record(y, func() {
+	t.record(y, s, func() {
 		dx, accumulate := t.gradOf(x)
 		t.dev.LinearGrad(t.grads, dx, accumulate, y.grad, y, x, s, act, parts)
-		t.free(s)
 	})
 	return y
 }
@@ -139,15 +135,10 @@ func (t *Tape) Linear(x *Tensor, act Activation, parts ...Affine) *Tensor {
 func (t *Tape) Norm(x, res *Tensor, gamma, beta *Param, eps float32, b *Batch, drop Dropout) *Tensor {
 	y, s := t.new(x.Rows, x.Cols), t.saved()
 	t.dev.Norm(y, s, x, res, gamma, beta, eps, b, drop)
-	t.record(y, func() {
-		var dres *Tensor
-		var accumulateRes bool
-		if res != nil {
-			dres, accumulateRes = t.gradOf(res)
-		}
+	t.record(y, s, func() {
+		dres, accumulateRes := t.gradOf(res)
 		dx, accumulateX := t.gradOf(x)
 		t.dev.NormGrad(t.grads, dx, accumulateX, dres, accumulateRes, y.grad, s, gamma, beta, b, drop)
-		t.free(s)
 	})
 	return y
 }
@@ -159,7 +150,7 @@ func (t *Tape) Dropout(x *Tensor, b *Batch, perSequence bool, drop Dropout) *Ten
 	}
 	y := t.new(x.Rows, x.Cols)
 	t.dev.Dropout(y, false, x, b, perSequence, drop)
-	t.record(y, func() {
+	t.record(y, nil, func() {
 		dx, accumulate := t.gradOf(x)
 		t.dev.Dropout(dx, accumulate, y.grad, b, perSequence, drop)
 	})
@@ -170,10 +161,9 @@ func (t *Tape) Dropout(x *Tensor, b *Batch, perSequence bool, drop Dropout) *Ten
 func (t *Tape) Attention(qkv *Tensor, b *Batch, heads int, drop Dropout) *Tensor {
 	y, s := t.new(qkv.Rows, qkv.Cols/3), t.saved()
 	t.dev.Attention(y, s, qkv, b, heads, drop)
-	t.record(y, func() {
+	t.record(y, s, func() {
 		dqkv, accumulate := t.gradOf(qkv)
 		t.dev.AttentionGrad(dqkv, accumulate, y.grad, qkv, s, b, heads, drop)
-		t.free(s)
 	})
 	return y
 }
@@ -182,7 +172,7 @@ func (t *Tape) Attention(qkv *Tensor, b *Batch, heads int, drop Dropout) *Tensor
 func (t *Tape) Gather(x *Tensor, rows []int32) *Tensor {
 	y := t.new(len(rows), x.Cols)
 	t.dev.Gather(y, x, rows)
-	t.record(y, func() {
+	t.record(y, nil, func() {
 		dx, accumulate := t.gradOf(x)
 		t.dev.GatherGrad(dx, accumulate, y.grad, rows)
 	})
@@ -193,7 +183,7 @@ func (t *Tape) Gather(x *Tensor, rows []int32) *Tensor {
 func (t *Tape) Concat(a, b *Tensor) *Tensor {
 	y := t.new(a.Rows, a.Cols+b.Cols)
 	t.dev.Concat(y, a, b)
-	t.record(y, func() {
+	t.record(y, nil, func() {
 		da, accumulateA := t.gradOf(a)
 		db, accumulateB := t.gradOf(b)
 		t.dev.ConcatGrad(da, accumulateA, db, accumulateB, y.grad)
@@ -205,7 +195,7 @@ func (t *Tape) Concat(a, b *Tensor) *Tensor {
 func (t *Tape) SoftmaxSum(x, logits *Tensor, b *Batch, use []bool) *Tensor {
 	y := t.new(b.Len(), x.Cols)
 	t.dev.SoftmaxSum(y, x, logits, b, use)
-	t.record(y, func() {
+	t.record(y, nil, func() {
 		dx, accumulateX := t.gradOf(x)
 		dl, accumulateL := t.gradOf(logits)
 		t.dev.SoftmaxSumGrad(dx, accumulateX, dl, accumulateL, y.grad, x, logits, b, use)
