@@ -1,7 +1,7 @@
 // Package bench measures what this machine does against its own peak: matrix products, forward passes, training steps and
 // tokenisation, in rounds interleaved with a loop of FMAs that touches no memory.
 //
-// The other files here compare with other programs and stand alone; each says how to run it.
+// The scripts beside it stand alone: one checks the bits of runs, the others make data and compare runs. Each says how to run it.
 package bench
 
 import (
@@ -56,20 +56,19 @@ type work struct {
 	run   func() error
 }
 
-// burst is how long a piece of work runs in a round, at least.
+// burst is the least time that a piece of work runs in a round.
 const burst = 60 * time.Millisecond
 
-// peakBursts of the peak loop, half a millisecond of them, follow 10 ms of a matrix product in each round: under such load many
-// processors lower their clock, and what can be done at most is what can be done at that clock, which stays for about a millisecond.
-// (A Xeon that does 217 GFLOP/s of AVX-512 in the loop alone does 184 in it right after a product.)
+// In each round, peakBursts of the peak loop, half a millisecond together, follow 10 ms of a matrix product: under such load many
+// processors lower their clock for about a millisecond, and the peak is wanted at that clock. (A Xeon that does 217 GFLOP/s of AVX-512 in the loop alone does 184 in it right after a product.)
 const (
 	peakBursts = 10
 	peakLoad   = 10 * time.Millisecond
 	peakAfter  = "gemm-128x768x3072"
 )
 
-// Run measures. Each round runs a burst of one piece of work and then the peak loop, in turn for all of them; figures are medians over
-// the rounds, of the peak of each round's highest burst.
+// Run measures. Each piece of work has its rounds, each a burst of the work and then bursts of the peak loop. A time is the median over
+// the rounds; the peak is the median, over all rounds, of the highest burst in each.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if len(o.Work) == 0 {
 		o.Work = Default
@@ -199,7 +198,7 @@ func newWork(name string, dev *cpu.Device) (*work, error) {
 	return bad()
 }
 
-// sizes reads n numbers joined by "x", each from 1 to a million, together at most 2^32.
+// sizes reads n numbers joined by "x", each from 1 to a million, their product at most 2^36.
 func sizes(s string, n int) ([]int, bool) {
 	parts := strings.Split(s, "x")
 	if len(parts) != n {

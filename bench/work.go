@@ -70,7 +70,7 @@ func trainWork(dev *cpu.Device, c model.Config, sequences, length int) *work {
 		e := pretrain.Example{Index: uint64(s), InputIDs: b.IDs[s*length : (s+1)*length], Label: int8(s % 2)}
 		for j, t := range b.Types[s*length : (s+1)*length] {
 			e.TokenTypes = append(e.TokenTypes, uint8(t))
-			if j%7 == 3 { // one in seven: close to 15 %
+			if j%7 == 3 { // one in seven is close to 15 %
 				e.MaskedPositions = append(e.MaskedPositions, int32(j))
 				e.MaskedIDs = append(e.MaskedIDs, e.InputIDs[j])
 			}

@@ -44,15 +44,15 @@ func (d *Device) Attention(ctx *ops.Tensor, save *ops.Saved, qkv *ops.Tensor, b 
 	d.pool.run(b.Len()*heads, func(t int) {
 		s, head := t/heads, t%heads
 		n := int(b.Offsets[s+1] - b.Offsets[s])
-		first := int(b.Offsets[s])
-		q := qkv.Data[first*ld+head*width:]
+		start := int(b.Offsets[s])
+		q := qkv.Data[start*ld+head*width:]
 		k, v := q[hidden:], q[2*hidden:]
 		w := d.getScratch()
 		defer d.putScratch(w)
 		kp := w.packCols(d.k, 0, k, ld, width, n)
 		vp := w.packRows(d.k, 1, v, ld, n, width)
 		lp := stride(n)
-		out := ctx.Data[first*ctx.Stride+head*width:]
+		out := ctx.Data[start*ctx.Stride+head*width:]
 		for r0 := 0; r0 < n; r0 += rowBlock {
 			rows := min(rowBlock, n-r0)
 			var p []float32
@@ -92,11 +92,11 @@ func (d *Device) AttentionGrad(dqkv *ops.Tensor, accumulate bool, dctx, qkv *ops
 	d.pool.run(b.Len()*heads, func(t int) {
 		s, head := t/heads, t%heads
 		n := int(b.Offsets[s+1] - b.Offsets[s])
-		first := int(b.Offsets[s])
-		at := first*ld + head*width
+		start := int(b.Offsets[s])
+		at := start*ld + head*width
 		q, k, v := qkv.Data[at:], qkv.Data[at+hidden:], qkv.Data[at+2*hidden:]
 		dq, dk, dv := dqkv.Data[at:], dqkv.Data[at+hidden:], dqkv.Data[at+2*hidden:]
-		dc := dctx.Data[first*lc+head*width:]
+		dc := dctx.Data[start*lc+head*width:]
 		w := d.getScratch()
 		defer d.putScratch(w)
 		p := layout.of(saved.Tensor.Data, s, head, n)

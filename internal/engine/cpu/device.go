@@ -18,7 +18,7 @@ import (
 	"albert/internal/engine/ops"
 )
 
-// rowBlock is how many rows of activations a task multiplies: 128 rows of 768 values are 0.4 MB, which stay in a core's L2
+// rowBlock is how many rows of activations a task multiplies at most: 128 rows of 768 values are 0.4 MB, which stay in a core's L2
 // while the panels of the weight pass by.
 const rowBlock = 128
 
@@ -32,7 +32,7 @@ type Device struct {
 // memory is what a device and its [Device.Single] share.
 type memory struct {
 	mu     sync.Mutex
-	free   map[int][]*ops.Tensor // by capacity
+	free   map[int][]*ops.Tensor // by number of values
 	counts counts
 	packed map[weak.Pointer[ops.Param]]*packedParam // packed weights go with their parameters
 
@@ -41,7 +41,7 @@ type memory struct {
 
 var _ ops.Device = (*Device)(nil)
 
-// maxThreads is far above what helps; a device of a million threads would spin for minutes.
+// maxThreads is far above what helps. A million threads would spend minutes waiting for each other.
 const maxThreads = 1024
 
 // New makes a device with the kernels of the named instruction set ("": what ALBERT_CPU says, else the best this CPU has) and a
@@ -194,10 +194,10 @@ func (d *Device) Free(t *ops.Tensor) {
 	d.mu.Unlock()
 }
 
-// scratch is one task's own memory.
+// scratch is memory that one task has for itself while it runs.
 type scratch struct {
-	buf  [6][]float32
-	pans [4]kernel.Panels
+	buffers [3][]float32
+	packed  [4]kernel.Panels
 }
 
 func (d *Device) getScratch() *scratch  { return d.scratch.Get().(*scratch) }
@@ -205,28 +205,29 @@ func (d *Device) putScratch(s *scratch) { d.scratch.Put(s) }
 
 // floats gives buffer i with room for n values, not set.
 func (s *scratch) floats(i, n int) []float32 {
-	if cap(s.buf[i]) < n {
-		s.buf[i] = make([]float32, n+n/4)
+	if cap(s.buffers[i]) < n {
+		s.buffers[i] = make([]float32, n+n/4)
 	}
-	return s.buf[i][:n]
+	return s.buffers[i][:n]
 }
 
-// rows packs src[K][N] into panel set i.
+// packRows packs src[K][N] into panels i.
 func (s *scratch) packRows(k *kernel.Set, i int, src []float32, ld, K, N int) *kernel.Panels {
 	p := s.panels(k, i, K, N)
 	k.PackRows(p, src, ld, 0, panelCount(k, N))
 	return p
 }
 
-// cols packs the transpose of src[N][K] into panel set i.
+// packCols packs the transpose of src[N][K] into panels i.
 func (s *scratch) packCols(k *kernel.Set, i int, src []float32, ld, K, N int) *kernel.Panels {
 	p := s.panels(k, i, K, N)
 	k.PackCols(p, src, ld, 0, panelCount(k, N))
 	return p
 }
 
+// panels gives panels i, not filled.
 func (s *scratch) panels(k *kernel.Set, i, K, N int) *kernel.Panels {
-	p := &s.pans[i]
+	p := &s.packed[i]
 	n := k.PanelsLen(K, N)
 	if cap(p.Data) < n {
 		p.Data = make([]float32, n+n/4)
@@ -235,6 +236,7 @@ func (s *scratch) panels(k *kernel.Set, i, K, N int) *kernel.Panels {
 	return p
 }
 
+// panelCount is the number of panels of a matrix of n columns.
 func panelCount(k *kernel.Set, n int) int { return (n + k.NR - 1) / k.NR }
 
 // packedParam is a weight [out,in] in the two forms that products want, made anew when its version changes.

@@ -5,7 +5,7 @@ import (
 	"albert/internal/engine/ops"
 )
 
-// split is how the outputs of a product are shared out: blocks of rows times chunks of panels.
+// split is how the outputs of a product are shared out: a task is a block of rows times a chunk of panels.
 type split struct{ rows, panels, rowBlocks, chunks int }
 
 // splitWork cuts rows x panels into tasks. Few rows: many chunks of panels, so that all threads have work; many rows: whole row
@@ -20,12 +20,14 @@ func (d *Device) splitWork(rows, panels int) split {
 
 func (s split) tasks() int { return s.rowBlocks * s.chunks }
 
+// task gives the rows and panels of task t.
 func (s split) task(t int) (r0, r1, p0, p1 int) {
 	b, c := t/s.chunks, t%s.chunks
 	return s.rows * b / s.rowBlocks, s.rows * (b + 1) / s.rowBlocks, s.panels * c / s.chunks, s.panels * (c + 1) / s.chunks
 }
 
-// gemm computes c[rows,N] = init + a[rows,K] b on all threads; after is called for each finished block.
+// gemm computes c[rows,N] = init + a[rows,K] b on all threads. after, if not nil, is called for each finished block, rows r0 to r1 and
+// columns c0 to c1.
 func (d *Device) gemm(rows int, a []float32, lda int, b *kernel.Panels, c []float32, ldc int, bias []float32, init kernel.Init,
 	after func(r0, r1, c0, c1 int)) {
 	if rows == 0 {
@@ -68,6 +70,7 @@ func (d *Device) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.A
 	}
 }
 
+// activation is the kernel of an activation, nil for the identity.
 func (d *Device) activation(act ops.Activation) func(y, x []float32) {
 	switch act {
 	case ops.GeluTanh:
@@ -87,7 +90,7 @@ func (d *Device) activation(act ops.Activation) func(y, x []float32) {
 func (d *Device) LinearGrad(g *ops.Grads, dx *ops.Tensor, accumulate bool, dy, y, x *ops.Tensor, saved *ops.Saved,
 	act ops.Activation, parts []ops.Affine) {
 	d.activationGrad(dy, y, saved, act)
-	xp := d.packRows(x)
+	xp := d.packActivations(x)
 	at := 0
 	for _, p := range parts {
 		d.outerAccumulate(g.Of(p.W), dy.Data[at:], dy.Stride, p.W.Rows(), x.Rows, xp)
@@ -117,6 +120,7 @@ func startOf(accumulate bool) kernel.Init {
 	return kernel.Zero
 }
 
+// activationGrad turns dy, the gradient of the activation's output y, into that of its input.
 func (d *Device) activationGrad(dy, y *ops.Tensor, saved *ops.Saved, act ops.Activation) {
 	var f func(dx, dy, x []float32)
 	from := saved.Tensor
@@ -166,8 +170,9 @@ func (d *Device) eachColumns(cols int, f func(c0, c1 int)) {
 	d.pool.run(n, func(t int) { f(t*colChunk, min(cols, (t+1)*colChunk)) })
 }
 
-// panelPool keeps the packed activations of the backward pass.
-func (d *Device) packRows(x *ops.Tensor) *kernel.Panels {
+// packActivations packs x[K,N] as the right operand of a product, for the backward pass, in a buffer of the device. putPanels takes it
+// back.
+func (d *Device) packActivations(x *ops.Tensor) *kernel.Panels {
 	t := d.New(1, d.k.PanelsLen(x.Rows, x.Cols))
 	p := &kernel.Panels{K: x.Rows, N: x.Cols, Data: t.Data}
 	panels := panelCount(d.k, x.Cols)

@@ -25,7 +25,7 @@ func (d *Device) DecoderLoss(loss *ops.Loss, g *ops.Grads, dx *ops.Tensor, accum
 			continue
 		}
 		d.columnSums(g.Of(bias), logits.Data, logits.Stride, rows)
-		xp := d.packRows(xb)
+		xp := d.packActivations(xb)
 		d.outerAccumulate(g.Of(table), logits.Data, logits.Stride, classes, rows, xp)
 		d.putPanels(xp)
 		d.gemm(rows, logits.Data, logits.Stride, d.weight(table, false), dx.Data[r0*dx.Stride:], dx.Stride, nil, startOf(accumulate), nil)

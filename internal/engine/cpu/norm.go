@@ -23,7 +23,7 @@ type rowDropout struct {
 	threshold uint32
 	scale     float32
 	key       [2]uint32
-	counter   [][3]uint32 // per row, nil where nothing is dropped
+	counter   [][3]uint32 // per row; nil if nothing is dropped
 }
 
 // dropoutOf lays out a dropout on the pieces of a batch or, perSequence, on a row for each of its sequences.
@@ -37,9 +37,10 @@ func dropoutOf(drop ops.Dropout, b *ops.Batch, perSequence bool) rowDropout {
 			r.counter = append(r.counter, [3]uint32{0, b.Example(s), drop.Site})
 		}
 	default:
+		r.counter = make([][3]uint32, b.Rows())
 		example, position := rowPositions(b)
-		for i := range example {
-			r.counter = append(r.counter, [3]uint32{position[i], example[i], drop.Site})
+		for i := range r.counter {
+			r.counter[i] = [3]uint32{position[i], example[i], drop.Site}
 		}
 	}
 	return r

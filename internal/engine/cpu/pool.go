@@ -46,7 +46,7 @@ type pool struct {
 type helper struct {
 	parked atomic.Bool
 	wake   chan struct{}
-	_      [40]byte // a cache line each
+	_      [48]byte // a cache line each
 }
 
 type job struct {

@@ -30,15 +30,15 @@ func split(x float64) (m float64, e int) {
 	return m, e
 }
 
-// log1p is log(1+f) + c for f in [sqrt(1/2)-1, sqrt 2 - 1] plus n ln 2. With s = f/(2+f), log(1+f) = 2 atanh(s); written as
+// log1p is log(1+f) for f in [sqrt(1/2)-1, sqrt 2 - 1] plus n ln 2. With s = f/(2+f), log(1+f) = 2 atanh(s); written as
 // f - (f^2/2 - s (f^2/2 + R)), where R = 2 (atanh(s)/s - 1), the rounding of s weighs little beside f, which is exact (the form of
 // fdlibm's log).
-func log1p(f, c, n float64) float64 {
+func log1p(f, n float64) float64 {
 	s := f / (2 + f)
 	z := float64(s * s)
 	h := float64(float64(0.5*f) * f)
 	t := float64(s * (h + float64(float64(2*z)*atanhSeries(z, len(atanhTerms)))))
-	return float64(n*ln2High64) - ((h - (t + (float64(n*ln2Low64) + c))) - f)
+	return float64(n*ln2High64) - ((h - (t + float64(n*ln2Low64))) - f)
 }
 
 // Log64 is the natural logarithm, within 1 ulp.
@@ -52,24 +52,7 @@ func Log64(x float64) float64 {
 		return x
 	}
 	m, e := split(x)
-	return log1p(m-1, 0, float64(e))
-}
-
-// Log1p64 is log(1+x), within 1 ulp for x near 0 too.
-func Log1p64(x float64) float64 {
-	switch {
-	case x != x || x < -1:
-		return math.NaN()
-	case x == -1:
-		return math.Inf(-1)
-	case math.IsInf(x, 1):
-		return x
-	case x > math.Sqrt2/2-1 && x < math.Sqrt2-1:
-		return log1p(x, 0, 0)
-	}
-	u, lost := twoSum(1, x)
-	m, e := split(u)
-	return log1p(m-1, lost/u, float64(e))
+	return log1p(m-1, float64(e))
 }
 
 // expTerms are 1/14!, 1/13! ... 1/2!: with |r| <= ln(2)/2 the first term left out is below 2^-63.

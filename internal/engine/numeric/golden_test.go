@@ -11,7 +11,7 @@ import (
 // TestBits holds the bits of every function to those recorded on amd64: a compiler that fuses x*y + z (GOAMD64=v3, arm64), or a change
 // that nobody meant, shows here. Whoever means it raises Version.
 func TestBits(t *testing.T) {
-	const want = "6fe063ded1f521ebade5267395afdf22f079a2f8385a2f27b8ecadf485016ee9"
+	const want = "84c289b4b9e36d7e13088b422dcb965ad2c4ead063211fe29c399787e664b528"
 	h := sha256.New()
 	add := func(v float64) {
 		var b [8]byte
@@ -32,12 +32,9 @@ func TestBits(t *testing.T) {
 			add(float64(f(3 * x)))
 		}
 		add(float64(Log(x * x)))
-		for _, f := range []func(float64) float64{Exp64, Sin64, Cos64} {
-			add(f(float64(5*y) + 0x1p-30))
-		}
+		add(Exp64(float64(5*y) + 0x1p-30))
 		p := float64(y*y) + 0x1p-30
 		add(Log64(p))
-		add(Log1p64(p))
 		add(Pow64(p, y))
 		add(s.Float64())
 		add(float64(s.Intn(i + 1)))

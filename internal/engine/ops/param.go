@@ -11,7 +11,7 @@ type Param struct {
 	Shape []int
 	Data  []float32
 
-	offset  int    // place in a flat gradient buffer
+	offset  int    // of its first value in a flat buffer of all parameters
 	version uint64 // raised when Data changes, so that devices remake what they derived from it
 }
 
@@ -24,7 +24,7 @@ func NewParam(name string, shape ...int) *Param {
 	return &Param{Name: name, Shape: slices.Clone(shape), Data: make([]float32, n)}
 }
 
-// Rows is the first dimension; Cols the product of the others (1 for a vector's element, as a [n] vector has n rows).
+// Rows is the first dimension.
 func (p *Param) Rows() int { return p.Shape[0] }
 
 // Cols is the length of a row: the second dimension of a matrix, 1 for a vector.
@@ -62,7 +62,7 @@ func NewParams(list []*Param) *Params {
 // Size is the number of values in all parameters.
 func (ps *Params) Size() int { return ps.size }
 
-// Offset is the place of p's first value in a flat buffer of Size values.
+// Offset is the index of p's first value in a flat buffer of Size values.
 func (ps *Params) Offset(p *Param) int { return p.offset }
 
 // Touch tells that values were changed in place.

@@ -79,22 +79,22 @@ type Optimizer struct {
 	dev    Device
 	m, v   []float32
 
-	tasks    []task
-	first    []int     // number of each parameter's first block, and of the end
-	squares  []float64 // per block: of the gradient, then of the update
-	weights  []float64 // per block: of the weights
-	excluded []bool
-	scale    []float32 // per parameter: rate times ratio
+	tasks      []task
+	firstBlock []int     // the number of each parameter's first block, then that of all blocks
+	squares    []float64 // per block: of the gradient, then of the update
+	weights    []float64 // per block: of the weights
+	excluded   []bool
+	scale      []float32 // per parameter: rate times ratio
 }
 
 // New makes an optimizer with m = v = 0.
 func New(c Config, params *ops.Params, dev Device) *Optimizer {
 	n := len(params.List)
 	o := &Optimizer{config: c, params: params, dev: dev, m: make([]float32, params.Size()), v: make([]float32, params.Size()),
-		first: make([]int, n+1), excluded: make([]bool, n), scale: make([]float32, n)}
+		firstBlock: make([]int, n+1), excluded: make([]bool, n), scale: make([]float32, n)}
 	blocks := 0
 	for i, p := range params.List {
-		o.first[i] = blocks
+		o.firstBlock[i] = blocks
 		o.excluded[i] = Excluded(p.Name)
 		for from := 0; from < len(p.Data); from += taskBlocks * numeric.Block {
 			to := min(from+taskBlocks*numeric.Block, len(p.Data))
@@ -102,7 +102,7 @@ func New(c Config, params *ops.Params, dev Device) *Optimizer {
 			blocks += (to - from + numeric.Block - 1) / numeric.Block
 		}
 	}
-	o.first[n] = blocks
+	o.firstBlock[n] = blocks
 	o.squares, o.weights = make([]float64, blocks), make([]float64, blocks)
 	return o
 }
@@ -110,7 +110,7 @@ func New(c Config, params *ops.Params, dev Device) *Optimizer {
 // Moments are m and v, in the layout of the parameters: to be saved, or filled from what was saved.
 func (o *Optimizer) Moments() (m, v []float32) { return o.m, o.v }
 
-// each calls f on every block: from and to are places in p.Data, at is the place of from in flat buffers.
+// each calls f on every block: from and to are indices in p.Data, at is that of from in flat buffers.
 func (o *Optimizer) each(f func(k *kernel.Set, t *task, p *ops.Param, from, to, at, block int)) {
 	k := o.dev.Kernels()
 	o.dev.Run(len(o.tasks), func(i int) {
@@ -127,7 +127,7 @@ func (o *Optimizer) each(f func(k *kernel.Set, t *task, p *ops.Param, from, to, 
 // sum adds the block sums of a parameter.
 func (o *Optimizer) sum(blocks []float64, param int) float64 {
 	s := 0.0
-	for _, b := range blocks[o.first[param]:o.first[param+1]] {
+	for _, b := range blocks[o.firstBlock[param]:o.firstBlock[param+1]] {
 		s += b
 	}
 	return s

@@ -1,6 +1,6 @@
 package main
 
-// The constants of kernel/generic.go.
+// The constants of kernel/generic.go and package numeric, which this module of its own cannot import.
 const (
 	geluC1     = -2 * 0.7978845608028654
 	geluC3     = -2 * 0.7978845608028654 * 0.044715

@@ -22,7 +22,7 @@ var (
 	cur    isa
 )
 
-const group = 64 // bytes of 16 values
+const group = 64 // bytes of a group of 16 values
 
 // vec is one group of values or, inside forGroups, several. Where vectors meet, a shorter one is repeated.
 type vec []reg.VecVirtual
@@ -30,11 +30,13 @@ type vec []reg.VecVirtual
 // mask chooses among 16 values: K registers with AVX-512, vectors of all-ones with AVX2.
 type mask []Op
 
+// parts is the number of registers of a group.
 func parts() int { return group / cur.bytes }
 
 // width is how many groups a new vec has.
 var width = 1
 
+// register is a new one of the current width.
 func register() reg.VecVirtual {
 	if cur.bytes == 32 {
 		return YMM()
@@ -80,6 +82,7 @@ func constantBits(bits uint32) Mem {
 // instruction is one in whose first operand a constant may stand.
 type instruction func(ops ...Op)
 
+// either is full, or with AVX-512 and a constant its form that broadcasts.
 func either(full, broadcast func(ops ...Op)) instruction {
 	return func(ops ...Op) {
 		if _, ok := ops[0].(Mem); ok && cur.bytes == 64 {
@@ -159,7 +162,7 @@ func copyOf(a vec) vec {
 	return v
 }
 
-// operand of an instruction: a vec, or memory with the same bits in every lane.
+// opOf is operand x of an instruction for part i: a vec's register, or memory with the same bits in every lane.
 func opOf(x any, i int) Op {
 	switch x := x.(type) {
 	case vec:

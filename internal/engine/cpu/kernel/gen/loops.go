@@ -8,11 +8,11 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// loop runs body over the 16-value groups of n values and once more over the rest. The body's pointers are base + i; live masks what
-// is computed from values beyond the end, and is all of them within.
+// loop runs body over the 16-value groups of n values and once more over the rest. A value's address is
+// its slice's base + i.
 type loop struct {
 	i    reg.GPVirtual
-	rest mask // nil within
+	rest mask // of the values that are left; nil for a whole group
 }
 
 func (l loop) load(base reg.Register) vec {
@@ -63,7 +63,7 @@ func storePart(v reg.VecVirtual, to Mem, m Op) {
 	}
 }
 
-// live is v with +0 beyond the end.
+// live is v, with +0 in the lanes beyond the end of the slices.
 func (l loop) live(v vec) vec {
 	if l.rest == nil {
 		return v
@@ -71,9 +71,10 @@ func (l loop) live(v vec) vec {
 	return keep(v, l.rest)
 }
 
-// masks are 16 all-ones then 16 zeros, from which a rest's AVX2 mask is read.
+// maskTable is 16 words of all ones, then 16 zeros. An AVX2 mask of the first n lanes is read from n words before the zeros.
 var maskTable Mem
 
+// restMask is the mask of the first rest lanes.
 func restMask(rest reg.GPVirtual) mask {
 	if cur.bytes == 64 {
 		one, k := GP64(), K()
@@ -127,6 +128,7 @@ func wide(with512, with2 int) int {
 	return with2
 }
 
+// forGroups writes a loop over n values.
 func forGroups(n reg.GPVirtual, body func(l loop)) { forGroupsBy(1, n, body) }
 
 // forGroupsBy does several groups at a time while there are so many, then one.
