@@ -120,7 +120,7 @@ func TestOwnErrors(t *testing.T) {
 		{"choice", "a.jsonl", `{"context": "C", "choices": ["a", "b"]}`, Options{}, []string{"no column for the label"}},
 		{"choice", "a.jsonl", `{"choices": ["a", "b"], "label": 0}`, Options{}, []string{"neither a context nor a question"}},
 		{"choice", "a.tsv", "context\tchoices\n", Options{}, []string{"choice data is JSON or Parquet, not tsv"}},
-		{"regress", "a.tsv", "text\tscore\nA\t1\n", Options{Multi: true}, []string{"no labels that could be several"}},
+		{"regress", "a.tsv", "text\tscore\nA\t1\n", Options{Multi: true}, []string{"cannot have several labels"}},
 		{"classify", "a.tsv", "text\tlabel\nA\t1\n", Options{Labels: []string{"1", "1"}}, []string{`"1" is given twice`}},
 	} {
 		_, err := readText(t, c.task, Train, c.file, c.text, c.o)
