@@ -138,7 +138,7 @@ def main():
         case ["run", data, work, albert, model, *tasks]:
             run(data, work, albert, model, tasks)
         case ["table", work]:
-            print("| task | metric | dev examples | pretrained: median (least to most) | random | gain | wanted | |\n|---|---|---|---|---|---|---|---|")
+            print("| task | metric | dev examples | pretrained: median (least to most) | random | gain | needed to win | |\n|---|---|---|---|---|---|---|---|")
             for task in TASKS:
                 show(work, task)
         case _:

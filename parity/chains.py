@@ -1,4 +1,4 @@
-"""Takes models of every class through every format, one after another, and holds that they come out as they went in.
+"""Takes models of every class through every format, one after another, and checks that they come out as they went in.
 
     chains.py DIR        ALBERT_BIN names the command; DIR has words.model, a SentencePiece model; run it by chains.sh
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes models of every class through every format and back: see chains.py. The Python environment is environment.sh's.
+# Takes models of every class through every format and back: see chains.py. The Python environment is that of environment.sh.
 #
 #   parity/chains.sh
 set -euo pipefail

@@ -1,4 +1,4 @@
-"""Opens what `albert finetune` writes in transformers, and holds the logits against those of `albert predict --logits`.
+"""Opens what `albert finetune` writes in transformers, and compares the logits with those of `albert predict --logits`.
 
     finetuned.py MODEL        ALBERT_BIN names the command; MODEL is a pretrained model with its tokenizer; run it by finetuned.sh
 

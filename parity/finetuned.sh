@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Opens heads fine-tuned here in transformers: see finetuned.py. The Python environment is environment.sh's. MODEL is a pretrained model with
+# Opens heads fine-tuned here in transformers: see finetuned.py. The Python environment is that of environment.sh. MODEL is a pretrained model with
 # its tokenizer; without one the quickstart's is taken, from the folder albert-quickstart.
 #
 #   parity/finetuned.sh [MODEL]

@@ -1,4 +1,4 @@
-"""Holds every class that transformers has for ALBERT, in every shape, against the albert command.
+"""Compares every class that transformers has for ALBERT, in many shapes, with the albert command.
 
     hf_classes.py [--count 64] [--tolerance 2e-5] [--only TEXT]       ALBERT_BIN names the command; run it by hf_classes.sh
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Holds every class and shape that transformers has for ALBERT against the albert command: see hf_classes.py. The Python environment is environment.sh's.
+# Compares every class that transformers has for ALBERT, in many shapes, with the albert command: see hf_classes.py. The Python environment is
+# that of environment.sh.
 #
 #   parity/hf_classes.sh [--count 64] [--tolerance 2e-5] [--only base]
 set -euo pipefail

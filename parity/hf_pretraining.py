@@ -4,7 +4,7 @@
     hf_pretraining.py --print MODEL < LINES       for each line {"input_ids": [...], "token_type_ids": [...]} prints transformers'
                                                   {"positions", "logits", "sop_logits", "pooled"}, logits at each [MASK] (id 4)
 
-A comparison holds that no key is missing or unexpected; that the logits at the masks, every layer's output and the pooler's are within
+A comparison checks that no key is missing or unexpected; that the logits at the masks, every layer's output and the pooler's are within
 --tolerance of each other; that weights_sha256, computed here from the file, is what `albert inspect` says; that the Python
 safetensors library writes the file's tensors to the same bytes; and that what transformers saves again is the same model, through every format. Run it by hf_pretraining.sh, which has models made for it.
 """

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Trains tiny models of every sharing mode and shape for two steps, and holds what they answer against transformers' (see
-# hf_pretraining.py), or does so for the given model directories. Python 3.11 and the package index are needed; the environment is environment.sh's.
+# Trains tiny models of every sharing mode and shape for two steps, and compares their outputs with those of transformers (see
+# hf_pretraining.py), or does so for the given model directories. Python 3.11 and the package index are needed; the environment is that of
+# environment.sh.
 #
 #   parity/hf_pretraining.sh [--count 64] [--tolerance 2e-5] [MODEL...]
 set -euo pipefail

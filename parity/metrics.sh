@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Holds package internal/learn/metric against scikit-learn, SciPy, seqeval and the SQuAD scripts (metrics/make.py) on large random data, and remakes the
-# golden files of internal/learn/metric/testdata. Python 3.11 and the package index are needed; it makes its own environment, under ~/.cache or where
-# PARITY_VENV says.
+# Compares package internal/learn/metric with scikit-learn, SciPy, seqeval and the SQuAD scripts (metrics/make.py) on large random data, and
+# remakes the golden files of internal/learn/metric/testdata. Python 3.11 and the package index are needed; it makes its own environment, under
+# ~/.cache or where PARITY_VENV says.
 #
 #   parity/metrics.sh [--seed N]   # large cases, compared by the package's own tests
 #   parity/metrics.sh golden       # writes internal/learn/metric/testdata/*.json

@@ -1,4 +1,4 @@
-"""Holds `albert predict` on texts against transformers' pipelines.
+"""Compares `albert predict` on texts with transformers' pipelines.
 
     pipelines.py SPIECE        ALBERT_BIN names the command; SPIECE is a SentencePiece model; run it by pipelines.sh
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Holds `albert predict` on texts against transformers' pipelines: see pipelines.py. The Python environment is environment.sh's. ALBERT's own
+# Compares `albert predict` on texts with transformers' pipelines: see pipelines.py. The Python environment is that of environment.sh. ALBERT's own
 # SentencePiece model is needed: spiece.model in ALBERT_DATA, or the file that is named.
 #
 #   parity/pipelines.sh [spiece.model]

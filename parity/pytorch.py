@@ -1,4 +1,4 @@
-"""Holds that internal/files/pytorch reads what torch.save writes, and that torch.load reads what internal/files/pytorch writes.
+"""Checks that internal/files/pytorch reads what torch.save writes, and that torch.load reads what internal/files/pytorch writes.
 
     pytorch.py [--count 200] [--seed 1]
 

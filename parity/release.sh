@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds an archive as Google released ALBERT and has the albert command read it: see release.py. The Python environment is environment.sh's.
+# Builds an archive as Google released ALBERT and has the albert command read it: see release.py. The Python environment is that of environment.sh.
 # Where that of tensorflow.sh is there (ALBERT_TF_VENV), TensorFlow writes the checkpoint. ALBERT's own SentencePiece model is needed:
 # spiece.model in ALBERT_DATA, or the file that is named.
 #

@@ -1,6 +1,6 @@
 // Package spmtrain trains SentencePiece unigram models, after Kudo's "Subword Regularization" (ACL 2018) and with the settings, and so
-// nearly the pieces, of spm_train: many candidate pieces from the text's repeated substrings, their probabilities by expectation
-// maximisation, and again and again the pieces dropped whose loss costs the likelihood of the text least.
+// nearly the pieces, of spm_train: it takes many candidate pieces from the text's repeated substrings, estimates their probabilities by
+// expectation maximisation, drops those that the likelihood of the text needs least, and repeats this until few enough are left.
 //
 //	m, stats, err := spmtrain.Train(ctx, sentences, spmtrain.DefaultOptions())
 //	os.WriteFile("spiece.model", m.Marshal(), 0o644)
@@ -8,8 +8,8 @@
 // It trains no BPE, word or character models.
 //
 // The way of the text: sentences are read and, above a limit, sampled ([Options.InputSentenceSize]); normalised and cut into words
-// (words.go); the repeated runs of letters in the words become candidates (suffix.go, seed.go); the words' lattices of candidates are
-// summed over, candidates get scores and are dropped (lattice.go, em.go); the vocabulary is laid out (train.go, options.go).
+// (words.go); the repeated runs of letters in the words become candidates (suffix.go, seed.go); sums over all ways to cut the words
+// into candidates give their scores, and the worst are dropped (lattice.go, em.go); the vocabulary is laid out (train.go, options.go).
 //
 // # Memory
 //

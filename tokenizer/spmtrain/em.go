@@ -35,12 +35,12 @@ func (t *trainer) expect(v *vocabulary) []float64 {
 		}
 		expected[i] = float64(sum) / unit
 	}
-	expected[v.first] += expected[v.unknown()] + float64(t.words.other)
+	expected[v.commonest] += expected[v.unknown()] + float64(t.words.other)
 	return expected[:len(v.list)]
 }
 
-// maximize is the M step: pieces that are hardly expected go, the others get the scores of a variational estimate with a sparse
-// Dirichlet process as prior (Liang and Klein, 2007), which favours few pieces.
+// maximize is the M step: pieces that are expected less than half a time are dropped, the others get the scores of a variational estimate
+// with a sparse Dirichlet process as prior (Liang and Klein, 2007), which favours few pieces.
 func (t *trainer) maximize(v *vocabulary, expected []float64) (*vocabulary, error) {
 	const least = 0.5
 	var list []piece
@@ -79,14 +79,14 @@ func digamma(x float64) float64 {
 }
 
 // prune drops the pieces whose loss costs the likelihood of the text least, until the shrinking factor of them is left, or as many as
-// desired. How much that costs is estimated as if each place where a piece stands in the likeliest cut of the text were cut in the
-// second likeliest way that there is for the piece alone.
+// desired. The cost is estimated as if each occurrence of a piece in the likeliest cut of the text were replaced by the likeliest way to cut
+// the piece itself into others.
 func (t *trainer) prune(v *vocabulary, desired int) *vocabulary {
 	n := len(v.list)
 	const (
-		split  = iota // the piece's own likeliest cut is another: it is never taken
-		alone         // it cannot be cut otherwise
-		choice        // its alternative is known
+		neverUsed      = iota // its letters are likelier as other pieces
+		indivisible           // it cannot be cut into other pieces
+		hasAlternative        // it can
 	)
 	kind := make([]int8, n)
 	alternatives := make([][]int32, n)
@@ -98,9 +98,9 @@ func (t *trainer) prune(v *vocabulary, desired int) *vocabulary {
 			if path, _ := l.viterbi(-1); len(path) > 1 {
 				return
 			}
-			kind[i] = alone
+			kind[i] = indivisible
 			if path, _ := l.viterbi(l.whole(int32(i))); len(path) > 0 {
-				kind[i], alternatives[i] = choice, slices.Clone(path)
+				kind[i], alternatives[i] = hasAlternative, slices.Clone(path)
 			}
 		}
 	})
@@ -119,19 +119,19 @@ func (t *trainer) prune(v *vocabulary, desired int) *vocabulary {
 	var candidates []candidate
 	for i := range v.list {
 		switch {
-		case freq[i] == 0 || kind[i] == split:
-		case kind[i] == alone:
+		case freq[i] == 0 || kind[i] == neverUsed:
+		case kind[i] == indivisible:
 			keep[i] = true
 			kept++
 		default:
 			f := float64(freq[i])
 			now := numeric.Log64(f) - logTotal
-			// The piece's places go to its alternative's pieces.
+			// The pieces of the alternative take over the occurrences.
 			logAfter := numeric.Log64(float64(total + freq[i]*int64(len(alternatives[i])-1)))
 			after := 0.0
 			for _, a := range alternatives[i] {
 				if a == v.unknown() {
-					a = int32(v.first)
+					a = int32(v.commonest)
 				}
 				after += numeric.Log64(float64(freq[a]+freq[i])) - logAfter
 			}
@@ -146,6 +146,7 @@ func (t *trainer) prune(v *vocabulary, desired int) *vocabulary {
 	return t.vocabulary(filter(v.list, keep))
 }
 
+// filter gives the pieces to keep.
 func filter(list []piece, keep []bool) []piece {
 	var out []piece
 	for i, p := range list {
@@ -156,7 +157,7 @@ func filter(list []piece, keep []bool) []piece {
 	return out
 }
 
-// taken counts the pieces of the likeliest cut of the text.
+// taken counts how often each piece is in the likeliest cut of the text.
 func (t *trainer) taken(v *vocabulary) []int64 {
 	sums := make([][]int64, t.threads)
 	t.parallel(len(t.words.freq), wordChunk, func(thread int) func(int) {
@@ -176,11 +177,11 @@ func (t *trainer) taken(v *vocabulary) []int64 {
 			freq[i] += n
 		}
 	}
-	freq[v.first] += freq[v.unknown()] + t.words.other
+	freq[v.commonest] += freq[v.unknown()] + t.words.other
 	return freq[:len(v.list)]
 }
 
-// reachable drops pieces that are never taken, because another cut of the same letters is likelier.
+// reachable drops pieces that are never used, because another cut of the same letters is likelier.
 func (t *trainer) reachable(v *vocabulary) *vocabulary {
 	keep := make([]bool, len(v.list))
 	t.parallel(len(v.list), wordChunk, func(int) func(int) {

@@ -7,18 +7,18 @@ import (
 	"albert/internal/engine/numeric"
 )
 
-// unkPenalty is how much less likely than the least likely piece, in natural logarithms, a character without a piece is.
+// unkPenalty is how far the score of a character without a piece, a natural logarithm, is below that of the least likely piece.
 const unkPenalty = 10
 
-// vocabulary is the candidates as training has left them, ready to be used.
+// vocabulary is the present candidates, ready to cut words with.
 type vocabulary struct {
-	list   []piece // sorted by letters
-	trie   *trie
-	score  []float64 // of each piece, and of an unknown character
-	prob   []float64 // e to the score
-	lowest float64
-	most   int // letters of the longest piece
-	first  int // the piece of the most frequent character; see doc.go
+	list      []piece // sorted by letters
+	trie      *trie
+	score     []float64 // of each piece, and of an unknown character
+	prob      []float64 // e to the score
+	lowest    float64
+	longest   int // letters of the longest piece
+	commonest int // the piece of the most frequent character, as which unknown ones count (doc.go)
 }
 
 func (t *trainer) vocabulary(list []piece) *vocabulary {
@@ -26,11 +26,11 @@ func (t *trainer) vocabulary(list []piece) *vocabulary {
 	best := int64(-1)
 	for i, p := range list {
 		if n := t.charFreq[t.words.letters[p.at]]; p.n == 1 && n > best {
-			best, v.first = n, i
+			best, v.commonest = n, i
 		}
 		v.score[i] = p.score
 		v.prob[i] = numeric.Exp64(p.score)
-		v.most = max(v.most, int(p.n))
+		v.longest = max(v.longest, int(p.n))
 		if i == 0 || p.score < v.lowest {
 			v.lowest = p.score
 		}
@@ -40,23 +40,23 @@ func (t *trainer) vocabulary(list []piece) *vocabulary {
 	return v
 }
 
-// unknown is the id that stands for a character without a piece.
+// unknown gives the id that stands for a character without a piece.
 func (v *vocabulary) unknown() int32 { return int32(len(v.list)) }
 
-// node is a piece that stands in a word: from its first letter to before another.
+// node is a piece in a word. It ends before the letter with the index to.
 type node struct{ id, to int32 }
 
-// lattice is all the ways to cut a word into pieces. Its memory is used again for the next word.
+// lattice holds all ways to cut a word into pieces. Its memory is used again for the next word.
 type lattice struct {
 	v     *vocabulary
 	nodes []node  // by where they begin
-	begin []int32 // the first node from each place, and the end
+	begin []int32 // the index of the first node that begins at each letter, and the end of nodes
 
-	alpha, beta []float64 // probability of all ways up to a place, and from it to the end; see tiny
-	shift       []int32   // of alpha
+	alpha, beta []float64 // the probability of all ways up to a letter, and from it to the end; scaled, see tiny
+	shift       []int32   // how often alpha was scaled
 
 	best []float64
-	back []node // the last node of the best way to a place; its to is where it begins
+	back []node // the last node of the best way up to a letter; here to is where the node begins
 	path []int32
 }
 
@@ -85,16 +85,16 @@ func (l *lattice) fill(w []int32) {
 	l.begin = append(l.begin, int32(len(l.nodes)))
 }
 
-// whole is the node of a piece that is the filled word.
+// whole gives the index of the node for a piece that is the whole word.
 func (l *lattice) whole(id int32) int {
 	return slices.IndexFunc(l.nodes, func(x node) bool { return x.id == id })
 }
 
-// Probabilities of long words leave the range of float64. Where one falls below tiny, all that are still to be used are multiplied by
-// 1/tiny, and a shift counts how often.
+// tiny: the probabilities of long words leave the range of float64. Where one falls below tiny, all that are still needed are multiplied by
+// 1/tiny, and shift counts how often that was done.
 const tiny = 0x1p-300
 
-// expect adds to expected, for each piece, how often it is expected in the filled word, times weight: the forward-backward algorithm.
+// expect adds to expected, for each piece, how often it is expected in the word, times weight: the forward-backward algorithm.
 // Numbers are rounded to integers, so that their sum does not depend on its order.
 func (l *lattice) expect(weight float64, expected []int64) {
 	n := len(l.begin) - 1
@@ -105,7 +105,7 @@ func (l *lattice) expect(weight float64, expected []int64) {
 	for i := range n {
 		if alpha[i] < tiny {
 			shift++
-			raise(alpha[i : min(n, i+l.v.most)+1])
+			raise(alpha[i : min(n, i+l.v.longest)+1])
 		}
 		l.shift[i] = shift
 		for _, x := range l.nodes[l.begin[i]:l.begin[i+1]] {
@@ -118,7 +118,7 @@ func (l *lattice) expect(weight float64, expected []int64) {
 	shift = 0
 	for i := n - 1; i >= 0; i-- {
 		q := float64(alpha[i] * unit)
-		// alpha and beta hold shifts too many or too few for what their product is divided by.
+		// alpha and beta were scaled more or less often than alpha[n], by which their product is divided.
 		for s := l.shift[i] + shift - end; s != 0; {
 			if s > 0 {
 				q *= tiny
@@ -135,12 +135,12 @@ func (l *lattice) expect(weight float64, expected []int64) {
 		}
 		if beta[i] < tiny {
 			shift++
-			raise(beta[i : min(n, i+l.v.most)+1])
+			raise(beta[i : min(n, i+l.v.longest)+1])
 		}
 	}
 }
 
-// raise multiplies the probabilities that are still to be used by 1/tiny.
+// raise multiplies probabilities by 1/tiny.
 func raise(x []float64) {
 	for i := range x {
 		x[i] *= 1 / tiny
@@ -156,8 +156,8 @@ func zeros[T float64 | int32](x []T, n int) []T {
 	return x
 }
 
-// viterbi gives the ids of the likeliest way to cut the filled word, last first; without the node at avoid (-1: with all). There is
-// none if that was the only way. Among equals the piece that begins first stays.
+// viterbi gives the likeliest way to cut the word, as ids from the last to the first, and its score. The node with the index avoid is not
+// used (-1: all may be); if there is no way without it, path is nil. Of equally likely pieces the one that begins first is taken.
 func (l *lattice) viterbi(avoid int) (path []int32, score float64) {
 	n := len(l.begin) - 1
 	l.best, l.path = zeros(l.best, n+1), l.path[:0]

@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// space stands for a space in normal text.
+// space is the sign for a space in normal text.
 const space = '\u2581'
 
 // letter is what the trainer needs to know of a character.
@@ -16,7 +16,7 @@ type letter struct {
 	digit  bool
 }
 
-// Scripts that are treated in a way of their own. Others have the numbers that follow.
+// Scripts with rules of their own. The others have the numbers from scriptOthers on.
 const (
 	scriptAny uint16 = iota
 	scriptCommon
@@ -28,7 +28,7 @@ const (
 // scriptNames are Unicode's scripts, in an order that is always the same.
 var scriptNames = slices.Sorted(maps.Keys(unicode.Scripts))
 
-// scriptOf is the script of a character. Japanese writes with three scripts at once, which count as one; what has no script is common.
+// scriptOf gives the script of a character. The three scripts of Japanese count as one; a character without a script counts as common.
 func scriptOf(r rune) uint16 {
 	const prolongedSound = 'ー' // of both Hiragana and Katakana
 	for i, name := range scriptNames {
@@ -48,7 +48,7 @@ func scriptOf(r rune) uint16 {
 	return scriptCommon
 }
 
-// isDigit tells the digits that split_digits and split_by_number mean: 0 to 9, narrow and wide.
+// isDigit tells whether a character is a digit for split_digits and split_by_number: 0 to 9, ASCII or full-width.
 func isDigit(r rune) bool { return r >= '0' && r <= '9' || r >= '０' && r <= '９' }
 
 // lettersOf describes the characters of an alphabet.
@@ -60,7 +60,7 @@ func lettersOf(alphabet []rune) []letter {
 	return out
 }
 
-// valid tells whether a run of letters may be a piece: not too long, spaces at its edge alone, one script, digits as asked.
+// valid tells whether a run of letters may be a piece: not too long, spaces only at one end, one script, digits as the options say.
 func (t *trainer) valid(p []int32) bool {
 	o := &t.o
 	if len(p) == 0 || len(p) > o.MaxSentencepieceLength {
@@ -96,8 +96,8 @@ func (t *trainer) valid(p []int32) bool {
 	return true
 }
 
-// spaceMayStand tells whether a piece of n letters may have a space at i. Across words it may, though not on the side where no word
-// has it.
+// spaceMayStand tells whether a piece of n letters may have a space at i: where a word has one or, if pieces may go across words, anywhere
+// but at the other end.
 func (o *Options) spaceMayStand(i, n int) bool {
 	first, last := i == 0, i == n-1
 	switch {

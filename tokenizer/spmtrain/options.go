@@ -26,7 +26,7 @@ type Options struct {
 	MaxSentenceLength      int // in bytes; longer sentences are left out
 
 	NormalizationRuleName  string
-	CharsMap               []byte // compiled rule of one's own (tokenizer.BuildCharsMap), instead of the one of that name; nil: none
+	CharsMap               []byte // rules compiled by tokenizer.BuildCharsMap, used instead of the named ones; nil: none
 	DenormalizerCharsMap   []byte // applied to decoded text; nil: none
 	AddDummyPrefix         bool   // a space before each sentence
 	RemoveExtraWhitespaces bool
@@ -52,8 +52,8 @@ type Options struct {
 	Seed    uint64 // of the sampling
 	Threads int    // 0: GOMAXPROCS; changes no bits
 
-	// Progress, if there, is called now and then from the calling goroutine: how much of a phase is done; of is 0 where the end is not
-	// known.
+	// Progress, if not nil, is called now and then from the calling goroutine with how much of a phase is done; of is 0 where the total is
+	// not known.
 	Progress func(phase string, done, of int)
 }
 
@@ -70,7 +70,7 @@ func DefaultOptions() Options {
 // maxVocab is the largest vocabulary: what a model file may hold.
 const maxVocab = 2_000_000
 
-// Check tells what is wrong with the options, by the name of spm_train's flag.
+// Check gives an error for options that are wrong, which names spm_train's flag.
 func (o *Options) Check() error {
 	switch {
 	case o.VocabSize < 1 || o.VocabSize > maxVocab:
@@ -106,10 +106,10 @@ func (o *Options) Check() error {
 }
 
 // metaPieces lays out the pieces that are not learned, by id: those with an id of their own, then control symbols, user-defined symbols
-// and bytes in the places that are free. A symbol may name one of the first again, which sets its type.
+// and bytes under the ids that are free. A symbol with the text of one of the first sets that piece's type.
 func (o *Options) metaPieces() (map[int]tokenizer.Piece, error) {
 	at := map[int]tokenizer.Piece{}
-	place := map[string]int{} // of the pieces with an id of their own
+	reserved := map[string]int{} // the ids of the pieces that have one in the options, by text
 	for _, s := range []struct {
 		flag, text string
 		id         int
@@ -117,7 +117,7 @@ func (o *Options) metaPieces() (map[int]tokenizer.Piece, error) {
 	}{{"unk", o.UnkPiece, o.UnkID, tokenizer.Unknown}, {"bos", o.BosPiece, o.BosID, tokenizer.Control}, {"eos", o.EosPiece, o.EosID, tokenizer.Control},
 		{"pad", o.PadPiece, o.PadID, tokenizer.Control}} {
 		other, taken := at[s.id]
-		_, twice := place[s.text]
+		_, twice := reserved[s.text]
 		switch {
 		case s.id < 0:
 			continue
@@ -132,7 +132,7 @@ func (o *Options) metaPieces() (map[int]tokenizer.Piece, error) {
 			return nil, fmt.Errorf("--%s-piece: %w", s.flag, err)
 		}
 		at[s.id] = tokenizer.Piece{Text: s.text, Type: s.typ}
-		place[s.text] = s.id
+		reserved[s.text] = s.id
 	}
 	free := 0
 	named := map[string]bool{}
@@ -144,7 +144,7 @@ func (o *Options) metaPieces() (map[int]tokenizer.Piece, error) {
 			return fmt.Errorf("--%s: %q is defined already", flag, text)
 		}
 		named[text] = true
-		if id, ok := place[text]; ok {
+		if id, ok := reserved[text]; ok {
 			at[id] = tokenizer.Piece{Text: text, Type: typ}
 			return nil
 		}
@@ -192,8 +192,8 @@ func checkSymbol(s string) error {
 	return nil
 }
 
-// trainerSpec is the message that a model file keeps of its training: TrainerSpec of sentencepiece_model.proto. What names files and
-// threads is left out: it does not change the model.
+// trainerSpec gives the description of the training in a model file, the message TrainerSpec of sentencepiece_model.proto. The names of
+// files and the number of threads are left out: they do not change the model.
 func (o *Options) trainerSpec(pieces int) []byte {
 	var b []byte
 	num := func(f protobuf.Number, v int) { b = protobuf.AppendVarint(b, f, uint64(int64(v))) }
@@ -239,7 +239,7 @@ func (o *Options) trainerSpec(pieces int) []byte {
 	return b
 }
 
-// model joins the pieces that are not learned with those that are, which fill the places left.
+// model makes the model of the pieces that are not learned, by id, and of the learned ones, which get the ids that are left.
 func (o *Options) model(meta map[int]tokenizer.Piece, learned []tokenizer.Piece) (*tokenizer.Model, error) {
 	rule, charsMap := "user_defined", o.CharsMap
 	if charsMap == nil {
@@ -268,6 +268,6 @@ func (o *Options) model(meta map[int]tokenizer.Piece, learned []tokenizer.Piece)
 		m.Pieces = append(m.Pieces, learned[0])
 		learned = learned[1:]
 	}
-	// Read again, as every user of the model will.
+	// Parsing it checks it, as for every user of the model.
 	return tokenizer.Parse(m.Marshal())
 }

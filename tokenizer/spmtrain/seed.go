@@ -14,22 +14,22 @@ type piece struct {
 	score float64
 }
 
-// seed is a repeated run of letters, and its count times its length.
+// seed is a repeated run of letters: n of them from index at. Its score is its count times its length.
 type seed struct {
 	at, n int32
 	score int64
 }
 
-// interval is a range of the suffix array whose suffixes have their first depth letters in common.
+// interval is a range of the suffix array whose suffixes have their first depth letters in common (Abouelhoda and others, 2004).
 type interval struct {
 	depth int
-	first int32 // a suffix of it
-	freq  int64 // how often its letters stand in the text
+	first int32 // the first of these suffixes
+	freq  int64 // how often the letters are in the text
 	next  follower
 }
 
-// seeds gives the first candidates, sorted by their letters: the alphabet, and of the runs that repeat in the text and are followed by
-// different bytes, the inner nodes of its suffix tree (Abouelhoda and others, 2004), those with the largest count times length.
+// seeds gives the candidates to begin with, sorted by their letters: the alphabet, and the runs of letters that occur more than once and are
+// followed by different bytes (the inner nodes of the text's suffix tree), as many as wanted, those with the largest count times length.
 func (t *trainer) seeds() []piece {
 	letters := t.words.letters
 	most := t.o.MaxSentencepieceLength
@@ -58,7 +58,7 @@ func (t *trainer) seeds() []piece {
 			list = append(list, seed{v.first, int32(v.depth), v.freq * int64(v.depth)})
 		}
 	}
-	// Open intervals, each inside the one before it. What an interval has counted goes to the next outer one when it closes.
+	// The open intervals, each inside the one before it. When an interval closes, its counts are added to the one around it.
 	var open []interval
 	closeTo := func(depth int) {
 		for len(open) > 0 && open[len(open)-1].depth > depth {
@@ -73,30 +73,30 @@ func (t *trainer) seeds() []piece {
 			}
 			outer := &open[len(open)-1]
 			outer.freq += top.freq
-			outer.next = outer.next.and(lead[letters[int(top.first)+outer.depth]])
+			outer.next = outer.next.merge(lead[letters[int(top.first)+outer.depth]])
 		}
 	}
-	for i, place := range sa {
+	for i, suffix := range sa {
 		shared := 0
 		if i > 0 {
 			before := sa[i-1]
-			for shared <= most && letters[int(before)+shared] >= 0 && letters[int(before)+shared] == letters[int(place)+shared] {
+			for shared <= most && letters[int(before)+shared] >= 0 && letters[int(before)+shared] == letters[int(suffix)+shared] {
 				shared++
 			}
 		}
 		closeTo(shared)
 		length := shared // of the suffix, as far as it is looked at
-		for length <= most && letters[int(place)+length] >= 0 {
+		for length <= most && letters[int(suffix)+length] >= 0 {
 			length++
 		}
-		word := t.words.at(place + int32(length))
+		word := t.words.at(suffix + int32(length))
 		if length > shared {
-			open = append(open, interval{depth: length, first: place, next: notKnown})
+			open = append(open, interval{depth: length, first: suffix, next: notKnown})
 		}
 		top := &open[len(open)-1]
 		top.freq += t.words.freq[word]
-		if letters[int(place)+length] < 0 {
-			top.next = top.next.and(t.words.next[word])
+		if letters[int(suffix)+length] < 0 {
+			top.next = top.next.merge(t.words.next[word])
 		}
 	}
 	closeTo(0)
@@ -123,7 +123,7 @@ func (t *trainer) seeds() []piece {
 	return out
 }
 
-// bytes is the length of a seed in UTF-8.
+// bytes gives the length of a seed in UTF-8.
 func (t *trainer) bytes(s seed) (n int) {
 	for _, c := range t.words.letters[s.at : s.at+s.n] {
 		n += utf8.RuneLen(t.alphabet[c])
@@ -131,7 +131,7 @@ func (t *trainer) bytes(s seed) (n int) {
 	return n
 }
 
-// text is a piece as a string.
+// text gives a piece as a string.
 func (t *trainer) text(p piece) string {
 	r := make([]rune, p.n)
 	for i, c := range t.words.letters[p.at : p.at+p.n] {

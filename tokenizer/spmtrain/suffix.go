@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// suffixArray sorts the suffixes of the words, as far as most letters, by their letters: where they begin in letters. A word's end
-// comes before all letters. Suffixes with the same letters stand in the order of their places.
+// suffixArray gives the indices in letters of all suffixes of the words, sorted by their first most letters. The end of a word comes before
+// all letters. Suffixes with the same letters are sorted by index.
 func (t *trainer) suffixArray(most int) []int32 {
 	w := &t.words
 	end := w.start[len(w.start)-1]
 	letters := w.letters[:end]
-	// By the first letter, by counting: the parts are sorted on all threads.
+	// First by the first letter, by counting; then each of these parts on its own, on all threads.
 	from := make([]int32, len(t.alphabet)+1)
 	n := int32(0)
 	for _, c := range letters {
@@ -43,9 +43,9 @@ func (t *trainer) suffixArray(most int) []int32 {
 	return sa
 }
 
-// letterAt is a suffix's letter at a depth that it reaches, -1 for its end.
-func letterAt(letters []int32, place int32, depth int) int32 {
-	return max(-1, letters[int(place)+depth])
+// letterAt gives the letter of a suffix at a depth, -1 for its end.
+func letterAt(letters []int32, suffix int32, depth int) int32 {
+	return max(-1, letters[int(suffix)+depth])
 }
 
 // compareSuffixes compares two suffixes from a depth on.

@@ -13,18 +13,18 @@ import (
 	"albert/tokenizer"
 )
 
-// trainer is one training.
+// trainer holds the state of one training.
 type trainer struct {
 	o          Options
 	threads    int
 	ctx        context.Context
 	normalizer *tokenizer.Encoder
-	symbols    *symbols // that no piece has a part of
+	symbols    *symbols // texts that stand apart: no piece has a part of them
 
-	alphabet []rune // ascending: the characters that get pieces
+	alphabet []rune // the characters that get pieces, ascending
 	letters  []letter
 	letterOf map[rune]int32
-	charFreq []int64 // of the alphabet
+	charFreq []int64 // how often each character of the alphabet is in the text
 	words    words
 	stats    Stats
 }
@@ -95,7 +95,7 @@ func (t *trainer) train(sentences iter.Seq2[string, error]) (*tokenizer.Model, e
 	return o.model(meta, learned)
 }
 
-// prepare makes the normaliser, and the finder of what stands apart in normal text: all pieces that are not learned.
+// prepare makes the normaliser, and the finder of the texts that stand apart in normal text: those of all pieces that are not learned.
 func (t *trainer) prepare(meta map[int]tokenizer.Piece) error {
 	// Without user-defined symbols, which a model would leave as they are: spm_train normalises them.
 	o := t.o
@@ -116,8 +116,8 @@ func (t *trainer) prepare(meta map[int]tokenizer.Piece) error {
 	return nil
 }
 
-// parallel calls what worker makes for 0 to n-1 on all threads, chunk by chunk, unless the training is cancelled. worker is called once
-// by each thread that takes part, with the thread's number.
+// parallel runs a function for 0 to n-1 on all threads, chunk by chunk, until the training is cancelled. Each thread that takes part calls
+// worker once, with its number, to get the function.
 func (t *trainer) parallel(n, chunk int, worker func(thread int) func(i int)) {
 	var wg sync.WaitGroup
 	var next atomic.Int64
@@ -138,8 +138,8 @@ func (t *trainer) parallel(n, chunk int, worker func(thread int) func(i int)) {
 	wg.Wait()
 }
 
-// finish takes the pieces of the vocabulary: the whole alphabet, then the likeliest. Characters that training has dropped get the
-// lowest score, each a little more than the more frequent ones, as spm_train has it.
+// finish chooses the learned pieces of the model: the whole alphabet, then the likeliest pieces. Characters that training has dropped get
+// about the lowest score, each a little more than the more frequent ones, as spm_train has it.
 func (t *trainer) finish(v *vocabulary, want int) []tokenizer.Piece {
 	const step = 0.0001
 	type scored struct {
@@ -167,7 +167,7 @@ func (t *trainer) finish(v *vocabulary, want int) []tokenizer.Piece {
 	for i, c := range lost {
 		out = append(out, scored{piece{score: v.lowest + float64(step*float64(i))}, string(t.alphabet[c])})
 	}
-	// By the scores as they will stand in the file, so that pieces that are as good as equally likely stand by their text.
+	// By the scores in the precision of the file: pieces that are equal there are sorted by their text.
 	order := func(a, b scored) int {
 		return cmp.Or(cmp.Compare(float32(b.score), float32(a.score)), cmp.Compare(a.text, b.text))
 	}

@@ -1,12 +1,12 @@
 package spmtrain
 
-// trieNode is a place in a trie: the letter that leads to it, the piece that ends there (-1: none) and its first child. Its children
-// stand together, sorted by letter, up to the first child of the next node.
-type trieNode struct{ letter, id, first int32 }
+// trieNode is a node of a trie: the letter that leads to it, the piece that ends there (-1: none) and the index of its first child. Its
+// children are sorted by letter and end at the first child of the next node.
+type trieNode struct{ letter, id, child int32 }
 
 // trie finds pieces by their letters.
 type trie struct {
-	nodes []trieNode // the root first, level by level, and one more at the end
+	nodes []trieNode // level by level from the root on, and one more at the end
 	root  []int32    // the root's children by letter; 0: none
 }
 
@@ -18,7 +18,7 @@ func newTrie(letters []int32, list []piece, alphabet int) *trie {
 	for depth, node := int32(0), 0; len(level) > 0; depth++ {
 		var below []span
 		for _, s := range level {
-			t.nodes[node].first = int32(len(t.nodes))
+			t.nodes[node].child = int32(len(t.nodes))
 			if s.from < s.to && list[s.from].n == depth {
 				t.nodes[node].id = s.from
 				s.from++
@@ -40,13 +40,13 @@ func newTrie(letters []int32, list []piece, alphabet int) *trie {
 		}
 		level = below
 	}
-	t.nodes = append(t.nodes, trieNode{first: int32(len(t.nodes))})
+	t.nodes = append(t.nodes, trieNode{child: int32(len(t.nodes))})
 	return t
 }
 
-// next is the node that a letter leads to, 0 if there is none.
+// next gives the node that a letter leads to, 0 if there is none.
 func (t *trie) next(at, letter int32) int32 {
-	lo, hi := t.nodes[at].first, t.nodes[at+1].first
+	lo, hi := t.nodes[at].child, t.nodes[at+1].child
 	for hi-lo > 8 {
 		mid := int32(uint32(lo+hi) / 2)
 		if t.nodes[mid].letter <= letter {

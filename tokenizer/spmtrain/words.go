@@ -17,7 +17,7 @@ import (
 	"albert/internal/engine/numeric"
 )
 
-// Stats is what was seen of the text.
+// Stats counts what was found in the text.
 type Stats struct {
 	Sentences   int64 // read, empty ones included
 	Used        int64 // after sampling
@@ -44,8 +44,8 @@ const (
 	notKnown      follower = 257
 )
 
-// and is what follows where one and where the other does.
-func (f follower) and(g follower) follower {
+// merge gives the follower of two occurrences of letters, followed by f and by g.
+func (f follower) merge(g follower) follower {
 	switch {
 	case f == notKnown || f == g:
 		return g
@@ -57,22 +57,22 @@ func (f follower) and(g follower) follower {
 
 // words are the distinct words of the text, one after another.
 type words struct {
-	letters []int32    // 0, 1, ... of the alphabet; after word i stands ^i; at the end each letter once
-	start   []int32    // of each word in letters, and the end of the last
-	freq    []int64    // how often each stands in the text
-	next    []follower // what follows it there
+	letters []int32    // indices in the alphabet; after word i comes ^i; at the end comes each letter of the alphabet once
+	start   []int32    // the index in letters of each word, and the end of the last
+	freq    []int64    // how often each word is in the text
+	next    []follower // what follows it in the text
 	other   int64      // characters of the text that belong to no word
 }
 
-// of is a word's letters.
+// of gives the letters of word i.
 func (w *words) of(i int) []int32 { return w.letters[w.start[i] : w.start[i+1]-1] }
 
-// at is the word that a place in letters belongs to.
-func (w *words) at(place int32) int {
-	for w.letters[place] >= 0 {
-		place++
+// at gives the word that an index in letters belongs to.
+func (w *words) at(index int32) int {
+	for w.letters[index] >= 0 {
+		index++
 	}
-	return int(^w.letters[place])
+	return int(^w.letters[index])
 }
 
 // counted is a run of characters of the text before the alphabet is known, and what follows it.
@@ -81,8 +81,8 @@ type counted struct {
 	next follower
 }
 
-// counts adds up how often things stand in the text. Threads share it: each has its own share of the sentences, and adds what it
-// found there to the shard that a thing belongs to.
+// counts adds up how often runs of characters are in the text. Threads share it: each counts its own sentences and adds the result to the
+// shards, each of which has its own lock and holds the runs with certain hashes.
 type counts struct {
 	seed   maphash.Seed
 	shards [64]struct {
@@ -119,7 +119,7 @@ func (t *trainer) collect(ctx context.Context, sentences iter.Seq2[string, error
 	found := newCounts()
 	limit := t.o.InputSentenceSize
 	pick := numeric.NewStream(t.o.Seed, numeric.PurposeReservoir, 0, 0, 0)
-	var kept []string // the sample, or the sentences that wait
+	var kept []string // the sample or, without a limit, the sentences that are not counted yet
 	seen, size := 0, 0
 	for s, err := range sentences {
 		if err != nil {
@@ -196,11 +196,11 @@ func (t *trainer) count(sentences []string, found *counts) {
 	})
 }
 
-// boundary is how a symbol counts among characters. As a control character it cannot stand in normal text of most rules; where it
-// does, it is no part of a piece either.
+// boundary is the character as which a symbol is counted. Most normalisation rules remove this control character; if it is in the text
+// nevertheless, no piece has it.
 const boundary = "\x1f"
 
-// split counts the words of a sentence in normal form. Symbols of the vocabulary stand apart: no piece has any part of them.
+// split counts the words of a sentence in normal form. Symbols of the vocabulary separate words: no piece has any part of them.
 func (t *trainer) split(s string, found map[counted]int64) {
 	for s != "" {
 		at, n := t.symbols.find(s)
@@ -223,13 +223,13 @@ func (t *trainer) split(s string, found map[counted]int64) {
 	}
 }
 
-// word is the first word of normal text: it begins with a space, or ends with one.
+// word gives the first word of normal text. Words begin with a space or, with TreatWhitespaceAsSuffix, end with one.
 func (o *Options) word(s string) string {
 	if !o.SplitByWhitespace {
 		return s
 	}
 	mark := string(space)
-	at := 0 // from here on the other words may begin
+	at := 0 // where the next word may begin
 	switch {
 	case o.TreatWhitespaceAsSuffix:
 		i := strings.Index(s, mark)
@@ -253,7 +253,7 @@ func (o *Options) word(s string) string {
 	return s
 }
 
-// symbols finds texts in text, the longest at each place.
+// symbols finds certain texts in a text; of those that begin at the same byte, the longest.
 type symbols struct{ byFirst [256][]string }
 
 func newSymbols(texts []string) *symbols {
@@ -267,7 +267,7 @@ func newSymbols(texts []string) *symbols {
 	return s
 }
 
-// find gives the first place of a symbol and its length; len(text) and 0 without one.
+// find gives the offset and the length of the first symbol in a text; len(text) and 0 if there is none.
 func (s *symbols) find(text string) (at, n int) {
 	for i := range len(text) {
 		for _, x := range s.byFirst[text[i]] {
@@ -279,7 +279,7 @@ func (s *symbols) find(text string) (at, n int) {
 	return len(text), 0
 }
 
-// choose finds the characters that must have pieces, cuts words at all others, and lays out what is left.
+// choose finds the characters that get pieces, cuts words at all others, and makes t.words of what is left.
 func (t *trainer) choose(found *counts) error {
 	freq := map[rune]int64{}
 	entries := 0
@@ -341,7 +341,7 @@ func (t *trainer) choose(found *counts) error {
 	for i, r := range runs {
 		if i > 0 && r.text == runs[i-1].text {
 			w.freq[len(w.freq)-1] += r.n
-			w.next[len(w.next)-1] = w.next[len(w.next)-1].and(r.next)
+			w.next[len(w.next)-1] = w.next[len(w.next)-1].merge(r.next)
 			continue
 		}
 		w.start = append(w.start, int32(len(w.letters)))
@@ -359,8 +359,7 @@ func (t *trainer) choose(found *counts) error {
 	return nil
 }
 
-// require finds the alphabet: the characters asked for, and of all others, the most frequent first, as many as cover the share of the
-// text that is asked for.
+// require chooses the alphabet: the required characters, then the most frequent ones until they cover CharacterCoverage of the text.
 func (t *trainer) require(freq map[rune]int64) {
 	asked := map[rune]bool{}
 	for _, r := range t.o.RequiredChars {

@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// maxClasses bounds a drawn matrix; numbers are written into the cells of small ones.
+// maxClasses is the largest matrix that is drawn, maxNumbered the largest with a number in each cell.
 const maxClasses, maxNumbered = 200, 25
 
 // Confusion draws a confusion matrix into an SVG file: a row for each true class, the first at the top, a column for each predicted one; a
@@ -55,7 +55,7 @@ func Confusion(path string, labels []string, matrix [][]int) error {
 		rows[i] = plot.Tick{Value: float64(n - 1 - i), Label: l}
 	}
 	p.X.Tick.Marker, p.Y.Tick.Marker = columns, rows
-	p.X.Tick.Length, p.Y.Tick.Length = 4, 4 // room only
+	p.X.Tick.Length, p.Y.Tick.Length = 4, 4 // empty room instead of marks
 	p.X.Tick.LineStyle.Width, p.Y.Tick.LineStyle.Width = 0, 0
 	p.X.LineStyle.Width, p.Y.LineStyle.Width = 0, 0
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -0.5, float64(n)-0.5, -0.5, float64(n)-0.5
@@ -69,7 +69,7 @@ func Confusion(path string, labels []string, matrix [][]int) error {
 	return save(path, side+around, side+around, p.Draw)
 }
 
-// short cuts a label that would leave no room for the matrix.
+// short cuts a label to 24 characters, to leave room for the matrix.
 func short(s string) string {
 	const most = 24
 	if r := []rune(s); len(r) > most {
@@ -114,7 +114,7 @@ func (m *cells) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// shade goes from nearly white to blue.
+// shade gives the colour of a cell: from nearly white for 0 to blue for 1.
 func shade(share float64) color.Color {
 	mix := func(from, to float64) uint8 { return uint8(math.Round(from + float64((to-from)*share))) }
 	return color.RGBA{mix(0xf4, 0x08), mix(0xf7, 0x45), mix(0xfb, 0x94), 0xff}

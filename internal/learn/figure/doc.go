@@ -44,7 +44,7 @@ func newPlot(title, x, y string) *plot.Plot {
 	return p
 }
 
-// clean leaves out what may not stand in an XML file, and puts a space for a line's end.
+// clean removes characters that XML does not allow, and writes a space for a line feed or a tab.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -10,7 +10,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// Point is one place of a curve.
+// Point is one point of a curve.
 type Point struct{ X, Y float64 }
 
 // Series is a curve, its points in the order of X.
@@ -19,8 +19,8 @@ type Series struct {
 	Points []Point
 }
 
-// Lines draws curves into an SVG file. Points that are not finite, or further than 1e100 from 0, are left out; a curve of more than 1,024
-// points is thinned, and drawn pale with its mean. It is an error if no point is left.
+// Lines draws curves into an SVG file. Points with a coordinate that is not finite or beyond 1e100 are left out. A curve of more than 1,024
+// points is thinned; one of more than 400 is drawn pale, with its running mean over it. It is an error if no point is left.
 func Lines(path, title, x, y string, series ...Series) error {
 	drawn := make([]curve, len(series))
 	for i, s := range series {
@@ -35,7 +35,8 @@ func Lines(path, title, x, y string, series ...Series) error {
 // Width and height of a page of curves, in points; two pixels of a common screen each.
 const pageWidth, pageHeight = 640, 400
 
-// palette is that of Okabe and Ito, which colour-blind readers can tell apart, without its yellow; after it come the same, dashed.
+// palette is that of Okabe and Ito, which colour-blind readers can tell apart, without its yellow. Further curves have the same colours with
+// dashes.
 var palette = []color.Color{
 	color.RGBA{0x00, 0x72, 0xb2, 0xff}, color.RGBA{0xd5, 0x5e, 0x00, 0xff}, color.RGBA{0x00, 0x9e, 0x73, 0xff},
 	color.RGBA{0xcc, 0x79, 0xa7, 0xff}, color.RGBA{0xe6, 0x9f, 0x00, 0xff}, color.RGBA{0x56, 0xb4, 0xe9, 0xff}, color.Black,
@@ -47,7 +48,7 @@ func lines(path, title, x, y string, curves []curve) error {
 	p := newPlot(title, x, y)
 	grid := draw.LineStyle{Color: color.Gray{0xe8}, Width: vg.Points(0.5)}
 	p.Add(&plotter.Grid{Vertical: grid, Horizontal: grid})
-	legend := p.Legend // drawn beside the curves, not over them
+	legend := p.Legend // it is drawn beside the curves, not over them
 	legend.Top, legend.Left, legend.Padding = true, true, vg.Points(3)
 	longest := 0
 	var xs, ys span
@@ -63,11 +64,11 @@ func lines(path, title, x, y string, curves []curve) error {
 		style := draw.LineStyle{Color: palette[i%len(palette)], Width: vg.Points(1.3), Dashes: dashes[i/len(palette)%len(dashes)]}
 		line := &plotter.Line{XYs: xys(points), LineStyle: style}
 		switch {
-		case len(points) <= 64: // measurements that the eye should find; one alone would not be seen without its dot
+		case len(points) <= 64: // dots show the few measurements; a single one would not be visible without its dot
 			p.Add(line, &plotter.Scatter{XYs: line.XYs, GlyphStyle: draw.GlyphStyle{Color: style.Color, Radius: vg.Points(2), Shape: draw.CircleGlyph{}}})
 		case len(points) <= 2*meanPoints:
 			p.Add(line)
-		default: // a noisy curve is a pale band with its mean through it
+		default: // a noisy curve: a pale band with its mean through it
 			pale := *line
 			pale.Color, pale.Width, pale.Dashes = lighter(style.Color), vg.Points(0.6), nil
 			line.XYs = xys(c.means())
@@ -101,7 +102,7 @@ func xys(points []Point) plotter.XYs {
 	return xy
 }
 
-// lighter is a colour mixed with two thirds of white.
+// lighter mixes a colour with two thirds of white.
 func lighter(c color.Color) color.Color {
 	r, g, b, _ := c.RGBA()
 	mix := func(v uint32) uint8 { return uint8((v>>8 + 2*255) / 3) }
@@ -121,7 +122,7 @@ func (s *span) add(v float64) {
 	s.low, s.high = min(s.low, v), max(s.high, v)
 }
 
-// widened gives the range of an axis with a margin on both sides. A range too narrow for ticks becomes one around its middle.
+// widened gives the range of an axis with a margin on both sides. A range too narrow for ticks becomes one of a tenth of the value around it.
 func (s *span) widened(margin float64) (low, high float64) {
 	size := max(math.Abs(s.low), math.Abs(s.high))
 	width := s.high - s.low

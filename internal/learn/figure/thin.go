@@ -5,7 +5,7 @@ import "math"
 // maxPoints bounds a drawn curve: more than the page has pixels across.
 const maxPoints = 1024
 
-// meanPoints bounds the mean of a curve.
+// meanPoints bounds the points of a curve's mean.
 const meanPoints = 200
 
 // curve gathers a series in bounded memory. Its points are cut into segments of equal length, of which the lowest and the highest are kept, so
@@ -46,7 +46,7 @@ func (r *segment) join(o segment) {
 	r.n += o.n
 }
 
-// add takes the next point; one that cannot be drawn is left out.
+// add appends a point; one that cannot be drawn is left out.
 func (c *curve) add(p Point) {
 	if !drawable(p.X) || !drawable(p.Y) {
 		return
@@ -73,7 +73,7 @@ func (c *curve) add(p Point) {
 
 func drawable(v float64) bool { return math.Abs(v) <= 1e100 } // false of NaN
 
-// points gives the curve to draw, at most 2*maxPoints + 2 points.
+// points gives the points to draw, at most 2*maxPoints + 2.
 func (c *curve) points() []Point {
 	if len(c.segments) == 0 {
 		return nil

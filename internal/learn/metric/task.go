@@ -23,17 +23,25 @@ func Names(task string) []string { return append([]string(nil), names[task]...) 
 
 // Classify gives the scores of a task with one class for each example: GLUE's (all but stsb), choice and classify.
 func Classify(task string, gold, predicted []int) (Scores, error) {
+	s, err := measure(task, "classes", classMetrics, gold, predicted)
+	for i := range s {
+		s[i].note(gold, predicted)
+	}
+	return s, err
+}
+
+// measure gives the official metrics of a task, all of which must be among metrics, functions of what by says.
+func measure[T any](task, by string, metrics map[string]func(gold, predicted []T) (float64, error), gold, predicted []T) (Scores, error) {
 	var s Scores
 	for _, name := range names[task] {
-		f := classMetrics[name]
+		f := metrics[name]
 		if f == nil {
-			return nil, fmt.Errorf("task %s is not measured by classes", task)
+			return nil, fmt.Errorf("task %s is not measured by %s", task, by)
 		}
 		v, err := f(gold, predicted)
 		if err := s.add(name, v, err); err != nil {
 			return nil, err
 		}
-		s[len(s)-1].note(gold, predicted)
 	}
 	if s == nil {
 		return nil, fmt.Errorf("no metrics for task %q", task)
@@ -85,21 +93,7 @@ func (s *Score) note(gold, predicted []int) {
 
 // Regress gives the scores of a task with a number for each example: stsb and regress.
 func Regress(task string, gold, predicted []float64) (Scores, error) {
-	var s Scores
-	for _, name := range names[task] {
-		f := numberMetrics[name]
-		if f == nil {
-			return nil, fmt.Errorf("task %s is not measured by numbers", task)
-		}
-		v, err := f(gold, predicted)
-		if err := s.add(name, v, err); err != nil {
-			return nil, err
-		}
-	}
-	if s == nil {
-		return nil, fmt.Errorf("no metrics for task %q", task)
-	}
-	return s, nil
+	return measure(task, "numbers", numberMetrics, gold, predicted)
 }
 
 var numberMetrics = map[string]func(gold, predicted []float64) (float64, error){
