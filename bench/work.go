@@ -4,8 +4,9 @@ import (
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/numeric"
 	"albert/internal/engine/ops"
+	"albert/internal/learn/examples"
+	"albert/internal/learn/pretraining"
 	"albert/internal/model"
-	"albert/pretrain"
 )
 
 // gemmWork is y[M,N] = x[M,K] W^T + b, the weight packed beforehand.
@@ -65,9 +66,9 @@ func forwardWork(dev *cpu.Device, c model.Config, sequences, length int) *work {
 func trainWork(dev *cpu.Device, c model.Config, sequences, length int) *work {
 	m := model.New(c, 1)
 	b := randomBatch(sequences, length, c.VocabSize)
-	var examples []pretrain.Example
+	var list []examples.Example
 	for s := range sequences {
-		e := pretrain.Example{Index: uint64(s), InputIDs: b.IDs[s*length : (s+1)*length], Label: int8(s % 2)}
+		e := examples.Example{Index: uint64(s), InputIDs: b.IDs[s*length : (s+1)*length], Label: int8(s % 2)}
 		for j, t := range b.Types[s*length : (s+1)*length] {
 			e.TokenTypes = append(e.TokenTypes, uint8(t))
 			if j%7 == 3 { // one in seven is close to 15 %
@@ -75,9 +76,9 @@ func trainWork(dev *cpu.Device, c model.Config, sequences, length int) *work {
 				e.MaskedIDs = append(e.MaskedIDs, e.InputIDs[j])
 			}
 		}
-		examples = append(examples, e)
+		list = append(list, e)
 	}
-	step := pretrain.NewBenchStep(dev, m, examples)
+	step := pretraining.NewBenchStep(dev, m, list)
 	return &work{
 		flops: 3 * float64(sequences) * c.FlopsForward(length),
 		run:   step,

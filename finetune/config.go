@@ -3,47 +3,79 @@ package finetune
 import (
 	"fmt"
 	"io"
-	"time"
+	"slices"
 
+	"albert/internal/files/jsonobject"
 	"albert/internal/learn/optim"
 	"albert/internal/learn/task"
-	"albert/internal/learn/train"
 	"albert/internal/model"
+	"albert/internal/run"
 	"albert/internal/text/dataset"
 )
 
-// Config is all that a fine-tuning run is asked. Zero Steps and Epochs, LearningRate, BatchSize and MaxSeqLength, and nil Warmup and
-// Dropout mean the task's preset.
+// Config is all that a fine-tuning run is asked; [Defaults] gives one to begin with. It is also the command's flags: the tags are theirs. Where a
+// field is 0, nil or "" and its help names another default, that is taken, as a rule the task's in the paper's Table 14.
 type Config struct {
-	Model, Output string
-	Task          dataset.Task
-	Data          Data
-	Head          string // of squad1 and squad2: HeadBeam or HeadSimple; "": the task's own
-	Scratch       bool   // random weights of the model's configuration: what pretraining is worth
+	Model  string `arg:"" help:"The pretrained model, in any format."`
+	Task   string `required:"" help:"sst2, cola, mrpc, stsb, qqp, mnli, qnli, rte, wnli, squad1, squad2, race, or for own data classify, regress, tag, choice." placeholder:"TASK"`
+	Output string `required:"" help:"Run directory; an interrupted run goes on from it." placeholder:"RUN" resume:"-"`
+	Source
+	TextColumn string   `help:"Own data: the column of the text (default: text, sentence, sentence1, ...)." placeholder:"NAME"`
+	Train      []string `sep:"none" help:"A file of the training data; may be repeated." placeholder:"FILE" resume:"-"`
+	Dev        []string `sep:"none" help:"A file of the held-out data; may be repeated." placeholder:"FILE" resume:"-"`
+	Test       []string `sep:"none" help:"A file to predict; may be repeated." placeholder:"FILE" resume:"-"`
 
-	MaxSeqLength      int
-	Spans             task.SpanOptions
-	LearningRate      float64
-	BatchSize         int
-	MicroBatchSize    int
-	Steps             int
-	Epochs            float64
-	Warmup            *int
-	Dropout           *float32 // in the encoder
-	ClassifierDropout *float32 // nil: the model's
-	Optimizer         optim.Config
-	EvalEvery         int // 0: ten times a run
-	SaveEvery, Keep   int
-	Patience          int  // evaluations without a better one after which a run is finished; 0: all steps are done
-	StopIfStuck       bool // a run that does not learn ends with ErrStuck
-	MaxTime           time.Duration
-	Seed              uint64
-	Runs              int // with seeds Seed, Seed+1, ...
-	Threads           int
-	Quiet             bool
+	// Head is of squad1 and squad2: HeadBeam or HeadSimple; "": the task's own.
+	Head string `default:"" enum:",beam,simple" help:"squad2: beam, the released code's head (default), or simple, that of AlbertForQuestionAnswering." placeholder:"HEAD"`
+	// Scratch begins with random weights of the model's configuration.
+	Scratch bool `negatable:"" help:"Start from random weights of the model's configuration, to see what pretraining is worth."`
+	// Runs is how many runs there are, with the seeds Seed, Seed+1, ...; several lie in directories of their own in Output.
+	Runs int `default:"1" help:"So many runs with other seeds; median, mean and deviation." resume:"change"`
 
-	About    train.Fields
-	Messages io.Writer
+	MaxSeqLength int `help:"Pieces of an example at most (default: the task's, 384 or 512, or what the model takes)."`
+	Windows
+	LearningRate      float64  `help:"Highest learning rate (default: the task's by the paper's Table 14)."`
+	BatchSize         int      `help:"Examples of a step (default: the task's)."`
+	Steps             int      `help:"Steps (default: the task's)."`
+	Epochs            float64  `help:"Instead of --steps: passes over the training data." resume:"-"`
+	WarmupSteps       *int     `help:"Steps of linear warm-up (default: the task's share)." placeholder:"N"`
+	Dropout           *float32 `help:"Dropout in the encoder (default: the task's)." placeholder:"P"`
+	ClassifierDropout *float32 `help:"Dropout before the head (default: the model's)." placeholder:"P"`
+	EvalEvery         int      `help:"Steps from one evaluation to the next (default: a tenth of the run)."`
+	SaveEvery         int      `help:"Steps from one checkpoint to the next (default: as evaluations)." resume:"change"`
+	// Patience is after how many evaluations in a row without a better one the run is finished.
+	Patience int `help:"Finish after so many evaluations that were not better than the best (0: do all steps)."`
+	// StopIfStuck ends a run that does not learn with [ErrStuck].
+	StopIfStuck bool `negatable:"" help:"Save and fail where the run does not learn, instead of a warning." resume:"change"`
+	Common      `set:"optimizer=adamw" set:"optimizers=adamw or lamb" set:"keep=1"`
+
+	// Messages is where plan, progress and warnings go; nil: nowhere.
+	Messages io.Writer `kong:"-"`
+}
+
+// Common is what pretraining and fine-tuning are asked alike.
+type Common = run.Common
+
+// Source says where labelled data is and how it is read.
+type Source struct {
+	// Data is one folder or file, or files.
+	Data        []string `sep:"none" help:"The task's folder, GLUE's root, or a file." placeholder:"DIR|FILE" resume:"-"`
+	PairColumn  string   `help:"Own data: the column of the second text." placeholder:"NAME"`
+	LabelColumn string   `help:"Own data: the column of the label." placeholder:"NAME"`
+	Multi       bool     `negatable:"" help:"classify: any number of labels, in TSV and CSV separated by |."`
+	Level       string   `enum:",middle,high" default:"" help:"RACE: middle or high; both by default." placeholder:"LEVEL"`
+}
+
+// Options are the ones of package dataset.
+func (s *Source) options(textColumn string) dataset.Options {
+	return dataset.Options{Multi: s.Multi, TextColumn: textColumn, PairColumn: s.PairColumn, LabelColumn: s.LabelColumn, Level: s.Level}
+}
+
+// Windows are the settings of answering.
+type Windows struct {
+	DocStride       int `default:"128" help:"Answering: pieces from one window's beginning to the next's."`
+	MaxQueryLength  int `default:"64" help:"Answering: pieces of the question that are kept."`
+	MaxAnswerLength int `default:"30" help:"Answering: pieces of an answer."`
 }
 
 // The heads for answers: that of transformers' AlbertForQuestionAnswering, which the released code has for SQuAD 1.1, and the one that
@@ -53,29 +85,97 @@ const (
 	HeadBeam   = "beam"
 )
 
-// BeamHead tells whether the beam head is to be learned, or why Head does not fit the task.
-func (c *Config) BeamHead() (bool, error) {
-	switch {
-	case c.Head == "":
-		return c.Task.Kind == model.Answer && c.Task.Impossible, nil
-	case c.Task.Kind != model.Answer:
-		return false, fmt.Errorf("--head %s: only tasks of answering have a choice of heads, %s has one", c.Head, c.Task.Name)
-	case c.Head == HeadBeam && !c.Task.Impossible:
-		return false, fmt.Errorf("--head %s: the head tells questions that have no answer, of which %s has none: squad2 has", c.Head, c.Task.Name)
-	case c.Head != HeadBeam && c.Head != HeadSimple:
-		return false, fmt.Errorf("--head %q: want %s or %s", c.Head, HeadBeam, HeadSimple)
-	}
-	return c.Head == HeadBeam, nil
+// Defaults is a Config with the defaults of the command.
+func Defaults() Config {
+	var c Config
+	run.SetDefaults(&c)
+	return c
 }
 
-func (c *Config) message(format string, args ...any) {
+// job is a Config that is being done, with what it means: the task, where its data is, and all defaults resolved.
+type job struct {
+	Config
+	Task  dataset.Task
+	Data  splits
+	Spans task.SpanOptions
+}
+
+// newJob checks a Config.
+func newJob(c Config) (*job, error) {
+	refuse := func(field string, value any, problem string) error {
+		return &run.FieldError{Field: field, Value: value, Problem: problem}
+	}
+	t, err := dataset.TaskNamed(c.Task)
+	if err != nil {
+		return nil, err
+	}
+	if err := run.CheckNumbers(&c); err != nil {
+		return nil, err
+	}
+	j := &job{Config: c, Task: t, Data: splits{Train: c.Train, Dev: c.Dev, Test: c.Test, Options: c.options(c.TextColumn)},
+		Spans: task.SpanOptions{MaxSeqLength: c.MaxSeqLength, DocStride: c.DocStride, MaxQueryLength: c.MaxQueryLength,
+			MaxAnswerLength: c.MaxAnswerLength, NBest: task.DefaultSpanOptions.NBest}}
+	own := t.Submission == "" && t.Kind != model.Answer && t.Name != "race"
+	switch {
+	case c.Output == "":
+		return nil, refuse("Output", nil, "no run directory given")
+	case len(c.Data) > 1:
+		return nil, refuse("Data", nil, "one folder or file; several files are given as Train")
+	case c.Level != "" && t.Name != "race":
+		return nil, refuse("Level", c.Level, "RACE has levels, "+t.Name+" has none")
+	case !own && (c.TextColumn != "" || c.PairColumn != "" || c.LabelColumn != "" || c.Multi):
+		return nil, refuse("TextColumn", c.TextColumn, "the files of "+t.Name+" have columns of their own")
+	case c.Steps != 0 && c.Epochs != 0:
+		return nil, refuse("Epochs", c.Epochs, "steps are given, too")
+	case c.MaxSeqLength != 0 && c.MaxSeqLength < 8:
+		return nil, refuse("MaxSeqLength", c.MaxSeqLength, "want at least 8")
+	case c.DocStride < 1:
+		return nil, refuse("DocStride", c.DocStride, "want at least 1")
+	case c.MaxAnswerLength < 1:
+		return nil, refuse("MaxAnswerLength", c.MaxAnswerLength, "want at least 1")
+	case c.Dropout != nil && *c.Dropout >= 1:
+		return nil, refuse("Dropout", *c.Dropout, "want a share: at least 0, below 1")
+	case c.ClassifierDropout != nil && *c.ClassifierDropout >= 1:
+		return nil, refuse("ClassifierDropout", *c.ClassifierDropout, "want a share: at least 0, below 1")
+	}
+	if len(c.Data) == 1 {
+		j.Data.Dir = c.Data[0]
+	}
+	_, err = BeamHead(t, c.Head)
+	return j, err
+}
+
+// BeamHead tells whether the beam head is to be learned for a task, or why the head that is asked for does not fit it; "": the task's own.
+func BeamHead(t dataset.Task, head string) (bool, error) {
+	problem := ""
+	switch {
+	case head == "":
+		return t.Kind == model.Answer && t.Impossible, nil
+	case t.Kind != model.Answer:
+		problem = fmt.Sprintf("only tasks of answering have a choice of heads, %s has one", t.Name)
+	case head == HeadBeam && !t.Impossible:
+		problem = fmt.Sprintf("the head tells questions that have no answer, of which %s has none: squad2 has", t.Name)
+	case head != HeadBeam && head != HeadSimple:
+		problem = fmt.Sprintf("want %s or %s", HeadBeam, HeadSimple)
+	}
+	if problem != "" {
+		return false, &run.FieldError{Field: "Head", Value: head, Problem: problem}
+	}
+	return head == HeadBeam, nil
+}
+
+func (c *job) message(format string, args ...any) {
 	if !c.Quiet && c.Messages != nil {
 		fmt.Fprintf(c.Messages, format+"\n", args...)
 	}
 }
 
+func (c *job) optimizer() optim.Config {
+	return optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip}
+}
+
 // resolve fills in the preset.
-func (c *Config) resolve(m *model.Config, examples int) {
+func (c *job) resolve(m *model.Config, examples int) {
 	p := PresetOf(c.Task.Name, examples, m.HiddenDropoutProb == 0)
 	if c.LearningRate == 0 {
 		c.LearningRate = p.LearningRate
@@ -90,9 +190,9 @@ func (c *Config) resolve(m *model.Config, examples int) {
 	default:
 		c.Steps = p.Steps
 	}
-	if c.Warmup == nil {
+	if c.WarmupSteps == nil {
 		w := p.Warmup * c.Steps / max(1, p.Steps) // in proportion, where the steps are not the preset's
-		c.Warmup = &w
+		c.WarmupSteps = &w
 	}
 	if c.Dropout == nil {
 		c.Dropout = &p.Dropout
@@ -108,38 +208,25 @@ func (c *Config) resolve(m *model.Config, examples int) {
 		c.message("--max-seq-length %d: the model has %d positions, so many are used", c.MaxSeqLength, m.MaxPositionEmbeddings)
 		c.MaxSeqLength = m.MaxPositionEmbeddings
 	}
-	if c.Spans == (task.SpanOptions{}) {
-		c.Spans = task.DefaultSpanOptions
-	}
 	if c.EvalEvery == 0 {
 		c.EvalEvery = max(1, c.Steps/10)
 	}
 	if c.SaveEvery == 0 {
 		c.SaveEvery = c.EvalEvery
 	}
+	c.Keep = max(1, c.Keep)
 }
 
-func (c *Config) settings(m *model.Model) train.Fields {
-	list := train.Fields{{Name: "task", Value: c.Task.Name}, {Name: "model", Value: m.Hash()}, {Name: "max-seq-length", Value: c.MaxSeqLength},
-		{Name: "doc-stride", Value: c.Spans.DocStride}, {Name: "max-query-length", Value: c.Spans.MaxQueryLength},
-		{Name: "learning-rate", Value: c.LearningRate}, {Name: "batch-size", Value: c.BatchSize}, {Name: "steps", Value: c.Steps},
-		{Name: "warmup-steps", Value: *c.Warmup}, {Name: "dropout", Value: *c.Dropout}, {Name: "classifier-dropout", Value: *c.ClassifierDropout},
-		{Name: "optimizer", Value: c.Optimizer.Kind}, {Name: "weight-decay", Value: c.Optimizer.WeightDecay}, {Name: "clip", Value: c.Optimizer.Clip},
-		{Name: "seed", Value: c.Seed}, {Name: "eval-every", Value: c.EvalEvery}, {Name: "micro-batch-size", Value: c.MicroBatchSize},
-		{Name: "save-every", Value: c.SaveEvery}, {Name: "keep", Value: max(1, c.Keep)}, {Name: "max-time", Value: c.MaxTime.String()},
-		{Name: "threads", Value: c.Threads}, {Name: "quiet", Value: c.Quiet}}
-	o := c.Data.Options
-	list = append(list, train.Field{Name: "text-column", Value: o.TextColumn}, train.Field{Name: "pair-column", Value: o.PairColumn},
-		train.Field{Name: "label-column", Value: o.LabelColumn}, train.Field{Name: "multi", Value: o.Multi}, train.Field{Name: "level", Value: o.Level},
-		train.Field{Name: "max-answer-length", Value: c.Spans.MaxAnswerLength}, train.Field{Name: "scratch", Value: c.Scratch})
+// settings are those of the run's manifest.
+func (c *job) settings(m *model.Model) jsonobject.Fields {
+	head := c.Head
 	if m.Beam.Start.W != nil {
-		list = append(list, train.Field{Name: "head", Value: HeadBeam})
+		head = HeadBeam
 	}
-	if c.Patience > 0 {
-		list = append(list, train.Field{Name: "patience", Value: c.Patience})
-	}
-	if c.StopIfStuck {
-		list = append(list, train.Field{Name: "stop-if-stuck", Value: true})
-	}
-	return list
+	return run.Settings(&c.Config, jsonobject.Fields{{Name: "task", Value: c.Task.Name}, {Name: "model", Value: m.Hash()}, {Name: "head", Value: head}})
+}
+
+// cardSettings are those that a model's card shows: what is given.
+func (c *job) cardSettings(m *model.Model) jsonobject.Fields {
+	return slices.DeleteFunc(c.settings(m), func(f jsonobject.Field) bool { return f.Name == "model" || f.Value == "" })
 }

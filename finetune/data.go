@@ -8,15 +8,15 @@ import (
 	"albert/internal/text/dataset"
 )
 
-// Data is where the splits lie: a folder (the task's own, GLUE's root), or files.
-type Data struct {
+// splits say where train, dev and test set lie: a folder (the task's own, GLUE's root), or files.
+type splits struct {
 	Dir              string
 	Train, Dev, Test []string
 	Options          dataset.Options
 }
 
-// Load reads a split; nil without an error where a split that need not be there is not.
-func (d *Data) Load(t dataset.Task, split dataset.Split, o dataset.Options) (*dataset.Set, error) {
+// load reads a split; nil without an error where a split that need not be there is not.
+func (d *splits) load(t dataset.Task, split dataset.Split, o dataset.Options) (*dataset.Set, error) {
 	files := map[dataset.Split][]string{dataset.Train: d.Train, dataset.Dev: d.Dev, dataset.Test: d.Test}[split]
 	if len(files) > 0 {
 		return dataset.Read(t, split, files, o)
@@ -36,8 +36,8 @@ func (d *Data) Load(t dataset.Task, split dataset.Split, o dataset.Options) (*da
 	return set, err
 }
 
-// oneFile takes a Data.Dir that is a file as the training data, but for RACE's archive, which holds every split.
-func (c *Config) oneFile() {
+// oneFile takes a folder that is a file as the training data, but for RACE's archive, which holds every split.
+func (c *job) oneFile() {
 	d := &c.Data
 	info, err := os.Stat(d.Dir)
 	if err != nil || info.IsDir() || c.Task.Name == "race" && !strings.HasSuffix(d.Dir, ".txt") {

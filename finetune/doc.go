@@ -1,7 +1,9 @@
 // Package finetune teaches a pretrained model a task from labelled data, and measures it: GLUE, SQuAD, RACE, and people's own classes,
-// numbers, tags and choices.
+// numbers, tags and choices. Its [Config] is the record that `albert finetune` fills from its flags:
 //
-//	err := finetune.Run(ctx, finetune.Config{Model: "albert-base-v2", Output: "runs/rte", Task: rte, Data: "glue"})
+//	c := finetune.Defaults()
+//	c.Model, c.Output, c.Task, c.Data = "albert-base-v2", "runs/rte", "rte", []string{"glue"}
+//	r, err := finetune.Run(ctx, c)
 //
 // Questions without answers are learned by the released code's head for SQuAD 2.0 ([model.Beam]), others by transformers'.
 //

@@ -230,7 +230,7 @@ func configure(c *model.Config, set *dataset.Set, beam bool) error {
 }
 
 // checkLabels refuses a training set in which every example has the same label, and tells of labels that the dev set cannot measure.
-func (c *Config) checkLabels(trainSet, devSet *dataset.Set) error {
+func (c *job) checkLabels(trainSet, devSet *dataset.Set) error {
 	if trainSet.Task.Kind != model.Classify {
 		return nil
 	}

@@ -12,7 +12,7 @@ import (
 
 // mnli measures the result on the mismatched dev set, and gives the other test sets that MNLI's models are sent in for: the mismatched one
 // and the diagnostic one. What is not in the folder is left out.
-func (c *Config) mnli(ctx context.Context, dev *cpu.Device, r *Result) (tests []*dataset.Set, err error) {
+func (c *job) mnli(ctx context.Context, dev *cpu.Device, r *Result) (tests []*dataset.Set, err error) {
 	read := func(name string, split dataset.Split) (*dataset.Set, error) {
 		t, err := dataset.TaskNamed(name)
 		if err != nil {
@@ -55,7 +55,7 @@ func (c *Config) mnli(ctx context.Context, dev *cpu.Device, r *Result) (tests []
 }
 
 // predictWith runs the result over a set, with the run's settings.
-func (c *Config) predictWith(ctx context.Context, m *formats.Model, dev *cpu.Device, set *dataset.Set) (*Predictions, error) {
+func (c *job) predictWith(ctx context.Context, m *formats.Model, dev *cpu.Device, set *dataset.Set) (*Predictions, error) {
 	c.resolve(&m.Config, len(set.Examples))
 	p, _, err := predict(ctx, m, dev, set, Settings{MaxSeqLength: c.MaxSeqLength, SpanOptions: c.Spans})
 	return p, err

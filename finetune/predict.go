@@ -15,7 +15,7 @@ import (
 )
 
 // submit predicts a test set with the result, and writes the predictions in the form that the task's leaderboard takes.
-func (c *Config) submit(ctx context.Context, dev *cpu.Device, set *dataset.Set) ([]string, error) {
+func (c *job) submit(ctx context.Context, dev *cpu.Device, set *dataset.Set) ([]string, error) {
 	m, err := formats.Open(filepath.Join(c.Output, "model"))
 	if err != nil {
 		return nil, err

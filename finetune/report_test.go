@@ -31,10 +31,10 @@ func hard(r *rand.Rand) any {
 }
 
 // learned is a run on data of one's own.
-func learned(t *testing.T, m string, seed uint64) (c Config, d Data) {
+func learned(t *testing.T, m string, seed uint64) (c Config, d splits) {
 	t.Helper()
 	dir := t.TempDir()
-	d = Data{Train: []string{jsonl(t, 1, 400, hard, dir, "train.jsonl")}, Dev: []string{jsonl(t, 2, 100, hard, dir, "dev.jsonl")}}
+	d = splits{Train: []string{jsonl(t, 1, 400, hard, dir, "train.jsonl")}, Dev: []string{jsonl(t, 2, 100, hard, dir, "dev.jsonl")}}
 	c = config(t, "classify", m, filepath.Join(dir, "run"), d)
 	c.Steps, c.Seed = 100, seed
 	if _, err := Run(context.Background(), c); err != nil {
@@ -60,7 +60,7 @@ func evaluate(t *testing.T, e Evaluation) *Measured {
 func TestReport(t *testing.T) {
 	base := pretrained(t)
 	c, d := learned(t, base, 3)
-	m := evaluate(t, Evaluation{Model: c.Output, Task: c.Task, Data: d.Dev, Worst: worstReported})
+	m := evaluate(t, Evaluation{Model: c.Output, Task: named(t, c.Task), Data: d.Dev, Worst: worstReported})
 	want, err := json.Marshal(m)
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestReport(t *testing.T) {
 	// Models together: with itself one is what it is; two give the mean of their probabilities, and write their predictions.
 	c2, _ := learned(t, base, 4)
 	with := func(models ...string) *Measured {
-		return evaluate(t, Evaluation{Model: models[0], With: models[1:], Task: c.Task, Data: d.Dev, Worst: 100})
+		return evaluate(t, Evaluation{Model: models[0], With: models[1:], Task: named(t, c.Task), Data: d.Dev, Worst: 100})
 	}
 	a, b, both := with(c.Output), with(c2.Output), with(c.Output, c2.Output)
 	if again := with(c.Output, c.Output); fmt.Sprint(again.Worst) != fmt.Sprint(a.Worst) {
@@ -204,7 +204,7 @@ func TestLongTexts(t *testing.T) {
 		return m
 	}, dir, "long.jsonl")
 	get := func(long bool) float64 {
-		m := evaluate(t, Evaluation{Model: c.Output, Task: c.Task, Data: []string{data}, Settings: Settings{MaxSeqLength: 16, Long: long}})
+		m := evaluate(t, Evaluation{Model: c.Output, Task: named(t, c.Task), Data: []string{data}, Settings: Settings{MaxSeqLength: 16, Long: long}})
 		v, err := m.Scores.Get("accuracy")
 		if err != nil {
 			t.Fatal(err)
@@ -224,7 +224,7 @@ func TestNotLearningIsSaid(t *testing.T) {
 		words, _ := sentence(r, other)
 		return map[string]any{"text": strings.Join(words, " "), "label": pick(r, []string{"yes", "no"})}
 	}
-	d := Data{Train: []string{jsonl(t, 1, 400, random, dir, "train.jsonl")}, Dev: []string{jsonl(t, 2, 40, random, dir, "dev.jsonl")}}
+	d := splits{Train: []string{jsonl(t, 1, 400, random, dir, "train.jsonl")}, Dev: []string{jsonl(t, 2, 40, random, dir, "dev.jsonl")}}
 	c := config(t, "classify", m, filepath.Join(dir, "run"), d)
 	var said strings.Builder
 	zero := float32(0.1)
@@ -250,7 +250,7 @@ func TestNotLearningIsSaid(t *testing.T) {
 
 func TestSignsOfNotLearning(t *testing.T) {
 	warmup, dropout := 10, float32(0)
-	c := &Config{Warmup: &warmup, Dropout: &dropout, Steps: 1000, LearningRate: 1e-5, BatchSize: 32}
+	c := &job{Config: Config{WarmupSteps: &warmup, Dropout: &dropout, Steps: 1000, LearningRate: 1e-5, BatchSize: 32}}
 	for _, x := range []struct {
 		what       string
 		loss, norm func(step int) float64
@@ -304,7 +304,7 @@ func TestSignsOfNotLearning(t *testing.T) {
 func TestPatience(t *testing.T) {
 	m := pretrained(t)
 	dir := t.TempDir()
-	d := Data{Train: []string{jsonl(t, 1, 400, classified, dir, "train.jsonl")}, Dev: []string{jsonl(t, 2, 60, classified, dir, "dev.jsonl")}}
+	d := splits{Train: []string{jsonl(t, 1, 400, classified, dir, "train.jsonl")}, Dev: []string{jsonl(t, 2, 60, classified, dir, "dev.jsonl")}}
 	c := config(t, "classify", m, filepath.Join(dir, "run"), d)
 	c.Steps, c.EvalEvery, c.Patience = 400, 20, 2
 	for range 2 {
@@ -350,7 +350,7 @@ func TestMNLI(t *testing.T) {
 	write(t, lines(9, true), root, "MNLI", "test_matched.tsv")
 	write(t, lines(8, true), root, "MNLI", "test_mismatched.tsv")
 	write(t, lines(7, true), root, "diagnostic", "diagnostic.tsv")
-	c := config(t, "mnli", m, filepath.Join(root, "run"), Data{Dir: root})
+	c := config(t, "mnli", m, filepath.Join(root, "run"), splits{Dir: root})
 	c.Steps, c.EvalEvery = 20, 10
 	res, err := Run(context.Background(), c)
 	if err != nil {
@@ -392,7 +392,7 @@ func TestMNLI(t *testing.T) {
 	if err := json.Unmarshal(text, &config); err != nil {
 		t.Fatal(err)
 	}
-	before := evaluate(t, Evaluation{Model: c.Output, Task: c.Task, Data: []string{root}}).Confusion.Matrix
+	before := evaluate(t, Evaluation{Model: c.Output, Task: named(t, c.Task), Data: []string{root}}).Confusion.Matrix
 	config["id2label"] = map[string]string{"0": "NEUTRAL", "1": "CONTRADICTION", "2": "ENTAILMENT"}
 	if text, err = json.Marshal(config); err == nil {
 		err = os.WriteFile(path, text, 0o666)
@@ -400,7 +400,7 @@ func TestMNLI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	after := evaluate(t, Evaluation{Model: c.Output, Task: c.Task, Data: []string{root}}).Confusion.Matrix
+	after := evaluate(t, Evaluation{Model: c.Output, Task: named(t, c.Task), Data: []string{root}}).Confusion.Matrix
 	for i := range 3 { // what was called contradiction, entailment, neutral is now neutral, contradiction, entailment
 		if after[i][2] != before[i][0] || after[i][0] != before[i][1] || after[i][1] != before[i][2] {
 			t.Errorf("%v with the labels in another order %v", before, after)

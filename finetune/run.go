@@ -8,13 +8,16 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"albert/internal/files/disk"
+	"albert/internal/files/jsonobject"
 	"albert/internal/run"
 
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/numeric"
+	"albert/internal/engine/ops"
 	"albert/internal/formats"
 	"albert/internal/learn/figure"
 	"albert/internal/learn/optim"
@@ -29,83 +32,57 @@ import (
 // predictions for a test set stand beside it in the form of the task's leaderboard. Called again it goes on where it stopped.
 func Run(ctx context.Context, c Config) (*Result, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(train.GCPercent))
-	if c.Output == "" {
-		return nil, errors.New("--output: no run directory given")
-	}
-	if _, err := c.BeamHead(); err != nil {
-		return nil, err
-	}
-	sets, err := c.load()
+	j, err := newJob(c)
 	if err != nil {
 		return nil, err
 	}
-	dev, err := cpu.New("", c.Threads)
+	data, err := j.read()
+	if err != nil {
+		return nil, err
+	}
+	dev, err := cpu.New("", j.Threads)
 	if err != nil {
 		return nil, err
 	}
 	defer dev.Close()
-	result := &Result{Task: c.Task.Name, Metric: BestMetric(c.Task)}
-	var best *RunResult
-	for i := range max(1, c.Runs) {
-		one := c
-		one.Seed += uint64(i)
-		if c.Runs > 1 {
-			one.Output = string(run.Dir(c.Output).Seed(i + 1))
-			c.message("run %d of %d, seed %d", i+1, c.Runs, one.Seed)
-		}
-		r, err := one.run(ctx, dev, sets)
-		if err != nil {
-			return nil, err
-		}
-		result.Runs = append(result.Runs, *r)
-		if last := &result.Runs[len(result.Runs)-1]; best == nil || last.Value != nil && (best.Value == nil || *last.Value > *best.Value) {
-			best = last
-		}
-	}
-	result.Dev, result.BestStep = best.Dev, best.BestStep
-	result.summarise()
-	if c.Runs > 1 {
-		if err := c.copyBest(best); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.predictTests(ctx, dev, sets, result); err != nil {
+	result, err := j.runs(ctx, dev, data)
+	if err != nil {
 		return nil, err
 	}
-	return result, run.Dir(c.Output).WriteResult(result)
+	if err := j.submissions(ctx, dev, data.test, result); err != nil {
+		return nil, err
+	}
+	return result, run.Dir(j.Output).WriteResult(result)
 }
 
-// sets are the data of all runs, and as pieces once the first run has cut them.
-type sets struct {
-	train, dev, test *dataset.Set // test may be nil
-	learn, eval      *Features
-}
+// sets are the data of a run; test is nil where there is none.
+type sets struct{ train, dev, test *dataset.Set }
 
-// load reads the data, and tells what a person should know of them.
-func (c *Config) load() (*sets, error) {
+// read reads the data.
+func (c *job) read() (*sets, error) {
 	c.oneFile()
 	var s sets
 	var err error
-	if s.train, err = c.Data.Load(c.Task, dataset.Train, c.Data.Options); err != nil {
+	if s.train, err = c.Data.load(c.Task, dataset.Train, c.Data.Options); err != nil {
 		return nil, err
 	}
 	if s.train == nil || len(s.train.Examples) == 0 {
 		return nil, fmt.Errorf("task %s: there is no training data", c.Task.Name)
 	}
 	if s.train.Task.Kind == model.MultiLabel && c.Task.Kind != model.MultiLabel { // what --task classify is with lists of labels
-		if c.Task, err = dataset.TaskNamed("multilabel"); err != nil {
+		if c.Task, err = dataset.TaskNamed("multi"); err != nil {
 			return nil, err
 		}
 	}
 	o := c.Data.Options
 	o.Labels, o.Multi = s.train.Labels, s.train.Task.Kind == model.MultiLabel
-	if s.dev, err = c.Data.Load(c.Task, dataset.Dev, o); err != nil {
+	if s.dev, err = c.Data.load(c.Task, dataset.Dev, o); err != nil {
 		return nil, err
 	}
 	if s.dev == nil || len(s.dev.Examples) == 0 {
 		return nil, fmt.Errorf("task %s: there is no dev data: the best step is chosen on it (--dev FILE)", c.Task.Name)
 	}
-	if s.test, err = c.Data.Load(c.Task, dataset.Test, o); err != nil {
+	if s.test, err = c.Data.load(c.Task, dataset.Test, o); err != nil {
 		return nil, err
 	}
 	for _, set := range []*dataset.Set{s.train, s.dev, s.test} {
@@ -118,13 +95,51 @@ func (c *Config) load() (*sets, error) {
 	return &s, c.checkLabels(s.train, s.dev)
 }
 
-// copyBest makes the model and the report of the best of several runs those of all.
-func (c *Config) copyBest(best *RunResult) error {
-	if err := run.Dir(c.Output).CopyModel(run.Dir(best.Dir)); err != nil {
+// hashes are those of the data, for the manifest.
+func (s *sets) hashes() jsonobject.Fields {
+	list := jsonobject.Fields{{Name: "train", Value: hashes(s.train)}, {Name: "dev", Value: hashes(s.dev)}}
+	if s.test != nil {
+		list = append(list, jsonobject.Field{Name: "test", Value: hashes(s.test)})
+	}
+	return list
+}
+
+// runs does every run, each with a seed of its own, and makes the best one's model the result.
+func (c *job) runs(ctx context.Context, dev *cpu.Device, data *sets) (*Result, error) {
+	result := &Result{Task: c.Task.Name, Metric: BestMetric(c.Task)}
+	var best *RunResult
+	features := &cut{}
+	for i := range max(1, c.Runs) {
+		one := *c
+		one.Seed += uint64(i)
+		if c.Runs > 1 {
+			one.Output = string(run.Dir(c.Output).Seed(i + 1))
+			c.message("run %d of %d, seed %d", i+1, c.Runs, one.Seed)
+		}
+		r, err := one.run(ctx, dev, data, features)
+		if err != nil {
+			return nil, err
+		}
+		result.Runs = append(result.Runs, *r)
+		if last := &result.Runs[len(result.Runs)-1]; best == nil || last.Value != nil && (best.Value == nil || *last.Value > *best.Value) {
+			best = last
+		}
+	}
+	result.Dev, result.BestStep = best.Dev, best.BestStep
+	result.summarise()
+	if c.Runs > 1 {
+		return result, c.takeOver(best.Dir)
+	}
+	return result, nil
+}
+
+// takeOver copies the model and the reports of the best of several runs.
+func (c *job) takeOver(best string) error {
+	if err := run.Dir(c.Output).CopyModel(run.Dir(best)); err != nil {
 		return err
 	}
 	for _, name := range []string{reportFile, confusionFile} {
-		text, err := os.ReadFile(filepath.Join(best.Dir, name))
+		text, err := os.ReadFile(filepath.Join(best, name))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
@@ -138,9 +153,9 @@ func (c *Config) copyBest(best *RunResult) error {
 	return nil
 }
 
-// predictTests predicts the test sets with the result, in the form of the task's leaderboard.
-func (c *Config) predictTests(ctx context.Context, dev *cpu.Device, s *sets, result *Result) error {
-	tests := []*dataset.Set{s.test}
+// submissions predicts the test sets, and packs what a leaderboard takes.
+func (c *job) submissions(ctx context.Context, dev *cpu.Device, test *dataset.Set, result *Result) error {
+	tests := []*dataset.Set{test}
 	if c.Task.Name == "mnli" && c.Data.Dir != "" {
 		more, err := c.mnli(ctx, dev, result)
 		if err != nil {
@@ -162,14 +177,59 @@ func (c *Config) predictTests(ctx context.Context, dev *cpu.Device, s *sets, res
 		return nil
 	}
 	note, err := zipSubmissions(c.Output)
-	if err == nil && note != "" {
+	if note != "" {
 		c.message("%s", note)
 	}
 	return err
 }
 
+// cut is the data cut into pieces, once for all runs: the model's tokenizer and the lengths are the same in each.
+type cut struct{ train, dev *Features }
+
+// make cuts the data, unless that was done.
+func (f *cut) make(c *job, data *sets, tok *tokenizer.Tokenizer) (err error) {
+	if f.dev != nil {
+		return nil
+	}
+	settings := Settings{MaxSeqLength: c.MaxSeqLength, SpanOptions: c.Spans}
+	if f.train, err = NewFeatures(data.train, tok, settings, true); err != nil {
+		return err
+	}
+	if len(f.train.Examples) == 0 {
+		return fmt.Errorf("task %s: nothing can be learned from the training data: %d examples have no label", c.Task.Name, f.train.Dropped)
+	}
+	if f.train.Truncated > 0 || f.train.Dropped > 0 {
+		c.message("%d training examples: %d cut to %d pieces, %d without a usable label left out", len(data.train.Examples), f.train.Truncated,
+			c.MaxSeqLength, f.train.Dropped)
+	}
+	f.dev, err = NewFeatures(data.dev, tok, settings, false)
+	return err
+}
+
+// model makes the model that a run starts from: the pretrained one with a new head, or random weights.
+func (c *job) model(from *formats.Model, trainSet *dataset.Set) (*model.Model, error) {
+	config := from.Config
+	config.HiddenDropoutProb, config.AttentionProbsDropoutProb, config.ClassifierDropoutProb = *c.Dropout, *c.Dropout, *c.ClassifierDropout
+	beam, err := BeamHead(c.Task, c.Head)
+	if err != nil {
+		return nil, err
+	}
+	if err := configure(&config, trainSet, beam); err != nil {
+		return nil, err
+	}
+	m := model.NewWith(config, heads(trainSet, beam), c.Seed)
+	if c.Scratch {
+		return m, nil
+	}
+	random := slices.DeleteFunc(m.CopyFrom(from.Model), model.IsHead)
+	if len(random) > 0 {
+		c.message("%s has no %s: random", c.Model, strings.Join(random, ", "))
+	}
+	return m, nil
+}
+
 // run does one run, and evaluates its model.
-func (c *Config) run(ctx context.Context, dev *cpu.Device, s *sets) (*RunResult, error) {
+func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cut) (*RunResult, error) {
 	from, err := formats.Open(c.Model)
 	if err != nil {
 		return nil, err
@@ -178,64 +238,29 @@ func (c *Config) run(ctx context.Context, dev *cpu.Device, s *sets) (*RunResult,
 	if tok == nil {
 		return nil, fmt.Errorf("%s: the model has no tokenizer, which fine-tuning needs", c.Model)
 	}
-	c.resolve(&from.Config, len(s.train.Examples))
-	config := from.Config
-	config.HiddenDropoutProb, config.AttentionProbsDropoutProb, config.ClassifierDropoutProb = *c.Dropout, *c.Dropout, *c.ClassifierDropout
-	beam, err := c.BeamHead()
+	c.resolve(&from.Config, len(data.train.Examples))
+	m, err := c.model(from, data.train)
 	if err != nil {
 		return nil, err
 	}
-	if err := configure(&config, s.train, beam); err != nil {
+	if err := features.make(c, data, tok); err != nil {
 		return nil, err
 	}
-	kind := c.Task.Kind
-	m := model.NewWith(config, heads(s.train, beam), c.Seed)
-	if !c.Scratch {
-		var fresh []string
-		for _, name := range m.CopyFrom(from.Model) {
-			if !model.IsHead(name) {
-				fresh = append(fresh, name)
-			}
-		}
-		if len(fresh) > 0 {
-			c.message("%s has no %s: random", c.Model, strings.Join(fresh, ", "))
-		}
-	}
-	if s.learn == nil {
-		settings := Settings{MaxSeqLength: c.MaxSeqLength, SpanOptions: c.Spans}
-		if s.learn, err = NewFeatures(s.train, tok, settings, true); err != nil {
-			return nil, err
-		}
-		if s.eval, err = NewFeatures(s.dev, tok, settings, false); err != nil {
-			return nil, err
-		}
-	}
-	features := s.learn
-	if len(features.Examples) == 0 {
-		return nil, fmt.Errorf("task %s: nothing can be learned from the training data: %d examples have no label", c.Task.Name, features.Dropped)
-	}
-	if features.Truncated > 0 || features.Dropped > 0 {
-		c.message("%d training examples: %d cut to %d pieces, %d without a usable label left out", len(s.train.Examples), features.Truncated,
-			c.MaxSeqLength, features.Dropped)
-	}
-	o := &task.Objective{Kind: kind, Model: m, Device: dev, Seed: c.Seed, Dropout: *c.ClassifierDropout,
+	o := &task.Objective{Kind: c.Task.Kind, Model: m, Device: dev, Seed: c.Seed, Dropout: *c.ClassifierDropout,
 		Drop: model.Dropouts{Hidden: *c.Dropout, Attention: *c.Dropout}}
-	t := &learner{c: c, o: o, dev: dev, train: features, eval: s.eval, watch: newWatch(c, features)}
+	t := &learner{c: c, o: o, dev: dev, train: features.train, eval: features.dev, watch: newWatch(c, features.train)}
 	files := tok.Files()
-	text, err := config.JSON()
-	if err != nil {
+	if files[model.ConfigFile], err = m.Config.JSON(); err != nil {
 		return nil, err
 	}
-	files[model.ConfigFile] = text
 	err = train.Run(ctx, train.Config{
-		Dir: run.Dir(c.Output), Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: *c.Warmup},
-		Optimizer: c.Optimizer, Together: train.Together(config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
-		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: max(1, c.Keep), Best: BestMetric(c.Task), UseBest: true, MaxTime: c.MaxTime,
-		Patience: c.Patience, After: t.watch.after,
-		Quiet: c.Quiet, Settings: c.settings(m), Data: train.Fields{{Name: "train", Value: hashes(s.train)}, {Name: "dev", Value: hashes(s.dev)}},
-		About: append(train.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, c.About...), Files: files, Device: dev,
-		Tensors: m.Tensors, Flops: func(n int) float64 { return 3 * config.FlopsForward(n) }, Peak: dev.Peak(200), Messages: c.Messages,
-		Finish: func(dir string) error { return t.finish(ctx, dir, tok) },
+		Dir: run.Dir(c.Output), Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: *c.WarmupSteps},
+		Optimizer: c.optimizer(), Together: train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
+		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: BestMetric(c.Task), UseBest: true, MaxTime: c.MaxTime,
+		Patience: c.Patience, After: t.watch.after, Quiet: c.Quiet, Settings: c.settings(m), Changeable: run.Changeable(&c.Config),
+		Data: data.hashes(), About: append(jsonobject.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, run.About()...),
+		Files: files, Device: dev, Tensors: m.Tensors, Flops: func(n int) float64 { return 3 * m.Config.FlopsForward(n) }, Peak: dev.Peak(200),
+		Memory: t.memory, Messages: c.Messages, Finish: func(dir string) error { return t.finish(ctx, dir, tok) },
 	}, m.Params, t)
 	if _, e := figure.RunPlots(c.Output); e != nil && err == nil {
 		c.message("warning: no plots: %v", e) // a run does not fail for them
@@ -248,7 +273,7 @@ func (c *Config) run(ctx context.Context, dev *cpu.Device, s *sets) (*RunResult,
 
 // learner is the task of the training loop.
 type learner struct {
-	c           *Config
+	c           *job
 	o           *task.Objective
 	dev         *cpu.Device
 	train, eval *Features
@@ -265,6 +290,39 @@ func (t *learner) Batch(step int) (train.Batch, error) {
 		batch[i].Index = at
 	}
 	return t.o.NewStep(step, batch), nil
+}
+
+// memory says what a step on b takes beside gradients and moments.
+func (t *learner) memory(b train.Batch) []train.Memory {
+	list := append([]train.Memory{{Name: "program", Bytes: train.ProgramBytes}}, train.LeafMemory(t.dev, t.o.Model, b, t.c.MicroBatchSize, t.runOn)...)
+	return append(list, train.Memory{Name: "data", Bytes: t.train.bytes() + t.eval.bytes()})
+}
+
+// runOn runs sequences [from,to) of a batch forward and back on another device, such as one that measures; the gradients are dropped.
+func (t *learner) runOn(device ops.Device, b train.Batch, from, to int) {
+	o := *t.o
+	o.Device = device
+	o.Run(new(ops.Grads), b.(*task.Step).Examples[from:to], 1, 1)
+}
+
+// exampleBytes is what an example has beside its pieces and its text.
+const exampleBytes = 700
+
+// bytes is about what a set takes, as text and as pieces.
+func (f *Features) bytes() (n int64) {
+	for i := range f.Examples {
+		n += exampleBytes + 8*int64(f.Examples[i].Pieces())
+	}
+	contexts := map[string]bool{} // questions share their passage
+	for i := range f.Set.Examples {
+		e := &f.Set.Examples[i]
+		n += exampleBytes + int64(len(e.Text)+len(e.Pair)+len(e.Question))
+		if !contexts[e.Context] {
+			contexts[e.Context] = true
+			n += 8 * int64(len(e.Context))
+		}
+	}
+	return n
 }
 
 // Evaluate measures the weights on the dev set.

@@ -13,6 +13,9 @@ import (
 	"albert/internal/model"
 )
 
+// ErrStopped is wrapped by the error of a run that saved its state before the end, because its context was done or MaxTime over.
+var ErrStopped = train.ErrStopped
+
 // ErrStuck is wrapped by the error of a run that --stop-if-stuck ended.
 var ErrStuck = errors.New("stopped by --stop-if-stuck, state saved; without it the same command goes on")
 
@@ -30,7 +33,7 @@ const (
 // watch looks at the rows of a run's log for the signs of fine-tuning that does not learn, the first complaint about ALBERT. It says what
 // it sees once, and changes no bits.
 type watch struct {
-	c      *Config
+	c      *job
 	kind   model.Kind
 	chance float64 // the loss of the best answer that looks at no text; 0: not known
 	from   int     // the step after which a loss at chance is a sign: a while after warm-up
@@ -41,8 +44,8 @@ type watch struct {
 	said       bool
 }
 
-func newWatch(c *Config, f *Features) *watch {
-	return &watch{c: c, kind: f.Kind, chance: chance(f), from: *c.Warmup + max(watched, c.Steps/5)}
+func newWatch(c *job, f *Features) *watch {
+	return &watch{c: c, kind: f.Kind, chance: chance(f), from: *c.WarmupSteps + max(watched, c.Steps/5)}
 }
 
 // after is told a row of the log.
@@ -110,7 +113,7 @@ func (w *watch) advice() string {
 	if c.LearningRate < 1e-6 {
 		return fmt.Sprintf("the learning rate is probably too low: try --learning-rate %.2g", 10*c.LearningRate)
 	}
-	try := []string{fmt.Sprintf("--learning-rate %.2g", c.LearningRate/4), fmt.Sprintf("--warmup-steps %d", max(2**c.Warmup, c.Steps/10, 1))}
+	try := []string{fmt.Sprintf("--learning-rate %.2g", c.LearningRate/4), fmt.Sprintf("--warmup-steps %d", max(2**c.WarmupSteps, c.Steps/10, 1))}
 	if *c.Dropout > 0 {
 		try = append(try, "--dropout 0")
 	}

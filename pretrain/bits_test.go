@@ -2,13 +2,14 @@ package pretrain
 
 import (
 	"context"
-	"fmt"
 	"testing"
 
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/cpu/kernel"
 	"albert/internal/engine/numeric"
+	"albert/internal/learn/examples"
 	"albert/internal/learn/optim"
+	"albert/internal/learn/pretraining"
 	"albert/internal/learn/train"
 	"albert/internal/model"
 	"albert/internal/run"
@@ -37,16 +38,16 @@ func (r bitsRun) hash(t *testing.T) string {
 		}
 		docs = append(docs, doc)
 	}
-	v := Vocabulary{CLS: 2, SEP: 3, Mask: 4}
+	v := examples.Vocabulary{CLS: 2, SEP: 3, Mask: 4}
 	for id := range int32(105) {
 		v.Starts = append(v.Starts, id%3 != 1)
 		if id > 4 {
 			v.Normal = append(v.Normal, id)
 		}
 	}
-	o := DefaultOptions()
+	o := examples.DefaultOptions()
 	o.MaxSeqLength, o.Seed = 400, 5
-	sampler, err := NewSampler(NewMemory(docs), v, o)
+	sampler, err := examples.NewSampler(examples.NewMemory(docs), v, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func (r bitsRun) hash(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer dev.Close()
-	task := &Task{Objective: Objective{Model: m, Device: dev, Seed: 3, Drop: model.Dropouts{Hidden: 0.1, Attention: 0.1}}, Sampler: sampler, BatchSize: 26, Mask: 4}
+	task := &pretraining.Learner{Objective: pretraining.Objective{Model: m, Device: dev, Seed: 3, Drop: model.Dropouts{Hidden: 0.1, Attention: 0.1}}, Sampler: sampler, BatchSize: 26, Mask: 4}
 	b, err := task.Batch(1)
 	if err != nil {
 		t.Fatal(err)
@@ -106,10 +107,4 @@ func TestGoldenBits(t *testing.T) {
 	if got != golden {
 		t.Errorf("weights_sha256 after 30 steps is %s, want %s: raise numeric.Version (%d) with it", got, golden, numeric.Version)
 	}
-}
-
-func ExampleOptions() {
-	o := DefaultOptions()
-	fmt.Println(o.Objective, o.MaxSeqLength, o.NGram)
-	// Output: sop 512 3
 }

@@ -7,11 +7,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"time"
 
 	"albert/finetune"
 	"albert/internal/files/jsonobject"
-	"albert/internal/learn/optim"
 	"albert/internal/learn/task"
 	"albert/internal/model"
 	"albert/internal/run"
@@ -19,17 +17,9 @@ import (
 	"albert/pretrain"
 )
 
-// dataFlags say where labelled data is and how it is read.
-type dataFlags struct {
-	Data        []string `sep:"none" help:"The task's folder, GLUE's root, or a file." placeholder:"DIR|FILE"`
-	PairColumn  string   `help:"Own data: the column of the second text." placeholder:"NAME"`
-	LabelColumn string   `help:"Own data: the column of the label." placeholder:"NAME"`
-	Multi       bool     `negatable:"" help:"classify: any number of labels, in TSV and CSV separated by |."`
-	Level       string   `enum:",middle,high" default:"" help:"RACE: middle or high; both by default." placeholder:"LEVEL"`
-}
-
-func (d *dataFlags) options(textColumn string) dataset.Options {
-	return dataset.Options{Multi: d.Multi, TextColumn: textColumn, PairColumn: d.PairColumn, LabelColumn: d.LabelColumn, Level: d.Level}
+// dataOptions say how labelled data is read.
+func dataOptions(s *finetune.Source, textColumn string) dataset.Options {
+	return dataset.Options{Multi: s.Multi, TextColumn: textColumn, PairColumn: s.PairColumn, LabelColumn: s.LabelColumn, Level: s.Level}
 }
 
 // taskNamed finds a task, for a usage error.
@@ -41,29 +31,23 @@ func taskNamed(name string) (dataset.Task, error) {
 	return t, nil
 }
 
-// spanFlags are the settings of answering.
-type spanFlags struct {
-	DocStride       int `default:"128" help:"Answering: pieces from one window's beginning to the next's."`
-	MaxQueryLength  int `default:"64" help:"Answering: pieces of the question that are kept."`
-	MaxAnswerLength int `default:"30" help:"Answering: pieces of an answer."`
-}
-
-func (s *spanFlags) options(length int) (task.SpanOptions, error) {
-	if s.DocStride < 1 || s.MaxQueryLength < 0 || s.MaxAnswerLength < 1 {
-		return task.SpanOptions{}, usagef("--doc-stride %d, --max-query-length %d, --max-answer-length %d: want at least 1, 0, 1", s.DocStride,
-			s.MaxQueryLength, s.MaxAnswerLength)
+// spanOptions are the settings of answering.
+func spanOptions(w finetune.Windows, length int) (task.SpanOptions, error) {
+	if w.DocStride < 1 || w.MaxQueryLength < 0 || w.MaxAnswerLength < 1 {
+		return task.SpanOptions{}, usagef("--doc-stride %d, --max-query-length %d, --max-answer-length %d: want at least 1, 0, 1", w.DocStride,
+			w.MaxQueryLength, w.MaxAnswerLength)
 	}
-	return task.SpanOptions{MaxSeqLength: length, DocStride: s.DocStride, MaxQueryLength: s.MaxQueryLength, MaxAnswerLength: s.MaxAnswerLength,
+	return task.SpanOptions{MaxSeqLength: length, DocStride: w.DocStride, MaxQueryLength: w.MaxQueryLength, MaxAnswerLength: w.MaxAnswerLength,
 		NBest: task.DefaultSpanOptions.NBest}, nil
 }
 
-// fit refuses flags that say nothing about the data of a task.
-func (d *dataFlags) fit(t dataset.Task, textColumn string) error {
+// checkData refuses flags that say nothing about the data of a task.
+func checkData(s *finetune.Source, t dataset.Task, textColumn string) error {
 	own := t.Submission == "" && t.Kind != model.Answer && t.Name != "race"
 	switch {
-	case d.Level != "" && t.Name != "race":
+	case s.Level != "" && t.Name != "race":
 		return usagef("--level: RACE has levels, %s has none", t.Name)
-	case !own && (textColumn != "" || d.PairColumn != "" || d.LabelColumn != "" || d.Multi):
+	case !own && (textColumn != "" || s.PairColumn != "" || s.LabelColumn != "" || s.Multi):
 		return usagef("--text-column, --pair-column, --label-column, --multi: the files of %s have columns of their own; for other files --task classify", t.Name)
 	}
 	return nil
@@ -83,42 +67,8 @@ func minLength(n int) error {
 
 // FinetuneCmd teaches a model a task.
 type FinetuneCmd struct {
-	Model  string `arg:"" help:"The pretrained model, in any format."`
-	Task   string `required:"" help:"sst2, cola, mrpc, stsb, qqp, mnli, qnli, rte, wnli, squad1, squad2, race, or for own data classify, regress, tag, choice." placeholder:"TASK"`
-	Output string `required:"" help:"Run directory; an interrupted run goes on from it." placeholder:"RUN"`
-	dataFlags
-	TextColumn string   `help:"Own data: the column of the text (default: text, sentence, sentence1, ...)." placeholder:"NAME"`
-	Train      []string `sep:"none" help:"A file of the training data, again." placeholder:"FILE"`
-	Dev        []string `sep:"none" help:"A file of the held-out data, again." placeholder:"FILE"`
-	Test       []string `sep:"none" help:"A file to predict, again." placeholder:"FILE"`
-
-	Head    string `default:"" enum:",beam,simple" help:"squad2: beam, the released code's head (default), or simple, that of AlbertForQuestionAnswering." placeholder:"HEAD"`
-	Scratch bool   `negatable:"" help:"Start from random weights of the model's configuration, to see what pretraining is worth."`
-	Runs    int    `default:"1" help:"So many runs with other seeds; median, mean and deviation."`
-
-	MaxSeqLength int `help:"Pieces of an example at most (default: the task's, 384 or 512, or what the model takes)."`
-	spanFlags
-	LearningRate      float64       `help:"Highest learning rate (default: the task's by the paper's Table 14)."`
-	BatchSize         int           `help:"Examples of a step (default: the task's)."`
-	MicroBatchSize    int           `help:"Sequences held at once at most (0: no bound); changes no bits."`
-	Steps             int           `help:"Steps (default: the task's)."`
-	Epochs            float64       `help:"Instead of --steps: passes over the training data."`
-	WarmupSteps       *int          `help:"Steps of linear warm-up (default: the task's share)." placeholder:"N"`
-	Optimizer         optim.Kind    `default:"adamw" enum:"lamb,adamw" help:"adamw or lamb."`
-	WeightDecay       float32       `default:"0.01" help:"Weight decay."`
-	Clip              float64       `default:"1" help:"Largest norm of the gradient (0: not clipped)."`
-	Dropout           *float32      `help:"Dropout in the encoder (default: the task's)." placeholder:"P"`
-	ClassifierDropout *float32      `help:"Dropout before the head (default: the model's)." placeholder:"P"`
-	EvalEvery         int           `help:"Steps from one evaluation to the next (default: a tenth of the run)."`
-	SaveEvery         int           `help:"Steps from one checkpoint to the next (default: as evaluations)."`
-	Keep              int           `default:"1" help:"Checkpoints kept, beside the best."`
-	Patience          int           `help:"Finish after so many evaluations that were not better than the best (0: do all steps)."`
-	StopIfStuck       bool          `negatable:"" help:"Save and fail where the run does not learn, instead of a warning."`
-	MaxTime           time.Duration `help:"Save and stop after this time (60m, 2h)."`
-	Seed              uint64        `default:"12345" help:"Seed of everything random."`
-	Threads           int           `help:"Threads (0: all)."`
-	Quiet             bool          `help:"No progress."`
-	JSON              bool          `name:"json" help:"Give result.json on stdout."`
+	finetune.Config
+	JSON bool `name:"json" help:"Give result.json on stdout."`
 }
 
 // Run fine-tunes.
@@ -146,29 +96,20 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 	if err := minLength(c.MaxSeqLength); err != nil {
 		return err
 	}
-	if err := c.dataFlags.fit(t, c.TextColumn); err != nil {
+	if err := checkData(&c.Source, t, c.TextColumn); err != nil {
 		return err
 	}
 	if t.Name == "ax" {
 		return usagef("finetune: ax has no training data: fine-tune mnli, then albert eval RUN --task ax --data DIR")
 	}
-	if _, err := (&finetune.Config{Task: t, Head: c.Head}).BeamHead(); err != nil {
+	if _, err := finetune.BeamHead(t, c.Head); err != nil {
 		return usageError{fmt.Errorf("finetune: %w", err)}
 	}
-	spans, err := c.spanFlags.options(c.MaxSeqLength)
-	if err != nil {
+	if _, err := spanOptions(c.Windows, c.MaxSeqLength); err != nil {
 		return err
 	}
-	d := finetune.Data{Train: c.Train, Dev: c.Dev, Test: c.Test, Options: c.dataFlags.options(c.TextColumn)}
-	if len(c.Data) == 1 {
-		d.Dir = c.Data[0]
-	}
-	r, err := finetune.Run(ctx, finetune.Config{Model: c.Model, Output: c.Output, Task: t, Data: d, Head: c.Head, Scratch: c.Scratch,
-		MaxSeqLength: c.MaxSeqLength, Spans: spans, LearningRate: c.LearningRate, BatchSize: c.BatchSize, MicroBatchSize: c.MicroBatchSize,
-		Steps: c.Steps, Epochs: c.Epochs, Warmup: c.WarmupSteps, Dropout: c.Dropout, ClassifierDropout: c.ClassifierDropout,
-		Optimizer: optim.Config{Kind: c.Optimizer, WeightDecay: c.WeightDecay, Clip: c.Clip}, EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery,
-		Keep: c.Keep, Patience: c.Patience, StopIfStuck: c.StopIfStuck, MaxTime: c.MaxTime, Seed: c.Seed, Runs: c.Runs, Threads: c.Threads, Quiet: c.Quiet,
-		About: about(), Messages: os.Stderr})
+	c.Messages = os.Stderr
+	r, err := finetune.Run(ctx, c.Config)
 	if err != nil {
 		return noModel(c.Model, err)
 	}
@@ -200,29 +141,29 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 type EvalCmd struct {
 	Model string `arg:"" optional:"" help:"Model in any format, or run directory."`
 	Task  string `help:"pretrain, or a task of albert finetune (default: what the run was fine-tuned for, else pretrain)." placeholder:"TASK"`
-	dataFlags
+	finetune.Source
 	Split       string   `default:"dev" help:"The split of a folder: train, dev or test."`
-	With        []string `sep:"none" help:"A further model, again: the predictions of all are averaged." placeholder:"MODEL"`
+	With        []string `sep:"none" help:"A further model, may be repeated: the predictions of all are averaged." placeholder:"MODEL"`
 	Long        string   `enum:"truncate,windows" default:"truncate" help:"Classes and numbers of texts that are too long: truncate them, or average over windows."`
 	Report      bool     `negatable:"" help:"Also print a row for each class, the confusion matrix and the calibration."`
 	Worst       int      `help:"Also print so many of the examples that were answered worst, as JSON lines." placeholder:"N"`
 	Predictions string   `help:"Score this file instead of a model." placeholder:"FILE"`
 	NullOdds    string   `help:"squad2: the odds of no answer that belong to the predictions." placeholder:"FILE"`
 	Output      string   `help:"Write the predictions into this directory." placeholder:"DIR"`
-	spanFlags
-	readFlags
+	finetune.Windows
+	pretrain.Reading
 
-	Objective      pretrain.Pairing `default:"sop" enum:"sop,nsp,none" help:"pretrain: sentence loss: sop, nsp or none."`
-	MaxSeqLength   int              `default:"0" help:"Pieces of an example at most (default: what the model takes; SQuAD: 384)."`
-	ShortSeqProb   float64          `default:"0.1" help:"pretrain: how often a pair is given a shorter length."`
-	MaskRate       float64          `default:"0.15" help:"pretrain: masked pieces to all pieces."`
-	MaxPredictions int              `default:"0" help:"pretrain: masked pieces of an example at most (0: no cap)."`
-	Ngram          int              `name:"ngram" default:"3" help:"pretrain: words masked together at most."`
-	UpstreamQuirks bool             `negatable:"" help:"pretrain: make examples as the released code does, quirks included."`
-	EvalExamples   int              `default:"0" help:"pretrain: examples at most (0: all)."`
-	Seed           uint64           `default:"12345" help:"pretrain: seed of the examples."`
-	Threads        int              `help:"Threads (0: all)."`
-	JSON           bool             `name:"json" help:"Give one JSON object."`
+	Objective      string  `default:"sop" enum:"sop,nsp,none" help:"pretrain: sentence loss: sop, nsp or none."`
+	MaxSeqLength   int     `default:"0" help:"Pieces of an example at most (default: what the model takes; SQuAD: 384)."`
+	ShortSeqProb   float64 `default:"0.1" help:"pretrain: how often a pair is given a shorter length."`
+	MaskRate       float64 `default:"0.15" help:"pretrain: masked pieces to all pieces."`
+	MaxPredictions int     `default:"0" help:"pretrain: masked pieces of an example at most (0: no cap)."`
+	Ngram          int     `name:"ngram" default:"3" help:"pretrain: words masked together at most."`
+	UpstreamQuirks bool    `negatable:"" help:"pretrain: make examples as the released code does, quirks included."`
+	EvalExamples   int     `default:"0" help:"pretrain: examples at most (0: all)."`
+	Seed           uint64  `default:"12345" help:"pretrain: seed of the examples."`
+	Threads        int     `help:"Threads (0: all)."`
+	JSON           bool    `name:"json" help:"Give one JSON object."`
 }
 
 // Run evaluates.
@@ -255,7 +196,7 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 	if err := minLength(c.MaxSeqLength); err != nil {
 		return err
 	}
-	if err := c.dataFlags.fit(t, c.TextColumn); err != nil {
+	if err := checkData(&c.Source, t, c.TextColumn); err != nil {
 		return err
 	}
 	split, err := dataset.SplitNamed(c.Split)
@@ -263,7 +204,7 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		return usageError{err}
 	}
 	if c.Predictions != "" {
-		m, err := finetune.ScoreFile(t, c.Data, split, c.dataFlags.options(c.TextColumn), c.Predictions, c.NullOdds, c.Worst)
+		m, err := finetune.ScoreFile(t, c.Data, split, dataOptions(&c.Source, c.TextColumn), c.Predictions, c.NullOdds, c.Worst)
 		if err != nil {
 			return err
 		}
@@ -279,11 +220,11 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 			length = task.DefaultSpanOptions.MaxSeqLength
 		}
 	}
-	spans, err := c.spanFlags.options(length)
+	spans, err := spanOptions(c.Windows, length)
 	if err != nil {
 		return err
 	}
-	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: c.dataFlags.options(c.TextColumn),
+	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: dataOptions(&c.Source, c.TextColumn),
 		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", SpanOptions: spans}, Threads: c.Threads, Output: c.Output})
 	if err != nil {
 		return noModel(c.Model, err)
@@ -359,9 +300,11 @@ func (c *EvalCmd) pretrain(ctx context.Context) error {
 	if c.Model == "" {
 		return usagef("eval: give a model")
 	}
-	o := pretrain.Options{Objective: c.Objective, MaxSeqLength: c.MaxSeqLength, ShortSeqProb: c.ShortSeqProb, MaskRate: c.MaskRate,
-		MaxPredictions: c.MaxPredictions, NGram: c.Ngram, FavorShorterNGram: true, UpstreamQuirks: c.UpstreamQuirks, Seed: c.Seed}
-	f, err := pretrain.Evaluate(ctx, c.Model, pretrain.Data{Inputs: c.Data, Read: c.readFlags.options()}, o, c.EvalExamples, c.Threads)
+	o := pretrain.Defaults()
+	o.Objective, o.MaxSeqLength, o.ShortSeqProb, o.MaskRate = c.Objective, c.MaxSeqLength, c.ShortSeqProb, c.MaskRate
+	o.MaxPredictions, o.NGram, o.UpstreamQuirks, o.Seed = c.MaxPredictions, c.Ngram, c.UpstreamQuirks, c.Seed
+	o.Dev, o.Reading, o.EvalExamples, o.Threads = c.Data, c.Reading, c.EvalExamples, c.Threads
+	f, err := pretrain.Evaluate(ctx, c.Model, o)
 	if err != nil {
 		return err
 	}

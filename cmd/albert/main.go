@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"albert/internal/learn/train"
+	"albert/internal/run"
 
 	"github.com/alecthomas/kong"
 )
@@ -84,7 +85,11 @@ func runCommand(args []string) int {
 	defer stop()
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	if err := kctx.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "albert:", err)
+		message := err.Error()
+		if field := (*run.FieldError)(nil); errors.As(err, &field) { // people gave a flag
+			message = strings.Replace(message, field.Error(), field.Flag(), 1)
+		}
+		fmt.Fprintln(os.Stderr, "albert:", message)
 		var usage usageError
 		switch {
 		case errors.Is(err, errStopped), errors.Is(err, train.ErrStopped):

@@ -10,57 +10,22 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"albert/internal/formats"
+	"albert/internal/run"
 	"albert/internal/text/corpus"
 	"albert/pretrain"
 	"albert/tokenizer"
 )
 
-// readFlags say how text is read.
-type readFlags struct {
-	Sentences  corpus.Sentences `default:"auto" enum:"auto,lines" help:"auto finds sentences in prose; lines takes one a line."`
-	TextColumn string           `help:"Column of JSONL and Parquet that holds the text (default: text)." placeholder:"NAME"`
-	GoDoc      bool             `negatable:"" help:"Directories are Go source trees: their comments are read."`
-}
-
-func (f *readFlags) options() corpus.ReadOptions {
-	return corpus.ReadOptions{Sentences: f.Sentences, TextColumn: f.TextColumn, GoDoc: f.GoDoc}
-}
-
-// cleanupFlags say what happens to text before SentencePiece sees it.
-type cleanupFlags struct {
-	Cleanup     tokenizer.Cleanup `enum:"albert,none," default:"" help:"albert (spaces, quotes, accents, lower case) or none."`
-	Cased       bool              `negatable:"" help:"Keep capital letters."`
-	KeepAccents bool              `negatable:"" help:"Keep accents."`
-}
-
-// open opens a tokenizer for training on text: ALBERT's clean-up unless its directory or a flag says otherwise.
-func (f *cleanupFlags) open(path string) (*tokenizer.Tokenizer, error) {
-	t, err := formats.OpenTokenizer(path)
-	if err != nil {
-		return nil, err
+// openCleaning opens a tokenizer for training on text, and warns of a clean-up that contradicts it.
+func openCleaning(c *pretrain.Cleaning, path string) (*tokenizer.Tokenizer, error) {
+	t, warning, err := c.OpenTokenizer(path)
+	if field := (*run.FieldError)(nil); errors.As(err, &field) {
+		return nil, usageError{err}
 	}
-	o := t.Options
-	if st, err := os.Stat(path); err == nil && !st.IsDir() && t.Cleanup == tokenizer.CleanupNone {
-		o = tokenizer.DefaultOptions
+	if warning != "" {
+		fmt.Fprintln(os.Stderr, "warning:", warning)
 	}
-	if f.Cleanup != "" {
-		if err := ownCleanup(t); err != nil {
-			return nil, err
-		}
-		o.Cleanup = f.Cleanup
-	}
-	if f.Cased {
-		o.Lower = false
-	}
-	if f.KeepAccents {
-		o.KeepAccents = true
-	}
-	t = t.With(o)
-	if w := t.Contradiction(); w != "" {
-		fmt.Fprintln(os.Stderr, "warning:", w)
-	}
-	return t, nil
+	return t, err
 }
 
 // PrepareCmd makes shards of text.
@@ -71,17 +36,17 @@ type PrepareCmd struct {
 	More      []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`
 	Threads   int      `help:"Threads (0: all)."`
 	Quiet     bool     `help:"No progress."`
-	readFlags
-	cleanupFlags
+	pretrain.Reading
+	pretrain.Cleaning
 }
 
 // Run prepares.
 func (c *PrepareCmd) Run(ctx context.Context) error {
-	t, err := c.open(c.Tokenizer)
+	t, err := openCleaning(&c.Cleaning, c.Tokenizer)
 	if err != nil {
 		return err
 	}
-	o := corpus.PrepareOptions{Output: c.Output, Tokenizer: t, Cleanup: pretrain.CleanupName(t), Inputs: append(c.Input, c.More...), Read: c.options(), Threads: c.Threads}
+	o := corpus.PrepareOptions{Output: c.Output, Tokenizer: t, Cleanup: pretrain.CleanupName(t), Inputs: append(c.Input, c.More...), Read: c.Reading.Options(), Threads: c.Threads}
 	p := &prepareProgress{out: os.Stderr}
 	if !c.Quiet {
 		p.begin(o.Inputs, o.Read)

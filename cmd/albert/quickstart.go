@@ -7,9 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"albert/internal/learn/train"
 	"albert/internal/quickstart"
-	"albert/pretrain"
 )
 
 // QuickstartCmd is the main job on what every Go installation has.
@@ -28,9 +26,8 @@ func (c *QuickstartCmd) Run(ctx context.Context) error {
 	if c.Steps < 0 {
 		return usagef("--steps %d: want at least 1", c.Steps)
 	}
-	v := currentVersion()
 	return quickstart.Run(ctx, quickstart.Options{Output: c.Output, Force: c.Force, GOROOT: c.GOROOT, Steps: c.Steps, Seed: c.Seed, Threads: c.Threads, Quiet: c.Quiet, Command: called(),
-		About: append(train.Fields{{Name: "version", Value: v.Version}, {Name: "commit", Value: v.Commit}}, pretrain.Machine()...), Out: os.Stdout, Log: os.Stderr})
+		Out: os.Stdout, Log: os.Stderr})
 }
 
 // called is what a person types to call this program again.

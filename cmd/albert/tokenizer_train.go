@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"albert/internal/files/disk"
+	"albert/pretrain"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -82,7 +83,7 @@ type TokenizerTrainCmd struct {
 	Sentences  corpus.Sentences `default:"lines" enum:"auto,lines" help:"lines takes one sentence a line, as spm_train; auto finds sentences in prose."`
 	TextColumn string           `help:"Column of JSONL and Parquet that holds the text (default: text)." placeholder:"NAME"`
 	GoDoc      bool             `negatable:"" help:"Directories are Go source trees: their comments are read."`
-	cleanupFlags
+	pretrain.Cleaning
 }
 
 // pieceID is the id of a piece, -1 for none: spm_train's command lines have --bos_id -1, with a space, too.
@@ -217,7 +218,7 @@ func (c *TokenizerTrainCmd) options() (o spmtrain.Options, err error) {
 
 // sentences gives the inputs' sentences, cleaned.
 func (c *TokenizerTrainCmd) sentences(ctx context.Context, n *corpus.Counts) iter.Seq2[string, error] {
-	read := readFlags{Sentences: c.Sentences, TextColumn: c.TextColumn, GoDoc: c.GoDoc}
+	read := corpus.ReadOptions{Sentences: c.Sentences, TextColumn: c.TextColumn, GoDoc: c.GoDoc}
 	clean := func(s string) string { return s }
 	if c.Cleanup == tokenizer.CleanupAlbert {
 		o := tokenizer.DefaultOptions
@@ -225,7 +226,7 @@ func (c *TokenizerTrainCmd) sentences(ctx context.Context, n *corpus.Counts) ite
 		clean = o.Clean
 	}
 	return func(yield func(string, error) bool) {
-		for d, err := range corpus.Documents(ctx, append(c.Input, c.More...), read.options(), n) {
+		for d, err := range corpus.Documents(ctx, append(c.Input, c.More...), read, n) {
 			if err != nil {
 				yield("", err)
 				return

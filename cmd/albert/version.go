@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/debug"
 
 	"albert/internal/engine/cpu/kernel"
 	"albert/internal/engine/numeric"
+	"albert/internal/run"
 )
-
-// version is the release; the commit comes from the build.
-const version = "0.1.0"
 
 // VersionCmd says what this binary is.
 type VersionCmd struct {
@@ -29,19 +26,8 @@ type versionInfo struct {
 }
 
 func currentVersion() versionInfo {
-	v := versionInfo{Version: version, Commit: "unknown", Go: runtime.Version(), Numerics: numeric.Version,
+	return versionInfo{Version: run.Version, Commit: run.Commit(), Go: runtime.Version(), Numerics: numeric.Version,
 		Platform: runtime.GOOS + "/" + runtime.GOARCH, Kernels: kernel.Available()}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			switch {
-			case s.Key == "vcs.revision":
-				v.Commit = s.Value + v.Commit[len("unknown"):]
-			case s.Key == "vcs.modified" && s.Value == "true":
-				v.Commit += "-modified"
-			}
-		}
-	}
-	return v
 }
 
 // Run prints the version.

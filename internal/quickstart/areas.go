@@ -16,9 +16,7 @@ import (
 	"albert/internal/run"
 
 	"albert/finetune"
-	"albert/internal/learn/optim"
 	"albert/internal/text/corpus"
-	"albert/internal/text/dataset"
 )
 
 // The labelled task: which area of the standard library a sentence of its comments belongs to.
@@ -190,19 +188,16 @@ func runFinetune(ctx context.Context, o Options, t *text) (*Finetune, error) {
 	if err := writeLabelled(devFile, dev); err != nil {
 		return nil, err
 	}
-	kind, err := dataset.TaskNamed("classify")
-	if err != nil {
-		return nil, err
-	}
 	steps := min(finetuneSteps, o.Steps) // a short trial is short here, too
 	warmup := min(finetuneWarmup, steps/2)
 	accuracy := func(name string, scratch bool) (float64, error) {
 		// One evaluation, at the end: the dev set chooses nothing.
-		r, err := finetune.Run(ctx, finetune.Config{Model: run.Dir(o.Output).Model(), Output: filepath.Join(o.Output, name), Task: kind,
-			Data: finetune.Data{Train: []string{trainFile}, Dev: []string{devFile}}, Scratch: scratch, MaxSeqLength: maxSeqLength,
-			LearningRate: finetuneRate, BatchSize: batchSize, Steps: steps, Warmup: &warmup,
-			Optimizer: optim.Config{Kind: optim.AdamW, WeightDecay: 0.01, Clip: 1}, EvalEvery: steps, SaveEvery: max(1, steps/3), Seed: o.Seed,
-			Threads: o.Threads, Quiet: o.Quiet, About: o.About, Messages: o.Log})
+		c := finetune.Defaults()
+		c.Model, c.Output, c.Task = run.Dir(o.Output).Model(), filepath.Join(o.Output, name), "classify"
+		c.Train, c.Dev, c.Scratch, c.MaxSeqLength = []string{trainFile}, []string{devFile}, scratch, maxSeqLength
+		c.LearningRate, c.BatchSize, c.Steps, c.WarmupSteps, c.Seed = finetuneRate, batchSize, steps, &warmup, o.Seed
+		c.EvalEvery, c.SaveEvery, c.Threads, c.Quiet, c.Messages = steps, max(1, steps/3), o.Threads, o.Quiet, o.Log
+		r, err := finetune.Run(ctx, c)
 		if err != nil {
 			return 0, begunAnew(o, stopped(ctx, err))
 		}
@@ -211,6 +206,7 @@ func runFinetune(ctx context.Context, o Options, t *text) (*Finetune, error) {
 		}
 		return 0, fmt.Errorf("%s: %s", filepath.Join(o.Output, name), r.Undefined)
 	}
+	var err error
 	f := &Finetune{Labels: areas, Train: len(train), Dev: len(dev), AccuracyMajority: majority(train, dev)}
 	if f.Accuracy, err = accuracy("finetune", false); err != nil {
 		return nil, err

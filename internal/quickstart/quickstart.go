@@ -25,7 +25,7 @@ import (
 	"albert/internal/run"
 
 	"albert/internal/engine/numeric"
-	"albert/internal/learn/optim"
+	"albert/internal/learn/pretraining"
 	"albert/internal/learn/train"
 	"albert/internal/model"
 	"albert/internal/text/corpus"
@@ -43,7 +43,6 @@ type Options struct {
 	Seed    uint64
 	Threads int
 	Quiet   bool
-	About   train.Fields
 	Command string    // what a person types to call this program; "": albert
 	Out     io.Writer // what is shown
 	Log     io.Writer // progress
@@ -135,7 +134,8 @@ func Run(ctx context.Context, o Options) error {
 		if err != nil {
 			return err
 		}
-		if err := pretrain.Run(ctx, settings(o, t, tok)); err != nil {
+		c, given := settings(o, t, tok)
+		if _, err := pretrain.RunGiven(ctx, c, given); err != nil {
 			return begunAnew(o, err)
 		}
 		if r, err = evaluate(ctx, o, t); err != nil {
@@ -324,26 +324,25 @@ func trainTokenizer(ctx context.Context, o Options, t *text) (*tokenizer.Tokeniz
 }
 
 // settings are those of the pretraining run.
-func settings(o Options, t *text, tok *tokenizer.Tokenizer) pretrain.RunConfig {
-	c, _ := model.NamedConfig("base")
-	c.VocabSize, c.EmbeddingSize, c.HiddenSize, c.IntermediateSize = tok.VocabSize(), hiddenSize, hiddenSize, 4*hiddenSize
-	c.NumHiddenLayers, c.NumAttentionHeads, c.MaxPositionEmbeddings = layers, hiddenSize/64, maxSeqLength
-	c.InitializerRange = deviation
-	examples := pretrain.DefaultOptions()
-	examples.MaxSeqLength, examples.MaskRate, examples.Seed = maxSeqLength, maskRate, o.Seed
-	return pretrain.RunConfig{Output: o.Output, Config: c, Tokenizer: tok, Options: examples,
-		Train:     pretrain.Data{Documents: documents(t.train), Name: trainName},
-		Dev:       pretrain.Data{Documents: documents(t.dev), Name: "held-out packages"},
-		Optimizer: optim.Config{Kind: optim.AdamW, WeightDecay: 0.01, Clip: 1}, LearningRate: learningRate, BatchSize: batchSize,
-		Steps: o.Steps, WarmupSteps: warmupSteps, EvalEvery: max(1, o.Steps/5), EvalExamples: 1024, SaveEvery: max(1, o.Steps/5), Keep: 1, Threads: o.Threads,
-		Quiet: o.Quiet, About: o.About, Messages: o.Log}
+func settings(o Options, t *text, tok *tokenizer.Tokenizer) (pretrain.Config, *pretraining.Given) {
+	m, _ := model.NamedConfig("base")
+	m.VocabSize, m.EmbeddingSize, m.HiddenSize, m.IntermediateSize = tok.VocabSize(), hiddenSize, hiddenSize, 4*hiddenSize
+	m.NumHiddenLayers, m.NumAttentionHeads, m.MaxPositionEmbeddings = layers, hiddenSize/64, maxSeqLength
+	m.InitializerRange = deviation
+	c := pretrain.Defaults()
+	c.Output, c.MaxSeqLength, c.MaskRate, c.Seed = o.Output, maxSeqLength, maskRate, o.Seed
+	c.Optimizer, c.LearningRate, c.BatchSize, c.Steps, c.WarmupSteps = "adamw", learningRate, batchSize, o.Steps, warmupSteps
+	c.EvalEvery, c.EvalExamples, c.SaveEvery, c.Keep = max(1, o.Steps/5), 1024, max(1, o.Steps/5), 1
+	c.Threads, c.Quiet, c.Messages = o.Threads, o.Quiet, o.Log
+	return c, &pretraining.Given{Config: m, Tokenizer: tok, Train: pretraining.Text{Documents: documents(t.train), Name: trainName},
+		Dev: pretraining.Text{Documents: documents(t.dev), Name: "held-out packages"}}
 }
 
 // evaluate measures the finished model on all held-out text.
 func evaluate(ctx context.Context, o Options, t *text) (*Result, error) {
-	examples := pretrain.DefaultOptions()
-	examples.MaxSeqLength, examples.Seed = maxSeqLength, o.Seed
-	f, err := pretrain.Evaluate(ctx, o.Output, pretrain.Data{Inputs: []string{run.Dir(o.Output).Data("dev")}}, examples, 0, o.Threads)
+	c := pretrain.Defaults()
+	c.Dev, c.MaxSeqLength, c.Seed, c.EvalExamples, c.Threads = []string{run.Dir(o.Output).Data("dev")}, maxSeqLength, o.Seed, 0, o.Threads
+	f, err := pretrain.Evaluate(ctx, o.Output, c)
 	if err != nil {
 		return nil, stopped(ctx, err)
 	}

@@ -107,6 +107,11 @@ func (d Dir) Open(settings, data jsonobject.Fields, changeable []string) (m *Man
 	return m, false, nil
 }
 
+const notSet = "not set"
+
+// zero tells the values of settings that ask nothing.
+func zero(text string) bool { return slices.Contains([]string{`""`, "0", "false", "null", "[]"}, text) }
+
 // changes lists what differs between two sets of settings, apart from what may.
 func changes(old, now jsonobject.Fields, changeable []string) (list []Change) {
 	text := func(f jsonobject.Fields, name string) string {
@@ -119,7 +124,7 @@ func changes(old, now jsonobject.Fields, changeable []string) (list []Change) {
 				return string(b)
 			}
 		}
-		return "not set"
+		return notSet
 	}
 	seen := slices.Clone(changeable)
 	for _, x := range append(slices.Clone(now), old...) {
@@ -127,7 +132,11 @@ func changes(old, now jsonobject.Fields, changeable []string) (list []Change) {
 			continue
 		}
 		seen = append(seen, x.Name)
-		if a, b := text(old, x.Name), text(now, x.Name); a != b {
+		a, b := text(old, x.Name), text(now, x.Name)
+		if a == notSet && zero(b) || b == notSet && zero(a) { // written by a program that has no such setting
+			continue
+		}
+		if a != b {
 			list = append(list, Change{x.Name, a, b})
 		}
 	}

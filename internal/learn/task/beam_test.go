@@ -149,7 +149,7 @@ func TestBeamHeadHasItsOwnBits(t *testing.T) {
 		g := ops.NewGrads(m.Params)
 		o := *o
 		o.Device = device(t, threads)
-		o.run(g, examples, 3, len(examples))
+		o.Run(g, examples, 3, len(examples))
 		return g.Flat()
 	}
 	a := grads(1)

@@ -116,8 +116,8 @@ func Logits(t *ops.Tape, m *model.Model, k model.Kind, b *ops.Batch, hidden *ops
 	return m.ClassifierLogits(t, t.Dropout(m.Pool(t, b, hidden), b, true, drop))
 }
 
-// run computes the outputs of a step's examples and adds the gradients of the loss divided by count to g.
-func (o *Objective) run(g *ops.Grads, examples []Example, step, count int) []Output {
+// Run computes the outputs of a step's examples and adds the gradients of the loss divided by count to g.
+func (o *Objective) Run(g *ops.Grads, examples []Example, step, count int) []Output {
 	b, sequences := Batch(examples)
 	t := ops.NewTape(o.Device, g)
 	defer t.Reset()
@@ -141,6 +141,9 @@ func (o *Objective) Outputs(t *ops.Tape, b *ops.Batch, sequences []int, hidden *
 		dx = t.Seed(logits)
 	}
 	out := make([]Output, len(examples))
+	if logits.Data == nil { // of a device that measures: there are no values
+		return out
+	}
 	scale := 1 / float64(count)
 	for i := range examples {
 		rows := [2]int{sequences[i], sequences[i+1]}
@@ -329,7 +332,7 @@ func (b *Step) Pieces(i int) int { return b.Examples[i].Pieces() }
 
 // Leaf runs examples [from,to) forward and back, adding their gradients to g. It may be called by several goroutines.
 func (b *Step) Leaf(g *ops.Grads, from, to int) error {
-	out := b.objective.run(g, b.Examples[from:to], b.step, b.count)
+	out := b.objective.Run(g, b.Examples[from:to], b.step, b.count)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.leaves[from] = out

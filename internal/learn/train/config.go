@@ -44,6 +44,7 @@ type Config struct {
 	// Settings are all resolved settings under the names of their flags. Those that are not Changeable must be the same when the
 	// run is resumed, and so must Data: hashes of what is learned from.
 	Settings, Data Fields
+	Changeable     []string
 	// About is what the program knows of itself and the machine, for the manifest.
 	About Fields
 	// Files are written into the run directory and into every checkpoint: a model's config.json, say.

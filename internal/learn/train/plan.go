@@ -5,7 +5,10 @@ import (
 	"strings"
 	"time"
 
+	"albert/internal/engine/cpu"
+	"albert/internal/engine/ops"
 	"albert/internal/files/disk"
+	"albert/internal/model"
 	"albert/internal/run"
 )
 
@@ -15,6 +18,25 @@ const assumedFraction = 0.6
 // GCPercent is how much garbage may grow on top of what a run holds, for debug.SetGCPercent: its large buffers are kept and used again,
 // so that collecting often costs little, and memory stays close to the plan.
 const GCPercent = 4
+
+// ProgramBytes is about what code, runtime and tokenizer take.
+const ProgramBytes = 64 << 20
+
+// LeafMemory says what the weights take, and the passes over as many of b's leaves as run at once: measured on the largest one. runOn runs
+// sequences [from,to) of b forward and back on a device that computes nothing.
+func LeafMemory(dev *cpu.Device, m *model.Model, b Batch, micro int, runOn func(device ops.Device, b Batch, from, to int)) []Memory {
+	meter := dev.Meter()
+	largest := Leaf{}
+	for _, l := range Leaves(b) {
+		if l.Pieces > largest.Pieces {
+			largest = l
+		}
+	}
+	runOn(meter, b, largest.From, largest.To)
+	leaves := LeavesTogether(b, Together(m.Config.ActivationBytes(), dev.Threads()), micro)
+	return []Memory{{Name: "parameters", Bytes: 4 * int64(m.Params.Size())}, {Name: "packed weights", Bytes: int64(meter.PackedBytes())},
+		{Name: fmt.Sprintf("activations (%d times %d pieces)", leaves, largest.Pieces), Bytes: int64(leaves) * int64(meter.Peak)}}
+}
 
 // plan is what a run will take, known before its first step.
 type plan struct {

@@ -108,7 +108,7 @@ func start(ctx context.Context, c *Config, params *ops.Params, task Task, at fun
 // open reads what the directory holds, or begins it. done: there is nothing left to do.
 func (r *trainer) open() (done bool, err error) {
 	var fresh bool
-	if r.manifest, fresh, err = r.c.Dir.Open(r.c.Settings, r.c.Data, Changeable); err != nil {
+	if r.manifest, fresh, err = r.c.Dir.Open(r.c.Settings, r.c.Data, r.c.Changeable); err != nil {
 		return false, err
 	}
 	if r.manifest.Finished {
@@ -211,17 +211,14 @@ func (r *trainer) openLogs() error {
 	}
 	now := time.Now()
 	r.manifest.Starts = append(r.manifest.Starts, run.Start{Began: now.UTC().Format(time.RFC3339), FromStep: r.state.Step,
-		ToStep: r.state.Step, Settings: changeable(r.c.Settings), About: r.c.About})
+		ToStep: r.state.Step, Settings: r.c.changeable(), About: r.c.About})
 	r.manifest.Finished = false
 	return r.note()
 }
 
-// Changeable are the settings that may differ when a run is resumed, by the names of their flags: none of them reaches a bit of the
-// result.
-var Changeable = []string{"threads", "micro-batch-size", "save-every", "keep", "max-time", "quiet", "stop-if-stuck"}
-
-func changeable(f Fields) Fields {
-	return slices.DeleteFunc(slices.Clone(f), func(x Field) bool { return !slices.Contains(Changeable, x.Name) })
+// changeable are the settings that a resume may change.
+func (c *Config) changeable() Fields {
+	return slices.DeleteFunc(slices.Clone(c.Settings), func(x Field) bool { return !slices.Contains(c.Changeable, x.Name) })
 }
 
 // note writes down how far this start came.

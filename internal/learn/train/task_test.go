@@ -155,10 +155,11 @@ func testConfig(dir string) Config {
 		Dir: run.Dir(dir), Steps: 20, Rate: optim.Schedule{LearningRate: 0.05, Steps: 20, Warmup: 3},
 		Optimizer: optim.Config{Kind: optim.LAMB, WeightDecay: 0.01, Clip: 1},
 		EvalEvery: 5, SaveEvery: 4, Keep: 2, Best: "accuracy",
-		Settings: Fields{{Name: "learning-rate", Value: 0.05}, {Name: "batch-size", Value: 40}, {Name: "threads", Value: 1}},
-		Data:     Fields{{Name: "train", Value: "abc"}},
-		Files:    map[string][]byte{"config.json": []byte("{}\n")},
-		Device:   threads(1),
+		Settings:   Fields{{Name: "learning-rate", Value: 0.05}, {Name: "batch-size", Value: 40}, {Name: "threads", Value: 1}},
+		Changeable: []string{"threads", "micro-batch-size", "save-every", "keep", "max-time", "quiet"},
+		Data:       Fields{{Name: "train", Value: "abc"}},
+		Files:      map[string][]byte{"config.json": []byte("{}\n")},
+		Device:     threads(1),
 	}
 }
 

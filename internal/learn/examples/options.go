@@ -1,6 +1,9 @@
-package pretrain
+package examples
 
-import "fmt"
+import (
+	"albert/internal/run"
+	"fmt"
+)
 
 // Pairing says what the second segment of an example is, and so what the sentence loss asks.
 type Pairing string
@@ -12,7 +15,7 @@ const (
 	None Pairing = "none" // the ordered pair, without a label
 )
 
-// maxNGram bounds --ngram: up to it, the numbers 1/n have a common denominator that fits anywhere.
+// maxNGram bounds NGram: up to it, the numbers 1/n have a common denominator that fits anywhere.
 const maxNGram = 16
 
 // Options say how documents become examples. Every field reaches the examples' bits.
@@ -34,19 +37,22 @@ func DefaultOptions() Options {
 }
 
 func (o *Options) check() error {
+	refuse := func(field string, value any, problem string) error {
+		return &run.FieldError{Field: field, Value: value, Problem: problem}
+	}
 	switch {
 	case o.Objective != SOP && o.Objective != NSP && o.Objective != None:
-		return fmt.Errorf("--objective %q: want sop, nsp or none", string(o.Objective))
+		return refuse("Objective", o.Objective, "want sop, nsp or none")
 	case o.MaxSeqLength < 5 || o.MaxSeqLength > 1<<24:
-		return fmt.Errorf("--max-seq-length %d: want 5 (two pieces, [CLS] and two [SEP]) to %d", o.MaxSeqLength, 1<<24)
+		return refuse("MaxSeqLength", o.MaxSeqLength, fmt.Sprintf("want 5 (two pieces, [CLS] and two [SEP]) to %d", 1<<24))
 	case !(o.ShortSeqProb >= 0 && o.ShortSeqProb <= 1):
-		return fmt.Errorf("--short-seq-prob %v: want 0 to 1", o.ShortSeqProb)
+		return refuse("ShortSeqProb", o.ShortSeqProb, "want 0 to 1")
 	case !(o.MaskRate >= 0 && o.MaskRate < 1):
-		return fmt.Errorf("--mask-rate %v: want 0 up to, not including, 1", o.MaskRate)
+		return refuse("MaskRate", o.MaskRate, "want 0 up to, not including, 1")
 	case o.MaxPredictions < 0:
-		return fmt.Errorf("--max-predictions %d: want 0 (no cap) or more", o.MaxPredictions)
+		return refuse("MaxPredictions", o.MaxPredictions, "want 0 (no cap) or more")
 	case o.NGram < 1 || o.NGram > maxNGram:
-		return fmt.Errorf("--ngram %d: want 1 to %d", o.NGram, maxNGram)
+		return refuse("NGram", o.NGram, fmt.Sprintf("want 1 to %d", maxNGram))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package pretrain
+package examples
 
 import (
 	"fmt"
@@ -30,7 +30,7 @@ func (e *Epoch) add(o Epoch) {
 func (e Epoch) Warnings() []string {
 	var w []string
 	if 10*e.Dropped > e.Documents {
-		w = append(w, fmt.Sprintf("%d of %d documents have one sentence, so give no segment pair, and are dropped: --objective none takes them",
+		w = append(w, fmt.Sprintf("%d of %d documents have one sentence and give no pair: dropped; --objective none would use them",
 			e.Dropped, e.Documents))
 	}
 	if 10*e.Lost > e.Pieces {

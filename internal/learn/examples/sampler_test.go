@@ -1,4 +1,4 @@
-package pretrain
+package examples
 
 import (
 	"encoding/json"
@@ -475,12 +475,12 @@ func TestBadInput(t *testing.T) {
 		{"empty sentence", [][][]int32{{{5}, {}}}, options(nil), "document 0: sentence 1 is empty"},
 		{"single sentences", [][][]int32{{{5}}, {{6}}}, options(nil), "--objective none"},
 		{"one document", pair, options(func(o *Options) { o.Objective = NSP }), "--objective nsp"},
-		{"objective", pair, options(func(o *Options) { o.Objective = "mlm" }), `--objective "mlm"`},
-		{"length", pair, options(func(o *Options) { o.MaxSeqLength = 4 }), "--max-seq-length 4"},
-		{"n", pair, options(func(o *Options) { o.NGram = 0 }), "--ngram 0"},
-		{"rate", pair, options(func(o *Options) { o.MaskRate = 1 }), "--mask-rate 1"},
-		{"short", pair, options(func(o *Options) { o.ShortSeqProb = -0.1 }), "--short-seq-prob -0.1"},
-		{"cap", pair, options(func(o *Options) { o.MaxPredictions = -1 }), "--max-predictions -1"},
+		{"objective", pair, options(func(o *Options) { o.Objective = "mlm" }), "Objective mlm"},
+		{"length", pair, options(func(o *Options) { o.MaxSeqLength = 4 }), "MaxSeqLength 4"},
+		{"n", pair, options(func(o *Options) { o.NGram = 0 }), "NGram 0"},
+		{"rate", pair, options(func(o *Options) { o.MaskRate = 1 }), "MaskRate 1"},
+		{"short", pair, options(func(o *Options) { o.ShortSeqProb = -0.1 }), "ShortSeqProb -0.1"},
+		{"cap", pair, options(func(o *Options) { o.MaxPredictions = -1 }), "MaxPredictions -1"},
 	} {
 		if _, err := NewSampler(NewMemory(c.docs), v, c.o); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one about %s", c.name, err, c.want)

@@ -1,4 +1,4 @@
-package pretrain
+package pretraining
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"albert/internal/engine/ops"
+	"albert/internal/learn/examples"
 	"albert/internal/learn/train"
 	"albert/internal/model"
 )
@@ -63,9 +64,9 @@ func (s *sums) losses() train.Fields {
 
 // ragged lays examples one after another: the batch, the rows and pieces of the masked places, and the sentences that have a
 // label, with their labels.
-func ragged(examples []Example) (b *ops.Batch, rows, targets, labelled, labels []int32) {
-	b = &ops.Batch{Offsets: make([]int32, 1, len(examples)+1)}
-	for i, e := range examples {
+func ragged(list []examples.Example) (b *ops.Batch, rows, targets, labelled, labels []int32) {
+	b = &ops.Batch{Offsets: make([]int32, 1, len(list)+1)}
+	for i, e := range list {
 		first := int32(len(b.IDs))
 		b.IDs = append(b.IDs, e.InputIDs...)
 		for _, t := range e.TokenTypes {
@@ -87,8 +88,8 @@ func ragged(examples []Example) (b *ops.Batch, rows, targets, labelled, labels [
 
 // run computes the losses of examples; with g not nil also the gradients of mean losses over a batch of mlmCount masked places and
 // sopCount labelled pairs. mask is the id of [MASK].
-func (o *Objective) run(g *ops.Grads, examples []Example, step, mlmCount, sopCount int, mask int32) sums {
-	b, rows, targets, labelled, labels := ragged(examples)
+func (o *Objective) run(g *ops.Grads, list []examples.Example, step, mlmCount, sopCount int, mask int32) sums {
+	b, rows, targets, labelled, labels := ragged(list)
 	t := ops.NewTape(o.Device, g)
 	defer t.Reset()
 	drop := model.NoDropout
@@ -133,7 +134,7 @@ func (o *Objective) run(g *ops.Grads, examples []Example, step, mlmCount, sopCou
 
 // Batch is a step's examples, ready for the training loop.
 type Batch struct {
-	Examples []Example
+	Examples []examples.Example
 
 	objective          *Objective
 	step               int
@@ -145,9 +146,9 @@ type Batch struct {
 }
 
 // NewBatch counts the divisors of a step's losses: masked pieces and labelled pairs of the whole batch.
-func (o *Objective) NewBatch(step int, examples []Example, mask int32) *Batch {
-	b := &Batch{Examples: examples, objective: o, step: step, mask: mask, leaves: map[int]sums{}}
-	for _, e := range examples {
+func (o *Objective) NewBatch(step int, list []examples.Example, mask int32) *Batch {
+	b := &Batch{Examples: list, objective: o, step: step, mask: mask, leaves: map[int]sums{}}
+	for _, e := range list {
 		b.mlmCount += len(e.MaskedPositions)
 		if e.Label >= 0 {
 			b.sopCount++

@@ -1,4 +1,4 @@
-package pretrain
+package examples
 
 import (
 	"fmt"
@@ -63,6 +63,18 @@ func NewVocabulary(t *tokenizer.Tokenizer) Vocabulary {
 		v.Starts = append(v.Starts, t.IsStart(int32(id)))
 		if p.Type == tokenizer.Normal {
 			v.Normal = append(v.Normal, int32(id))
+		}
+	}
+	return v
+}
+
+// VocabularyOf is what making examples needs to know of a tokenizer.
+func VocabularyOf(t *tokenizer.Tokenizer) Vocabulary {
+	v := Vocabulary{CLS: t.CLS, SEP: t.SEP, Mask: t.MASK}
+	for id := range int32(t.VocabSize()) {
+		v.Starts = append(v.Starts, t.IsStart(id))
+		if t.IsNormal(id) {
+			v.Normal = append(v.Normal, id)
 		}
 	}
 	return v

@@ -1,0 +1,128 @@
+package pretrain
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"albert/internal/engine/cpu"
+	"albert/internal/files/jsonobject"
+	"albert/internal/formats"
+	"albert/internal/learn/examples"
+	"albert/internal/learn/pretraining"
+	"albert/internal/run"
+	"albert/internal/text/corpus"
+	"albert/tokenizer"
+)
+
+// WriteStep writes the examples that a step of a run learns from, a JSON line each. The run need not have come so far.
+func WriteStep(ctx context.Context, w io.Writer, dir string, step int) error {
+	man, err := run.Dir(dir).ReadManifest()
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s: not a run directory (no %s)", dir, run.ManifestFile)
+	}
+	if err != nil {
+		return err
+	}
+	var o examples.Options
+	var batch, steps int
+	var data string
+	for name, to := range map[string]any{"objective": &o.Objective, "max-seq-length": &o.MaxSeqLength, "short-seq-prob": &o.ShortSeqProb,
+		"mask-rate": &o.MaskRate, "max-predictions": &o.MaxPredictions, "ngram": &o.NGram, "favor-shorter-ngram": &o.FavorShorterNGram,
+		"upstream-quirks": &o.UpstreamQuirks, "seed": &o.Seed, "batch-size": &batch, "steps": &steps, "train": &data} {
+		raw, ok := man.Settings.Get(name).(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("%s: %s has no setting %s: not a pretraining run", dir, run.ManifestFile, name)
+		}
+		if err := json.Unmarshal(raw, to); err != nil {
+			return fmt.Errorf("%s: %s: setting %s: %w", dir, run.ManifestFile, name, err)
+		}
+	}
+	if step < 1 || step > steps {
+		return fmt.Errorf("step %d: the run has steps 1 to %d", step, steps)
+	}
+	if !filepath.IsAbs(data) {
+		data = filepath.Join(dir, data)
+	}
+	tok, err := tokenizer.Open(dir)
+	if err != nil {
+		return err
+	}
+	s, err := corpus.OpenShards(data)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	sampler, err := examples.NewSampler(s, examples.VocabularyOf(tok), o)
+	if err != nil {
+		return err
+	}
+	list, err := sampler.Batch(step, batch)
+	if err != nil {
+		return err
+	}
+	enc := json.NewEncoder(w)
+	for _, e := range list {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := enc.Encode(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Evaluate measures a model on the pretraining objectives over c.Dev, text or shards: the evaluation fields of log.jsonl, an object. Of c it takes
+// what examples are made by: Objective, MaxSeqLength (0: what the model takes), ShortSeqProb, MaskRate, MaxPredictions, NGram, FavorShorterNGram,
+// UpstreamQuirks, Seed, EvalExamples; and Reading and Threads.
+func Evaluate(ctx context.Context, path string, c Config) (jsonobject.Fields, error) {
+	m, err := formats.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if m.MLMDense.W == nil {
+		return nil, fmt.Errorf("%s: the model has no head for masked pieces (predictions.*)", path)
+	}
+	o := c.examples()
+	if o.Objective != examples.None && (m.SOP.W == nil || m.Pooler.W == nil) {
+		return nil, fmt.Errorf("%s: the model has no sentence-order head: use --objective none", path)
+	}
+	if m.Tokenizer == nil {
+		return nil, fmt.Errorf("%s: the model has no tokenizer", path)
+	}
+	if o.MaxSeqLength == 0 {
+		o.MaxSeqLength = m.Config.MaxPositionEmbeddings
+	}
+	if o.MaxSeqLength > m.Config.MaxPositionEmbeddings {
+		return nil, &run.FieldError{Field: "MaxSeqLength", Value: o.MaxSeqLength, Problem: fmt.Sprintf("the model has %d positions", m.Config.MaxPositionEmbeddings)}
+	}
+	tmp, err := os.MkdirTemp("", "albert-eval-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	c.Output, c.Quiet = tmp, true
+	j := job{Config: c, tokenizer: m.Tokenizer}
+	shards, err := j.shards(ctx, "dev", c.Dev, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer shards.Close()
+	v := examples.VocabularyOf(m.Tokenizer)
+	list, err := examples.EvalExamples(shards, v, o, c.EvalExamples)
+	if err != nil {
+		return nil, err
+	}
+	dev, err := cpu.New("", c.Threads)
+	if err != nil {
+		return nil, err
+	}
+	defer dev.Close()
+	objective := pretraining.Objective{Model: m.Model, Device: dev}
+	return objective.Measure(ctx, list, v.Mask)
+}

@@ -1,0 +1,177 @@
+package pretrain
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"albert/internal/run"
+	"albert/internal/text/corpus"
+	"albert/tokenizer"
+	"albert/tokenizer/spmtrain"
+)
+
+const tinyConfig = `{"model_type":"albert","vocab_size":%s,"embedding_size":8,"hidden_size":12,"num_hidden_layers":1,"num_attention_heads":2,
+"intermediate_size":16,"max_position_embeddings":32,"hidden_dropout_prob":0.1,"attention_probs_dropout_prob":0.1}`
+
+// tiny is a run of two steps over some text, with its files in dir.
+func tiny(t *testing.T, dir string) Config {
+	t.Helper()
+	text := strings.Repeat("The reader opens a file. A writer closes the network. Each packet counts. The server sends values.\n\n", 20)
+	so := spmtrain.DefaultOptions()
+	so.VocabSize = 40
+	m, _, err := spmtrain.Train(t.Context(), func(yield func(string, error) bool) {
+		for range 20 {
+			if !yield(tokenizer.DefaultOptions.Clean(text[:98]), nil) {
+				return
+			}
+		}
+	}, so)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string]string{"tok.model": string(m.Marshal()), "train.txt": text, "train2.txt": text + "More of it. And more.\n", "dev.txt": text[:400],
+		"config.json": strings.Replace(tinyConfig, "%s", "50", 1), "config2.json": strings.Replace(tinyConfig, "%s", "60", 1)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := Defaults()
+	c.Output, c.Config, c.Tokenizer = filepath.Join(dir, "run"), filepath.Join(dir, "config.json"), filepath.Join(dir, "tok.model")
+	c.Train, c.Dev = []string{filepath.Join(dir, "train.txt")}, []string{filepath.Join(dir, "dev.txt")}
+	c.MaxSeqLength, c.BatchSize, c.Steps, c.WarmupSteps, c.Threads, c.Quiet = 32, 4, 2, 0, 1, true
+	return c
+}
+
+// Every field of a Config is refused by its name when a resume changes it, unless it reaches no bit of the result.
+func TestResumeWithOtherSettings(t *testing.T) {
+	dir := t.TempDir()
+	c := tiny(t, dir)
+	first, err := Run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := Run(context.Background(), c); err != nil || *again != *first || first.Hash == "" || first.Model != filepath.Join(c.Output, "model") {
+		t.Errorf("again %+v, %v; first %+v", again, err, first)
+	}
+	p := float32(0.3)
+	in := func(name string) []string { return []string{filepath.Join(dir, name)} }
+	cases := map[string]struct {
+		change func(c *Config)
+		names  string // of what is refused; "": nothing; with -- before it by the shards that were made of the text
+	}{
+		"Output":            {func(c *Config) { c.Output += "2" }, ""},
+		"Config":            {func(c *Config) { c.Config = in("config2.json")[0] }, "config"},
+		"Init":              {func(c *Config) { c.Config, c.Init = "", first.Model }, "init"},
+		"Tokenizer":         {func(c *Config) { c.Tokenizer = first.Model; c.Cased = true }, "--the clean-up"},
+		"Train":             {func(c *Config) { c.Train = in("train2.txt") }, "--the inputs"},
+		"Dev":               {func(c *Config) { c.Dev = nil }, "dev"},
+		"Sentences":         {func(c *Config) { c.Sentences = "lines" }, "----sentences"},
+		"TextColumn":        {func(c *Config) { c.TextColumn = "x" }, "----text-column"},
+		"GoDoc":             {func(c *Config) { c.GoDoc = true }, "----go-doc"},
+		"Cleanup":           {func(c *Config) { c.Cleanup = "none" }, "--the clean-up"},
+		"Cased":             {func(c *Config) { c.Cased = true }, "--the clean-up"},
+		"KeepAccents":       {func(c *Config) { c.KeepAccents = true }, "--the clean-up"},
+		"Objective":         {func(c *Config) { c.Objective = "nsp" }, "objective"},
+		"Sharing":           {func(c *Config) { c.Sharing = "none" }, "config"},
+		"MaxSeqLength":      {func(c *Config) { c.MaxSeqLength = 20 }, "max-seq-length"},
+		"ShortSeqProb":      {func(c *Config) { c.ShortSeqProb = 0.2 }, "short-seq-prob"},
+		"MaskRate":          {func(c *Config) { c.MaskRate = 0.2 }, "mask-rate"},
+		"MaxPredictions":    {func(c *Config) { c.MaxPredictions = 2 }, "max-predictions"},
+		"NGram":             {func(c *Config) { c.NGram = 1 }, "ngram"},
+		"FavorShorterNGram": {func(c *Config) { c.FavorShorterNGram = false }, "favor-shorter-ngram"},
+		"UpstreamQuirks":    {func(c *Config) { c.UpstreamQuirks = true }, "upstream-quirks"},
+		"LearningRate":      {func(c *Config) { c.LearningRate = 0.1 }, "learning-rate"},
+		"BatchSize":         {func(c *Config) { c.BatchSize = 3 }, "batch-size"},
+		"Steps":             {func(c *Config) { c.Steps = 3 }, "steps"},
+		"WarmupSteps":       {func(c *Config) { c.WarmupSteps = 1 }, "warmup-steps"},
+		"Dropout":           {func(c *Config) { c.Dropout = &p }, "dropout"},
+		"AttentionDropout":  {func(c *Config) { c.AttentionDropout = &p }, "attention-dropout"},
+		"EvalEvery":         {func(c *Config) { c.EvalEvery = 1 }, "eval-every"},
+		"EvalExamples":      {func(c *Config) { c.EvalExamples = 1 }, "eval-examples"},
+		"SaveEvery":         {func(c *Config) { c.SaveEvery = 1 }, ""},
+		"Optimizer":         {func(c *Config) { c.Optimizer = "adamw" }, "optimizer"},
+		"MicroBatchSize":    {func(c *Config) { c.MicroBatchSize = 1 }, ""},
+		"WeightDecay":       {func(c *Config) { c.WeightDecay = 0.5 }, "weight-decay"},
+		"Clip":              {func(c *Config) { c.Clip = 2 }, "clip"},
+		"Keep":              {func(c *Config) { c.Keep = 2 }, ""},
+		"MaxTime":           {func(c *Config) { c.MaxTime = 1e12 }, ""},
+		"Seed":              {func(c *Config) { c.Seed++ }, "seed"},
+		"Threads":           {func(c *Config) { c.Threads = 2 }, ""},
+		"Quiet":             {func(c *Config) { c.Quiet = false }, ""},
+		"DryRun":            {func(c *Config) { c.DryRun = true }, ""},
+		"Messages":          {func(c *Config) { c.Messages = t.Output() }, ""},
+	}
+	var walk func(typ reflect.Type)
+	walk = func(typ reflect.Type) {
+		for i := range typ.NumField() {
+			f := typ.Field(i)
+			if f.Anonymous {
+				walk(f.Type)
+			} else if _, ok := cases[f.Name]; !ok {
+				t.Errorf("what a resume with another %s does is not tested", f.Name)
+			}
+		}
+	}
+	walk(reflect.TypeFor[Config]())
+	for name, x := range cases {
+		other := c
+		x.change(&other)
+		_, err := Run(context.Background(), other)
+		var changed *run.Changed
+		var text *corpus.Mismatch
+		in, ofText := strings.CutPrefix(x.names, "--")
+		switch {
+		case x.names == "" && err == nil:
+		case ofText && errors.As(err, &text) && strings.Contains(text.MadeWith, in):
+		case !ofText && errors.As(err, &changed) && slices.ContainsFunc(changed.Changes, func(c run.Change) bool { return c.Name == x.names }):
+		default:
+			t.Errorf("another %s: %v, want %q to be refused", name, err, x.names)
+		}
+	}
+}
+
+// A field that cannot be is named as it is in Go.
+func TestFieldErrors(t *testing.T) {
+	dir := t.TempDir()
+	good := tiny(t, dir)
+	for want, change := range map[string]func(c *Config){
+		"MaxSeqLength 600: the model has 32 positions": func(c *Config) { c.MaxSeqLength = 600 },
+		"BatchSize 0: want at least 1":                 func(c *Config) { c.BatchSize = 0 },
+		"WarmupSteps -1: want 0 or more":               func(c *Config) { c.WarmupSteps = -1 },
+		"Output: no run directory given":               func(c *Config) { c.Output = "" },
+		"Config: neither a configuration":              func(c *Config) { c.Config = "" },
+		"NGram 0: want 1 to 16":                        func(c *Config) { c.NGram = 0 },
+	} {
+		c := good
+		change(&c)
+		_, err := Run(context.Background(), c)
+		var field *run.FieldError
+		if !errors.As(err, &field) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// Pieces that are cut off are told of once, at the start of a run.
+func TestCutOffPiecesAreToldOf(t *testing.T) {
+	dir := t.TempDir()
+	c := tiny(t, dir)
+	text := strings.Repeat("word after word after word after word after word after word after word after word. ", 6) + "\n\n"
+	if err := os.WriteFile(c.Train[0], []byte(strings.Repeat(text, 5)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	c.Messages, c.Steps = &said, 3
+	if _, err := Run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(said.String(), "pieces are cut off, because two sentences are often longer than an example"); n != 1 {
+		t.Errorf("told %d times:\n%s", n, said.String())
+	}
+}
