@@ -2,11 +2,14 @@ package finetune
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"albert/internal/run"
@@ -116,6 +119,50 @@ func TestResumeWithOtherSettings(t *testing.T) {
 	}
 	c.Level = "middle"
 	mustRefuse(t, "Level", begin(c), "level")
+}
+
+// The plan of every kind of task counts what a step holds: activations and packed weights, beside weights, gradients and moments.
+func TestPlanCountsActivations(t *testing.T) {
+	m, dir := pretrained(t), t.TempDir()
+	questions := []string{squad(t, 1, 20, true, dir, "questions.json")}
+	rows := func(name string, one func(r *rand.Rand) any) []string {
+		return []string{jsonl(t, 1, 20, one, dir, name)}
+	}
+	for name, data := range map[string][]string{"squad2": questions, "classify": rows("classes", classified),
+		"regress": rows("numbers", func(*rand.Rand) any { return map[string]any{"text": "a good day", "label": 1.5} }),
+		"tag": rows("tags", func(*rand.Rand) any {
+			return map[string]any{"tokens": []string{"a", "day"}, "tags": []string{"O", "B-X"}}
+		}),
+		"choice": rows("choices", func(*rand.Rand) any {
+			return map[string]any{"context": "a day", "question": "what", "choices": []string{"good", "bad"}, "answer": 0}
+		}),
+	} {
+		c := config(t, name, m, filepath.Join(dir, name), splits{Train: data, Dev: data})
+		c.Steps, c.EvalEvery, *c.WarmupSteps = 1, 1, 0
+		if _, err := Run(context.Background(), c); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		text, err := os.ReadFile(run.Dir(c.Output).Plan())
+		var plan struct {
+			Memory []struct {
+				Name  string
+				Bytes int64
+			}
+		}
+		if err == nil {
+			err = json.Unmarshal(text, &plan)
+		}
+		counted := 0
+		for _, m := range plan.Memory {
+			if (strings.HasPrefix(m.Name, "activations") || m.Name == "packed weights") && m.Bytes > 0 {
+				counted++
+			}
+		}
+		if err != nil || counted != 2 {
+			t.Errorf("%s: %v, %+v", name, err, plan)
+		}
+	}
 }
 
 // mustRefuse holds that a run was not resumed because of a setting, or was where no name is given.

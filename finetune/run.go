@@ -295,7 +295,8 @@ func (t *learner) Batch(step int) (train.Batch, error) {
 // memory says what a step on b takes beside gradients and moments.
 func (t *learner) memory(b train.Batch) []train.Memory {
 	list := append([]train.Memory{{Name: "program", Bytes: train.ProgramBytes}}, train.LeafMemory(t.dev, t.o.Model, b, t.c.MicroBatchSize, t.runOn)...)
-	return append(list, train.Memory{Name: "data", Bytes: t.train.bytes() + t.eval.bytes()})
+	return append(list, train.Memory{Name: "pretrained weights", Bytes: 4 * int64(t.o.Model.Params.Size())},
+		train.Memory{Name: "data", Bytes: t.train.bytes() + t.eval.bytes()})
 }
 
 // runOn runs sequences [from,to) of a batch forward and back on another device, such as one that measures; the gradients are dropped.

@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// ahead builds the next step's batch while a step runs.
-type ahead struct {
-	task  Task
-	steps int // the last step
-	step  int // which batch is being built or waits; 0: none
-	built chan built
-	ready *built
+// batchQueue builds the next step's batch while a step runs.
+type batchQueue struct {
+	learner Learner
+	steps   int // the last step
+	step    int // which batch is being built or waits; 0: none
+	built   chan built
+	ready   *built
 }
 
 type built struct {
@@ -19,13 +19,13 @@ type built struct {
 	err   error
 }
 
-func (a *ahead) start(step int) {
+func (a *batchQueue) start(step int) {
 	if step > a.steps {
 		return
 	}
 	a.step, a.built = step, make(chan built, 1)
 	go func(c chan<- built) {
-		b, err := a.task.Batch(step)
+		b, err := a.learner.Batch(step)
 		if err == nil && b.Len() == 0 {
 			err = fmt.Errorf("the batch is empty")
 		}
@@ -34,7 +34,7 @@ func (a *ahead) start(step int) {
 }
 
 // get takes the batch of a step and starts on the next one.
-func (a *ahead) get(ctx context.Context, step int) (Batch, error) {
+func (a *batchQueue) get(ctx context.Context, step int) (Batch, error) {
 	b, err := a.peek(ctx, step)
 	if err == nil {
 		a.step, a.ready = 0, nil
@@ -44,7 +44,7 @@ func (a *ahead) get(ctx context.Context, step int) (Batch, error) {
 }
 
 // peek waits for the batch of a step, without taking it.
-func (a *ahead) peek(ctx context.Context, step int) (Batch, error) {
+func (a *batchQueue) peek(ctx context.Context, step int) (Batch, error) {
 	if a.step != step {
 		a.wait()
 		a.start(step)
@@ -64,7 +64,7 @@ func (a *ahead) peek(ctx context.Context, step int) (Batch, error) {
 }
 
 // wait returns when no batch is being built.
-func (a *ahead) wait() {
+func (a *batchQueue) wait() {
 	if a.step != 0 && a.ready == nil {
 		<-a.built
 	}

@@ -1,4 +1,4 @@
-// Package train is the training loop: steps, evaluation, checkpoints, resuming, logs. It does not know what is learned: a [Task]
+// Package train is the training loop: steps, evaluation, checkpoints, resuming, logs. It does not know what is learned: a [Learner]
 // gives batches and measures the weights, a [Batch] computes gradients, and [Run] does the rest in a run directory.
 //
 //	err := train.Run(ctx, train.Config{
@@ -7,7 +7,7 @@
 //		Optimizer: optim.Config{Kind: optim.LAMB, WeightDecay: 0.01, Clip: 1},
 //		Settings:  train.Fields{{Name: "learning-rate", Value: 1e-3}, {Name: "batch-size", Value: 32}, {Name: "threads", Value: 2}},
 //		Device:    device, Finish: model.Save, Messages: os.Stderr,
-//	}, params, task)
+//	}, params, learner)
 //	if errors.Is(err, train.ErrStopped) {
 //		os.Exit(75) // the same call goes on
 //	}

@@ -19,26 +19,26 @@ const treeLevels = 6
 // Leaf is the smallest unit of work: sequences [From,To) of a batch, whose forward and backward pass run together.
 type Leaf struct{ From, To, Pieces int }
 
-// halves is the binary tree of a batch: [a,b) is cut at (a+b)/2 until it is a leaf.
-type halves struct {
+// halving is the binary tree of a batch: [a,b) is cut at (a+b)/2 until it is a leaf.
+type halving struct {
 	before []int // pieces before each sequence, and in all
 }
 
-func newHalves(b Batch) *halves {
-	h := &halves{before: make([]int, b.Len()+1)}
+func newHalving(b Batch) *halving {
+	h := &halving{before: make([]int, b.Len()+1)}
 	for i := range b.Len() {
 		h.before[i+1] = h.before[i] + b.Pieces(i)
 	}
 	return h
 }
 
-func (h *halves) pieces(a, b int) int { return h.before[b] - h.before[a] }
-func (h *halves) isLeaf(a, b int) bool {
+func (h *halving) pieces(a, b int) int { return h.before[b] - h.before[a] }
+func (h *halving) isLeaf(a, b int) bool {
 	return b-a <= 1 || h.pieces(a, b) <= LeafPieces
 }
 
 // each calls f for the leaves of [a,b) in ascending order until it fails.
-func (h *halves) each(a, b int, f func(Leaf) error) error {
+func (h *halving) each(a, b int, f func(Leaf) error) error {
 	if h.isLeaf(a, b) {
 		return f(Leaf{a, b, h.pieces(a, b)})
 	}
@@ -50,7 +50,7 @@ func (h *halves) each(a, b int, f func(Leaf) error) error {
 }
 
 // parts calls f for what the first levels of the halving of [a,b) come down to, in ascending order.
-func (h *halves) parts(a, b, levels int, f func(Leaf)) {
+func (h *halving) parts(a, b, levels int, f func(Leaf)) {
 	if levels == 0 || h.isLeaf(a, b) {
 		f(Leaf{a, b, h.pieces(a, b)})
 		return
@@ -62,7 +62,7 @@ func (h *halves) parts(a, b, levels int, f func(Leaf)) {
 
 // buffers is how many gradient buffers are alive at once while [from,to) is added as a tree: its left half's sum is kept while the
 // right half is computed.
-func (h *halves) buffers(from, to, levels int) int {
+func (h *halving) buffers(from, to, levels int) int {
 	if levels == 0 || h.isLeaf(from, to) {
 		return 1
 	}
@@ -73,7 +73,7 @@ func (h *halves) buffers(from, to, levels int) int {
 // Leaves lists the leaves of a batch in the order in which they run.
 func Leaves(b Batch) []Leaf {
 	var list []Leaf
-	h := newHalves(b)
+	h := newHalving(b)
 	_ = h.each(0, b.Len(), func(l Leaf) error { // never fails
 		list = append(list, l)
 		return nil
@@ -82,7 +82,7 @@ func Leaves(b Batch) []Leaf {
 }
 
 // GradientBuffers is how many gradient buffers a step on b has alive at once when one part runs at a time, 7 at most.
-func GradientBuffers(b Batch) int { return newHalves(b).buffers(0, b.Len(), treeLevels) }
+func GradientBuffers(b Batch) int { return newHalving(b).buffers(0, b.Len(), treeLevels) }
 
 // accumulator computes the gradient of a batch, leaf by leaf.
 type accumulator struct {
@@ -99,7 +99,7 @@ type accumulator struct {
 // levels of the halving are added as that tree; in a part below, the sum goes on from leaf to leaf in one buffer. After each leaf
 // done is told its pieces, one call at a time. If ctx is done the work ends after the running leaves.
 func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces int)) (*ops.Grads, error) {
-	h := newHalves(b)
+	h := newHalving(b)
 	var parts []Leaf // in ascending order, those without a buffer yet
 	h.parts(0, b.Len(), treeLevels, func(l Leaf) { parts = append(parts, l) })
 	width := together(h, a.together, a.micro)
@@ -156,10 +156,10 @@ func Together(bytes, threads int) int {
 }
 
 // LeavesTogether is how many leaves of b run at once with Config.Together and Config.MicroBatch.
-func LeavesTogether(b Batch, most, micro int) int { return together(newHalves(b), most, micro) }
+func LeavesTogether(b Batch, most, micro int) int { return together(newHalving(b), most, micro) }
 
 // together is how many parts run at once: most, if there are so many and a bound on the sequences held at once allows.
-func together(h *halves, most, micro int) int {
+func together(h *halving, most, micro int) int {
 	n := len(h.before) - 1
 	parts, sequences := 0, 1
 	h.parts(0, n, treeLevels, func(Leaf) { parts++ })
@@ -177,7 +177,7 @@ func together(h *halves, most, micro int) int {
 }
 
 // tree adds the parts of [from,to), each a buffer of its own, which next gives in ascending order.
-func (a *accumulator) tree(h *halves, from, to, levels int, next func() (*ops.Grads, error)) (*ops.Grads, error) {
+func (a *accumulator) tree(h *halving, from, to, levels int, next func() (*ops.Grads, error)) (*ops.Grads, error) {
 	if levels == 0 || h.isLeaf(from, to) {
 		return next()
 	}

@@ -79,7 +79,7 @@ func (r *trainer) step(ctx context.Context) error {
 	defer r.gradients.put(g)
 	report := batch.Report()
 	if report.Get("loss") == nil {
-		return fmt.Errorf("step %d: the task reports no loss", n)
+		return fmt.Errorf("step %d: the learner reports no loss", n)
 	}
 	norm, rate := r.optimizer.Norm(g), r.c.Rate.At(n)
 	row := Fields{{Name: "step", Value: n}}
@@ -133,7 +133,7 @@ func (e *notFinite) Error() string {
 // evaluate measures the weights and tells whether they are the best so far.
 func (r *trainer) evaluate(ctx context.Context) (better bool, err error) {
 	defer r.pause(time.Now())
-	fields, err := r.task.Evaluate(ctx)
+	fields, err := r.learner.Evaluate(ctx)
 	if err != nil {
 		return false, fmt.Errorf("evaluation after step %d: %w", r.state.Step, err)
 	}

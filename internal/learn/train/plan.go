@@ -22,10 +22,25 @@ const GCPercent = 4
 // ProgramBytes is about what code, runtime and tokenizer take.
 const ProgramBytes = 64 << 20
 
+// readable is a meter whose tensors can be read and written, as losses do: all of them have the same memory, in which there are no values.
+type readable struct {
+	*cpu.Meter
+	shared []float32
+}
+
+func (m *readable) New(rows, cols int) *ops.Tensor {
+	t := m.Meter.New(rows, cols)
+	if n := rows * t.Stride; n > len(m.shared) {
+		m.shared = make([]float32, n)
+	}
+	t.Data = m.shared[:rows*t.Stride]
+	return t
+}
+
 // LeafMemory says what the weights take, and the passes over as many of b's leaves as run at once: measured on the largest one. runOn runs
 // sequences [from,to) of b forward and back on a device that computes nothing.
 func LeafMemory(dev *cpu.Device, m *model.Model, b Batch, micro int, runOn func(device ops.Device, b Batch, from, to int)) []Memory {
-	meter := dev.Meter()
+	meter := &readable{Meter: dev.Meter()}
 	largest := Leaf{}
 	for _, l := range Leaves(b) {
 		if l.Pieces > largest.Pieces {

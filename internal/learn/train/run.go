@@ -23,15 +23,15 @@ import (
 
 // trainer is one start of a run.
 type trainer struct {
-	c      *Config
-	params *ops.Params
-	task   Task
+	c       *Config
+	params  *ops.Params
+	learner Learner
 
 	manifest    *run.Manifest
 	checkpoints *checkpoints
 	optimizer   *optim.Optimizer
 	gradients   *accumulator
-	batches     *ahead
+	batches     *batchQueue
 	log         *appendFile
 	events      *events
 	logError    bool // the last row could not be written
@@ -45,17 +45,17 @@ type trainer struct {
 	at    func(point string) error
 }
 
-// Run learns task: it fills params, which hold the initial weights, step by step, and keeps everything about it in c.Dir. Called
+// Run trains a learner: it fills params, which hold the initial weights, step by step, and keeps everything about it in c.Dir. Called
 // again after an interruption it goes on from the newest whole checkpoint, with the same bits as without; called on a finished run
 // it says so. If ctx is done or c.MaxTime is over it saves after the running leaf and returns [ErrStopped].
-func Run(ctx context.Context, c Config, params *ops.Params, task Task) error {
-	return start(ctx, &c, params, task, func(string) error { return nil })
+func Run(ctx context.Context, c Config, params *ops.Params, learner Learner) error {
+	return start(ctx, &c, params, learner, func(string) error { return nil })
 }
 
 // errTime is why a run stops that has used up its time.
 var errTime = errors.New("time is over")
 
-func start(ctx context.Context, c *Config, params *ops.Params, task Task, at func(string) error) (err error) {
+func start(ctx context.Context, c *Config, params *ops.Params, learner Learner, at func(string) error) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -72,10 +72,10 @@ func start(ctx context.Context, c *Config, params *ops.Params, task Task, at fun
 		return err
 	}
 	defer unlock()
-	r := &trainer{c: c, params: params, task: task, began: time.Now(), saved: -1, at: at, progress: newProgress(c)}
+	r := &trainer{c: c, params: params, learner: learner, began: time.Now(), saved: -1, at: at, progress: newProgress(c)}
 	r.optimizer = optim.New(c.Optimizer, params, c.Device)
 	r.gradients = &accumulator{params: params, dev: c.Device, together: c.Together, micro: c.MicroBatch}
-	r.batches = &ahead{task: task, steps: c.Steps}
+	r.batches = &batchQueue{learner: learner, steps: c.Steps}
 	m, v := r.optimizer.Moments()
 	r.checkpoints = &checkpoints{dir: c.Dir, params: params, m: m, v: v, tensors: c.Tensors, files: c.Files, keep: c.Keep, at: at}
 	if c.Tensors == nil {

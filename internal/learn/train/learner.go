@@ -8,8 +8,8 @@ import (
 	"albert/internal/files/jsonobject"
 )
 
-// Task is what is learned. The loop asks for batches in ascending order of steps.
-type Task interface {
+// Learner is what is learned. The loop asks for batches in ascending order of steps.
+type Learner interface {
 	// Batch gives the examples of a step, counting from 1: a pure function of the step. It is called from a goroutine of its own
 	// while the batch before runs, one call at a time.
 	Batch(step int) (Batch, error)
