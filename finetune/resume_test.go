@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -162,6 +163,45 @@ func TestPlanCountsActivations(t *testing.T) {
 		if err != nil || counted != 2 {
 			t.Errorf("%s: %v, %+v", name, err, plan)
 		}
+	}
+}
+
+// The plan of a run whose later batches have longer examples than its first one counts their activations.
+func TestPlanLooksAtLaterBatches(t *testing.T) {
+	m, dir := pretrained(t), t.TempDir()
+	n := 0
+	train := jsonl(t, 1, 64, func(*rand.Rand) any {
+		n++
+		return map[string]any{"text": strings.TrimSpace("a " + strings.Repeat("day ", n/64*40)), "label": []string{"yes", "no"}[n%2]} // the last one is long
+	}, dir, "lengths.jsonl")
+	activations := func(steps int) (bytes int64) {
+		c := config(t, "classify", m, filepath.Join(dir, fmt.Sprint(steps)), splits{Train: []string{train}, Dev: []string{train}})
+		c.Steps, c.EvalEvery, c.BatchSize, *c.WarmupSteps = steps, steps, 4, 0
+		if _, err := Run(context.Background(), c); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(run.Dir(c.Output).Plan())
+		var plan struct {
+			Memory []struct {
+				Name  string
+				Bytes int64
+			}
+		}
+		if err == nil {
+			err = json.Unmarshal(text, &plan)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range plan.Memory {
+			if strings.HasPrefix(part.Name, "activations") {
+				bytes = part.Bytes
+			}
+		}
+		return bytes
+	}
+	if first, all := activations(1), activations(16); 2*all < 3*first {
+		t.Errorf("activations of the first step %d bytes, of an epoch with a long example %d", first, all)
 	}
 }
 

@@ -292,10 +292,23 @@ func (t *learner) Batch(step int) (train.Batch, error) {
 	return t.o.NewStep(step, batch), nil
 }
 
-// memory says what a step on b takes beside gradients and moments.
+// plannedSteps is how many steps' batches a plan looks at: examples differ in length, and the longest leaf of all decides.
+const plannedSteps = 32
+
+// memory says what a step takes beside gradients and moments.
 func (t *learner) memory(b train.Batch) []train.Memory {
-	list := append([]train.Memory{{Name: "program", Bytes: train.ProgramBytes}}, train.LeafMemory(t.dev, t.o.Model, b, t.c.MicroBatchSize, t.runOn)...)
-	return append(list, train.Memory{Name: "pretrained weights", Bytes: 4 * int64(t.o.Model.Params.Size())},
+	batches := []train.Batch{b}
+	for step := 1; step <= min(plannedSteps, t.c.Steps); step++ {
+		if x, err := t.Batch(step); err == nil {
+			batches = append(batches, x)
+		}
+	}
+	list := append([]train.Memory{{Name: "program", Bytes: train.ProgramBytes}},
+		train.LeafMemory(t.dev, t.o.Model, batches, t.c.MicroBatchSize, t.runOn)...)
+	activations := list[len(list)-1].Bytes
+	return append(list,
+		train.Memory{Name: "buffers kept for other lengths", Bytes: activations / 6}, // as many as the device keeps
+		train.Memory{Name: "pretrained weights", Bytes: 4 * int64(t.o.Model.Params.Size())},
 		train.Memory{Name: "data", Bytes: t.train.bytes() + t.eval.bytes()})
 }
 

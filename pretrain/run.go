@@ -328,7 +328,7 @@ func (c *job) memory(b train.Batch) []train.Memory {
 		}
 	}
 	list := []train.Memory{{Name: "program", Bytes: train.ProgramBytes}, {Name: "text (mapped)", Bytes: min(text, mappedBytes)}}
-	list = append(list, train.LeafMemory(c.device, c.weights, b, c.MicroBatchSize, c.learner.RunOn)...)
+	list = append(list, train.LeafMemory(c.device, c.weights, []train.Batch{b}, c.MicroBatchSize, c.learner.RunOn)...)
 	return append(list, train.Memory{Name: "examples (2 batches)", Bytes: 2 * int64(held)})
 }
 

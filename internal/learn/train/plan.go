@@ -37,20 +37,27 @@ func (m *readable) New(rows, cols int) *ops.Tensor {
 	return t
 }
 
-// LeafMemory says what the weights take, and the passes over as many of b's leaves as run at once: measured on the largest one. runOn runs
-// sequences [from,to) of b forward and back on a device that computes nothing.
-func LeafMemory(dev *cpu.Device, m *model.Model, b Batch, micro int, runOn func(device ops.Device, b Batch, from, to int)) []Memory {
-	meter := &readable{Meter: dev.Meter()}
-	largest := Leaf{}
-	for _, l := range Leaves(b) {
-		if l.Pieces > largest.Pieces {
-			largest = l
+// LeafMemory says what the weights take, and the passes over as many leaves as run at once: measured on the largest leaf of each batch. runOn
+// runs sequences [from,to) of a batch forward and back on a device that computes nothing.
+func LeafMemory(dev *cpu.Device, m *model.Model, batches []Batch, micro int, runOn func(device ops.Device, b Batch, from, to int)) []Memory {
+	packed, most, pieces, leaves := 0, 0, 0, 1
+	for _, b := range batches {
+		largest := Leaf{}
+		for _, l := range Leaves(b) {
+			if l.Pieces > largest.Pieces {
+				largest = l
+			}
+		}
+		meter := &readable{Meter: dev.Meter()}
+		runOn(meter, b, largest.From, largest.To)
+		packed = max(packed, meter.PackedBytes())
+		leaves = max(leaves, LeavesTogether(b, Together(m.Config.ActivationBytes(), dev.Threads()), micro))
+		if meter.Peak > most {
+			most, pieces = meter.Peak, largest.Pieces
 		}
 	}
-	runOn(meter, b, largest.From, largest.To)
-	leaves := LeavesTogether(b, Together(m.Config.ActivationBytes(), dev.Threads()), micro)
-	return []Memory{{Name: "parameters", Bytes: 4 * int64(m.Params.Size())}, {Name: "packed weights", Bytes: int64(meter.PackedBytes())},
-		{Name: fmt.Sprintf("activations (%d times %d pieces)", leaves, largest.Pieces), Bytes: int64(leaves) * int64(meter.Peak)}}
+	return []Memory{{Name: "parameters", Bytes: 4 * int64(m.Params.Size())}, {Name: "packed weights", Bytes: int64(packed)},
+		{Name: fmt.Sprintf("activations (%d times %d pieces)", leaves, pieces), Bytes: int64(leaves) * int64(most)}}
 }
 
 // plan is what a run will take, known before its first step.
