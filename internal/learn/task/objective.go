@@ -141,9 +141,6 @@ func (o *Objective) Outputs(t *ops.Tape, b *ops.Batch, sequences []int, hidden *
 		dx = t.Seed(logits)
 	}
 	out := make([]Output, len(examples))
-	if logits.Data == nil { // of a device that measures: there are no values
-		return out
-	}
 	scale := 1 / float64(count)
 	for i := range examples {
 		rows := [2]int{sequences[i], sequences[i+1]}
