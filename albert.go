@@ -17,7 +17,7 @@
 //
 // What it costs: a model keeps its weights in memory twice, as they are and packed for the kernels (base: 47 and 28 MB); the words that
 // it looks at at once take some 25 MB of base, however much is asked. [Model.Close] ends the threads once the questions under way
-// are answered; later ones get [ErrClosed]. Time grows with the pieces asked about: base takes about 0.05 s for 128 pieces on two
+// are answered; later ones get [ErrClosed]. Time grows with the pieces asked about: base takes 0.05 to 0.15 s for 128 pieces on two
 // cores. Texts longer than the model takes (512 pieces as a rule) are cut at the end; contexts of questions are read in windows, whole.
 //
 // An error may be of one question: then the others are answered all the same, and each mistake is an [InputError] with its index

@@ -202,3 +202,50 @@ func TestMistakesAreRefusedFirst(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What is said when a model is opened holds for its answers.
+func TestOptions(t *testing.T) {
+	ctx := context.Background()
+	open := func(kind model.Kind, heads model.Heads, options ...albert.Option) *albert.Model {
+		m, err := albert.OpenFS(tiny(kind, heads, "a", "b"), "model", options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { m.Close() })
+		return m
+	}
+	m := open(model.Classify, model.Heads{Pooler: true, Labels: 2}, albert.Normalize(), albert.Task("multilabel"))
+	v, err := m.EmbedDocuments(ctx, []string{"a door"})
+	length := 0.0
+	for _, x := range v[0] {
+		length += float64(x) * float64(x)
+	}
+	if err != nil || len(v[0]) != m.Dimensions() || length < 0.999 || length > 1.001 {
+		t.Errorf("a vector of %d values, length %v, %v", len(v[0]), length, err)
+	}
+	labels, err := m.Classify(ctx, []albert.Input{{Text: "a door"}})
+	if sum := labels[0][0].Score + labels[0][1].Score; err != nil || sum > 0.99 && sum < 1.01 { // sigmoids, not a softmax
+		t.Errorf("%v %v", labels, err)
+	}
+	if !reflect.DeepEqual(m.Labels(), []string{"a", "b"}) || m.Tokenizer() == nil {
+		t.Error(m.Labels())
+	}
+	long := []albert.Input{{Text: strings.Repeat("the reader opens a file ", 4*m.MaxPieces()/5)}}
+	cut, err := m.Classify(ctx, long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := open(model.Classify, model.Heads{Pooler: true, Labels: 2}, albert.Task("multilabel"), albert.Windows()).Classify(ctx, long)
+	if err != nil || reflect.DeepEqual(cut, whole) {
+		t.Errorf("windows give what a text that is cut does: %v, %v", whole, err)
+	}
+	question := []albert.Question{{Question: "who?", Context: "Zoë opens a file."}}
+	none, err := open(model.Answer, model.Heads{Spans: true}, albert.NullThreshold(-1e9)).Answer(ctx, question)
+	some, err2 := open(model.Answer, model.Heads{Spans: true}, albert.NullThreshold(1e9)).Answer(ctx, question)
+	if err != nil || err2 != nil || none[0].Answer != "" || some[0].Answer == "" {
+		t.Errorf("%+v, %+v, %v, %v", none, some, err, err2)
+	}
+	if _, err := albert.OpenFS(tiny(model.Tag, model.Heads{Labels: 2}), "model", albert.Task("answer")); err == nil || !strings.Contains(err.Error(), "no such head") {
+		t.Error(err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,6 +119,25 @@ func TestImportsPointDown(t *testing.T) {
 	for _, p := range layers {
 		if !seen[p] {
 			t.Errorf("layer %s has no package", p)
+		}
+	}
+}
+
+// The architecture page knows every package, and its links lead somewhere.
+func TestArchitecturePage(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range layers {
+		name := strings.TrimPrefix(p, "albert/")
+		if !strings.Contains(string(text), "| `"+name+"` |") && !strings.HasPrefix(name, "parity/") {
+			t.Errorf("package %s is not in the table", name)
+		}
+	}
+	for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(string(text), -1) {
+		if _, err := os.Stat(filepath.Join("docs", link[1])); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (t *Tokenizer) Prepare(a Text, b *Text, most int, how Truncation) (Encoding
 // Windows is Prepare, but no piece is lost: the text that gives way, which OnlyFirst or OnlySecond names (LongestFirst, too, if there is
 // one text), goes on in a further encoding, whose part of it begins with the last overlap pieces of the one before. As in SQuAD the
 // last window ends with the text. (return_overflowing_tokens with stride = overlap; SQuAD's doc_stride is the step, the window's room
-// for the text less overlap: see [Tokenizer.Room].)
+// for the text less overlap.)
 func (t *Tokenizer) Windows(a Text, b *Text, most, overlap int, how Truncation) ([]Encoding, error) {
 	if how == LongestFirst && b != nil {
 		return nil, errors.New("windows of two texts: want only_first or only_second, not longest_first")
@@ -155,9 +155,6 @@ func (t *Tokenizer) Windows(a Text, b *Text, most, overlap int, how Truncation) 
 		}
 	}
 }
-
-// Room is how many pieces an encoding of so many pieces has for a text beside a first one of n pieces.
-func (t *Tokenizer) Room(most, n int) int { return most - n - 3 }
 
 // room gives how many pieces of each text are kept.
 func (t *Tokenizer) room(a Text, b *Text, most int, how Truncation) (na, nb int, err error) {

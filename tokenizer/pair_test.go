@@ -141,7 +141,7 @@ func TestWindowsCoverTheText(t *testing.T) {
 	question, context := tok.Cut("which river?"), tok.Cut(strings.Repeat("the river and the mountain. ", 20))
 	step := 7
 	most := 30
-	room := tok.Room(most, len(question.IDs))
+	room := most - len(question.IDs) - 3
 	windows, err := tok.Windows(question, &context, most, room-step, OnlySecond)
 	if err != nil {
 		t.Fatal(err)

@@ -23,9 +23,8 @@ type Model struct {
 
 // Options of [Open].
 type Options struct {
-	Threads        int        // 0: GOMAXPROCS
-	InstructionSet string     // "": what ALBERT_CPU says, else the best
-	Kind           model.Kind // what the head is for; None: what the model's config says
+	Threads int        // 0: GOMAXPROCS
+	Kind    model.Kind // what the head is for; None: what the model's config says
 }
 
 // Open opens a model as [formats.Open] does and starts its threads.
@@ -46,7 +45,7 @@ func New(f *formats.Model, o Options) (*Model, error) {
 	if m.Kind == model.None {
 		m.Kind = f.Kind()
 	}
-	dev, err := cpu.New(o.InstructionSet, o.Threads)
+	dev, err := cpu.New("", o.Threads)
 	if err != nil {
 		return nil, err
 	}
