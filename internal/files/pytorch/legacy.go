@@ -18,29 +18,28 @@ const protocol = 1001
 // for each key the number of its values, as int64, and the values.
 func readLegacy(data []byte, b *builder) (any, error) {
 	at := 0
-	next := func(b *builder) (any, error) {
-		v, n, err := unpickle(data[at:], b)
-		at += n
-		return v, err
+	var err error
+	next := func(b *builder) (v any) { // nil after an error
+		if err == nil {
+			var n int
+			v, n, err = unpickle(data[at:], b)
+			at += n
+		}
+		return v
 	}
 	scratch := func() *builder { return &builder{storages: map[string]*storage{}, limit: b.limit} }
 	if len(data) == 0 || data[0] != 0x80 && data[0] != 'L' {
 		return nil, errors.New("neither a zip file nor a pickle of torch.save")
 	}
-	v, err := next(scratch())
-	if err != nil {
-		return nil, err
-	}
-	if n, ok := v.(*big.Int); !ok || n.Cmp(magic) != 0 {
+	n, ok := next(scratch()).(*big.Int)
+	if err == nil && (!ok || n.Cmp(magic) != 0) {
 		return nil, errors.New("a pickle, but not one of torch.save: its magic number is missing")
 	}
-	if v, err = next(scratch()); err != nil {
-		return nil, err
-	}
-	if v != any(int64(protocol)) {
+	if v := next(scratch()); err == nil && v != any(int64(protocol)) {
 		return nil, fmt.Errorf("not protocol %d of torch.save", protocol)
 	}
-	if v, err = next(scratch()); err != nil {
+	v := next(scratch())
+	if err != nil {
 		return nil, err
 	}
 	system, ok := v.(*dict)
@@ -52,11 +51,9 @@ func readLegacy(data []byte, b *builder) (any, error) {
 			return nil, errors.New("written on a big-endian machine: only little-endian files are read")
 		}
 	}
-	object, err := next(b)
+	object := next(b)
+	v = next(scratch())
 	if err != nil {
-		return nil, err
-	}
-	if v, err = next(scratch()); err != nil {
 		return nil, err
 	}
 	keys, ok := v.(*list)
@@ -76,10 +73,10 @@ func readLegacy(data []byte, b *builder) (any, error) {
 			return nil, fmt.Errorf("storage %s: %d values where %d are expected", safetensors.Quote(key), n, s.count)
 		}
 		at += 8
-		if s.count > (len(data)-at)/s.size {
+		if s.bytes() > len(data)-at {
 			return nil, fmt.Errorf("truncated: storage %s goes on after the end of the file", safetensors.Quote(key))
 		}
-		values := data[at : at+s.count*s.size]
+		values := data[at : at+s.bytes()]
 		at += len(values)
 		s.load = func() ([]byte, error) { return values, nil }
 	}

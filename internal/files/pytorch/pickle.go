@@ -1,22 +1,24 @@
 package pytorch
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"math/big"
+	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 
 	"albert/internal/files/safetensors"
 )
 
-// What a pickle builds here: nil, bool, int64, *big.Int (where int64 is too small), float64, string, raw (bytes), tuple, *list, *dict,
+// What a pickle builds here: nil, bool, int64, *big.Int (where int64 is too small), float64, string, []byte, tuple, *list, *dict,
 // global (a name that is allowed to be called), and what builder makes of calls: view and *tensor. Nothing walks through values,
 // so that one which contains itself does no harm.
 type (
-	raw    []byte
 	tuple  []any
 	list   struct{ items []any }
 	dict   struct{ entries []entry }
@@ -107,18 +109,18 @@ func (u *unpickler) uint(n uint64) uint64 {
 // line gives the text up to the next line feed.
 func (u *unpickler) line() string {
 	rest := u.data[u.at:]
-	for i := range min(len(rest), maxText) {
-		if rest[i] == '\n' {
-			u.at += i + 1
-			return string(rest[:i])
-		}
+	line, _, ok := bytes.Cut(rest[:min(len(rest), maxText)], []byte("\n"))
+	if !ok {
+		u.fail(errEnd)
+		return ""
 	}
-	u.fail(errEnd)
-	return ""
+	u.at += len(line) + 1
+	return string(line)
 }
 
-// text gives the n bytes of a string.
-func (u *unpickler) text(n uint64) []byte {
+// text gives the bytes of a string, whose number is in the next size bytes.
+func (u *unpickler) text(size uint64) []byte {
+	n := u.uint(size)
 	if n > maxText {
 		u.failf("a string of %d bytes, the limit is %d", n, maxText)
 		return nil
@@ -137,13 +139,10 @@ func (u *unpickler) floor() int {
 }
 
 func (u *unpickler) pop() any {
-	if len(u.stack) <= u.floor() {
-		u.failf("nothing is left on the stack")
-		return nil
+	if v := u.popN(1); v != nil {
+		return v[0]
 	}
-	v := u.stack[len(u.stack)-1]
-	u.stack = u.stack[:len(u.stack)-1]
-	return v
+	return nil
 }
 
 func (u *unpickler) popN(n int) tuple {
@@ -151,8 +150,9 @@ func (u *unpickler) popN(n int) tuple {
 		u.failf("nothing is left on the stack")
 		return nil
 	}
-	v := append(tuple{}, u.stack[len(u.stack)-n:]...)
-	u.stack = u.stack[:len(u.stack)-n]
+	rest := len(u.stack) - n
+	v := append(tuple{}, u.stack[rest:]...)
+	u.stack = u.stack[:rest]
 	return v
 }
 
@@ -176,60 +176,22 @@ func (u *unpickler) top() any {
 
 // step runs one operation. Those of each group are in a function of its own, which tells whether it knows the operation.
 func (u *unpickler) step(op byte) {
-	switch {
-	case u.bookkeeping(op), u.number(op), u.string(op), u.container(op), u.memory(op), u.object(op):
-	default:
+	if !u.value(op) && !u.container(op) && !u.object(op) {
 		u.failf("operation 0x%02x, which no state dict needs", op)
 	}
 }
 
-// bookkeeping runs operations that give no value.
-func (u *unpickler) bookkeeping(op byte) bool {
-	switch op {
-	case 0x80: // PROTO
-		if v := u.uint(1); v > 5 {
-			u.failf("pickle protocol %d, known are 0 to 5", v)
-		}
-	case 0x95: // FRAME
-		if n := u.uint(8); n > uint64(len(u.data)-u.at) {
-			u.fail(errEnd)
-		}
-	case '(': // MARK
-		if len(u.marks) == maxMarks {
-			u.failf("more than %d marks", maxMarks)
-			break
-		}
-		u.marks = append(u.marks, len(u.stack))
-	case '0': // POP
-		if len(u.marks) > 0 && len(u.stack) == u.floor() {
-			u.marks = u.marks[:len(u.marks)-1]
-			break
-		}
-		u.pop()
-	case '1': // POP_MARK
-		u.popMark()
-	default:
-		return false
-	}
-	return true
-}
-
-// number runs operations that push None, a truth value or a number.
-func (u *unpickler) number(op byte) bool {
+// value runs operations that push None, a truth value, a number, a string or bytes.
+func (u *unpickler) value(op byte) bool {
 	switch op {
 	case 'N': // NONE
 		u.push(nil)
-	case 0x88: // NEWTRUE
-		u.push(true)
-	case 0x89: // NEWFALSE
-		u.push(false)
+	case 0x88, 0x89: // NEWTRUE, NEWFALSE
+		u.push(op == 0x88)
 	case 'I': // INT
-		switch s := u.line(); s {
-		case "00":
-			u.push(false)
-		case "01":
-			u.push(true)
-		default:
+		if s := u.line(); s == "00" || s == "01" {
+			u.push(s == "01")
+		} else {
 			u.decimal(s)
 		}
 	case 'L': // LONG
@@ -244,40 +206,49 @@ func (u *unpickler) number(op byte) bool {
 		u.long(u.uint(1))
 	case 0x8b: // LONG4
 		u.long(u.uint(4))
-	case 'G': // BINFLOAT
-		var b [8]byte
-		copy(b[:], u.take(8))
-		u.push(math.Float64frombits(binary.BigEndian.Uint64(b[:])))
-	default:
-		return false
-	}
-	return true
-}
-
-// string runs operations that push a string or bytes.
-func (u *unpickler) string(op byte) bool {
-	switch op {
+	case 'G': // BINFLOAT, the highest byte first
+		u.push(math.Float64frombits(bits.ReverseBytes64(u.uint(8))))
 	case 'X', 'T': // BINUNICODE, BINSTRING
-		u.push(string(u.text(u.uint(4))))
+		u.push(string(u.text(4)))
 	case 0x8c, 'U': // SHORT_BINUNICODE, SHORT_BINSTRING
-		u.push(string(u.text(u.uint(1))))
+		u.push(string(u.text(1)))
 	case 0x8d: // BINUNICODE8
-		u.push(string(u.text(u.uint(8))))
+		u.push(string(u.text(8)))
 	case 'C': // SHORT_BINBYTES
-		u.push(raw(u.text(u.uint(1))))
+		u.push(u.text(1))
 	case 'B': // BINBYTES
-		u.push(raw(u.text(u.uint(4))))
+		u.push(u.text(4))
 	case 0x8e: // BINBYTES8
-		u.push(raw(u.text(u.uint(8))))
+		u.push(u.text(8))
 	default:
 		return false
 	}
 	return true
 }
 
-// container runs operations that make tuples, lists and dicts, or fill them.
+// container runs operations that make tuples, lists and dicts, or fill them, and those that give no value.
 func (u *unpickler) container(op byte) bool {
 	switch op {
+	case 0x80: // PROTO
+		if v := u.uint(1); v > 5 {
+			u.failf("pickle protocol %d, known are 0 to 5", v)
+		}
+	case 0x95: // FRAME
+		if n := u.uint(8); n > uint64(len(u.data)-u.at) {
+			u.fail(errEnd)
+		}
+	case '(': // MARK
+		if u.marks = append(u.marks, len(u.stack)); len(u.marks) > maxMarks {
+			u.failf("more than %d marks", maxMarks)
+		}
+	case '0': // POP
+		if len(u.marks) > 0 && len(u.stack) == u.floor() {
+			u.popMark()
+		} else {
+			u.pop()
+		}
+	case '1': // POP_MARK
+		u.popMark()
 	case ')': // EMPTY_TUPLE
 		u.push(tuple(nil))
 	case 't': // TUPLE
@@ -289,7 +260,7 @@ func (u *unpickler) container(op byte) bool {
 	case 'l': // LIST
 		u.push(&list{items: u.popMark()})
 	case 'a': // APPEND
-		u.extend(tuple{u.pop()})
+		u.extend(u.popN(1))
 	case 'e': // APPENDS
 		u.extend(u.popMark())
 	case '}': // EMPTY_DICT
@@ -308,72 +279,52 @@ func (u *unpickler) container(op byte) bool {
 	return true
 }
 
-// memory runs operations that remember the value on top of the stack, or push a remembered one.
-func (u *unpickler) memory(op byte) bool {
+// object runs operations that name what can be called, and call it: these are what the builder allows, all others are refused. It runs
+// those, too, that remember the value on top of the stack, or push a remembered one.
+func (u *unpickler) object(op byte) bool {
 	switch op {
 	case 'p': // PUT
-		u.remember(u.index())
+		u.memo[u.index()] = u.top()
 	case 'q': // BINPUT
-		u.remember(u.uint(1))
+		u.memo[u.uint(1)] = u.top()
 	case 'r': // LONG_BINPUT
-		u.remember(u.uint(4))
+		u.memo[u.uint(4)] = u.top()
 	case 0x94: // MEMOIZE
-		u.remember(uint64(len(u.memo)))
+		u.memo[uint64(len(u.memo))] = u.top()
 	case 'g': // GET
 		u.recall(u.index())
 	case 'h': // BINGET
 		u.recall(u.uint(1))
 	case 'j': // LONG_BINGET
 		u.recall(u.uint(4))
-	default:
-		return false
-	}
-	return true
-}
-
-// object runs operations that name what can be called, and call it: these are what the builder allows, all others are refused.
-func (u *unpickler) object(op byte) bool {
-	switch op {
 	case 'c': // GLOBAL
 		module := u.line()
 		u.global(module, u.line())
 	case 0x93: // STACK_GLOBAL
-		name := u.pop()
+		name, isText := u.pop().(string)
 		module, ok := u.pop().(string)
-		if n, isText := name.(string); ok && isText {
-			u.global(module, n)
-		} else {
+		if !ok || !isText {
 			u.failf("the name of a global is not a string")
 		}
+		u.global(module, name)
 	case 'R': // REDUCE
 		args, ok := u.pop().(tuple)
 		fn, callable := u.pop().(global)
-		if u.err == nil && (!ok || !callable) {
+		if !ok || !callable {
 			u.failf("a call of something that cannot be called, or without a tuple of arguments")
 		}
-		if u.err == nil {
-			v, err := u.builder.call(fn, args)
-			u.push(v)
-			u.fail(err)
-		}
+		u.made(func() (any, error) { return u.builder.call(fn, args) })
 	case 'b': // BUILD: attributes of a dict, which are not needed
-		state := u.pop()
-		_, plain := state.(*dict)
-		if _, ok := u.top().(*dict); u.err == nil && !(ok && plain) {
+		_, plain := u.pop().(*dict)
+		if _, ok := u.top().(*dict); !ok || !plain {
 			u.fail(refuse("set the state of an object"))
 		}
 	case 'Q': // BINPERSID
 		id := u.pop()
-		if u.err == nil {
-			v, err := u.builder.persistent(id)
-			u.push(v)
-			u.fail(err)
-		}
+		u.made(func() (any, error) { return u.builder.persistent(id) })
 	case 'i': // INST
 		module := u.line()
-		if name := u.line(); u.err == nil {
-			u.fail(refuse("call " + safetensors.Quote(module+"."+name)))
-		}
+		u.fail(refuse("call " + safetensors.Quote(module+"."+u.line())))
 	case 'o', 0x81, 0x92: // OBJ, NEWOBJ, NEWOBJ_EX
 		u.fail(refuse("make an object"))
 	default:
@@ -382,21 +333,23 @@ func (u *unpickler) object(op byte) bool {
 	return true
 }
 
+// made pushes what the builder makes, unless something failed before.
+func (u *unpickler) made(make func() (any, error)) {
+	if u.err == nil {
+		v, err := make()
+		u.push(v)
+		u.fail(err)
+	}
+}
+
 // decimal pushes the integer of a text.
 func (u *unpickler) decimal(s string) {
-	if v, err := strconv.ParseInt(s, 10, 64); err == nil {
-		u.push(v)
-		return
-	}
-	v, ok := new(big.Int), false
-	if len(s) <= 2*maxLong {
-		v, ok = v.SetString(s, 10)
-	}
-	if !ok {
+	v, ok := new(big.Int).SetString(s[:min(len(s), 2*maxLong)], 10)
+	if !ok || len(s) > 2*maxLong {
 		u.failf("%s is not an integer", safetensors.Quote(s))
 		return
 	}
-	u.push(v)
+	u.integer(v)
 }
 
 // long pushes the integer of the next n bytes, two's complement.
@@ -405,15 +358,17 @@ func (u *unpickler) long(n uint64) {
 		u.failf("an integer of %d bytes", n)
 		return
 	}
-	b := u.take(n)
-	be := make([]byte, len(b))
-	for i, x := range b {
-		be[len(b)-1-i] = x
+	b := slices.Clone(u.take(n))
+	slices.Reverse(b)
+	v := new(big.Int).SetBytes(b)
+	if len(b) > 0 && b[0] >= 0x80 {
+		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
 	}
-	v := new(big.Int).SetBytes(be)
-	if len(be) > 0 && be[0] >= 0x80 {
-		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(be))))
-	}
+	u.integer(v)
+}
+
+// integer pushes an integer, as int64 where it is one.
+func (u *unpickler) integer(v *big.Int) {
 	if v.IsInt64() {
 		u.push(v.Int64())
 	} else {
@@ -449,8 +404,6 @@ func (u *unpickler) index() uint64 {
 	return v
 }
 
-func (u *unpickler) remember(i uint64) { u.memo[i] = u.top() }
-
 func (u *unpickler) recall(i uint64) {
 	v, ok := u.memo[i]
 	if !ok {
@@ -465,7 +418,7 @@ func (u *unpickler) global(module, name string) {
 		return
 	}
 	full := module + "." + name
-	if !u.builder.allows(full) {
+	if !allowed(full) {
 		u.fail(refuse("call " + safetensors.Quote(full)))
 		return
 	}

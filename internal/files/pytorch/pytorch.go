@@ -44,23 +44,32 @@ const (
 	growthBase = 1 << 20
 )
 
-// kinds are the types of storages: PyTorch's class, and what its values are.
-var kinds = []struct {
+// storages are PyTorch's classes of storages, and the type of their values.
+var storages = []struct {
 	class string
 	dtype safetensors.DType
-	size  int // bytes of a value
 }{
-	{"torch.FloatStorage", "F32", 4},
-	{"torch.HalfStorage", "F16", 2},
-	{"torch.BFloat16Storage", "BF16", 2},
-	{"torch.DoubleStorage", "F64", 8},
-	{"torch.LongStorage", "I64", 8},
-	{"torch.IntStorage", "I32", 4},
-	{"torch.ShortStorage", "I16", 2},
-	{"torch.CharStorage", "I8", 1},
-	{"torch.ByteStorage", "U8", 1},
-	{"torch.BoolStorage", "BOOL", 1},
-	{"torch.storage.UntypedStorage", "U8", 1},
+	{"torch.FloatStorage", "F32"},
+	{"torch.HalfStorage", "F16"},
+	{"torch.BFloat16Storage", "BF16"},
+	{"torch.DoubleStorage", "F64"},
+	{"torch.LongStorage", "I64"},
+	{"torch.IntStorage", "I32"},
+	{"torch.ShortStorage", "I16"},
+	{"torch.CharStorage", "I8"},
+	{"torch.ByteStorage", "U8"},
+	{"torch.BoolStorage", "BOOL"},
+	{"torch.storage.UntypedStorage", "U8"},
+}
+
+// dtypeOf is the type of the values of a storage of a class, "" if it is no class of storages.
+func dtypeOf(class string) safetensors.DType {
+	for _, s := range storages {
+		if s.class == class {
+			return s.dtype
+		}
+	}
+	return ""
 }
 
 // File is an open state dict, memory-mapped where the system can.
@@ -103,10 +112,11 @@ func parse(data []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := stateDict(object)
-	if err != nil {
-		return nil, err
+	d, ok := object.(*dict)
+	if !ok {
+		return nil, errors.New("what was saved is not a dict of tensors")
 	}
+	d = stateDict(d)
 	f := &File{tensors: map[string]*tensor{}, unmap: func() error { return nil }}
 	total := 0
 	for _, e := range d.entries {
@@ -136,20 +146,16 @@ func parse(data []byte) (*File, error) {
 	return f, nil
 }
 
-// stateDict finds the dict of tensors in what was saved.
-func stateDict(object any) (*dict, error) {
-	top, ok := object.(*dict)
-	if !ok {
-		return nil, errors.New("what was saved is not a dict of tensors")
-	}
+// stateDict finds the dict of tensors in the dict that was saved.
+func stateDict(top *dict) *dict {
 	for _, key := range []string{"state_dict", "model"} {
 		for _, e := range top.entries {
 			if d, ok := e.value.(*dict); ok && e.key == any(key) {
-				return d, nil
+				return d
 			}
 		}
 	}
-	return top, nil
+	return top
 }
 
 // modern is the name that a tensor has today.

@@ -3,6 +3,7 @@ package pytorch
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"albert/internal/files/safetensors"
 )
@@ -18,10 +19,12 @@ type builder struct {
 type storage struct {
 	key   string
 	dtype safetensors.DType
-	size  int                    // bytes of a value
 	count int                    // values
-	load  func() ([]byte, error) // gives the count*size bytes; set by the container
+	load  func() ([]byte, error) // gives the values' bytes; set by the container
 }
+
+// bytes is the size of the values.
+func (s *storage) bytes() int { return s.count * s.dtype.Size() }
 
 // view is a part of a storage, as a persistent id gives it.
 type view struct {
@@ -45,18 +48,9 @@ const (
 	rebuildParameter = "torch._utils._rebuild_parameter"
 )
 
-// allows tells whether a global may be named in a pickle.
-func (b *builder) allows(name string) bool {
-	switch name {
-	case orderedDict, torchSize, rebuildTensor, rebuildParameter:
-		return true
-	}
-	for _, k := range kinds {
-		if k.class == name {
-			return true
-		}
-	}
-	return false
+// allowed tells whether a global may be named in a pickle.
+func allowed(name string) bool {
+	return slices.Contains([]string{orderedDict, torchSize, rebuildTensor, rebuildParameter}, name) || dtypeOf(name) != ""
 }
 
 // call gives what an allowed function returns.
@@ -133,38 +127,35 @@ func (b *builder) persistent(id any) (any, error) {
 	if !isKey || !isLocation || !isCount {
 		return nil, errors.New("a storage's key, location or length is negative or of the wrong type")
 	}
-	s := b.storages[key]
-	for _, k := range kinds {
-		if k.class != string(class) {
-			continue
-		}
-		if count > b.limit/k.size {
-			return nil, fmt.Errorf("storage %s: %d values, which a file of this size cannot hold", safetensors.Quote(key), count)
-		}
-		if s == nil {
-			if len(b.storages) == maxTensors {
-				return nil, fmt.Errorf("more than %d storages", maxTensors)
-			}
-			s = &storage{key: key, dtype: k.dtype, size: k.size, count: count}
-			b.storages[key] = s
-		}
-		if s.dtype != k.dtype || s.count != count {
-			return nil, fmt.Errorf("storage %s has two types or two lengths", safetensors.Quote(key))
-		}
-		if len(t) == 5 || t[5] == nil {
-			return view{of: s, count: count}, nil
-		}
-		part, _ := t[5].(tuple)
-		if len(part) == 3 {
-			begin, ok := natural(part[1])
-			n, also := natural(part[2])
-			if ok && also && begin <= count && n <= count-begin {
-				return view{of: s, begin: begin, count: n}, nil
-			}
-		}
-		return nil, fmt.Errorf("storage %s: a part that is not inside it", safetensors.Quote(key))
+	dtype := dtypeOf(string(class))
+	if dtype == "" {
+		return nil, fmt.Errorf("storage %s: %s is not a type of storage", safetensors.Quote(key), safetensors.Quote(string(class)))
 	}
-	return nil, fmt.Errorf("storage %s: %s is not a type of storage", safetensors.Quote(key), safetensors.Quote(string(class)))
+	if count > b.limit/dtype.Size() {
+		return nil, fmt.Errorf("storage %s: %d values, which a file of this size cannot hold", safetensors.Quote(key), count)
+	}
+	s := b.storages[key]
+	if s == nil {
+		if len(b.storages) == maxTensors {
+			return nil, fmt.Errorf("more than %d storages", maxTensors)
+		}
+		s = &storage{key: key, dtype: dtype, count: count}
+		b.storages[key] = s
+	}
+	if s.dtype != dtype || s.count != count {
+		return nil, fmt.Errorf("storage %s has two types or two lengths", safetensors.Quote(key))
+	}
+	if len(t) == 5 || t[5] == nil {
+		return view{of: s, count: count}, nil
+	}
+	if part, _ := t[5].(tuple); len(part) == 3 {
+		begin, ok := natural(part[1])
+		n, also := natural(part[2])
+		if ok && also && begin <= count && n <= count-begin {
+			return view{of: s, begin: begin, count: n}, nil
+		}
+	}
+	return nil, fmt.Errorf("storage %s: a part that is not inside it", safetensors.Quote(key))
 }
 
 // natural gives an integer that is not negative.
@@ -215,7 +206,7 @@ func (b *builder) tensor(args tuple) (any, error) {
 			empty = true
 			continue
 		}
-		if t.count > b.limit/v.of.size/d {
+		if t.count > b.limit/v.of.dtype.Size()/d {
 			return nil, fmt.Errorf("a tensor of shape %v takes more than %d bytes, which a file of this size may not ask for", shape, b.limit)
 		}
 		t.count *= d
@@ -240,16 +231,14 @@ func (b *builder) tensor(args tuple) (any, error) {
 }
 
 // bytes is the size of the tensor's values.
-func (t *tensor) bytes() int { return t.count * t.of.size }
+func (t *tensor) bytes() int { return t.count * t.of.dtype.Size() }
 
 // contiguous tells whether the elements in row-major order are consecutive values.
 func (t *tensor) contiguous() bool {
-	next := 1
-	for i := len(t.shape) - 1; i >= 0; i-- {
-		if t.shape[i] != 1 && t.stride[i] != next {
+	for i, stride := range strides(t.shape) {
+		if t.shape[i] != 1 && t.stride[i] != stride {
 			return false
 		}
-		next *= t.shape[i]
 	}
 	return true
 }
@@ -260,7 +249,7 @@ func (t *tensor) data() ([]byte, error) {
 	if err != nil || t.count == 0 {
 		return nil, err
 	}
-	size := t.of.size
+	size := t.of.dtype.Size()
 	if t.contiguous() {
 		return values[t.offset*size : (t.offset+t.count)*size : (t.offset+t.count)*size], nil
 	}

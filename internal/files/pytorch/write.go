@@ -9,7 +9,6 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
-	"math/bits"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -120,23 +119,10 @@ func check(t safetensors.Tensor) (class string, err error) {
 	if len(t.Shape) > maxDims {
 		return "", fmt.Errorf("%d dimensions, PyTorch has at most %d", len(t.Shape), maxDims)
 	}
-	for _, k := range kinds {
-		if k.dtype != t.DType {
-			continue
+	for _, s := range storages {
+		if s.dtype == t.DType {
+			return s.class, t.Fits()
 		}
-		size, over := uint64(k.size), uint64(0)
-		for _, d := range t.Shape {
-			var high uint64
-			if d < 0 {
-				return "", fmt.Errorf("negative dimension in shape %v", t.Shape)
-			}
-			high, size = bits.Mul64(size, uint64(d))
-			over |= high
-		}
-		if over != 0 || size != uint64(len(t.Data)) {
-			return "", fmt.Errorf("%d bytes do not fit %s%v", len(t.Data), t.DType, t.Shape)
-		}
-		return k.class, nil
 	}
 	return "", fmt.Errorf("PyTorch has no storage for dtype %s", safetensors.Quote(string(t.DType)))
 }

@@ -112,7 +112,7 @@ func readZip(data []byte, b *builder) (any, error) {
 		if r == nil {
 			return nil, fmt.Errorf("storage %s is not in the file", safetensors.Quote(key))
 		}
-		if r.size != s.count*s.size {
+		if r.size != s.bytes() {
 			return nil, fmt.Errorf("storage %s: %d values of %s do not fit its %d bytes", safetensors.Quote(key), s.count, s.dtype, r.size)
 		}
 		if !r.plain {

@@ -52,13 +52,14 @@ func dataSize(t DType, shape []int, limit int) (int, error) {
 		return 0, fmt.Errorf("unknown dtype %s", Quote(string(t)))
 	}
 	for _, d := range shape {
-		switch {
-		case d < 0:
+		if d < 0 {
 			return 0, fmt.Errorf("negative dimension in shape %s", Clip(fmt.Sprint(shape)))
-		case d != 0 && size > limit/d:
-			return limit + 1, nil
 		}
-		size *= d
+		if d != 0 && size > limit/d {
+			size = limit + 1 // for good, unless a later dimension is 0
+		} else {
+			size *= d
+		}
 	}
 	return size, nil
 }

@@ -49,7 +49,11 @@ func writeHeader(tensors []Tensor, metadata map[string]string) ([]byte, error) {
 	seen := make(map[string]bool, len(tensors))
 	at := 0
 	for _, t := range tensors {
-		if err := t.check(); err != nil {
+		err := t.Fits()
+		if t.Name == metadataKey || !utf8.ValidString(t.Name) {
+			err = errors.New("not a name for a tensor")
+		}
+		if err != nil {
 			return nil, fmt.Errorf("tensor %s: %w", Quote(t.Name), err)
 		}
 		if seen[t.Name] {
@@ -73,19 +77,13 @@ func writeHeader(tensors []Tensor, metadata map[string]string) ([]byte, error) {
 	return header, nil
 }
 
-// check tells why a tensor cannot be written.
-func (t *Tensor) check() error {
-	if t.Name == metadataKey || !utf8.ValidString(t.Name) {
-		return errors.New("not a name for a tensor")
-	}
+// Fits tells why a tensor's bytes are not those of its type and shape.
+func (t *Tensor) Fits() error {
 	size, err := dataSize(t.DType, t.Shape, len(t.Data))
-	if err != nil {
-		return err
+	if err == nil && size != len(t.Data) {
+		err = fmt.Errorf("%d bytes do not fit %s%v", len(t.Data), t.DType, t.Shape)
 	}
-	if size != len(t.Data) {
-		return fmt.Errorf("%d bytes do not fit %s%v", len(t.Data), t.DType, t.Shape)
-	}
-	return nil
+	return err
 }
 
 // Write writes tensors to a file, whole or not at all.
