@@ -1,17 +1,17 @@
 package model
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"albert/internal/engine/ops"
+	"albert/internal/files/disk"
 )
 
 // Sharing says which parameters the layers have in common (paper, section 4.5).
@@ -138,14 +138,9 @@ func (c *Config) setDefaults() {
 
 // ReadConfig reads a config.json. One without model_type is Google's: its "gelu" is the tanh approximation and becomes "gelu_new".
 func ReadConfig(path string) (Config, error) {
-	f, err := os.Open(path)
+	data, err := disk.ReadFile(path, maxConfigBytes)
 	if err != nil {
 		return Config{}, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
-	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
 	c, err := ParseConfig(data)
 	if err != nil {
@@ -177,12 +172,10 @@ func ParseConfig(data []byte) (Config, error) {
 		}
 		return Config{}, err
 	}
-	known, err := c.fields()
-	if err != nil {
-		return Config{}, err
-	}
-	for name := range known {
-		delete(fields, name)
+	for f := range reflect.TypeFor[Config]().Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			delete(fields, name)
+		}
 	}
 	c.extra = fields
 	if c.ModelType == "" {
@@ -206,21 +199,6 @@ func ParseConfig(data []byte) (Config, error) {
 		return Config{}, err
 	}
 	return c, nil
-}
-
-// fields gives the config's known fields as raw JSON.
-func (c Config) fields() (map[string]json.RawMessage, error) {
-	type plain Config
-	d := plain(c)
-	d.Sharing, d.SharingInner = "x", 1 // named even where they would be left out
-	yes := true
-	d.EmbeddingProjection = &yes
-	b, err := json.Marshal(d)
-	if err != nil {
-		return nil, err
-	}
-	var m map[string]json.RawMessage
-	return m, json.Unmarshal(b, &m)
 }
 
 // Validate reports the first field that makes the configuration impossible.
@@ -282,7 +260,7 @@ func (c *Config) Validate() error {
 	default:
 		return fmt.Errorf("config: sharing is %q, want all, attention, ffn or none", c.Sharing)
 	}
-	if !c.projects() && c.EmbeddingSize != c.HiddenSize {
+	if !c.Projects() && c.EmbeddingSize != c.HiddenSize {
 		return fmt.Errorf("config: embedding_projection is false, but embedding_size %d differs from hidden_size %d", c.EmbeddingSize, c.HiddenSize)
 	}
 	return nil
@@ -305,8 +283,8 @@ func (c *Config) Activation() (ops.Activation, error) {
 	return 0, fmt.Errorf("config: hidden_act %q is not supported (gelu, gelu_new, relu, tanh, linear)", c.HiddenAct)
 }
 
-// projects tells whether a map leads from the embeddings to the layers.
-func (c *Config) projects() bool { return c.EmbeddingProjection == nil || *c.EmbeddingProjection }
+// Projects tells whether a map leads from the embeddings to the layers.
+func (c *Config) Projects() bool { return c.EmbeddingProjection == nil || *c.EmbeddingProjection }
 
 // groups is the number of groups of different layers: all of them unless everything is shared.
 func (c *Config) groups() int {
@@ -321,7 +299,22 @@ func (c *Config) LayerName(group, inner int) string {
 	if c.Sharing != ShareAll { // on disk every one is a group of its own
 		group, inner = group*c.InnerGroupNum+inner, 0
 	}
-	return fmt.Sprintf("albert.encoder.albert_layer_groups.%d.albert_layers.%d.", group, inner)
+	return fmt.Sprintf(GroupPrefix+"%d.albert_layers.%d.", group, inner)
+}
+
+// GroupPrefix is what the names of the layers' tensors begin with, before the number of their group.
+const GroupPrefix = "albert.encoder.albert_layer_groups."
+
+// Repeats is the tensor that one of that name repeats: that of the first layer where the sharing mode says that a layer of another group
+// has the same; the name itself otherwise.
+func (c *Config) Repeats(name string) string {
+	rest, ok := strings.CutPrefix(name, GroupPrefix)
+	group, rest, _ := strings.Cut(rest, ".")
+	attention := strings.Contains(rest, ".attention.")
+	if n, err := strconv.Atoi(group); ok && err == nil && (c.Sharing == ShareAttention && attention || c.Sharing == ShareFFN && !attention) {
+		return GroupPrefix + strconv.Itoa(n%c.InnerGroupNum) + "." + rest // inner groups are groups of their own
+	}
+	return name
 }
 
 // Group is the group of layer i (modeling.py: int(i / layers * groups), here in integers).
@@ -361,16 +354,8 @@ func (c Config) MarshalJSON() ([]byte, error) {
 
 // JSON is config.json's text.
 func (c Config) JSON() ([]byte, error) {
-	b, err := json.Marshal(c)
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	if err := json.Indent(&out, b, "", "  "); err != nil {
-		return nil, err
-	}
-	out.WriteByte('\n')
-	return out.Bytes(), nil
+	b, err := json.MarshalIndent(c, "", "  ")
+	return append(b, '\n'), err
 }
 
 // SetExtra sets a field that this package does not know, such as architectures; nil takes it out.
@@ -379,16 +364,12 @@ func (c *Config) SetExtra(name string, value any) error {
 	if err != nil {
 		return err
 	}
-	if c.extra == nil {
-		c.extra = map[string]json.RawMessage{}
-	} else {
-		c.extra = maps.Clone(c.extra)
+	extra := map[string]json.RawMessage{}
+	maps.Copy(extra, c.extra)
+	if extra[name] = b; value == nil {
+		delete(extra, name)
 	}
-	if value == nil {
-		delete(c.extra, name)
-		return nil
-	}
-	c.extra[name] = b
+	c.extra = extra
 	return nil
 }
 

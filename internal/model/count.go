@@ -15,7 +15,7 @@ func (c *Config) FlopsForward(n int) float64 {
 func (c *Config) ParameterCount() (encoder, total int) {
 	e, h, f := c.EmbeddingSize, c.HiddenSize, c.IntermediateSize
 	encoder = (c.VocabSize+c.MaxPositionEmbeddings+c.TypeVocabSize)*e + 2*e
-	if c.projects() {
+	if c.Projects() {
 		encoder += e*h + h
 	}
 	attention, ffn := 4*(h*h+h)+2*h, 2*h*f+f+h+2*h

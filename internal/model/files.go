@@ -1,19 +1,18 @@
 package model
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"albert/internal/files/disk"
-
 	"albert/internal/engine/ops"
+	"albert/internal/files/disk"
 	"albert/internal/files/safetensors"
 )
 
@@ -26,12 +25,7 @@ const (
 // FromFile makes a model of the tensors of a file, under AlbertForPreTraining's names; a bare AlbertModel's lack the prefix "albert.".
 func FromFile(c Config, f safetensors.Reader) (m *Model, unused []string, err error) {
 	left := map[string]string{} // canonical name -> name in the file
-	bare := true
-	for _, n := range f.Names() {
-		if strings.HasPrefix(n, "albert.") {
-			bare = false
-		}
-	}
+	bare := !slices.ContainsFunc(f.Names(), func(n string) bool { return strings.HasPrefix(n, "albert.") })
 	for _, n := range f.Names() {
 		name := n
 		if bare && !IsHead(n) {
@@ -73,7 +67,7 @@ func FromFile(c Config, f safetensors.Reader) (m *Model, unused []string, err er
 			return nil, nil, fmt.Errorf("tensor %s has shape %v, want %v by %s", from, shape, d.p.Shape, ConfigFile)
 		}
 		if first, repeated := filled[d.p]; repeated {
-			if !sameBits(values, d.p.Data) {
+			if !bytes.Equal(safetensors.Bytes(values), safetensors.Bytes(d.p.Data)) {
 				return nil, nil, fmt.Errorf("sharing %q, but tensor %s differs from %s", c.Sharing, from, first)
 			}
 			continue
@@ -81,7 +75,7 @@ func FromFile(c Config, f safetensors.Reader) (m *Model, unused []string, err er
 		filled[d.p] = from
 		d.p.Data = slices.Clone(values)
 	}
-	if !c.projects() {
+	if !c.Projects() {
 		if err := checkIdentity(c, f, left); err != nil {
 			return nil, nil, err
 		}
@@ -120,46 +114,36 @@ func (m *Model) CopyFrom(from *Model) (missing []string) {
 
 // IsHead tells whether a tensor belongs to a head.
 func IsHead(n string) bool {
-	for _, p := range []string{"predictions.", "sop_classifier.", "classifier.", "qa_outputs.", "start_logits.", "end_logits.", "answer_class."} {
-		if strings.HasPrefix(n, p) {
-			return true
-		}
-	}
-	return false
-}
-
-func sameBits(a, b []float32) bool {
-	for i := range a {
-		if math.Float32bits(a[i]) != math.Float32bits(b[i]) {
-			return false
-		}
-	}
-	return true
+	heads := []string{"predictions.", "sop_classifier.", "classifier.", "qa_outputs.", "start_logits.", "end_logits.", "answer_class."}
+	return slices.ContainsFunc(heads, func(p string) bool { return strings.HasPrefix(n, p) })
 }
 
 const mapName = "albert.encoder.embedding_hidden_mapping_in"
 
+// identity is the map from E to H as files have it where there is none: the identity of a hidden size h.
+func identity(h int) []safetensors.Tensor {
+	weight := make([]float32, h*h)
+	for i := range h {
+		weight[i*h+i] = 1
+	}
+	return []safetensors.Tensor{safetensors.Float32Tensor(mapName+".weight", []int{h, h}, weight),
+		safetensors.Float32Tensor(mapName+".bias", []int{h}, make([]float32, h))}
+}
+
 // checkIdentity takes the map of a model without one: on disk it must be the identity.
 func checkIdentity(c Config, f safetensors.Reader, left map[string]string) error {
-	for _, n := range []string{mapName + ".weight", mapName + ".bias"} {
-		from, ok := left[n]
+	for _, t := range identity(c.HiddenSize) {
+		from, ok := left[t.Name]
 		if !ok {
 			continue
 		}
-		delete(left, n)
+		delete(left, t.Name)
 		values, _, err := f.Float32(from)
 		if err != nil {
 			return err
 		}
-		matrix := strings.HasSuffix(n, "weight")
-		for i, v := range values {
-			want := float32(0)
-			if matrix && i/c.HiddenSize == i%c.HiddenSize {
-				want = 1
-			}
-			if v != want {
-				return fmt.Errorf("embedding_projection is false, but tensor %s is not the identity", from)
-			}
+		if want, _ := t.Float32(); !slices.Equal(values, want) {
+			return fmt.Errorf("embedding_projection is false, but tensor %s is not the identity", from)
 		}
 	}
 	return nil
@@ -172,14 +156,8 @@ func (m *Model) Tensors() []safetensors.Tensor {
 	for _, d := range m.disk {
 		list = append(list, safetensors.Float32Tensor(d.name, d.p.Shape, d.p.Data))
 	}
-	if !m.Config.projects() {
-		h := m.Config.HiddenSize
-		id := make([]float32, h*h)
-		for i := range h {
-			id[i*h+i] = 1
-		}
-		list = append(list, safetensors.Float32Tensor(mapName+".weight", []int{h, h}, id),
-			safetensors.Float32Tensor(mapName+".bias", []int{h}, make([]float32, h)))
+	if !m.Config.Projects() {
+		list = append(list, identity(m.Config.HiddenSize)...)
 	}
 	return list
 }
@@ -267,18 +245,12 @@ func (m *Model) Hash() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// TensorInfo is a tensor's place in a model file.
-type TensorInfo struct {
-	Name  string
-	Shape []int
-}
-
 // Layout lists the tensors of AlbertForPreTraining with a configuration, as they stand on disk, without making their values.
-func Layout(c Config) []TensorInfo {
+func Layout(c Config) []safetensors.Tensor {
 	m := build(c, PretrainingHeads, func(name string, shape ...int) *ops.Param { return &ops.Param{Name: name, Shape: shape} })
-	var list []TensorInfo
+	var list []safetensors.Tensor
 	for _, d := range m.disk {
-		list = append(list, TensorInfo{d.name, d.p.Shape})
+		list = append(list, safetensors.Tensor{Name: d.name, DType: "F32", Shape: d.p.Shape})
 	}
 	return list
 }

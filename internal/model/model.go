@@ -75,9 +75,14 @@ func build(c Config, heads Heads, newParam func(name string, shape ...int) *ops.
 	m := &Model{Config: c}
 	m.act, _ = c.Activation()
 	var list []*ops.Param
+	made := map[string]*ops.Param{}
 	add := func(name string, shape ...int) *ops.Param {
-		p := newParam(name, shape...)
-		list = append(list, p)
+		first := c.Repeats(name)
+		p := made[first]
+		if p == nil {
+			p = newParam(first, shape...)
+			made[first], list = p, append(list, p)
+		}
 		m.disk = append(m.disk, diskTensor{name, p})
 		return p
 	}
@@ -91,38 +96,20 @@ func build(c Config, heads Heads, newParam func(name string, shape ...int) *ops.
 	m.Position = add("albert.embeddings.position_embeddings.weight", c.MaxPositionEmbeddings, e)
 	m.TokenType = add("albert.embeddings.token_type_embeddings.weight", c.TypeVocabSize, e)
 	m.EmbeddingNorm = norm("albert.embeddings.LayerNorm", e)
-	if c.projects() {
+	if c.Projects() {
 		m.Projection = affine("albert.encoder.embedding_hidden_mapping_in", h, e)
 	}
 	groups := make([][]Layer, c.groups())
 	for g := range groups {
 		for j := range c.InnerGroupNum {
 			name := c.LayerName(g, j)
-			var l Layer
-			shared := func(mode Sharing) bool { return g > 0 && c.Sharing == mode }
-			from := len(list)
-			l.Query = affine(name+"attention.query", h, h)
-			l.Key = affine(name+"attention.key", h, h)
-			l.Value = affine(name+"attention.value", h, h)
-			l.Dense = affine(name+"attention.dense", h, h)
-			l.AttentionNorm = norm(name+"attention.LayerNorm", h)
-			if shared(ShareAttention) {
-				list = list[:from]
-				first := groups[0][j]
-				m.repeat(10, first.Query, first.Key, first.Value, first.Dense, first.AttentionNorm)
-				l.Query, l.Key, l.Value, l.Dense, l.AttentionNorm = first.Query, first.Key, first.Value, first.Dense, first.AttentionNorm
-			}
-			from = len(list)
-			l.FFN = affine(name+"ffn", c.IntermediateSize, h)
-			l.FFNOutput = affine(name+"ffn_output", h, c.IntermediateSize)
-			l.FullNorm = norm(name+"full_layer_layer_norm", h)
-			if shared(ShareFFN) {
-				list = list[:from]
-				first := groups[0][j]
-				m.repeat(6, first.FFN, first.FFNOutput, first.FullNorm)
-				l.FFN, l.FFNOutput, l.FullNorm = first.FFN, first.FFNOutput, first.FullNorm
-			}
-			groups[g] = append(groups[g], l)
+			groups[g] = append(groups[g], Layer{
+				Query: affine(name+"attention.query", h, h), Key: affine(name+"attention.key", h, h),
+				Value: affine(name+"attention.value", h, h), Dense: affine(name+"attention.dense", h, h),
+				AttentionNorm: norm(name+"attention.LayerNorm", h),
+				FFN:           affine(name+"ffn", c.IntermediateSize, h), FFNOutput: affine(name+"ffn_output", h, c.IntermediateSize),
+				FullNorm: norm(name+"full_layer_layer_norm", h),
+			})
 		}
 	}
 	for i := range c.NumHiddenLayers {
@@ -152,22 +139,6 @@ func build(c Config, heads Heads, newParam func(name string, shape ...int) *ops.
 	}
 	m.Params = ops.NewParams(list)
 	return m
-}
-
-// repeat makes the last n disk tensors copies of the parameters of parts.
-func (m *Model) repeat(n int, parts ...any) {
-	var ps []*ops.Param
-	for _, p := range parts {
-		switch p := p.(type) {
-		case ops.Affine:
-			ps = append(ps, p.W, p.B)
-		case Norm:
-			ps = append(ps, p.Gamma, p.Beta)
-		}
-	}
-	for i, p := range ps {
-		m.disk[len(m.disk)-n+i].p = p
-	}
 }
 
 // New makes a model for pretraining with the released initialisation: kernels and tables from a normal distribution of standard deviation

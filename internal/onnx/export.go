@@ -114,7 +114,7 @@ func (e *export) embed(ids, types string) string {
 	position := g.op("Slice", []string{e.weight(name+"position_embeddings.weight", c.MaxPositionEmbeddings, size), g.ints(0), length, g.ints(0)})
 	x := g.op("Add", []string{g.op("Add", []string{word, tokenType}), position})
 	x = e.norm(g, g.op("Reshape", []string{x, g.ints(-1, size)}), name+"LayerNorm", size)
-	if projects(c) {
+	if c.Projects() {
 		x = e.linear(g, x, prefix+"encoder.embedding_hidden_mapping_in", c.HiddenSize, size)
 	}
 	return x
@@ -132,8 +132,7 @@ func (e *export) encode(x string) string {
 		if n == 1 {
 			x = e.layers(g, x, group)
 		} else {
-			b := g.body(g.scope)
-			b.scope = g.scope
+			b := &graph{name: g.scope, scope: g.scope, have: map[string]bool{}, count: g.count} // may use g's values
 			b.input("iteration"+b.scope, typeInt64)
 			b.input("condition"+b.scope, typeBool)
 			b.input("hidden"+b.scope, typeFloat, "rows", c.HiddenSize)
@@ -251,7 +250,7 @@ func (e *export) tensor(name string, shape ...int) safetensors.Tensor {
 
 // weight is a tensor as it is, in the main graph.
 func (e *export) weight(name string, shape ...int) string {
-	name = stored(e.c, name)
+	name = e.c.Repeats(name)
 	if e.graph.have[name] {
 		return name
 	}

@@ -22,9 +22,7 @@ const (
 // Types of onnx.proto's TensorProto.DataType.
 const (
 	typeFloat    = 1
-	typeUint8    = 2
 	typeInt8     = 3
-	typeInt32    = 6
 	typeInt64    = 7
 	typeBool     = 9
 	typeFloat16  = 10
@@ -54,51 +52,33 @@ type initializer struct {
 	data  []byte
 }
 
-func newGraph(name string) *graph {
-	return &graph{name: name, have: map[string]bool{}, count: new(int)}
-}
-
-// body starts a graph that may use this one's values.
-func (g *graph) body(name string) *graph {
-	b := newGraph(name)
-	b.count = g.count
-	return b
-}
-
 // attribute is an encoded AttributeProto.
 type attribute []byte
 
-func attr(name string, kind uint64, value func(b []byte) []byte) attribute {
-	b := protobuf.AppendBytes(nil, 1, name)
-	b = value(b)
-	return protobuf.AppendVarint(b, 20, kind)
+// attr makes one of a kind (AttributeProto.AttributeType), whose value is a field of it.
+func attr(name string, kind uint64, value []byte) attribute {
+	return protobuf.AppendVarint(append(protobuf.AppendBytes(nil, 1, name), value...), 20, kind)
 }
 
 func attrInt(name string, v int) attribute {
-	return attr(name, 2, func(b []byte) []byte { return protobuf.AppendVarint(b, 3, uint64(v)) })
+	return attr(name, 2, protobuf.AppendVarint(nil, 3, uint64(v)))
 }
 
 func attrFloat(name string, v float32) attribute {
-	return attr(name, 1, func(b []byte) []byte {
-		return protobuf.AppendFloat(b, 2, v)
-	})
+	return attr(name, 1, protobuf.AppendFloat(nil, 2, v))
 }
 
 func attrInts(name string, v ...int) attribute {
-	return attr(name, 7, func(b []byte) []byte {
-		for _, x := range v {
-			b = protobuf.AppendVarint(b, 8, uint64(x))
-		}
-		return b
-	})
+	var value []byte
+	for _, x := range v {
+		value = protobuf.AppendVarint(value, 8, uint64(x))
+	}
+	return attr(name, 7, value)
 }
 
 func attrGraph(name string, g *graph) attribute {
-	return attr(name, 5, func(b []byte) []byte {
-		head, tail := g.encode()
-		b = append(protobuf.AppendHead(b, 6, len(head)+size(tail)), head...)
-		return append(b, bytes.Join(tail, nil)...)
-	})
+	head, tail, size := g.encode()
+	return attr(name, 5, slices.Concat(protobuf.AppendHead(nil, 6, size), head, bytes.Join(tail, nil)))
 }
 
 // op adds a node with one output and gives the output's name.
@@ -193,10 +173,11 @@ func valueInfo(name string, kind int, dims []any) []byte {
 	return protobuf.AppendBytes(protobuf.AppendBytes(nil, 1, name), 2, protobuf.AppendBytes(nil, 1, tensor))
 }
 
-// encode gives the graph's fields: first all but the initialisers, then those in pieces, their values as they lie.
-func (g *graph) encode() (head []byte, tail [][]byte) {
+// encode gives the graph's fields: first all but the initialisers, then those in pieces, their values as they lie; size is that of all.
+func (g *graph) encode() (head []byte, tail [][]byte, size int) {
 	head = protobuf.AppendBytes(slices.Clone(g.nodes), 2, g.name)
 	head = append(append(head, g.inputs...), g.outputs...)
+	size = len(head)
 	for _, t := range g.initializers {
 		var b []byte
 		for _, d := range t.shape {
@@ -205,24 +186,16 @@ func (g *graph) encode() (head []byte, tail [][]byte) {
 		b = protobuf.AppendVarint(b, 2, uint64(t.kind))
 		b = protobuf.AppendBytes(b, 8, t.name)
 		b = protobuf.AppendHead(b, 9, len(t.data))
-		field := protobuf.AppendHead(nil, 5, len(b)+len(t.data))
-		tail = append(tail, append(field, b...), t.data)
+		b = append(protobuf.AppendHead(nil, 5, len(b)+len(t.data)), b...)
+		tail = append(tail, b, t.data)
+		size += len(b) + len(t.data)
 	}
-	return head, tail
-}
-
-func size(parts [][]byte) int {
-	n := 0
-	for _, p := range parts {
-		n += len(p)
-	}
-	return n
+	return head, tail, size
 }
 
 // writeModel writes the ModelProto that holds the graph.
 func (g *graph) writeModel(w io.Writer, metadata map[string]string) error {
-	head, tail := g.encode()
-	n := len(head) + size(tail)
+	head, tail, n := g.encode()
 	b := protobuf.AppendVarint(nil, 1, irVersion)
 	b = protobuf.AppendBytes(b, 2, "albert")
 	b = protobuf.AppendBytes(b, 8, protobuf.AppendVarint(protobuf.AppendBytes(nil, 1, ""), 2, opset))

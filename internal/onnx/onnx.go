@@ -24,7 +24,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"albert/internal/files/disk"
@@ -86,7 +85,7 @@ func WriteTo(w io.Writer, c model.Config, tensors []safetensors.Tensor, o Option
 	if err != nil {
 		return err
 	}
-	e := &export{c: c, int8: o.Int8, graph: newGraph("albert"), tensors: map[string]safetensors.Tensor{}}
+	e := &export{c: c, int8: o.Int8, graph: &graph{name: "albert", have: map[string]bool{}, count: new(int)}, tensors: map[string]safetensors.Tensor{}}
 	bare := !slices.ContainsFunc(tensors, func(t safetensors.Tensor) bool { return strings.HasPrefix(t.Name, prefix) })
 	for _, t := range tensors {
 		e.tensors[t.Name] = t
@@ -109,26 +108,6 @@ const (
 	configKey = "config.json"
 	headKey   = "head"
 )
-
-// stored is the name that a tensor has in the file: that of the first layer where the sharing mode says that a layer of
-// another group has the same.
-func stored(c model.Config, name string) string {
-	rest, ok := strings.CutPrefix(name, groupPrefix)
-	if !ok {
-		return name
-	}
-	group, rest, _ := strings.Cut(rest, ".")
-	attention := strings.Contains(rest, ".attention.")
-	if n, err := strconv.Atoi(group); err == nil && (c.Sharing == model.ShareAttention && attention || c.Sharing == model.ShareFFN && !attention) {
-		return groupPrefix + strconv.Itoa(n%c.InnerGroupNum) + "." + rest // inner groups are groups of their own
-	}
-	return name
-}
-
-const groupPrefix = "albert.encoder.albert_layer_groups."
-
-// projects tells whether a map leads from the embeddings to the layers.
-func projects(c model.Config) bool { return c.EmbeddingProjection == nil || *c.EmbeddingProjection }
 
 // minFloat is what transformers adds to the score of a padding piece.
 const minFloat = -math.MaxFloat32

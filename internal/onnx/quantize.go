@@ -3,6 +3,8 @@ package onnx
 import (
 	"encoding/binary"
 	"math"
+
+	"albert/internal/files/safetensors"
 )
 
 // What follows a quantised weight's name in the file: its int8 values, [out, in] like the weight or [in, out] as MatMulInteger wants it,
@@ -13,11 +15,11 @@ const (
 	scaleSuffix      = "_scale"
 )
 
-// quantizeRows gives each row r of w [rows, cols], little-endian float32, as int8 of -127 to 127 times scales[r]: the largest magnitude
+// quantizeRows gives each row r of w [rows, cols], little-endian float32, as int8 of -127 to 127 times scale r, a float32: the largest magnitude
 // becomes 127, the rest is rounded to nearest even. A row of zeros, or so small that its scale would be subnormal, becomes zeros. bad is
 // the first value that is no number, -1 if there is none.
-func quantizeRows(w []byte, rows, cols int) (q []int8, scales []float32, bad int) {
-	q, scales = make([]int8, rows*cols), make([]float32, rows)
+func quantizeRows(w []byte, rows, cols int) (q, scales []byte, bad int) {
+	q, scales = make([]byte, rows*cols), make([]byte, 4*rows)
 	row := make([]float32, cols)
 	for r := range rows {
 		largest := float32(0)
@@ -29,31 +31,21 @@ func quantizeRows(w []byte, rows, cols int) (q []int8, scales []float32, bad int
 				largest = a
 			}
 		}
-		scales[r] = largest / 127
-		if scales[r] < 0x1p-126 {
-			scales[r] = 1
+		scale := largest / 127
+		if scale < 0x1p-126 {
+			scale = 1
 		}
+		binary.LittleEndian.PutUint32(scales[4*r:], math.Float32bits(scale))
 		for i, v := range row {
-			q[r*cols+i] = int8(math.RoundToEven(float64(v / scales[r])))
+			q[r*cols+i] = byte(int8(math.RoundToEven(float64(v / scale))))
 		}
 	}
 	return q, scales, -1
 }
 
-// transpose gives q [rows, cols] as [cols, rows].
-func transpose(q []int8, rows, cols int) []int8 {
-	t := make([]int8, len(q))
-	for r := range rows {
-		for i := range cols {
-			t[i*rows+r] = q[r*cols+i]
-		}
-	}
-	return t
-}
-
 // quantize puts a weight [out, in] into the main graph as int8, transposed or not, and gives the names of values and scales.
 func (e *export) quantize(name string, out, in int, transposed bool) (values, scales string) {
-	name = stored(e.c, name)
+	name = e.c.Repeats(name)
 	values, scales = name+quantizedSuffix, name+scaleSuffix
 	if transposed {
 		values = name + transposedSuffix
@@ -72,18 +64,10 @@ func (e *export) quantize(name string, out, in int, transposed bool) (values, sc
 	}
 	shape := []int{out, in}
 	if transposed {
-		q, shape = transpose(q, out, in), []int{in, out}
+		q, shape = safetensors.Transpose(q, out, in, 1), []int{in, out}
 	}
-	data := make([]byte, len(q))
-	for i, v := range q {
-		data[i] = byte(v)
-	}
-	scaleData := make([]byte, 0, 4*out)
-	for _, v := range s {
-		scaleData = binary.LittleEndian.AppendUint32(scaleData, math.Float32bits(v))
-	}
-	e.graph.constant(initializer{values, typeInt8, shape, data})
-	e.graph.constant(initializer{scales, typeFloat, []int{out}, scaleData})
+	e.graph.constant(initializer{values, typeInt8, shape, q})
+	e.graph.constant(initializer{scales, typeFloat, []int{out}, s})
 	return values, scales
 }
 

@@ -122,33 +122,28 @@ func isScale(name string, all map[string]tensorProto) bool {
 
 // isParameter tells whether a name can be that of a parameter of ALBERT.
 func isParameter(name string) bool {
-	for _, p := range []string{prefix, "embeddings.", "encoder.", "pooler.", "predictions.", "sop_classifier.", "classifier.", "qa_outputs.",
-		"start_logits.", "end_logits.", "answer_class."} {
-		if strings.HasPrefix(name, p) && !strings.Contains(name, "/") {
-			return true
-		}
-	}
-	return false
+	base, _, ok := strings.Cut(name, ".")
+	return ok && !strings.Contains(name, "/") && (model.IsHead(name) || slices.Contains([]string{"albert", "embeddings", "encoder", "pooler"}, base))
 }
 
 // repeat gives the tensors that a sharing mode repeats, which the file has once, their other names.
 func (f *File) repeat() {
 	groups := map[string]bool{}
 	for name := range f.tensors {
-		if rest, ok := strings.CutPrefix(name, groupPrefix); ok {
+		if rest, ok := strings.CutPrefix(name, model.GroupPrefix); ok {
 			group, _, _ := strings.Cut(rest, ".")
 			groups[group] = true
 		}
 	}
 	for name, t := range maps.Clone(f.tensors) {
-		rest, ok := strings.CutPrefix(name, groupPrefix)
+		rest, ok := strings.CutPrefix(name, model.GroupPrefix)
 		if !ok {
 			continue
 		}
 		_, rest, _ = strings.Cut(rest, ".")
 		for group := range groups {
-			other := groupPrefix + group + "." + rest
-			if _, there := f.tensors[other]; !there && stored(*f.config, other) == name {
+			other := model.GroupPrefix + group + "." + rest
+			if _, there := f.tensors[other]; !there && f.config.Repeats(other) == name {
 				f.tensors[other] = t
 			}
 		}
@@ -214,8 +209,9 @@ func (t tensor) dequantize() (values []float32, shape []int, err error) {
 	if t.kind != typeInt8 || len(t.shape) != 2 || elements(t.shape, len(t.raw)) != len(t.raw) {
 		return nil, nil, fmt.Errorf("%d bytes of type %d and shape %v are not an int8 matrix", len(t.raw), t.kind, t.shape)
 	}
-	out, in := t.shape[0], t.shape[1]
+	out, in, q := t.shape[0], t.shape[1], t.raw
 	if t.transposed {
+		q = safetensors.Transpose(q, out, in, 1)
 		out, in = in, out
 	}
 	scales, err := t.scales.float32s()
@@ -225,15 +221,9 @@ func (t tensor) dequantize() (values []float32, shape []int, err error) {
 	if len(scales) != out {
 		return nil, nil, fmt.Errorf("%d scales for %d outputs", len(scales), out)
 	}
-	values = make([]float32, out*in)
-	for o, s := range scales {
-		for i := range in {
-			at := o*in + i
-			if t.transposed {
-				at = i*out + o
-			}
-			values[o*in+i] = float32(int8(t.raw[at])) * s
-		}
+	values = make([]float32, len(q))
+	for i, v := range q {
+		values[i] = float32(int8(v)) * scales[i/in]
 	}
 	return values, []int{out, in}, nil
 }

@@ -348,6 +348,25 @@ func (t Tensor) Int64() ([]int64, error) {
 	return out, nil
 }
 
+// Transpose gives a matrix [rows,cols] as [cols,rows]; a value is so many elements of the slice.
+func Transpose[T any](m []T, rows, cols, value int) []T {
+	out := make([]T, len(m))
+	const tile = 32 // 32 rows of 128 bytes on either side stay in the first cache
+	for i0 := 0; i0 < rows; i0 += tile {
+		for j0 := 0; j0 < cols; j0 += tile {
+			for i := i0; i < min(i0+tile, rows); i++ {
+				from, to := i*cols*value, i*value
+				for j := j0; j < min(j0+tile, cols); j++ {
+					for k := range value { // 1 to 8: shorter than the call of copy
+						out[to+j*rows*value+k] = m[from+j*value+k]
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
 // half is the value of an IEEE half-precision number.
 func half(h uint16) float32 {
 	sign, exp, frac := uint32(h>>15)<<31, uint32(h>>10&31), uint32(h&1023)

@@ -61,29 +61,10 @@ func (v *view) Float32(tensor string) ([]float32, []int, error) {
 	if len(shape) != 2 {
 		return nil, nil, fmt.Errorf("variable %s has shape %v, want two dimensions", safetensors.Quote(s.variable), shape)
 	}
-	return transpose(values, shape[0], shape[1], 1), []int{shape[1], shape[0]}, nil
+	return safetensors.Transpose(values, shape[0], shape[1], 1), []int{shape[1], shape[0]}, nil
 }
 
 func (v *view) Close() error { return v.r.Close() }
-
-// transpose gives a matrix [rows,cols] as [cols,rows]; a value is so many elements of the slice.
-func transpose[T any](m []T, rows, cols, value int) []T {
-	out := make([]T, len(m))
-	const tile = 32 // 32 rows of 128 bytes on either side stay in the first cache
-	for i0 := 0; i0 < rows; i0 += tile {
-		for j0 := 0; j0 < cols; j0 += tile {
-			for i := i0; i < min(i0+tile, rows); i++ {
-				from, to := i*cols*value, i*value
-				for j := j0; j < min(j0+tile, cols); j++ {
-					for k := range value { // 1 to 8: shorter than the call of copy
-						out[to+j*rows*value+k] = m[from+j*value+k]
-					}
-				}
-			}
-		}
-	}
-	return out
-}
 
 const mapping = "albert.encoder.embedding_hidden_mapping_in."
 
@@ -121,7 +102,7 @@ func FromHuggingFace(tensors []safetensors.Tensor) ([]safetensors.Tensor, error)
 			if size == 0 || min(t.Shape[0], t.Shape[1]) < 0 || len(t.Data) != t.Shape[0]*t.Shape[1]*size {
 				return nil, fmt.Errorf("tensor %s: %d bytes do not fit %s", safetensors.Quote(t.Name), len(t.Data), shapeOf(t.DType, t.Shape))
 			}
-			t.Data = transpose(t.Data, t.Shape[0], t.Shape[1], size)
+			t.Data = safetensors.Transpose(t.Data, t.Shape[0], t.Shape[1], size)
 			t.Shape = []int{t.Shape[1], t.Shape[0]}
 		}
 		out = append(out, t)
