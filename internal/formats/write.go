@@ -16,13 +16,12 @@ import (
 	"strings"
 
 	"albert/internal/files/disk"
-	"albert/internal/run"
-
 	"albert/internal/files/pytorch"
 	"albert/internal/files/safetensors"
 	"albert/internal/files/tensorflow"
 	"albert/internal/model"
 	"albert/internal/onnx"
+	"albert/internal/run"
 	"albert/tokenizer"
 )
 
@@ -273,15 +272,9 @@ func same(path string, data []byte) bool {
 
 // sameFile tells whether two paths are the same directory.
 func sameFile(a, b string) bool {
-	if a == "" {
-		return false
-	}
 	x, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
+	y, other := os.Stat(b)
+	return a != "" && err == nil && other == nil && os.SameFile(x, y)
 }
 
 func (m *Model) writeSafeTensors(path string) error {

@@ -27,12 +27,8 @@ type Span struct {
 
 // Answer finds the spans of contexts that answer questions. A long context is read in windows.
 func (m *Model) Answer(ctx context.Context, questions iter.Seq[*Question], o task.SpanOptions) (iter.Seq2[Answered, error], error) {
-	var err error
-	if m.Kind != model.Answer {
-		err = m.wrongKind("answer questions")
-	}
 	o.MaxSeqLength = min(o.MaxSeqLength, m.Config.MaxPositionEmbeddings)
-	return each(ctx, m, questions, err, Work[*Question, task.Output, Answered]{
+	return each(ctx, m, questions, m.answers("answer questions", model.Answer), Work[*Question, task.Output, Answered]{
 		Layout: func(q *Question) ([]task.Example, error) {
 			ws, err := m.windows(q, o)
 			if err != nil {

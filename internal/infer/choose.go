@@ -18,14 +18,7 @@ type Chosen struct {
 
 // Choose chooses among the choices of questions about contexts.
 func (m *Model) Choose(ctx context.Context, questions iter.Seq[*Question]) (iter.Seq2[Chosen, error], error) {
-	var err error
-	switch {
-	case m.Kind != model.Choice:
-		err = m.wrongKind("choose")
-	case m.Pooler.W == nil:
-		err = errNoPooler
-	}
-	return each(ctx, m, questions, err, Work[*Question, task.Output, Chosen]{
+	return each(ctx, m, questions, m.answers("choose", model.Choice), Work[*Question, task.Output, Chosen]{
 		Layout: func(q *Question) ([]task.Example, error) {
 			switch {
 			case q.Pieces != nil && !q.List:

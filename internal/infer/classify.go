@@ -36,13 +36,7 @@ func (m *Model) head(t *ops.Tape, b *ops.Batch, sequences []int, examples []task
 // Classify gives the labels, or numbers, of texts and pairs. With long one that is too long is not cut, but read in windows, of whose logits
 // the mean is taken.
 func (m *Model) Classify(ctx context.Context, questions iter.Seq[*Question], long bool) (iter.Seq2[Classified, error], error) {
-	var err error
-	switch {
-	case m.Kind != model.Classify && m.Kind != model.MultiLabel && m.Kind != model.Order && m.Kind != model.Regress:
-		err = m.wrongKind("classify")
-	case m.Pooler.W == nil:
-		err = errNoPooler
-	}
+	err := m.answers("classify", model.Classify, model.MultiLabel, model.Order, model.Regress)
 	return each(ctx, m, questions, err, Work[*Question, task.Output, Classified]{
 		Layout: func(q *Question) ([]task.Example, error) { return m.single(q, long) },
 		Head:   m.head,
@@ -109,11 +103,7 @@ type TagOptions struct {
 
 // Tag labels the pieces of texts. A text that is too long is cut.
 func (m *Model) Tag(ctx context.Context, questions iter.Seq[*Question], o TagOptions) (iter.Seq2[Tagged, error], error) {
-	var err error
-	if m.Kind != model.Tag {
-		err = m.wrongKind("tag")
-	}
-	return each(ctx, m, questions, err, Work[*Question, task.Output, Tagged]{
+	return each(ctx, m, questions, m.answers("tag", model.Tag), Work[*Question, task.Output, Tagged]{
 		Layout: func(q *Question) ([]task.Example, error) {
 			if q.Pair != nil && !o.Logits {
 				return nil, inputError("text_pair", "tagging takes one text, not a pair")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"albert/internal/engine/cpu"
@@ -97,12 +98,16 @@ func (e *KindError) Error() string {
 	return fmt.Sprintf("the model (%s) has %s head, it cannot %s", e.Class, has, e.Asked)
 }
 
-func (m *Model) wrongKind(asked string) error {
-	return &KindError{Class: m.Class(), Has: m.Kind, Asked: asked}
+// answers reports what keeps the model from doing what is asked, a verb, which heads of those kinds can.
+func (m *Model) answers(asked string, kinds ...model.Kind) error {
+	switch {
+	case !slices.Contains(kinds, m.Kind):
+		return &KindError{Class: m.Class(), Has: m.Kind, Asked: asked}
+	case m.Kind.Heads(1).Pooler && m.Pooler.W == nil:
+		return errors.New("the model has no pooler (albert.pooler), which its head needs")
+	}
+	return nil
 }
-
-// errNoPooler tells that a head lacks what it stands on.
-var errNoPooler = errors.New("the model has no pooler (albert.pooler), which its head needs")
 
 // Labels are the names of the head's outputs: config.json's id2label, else LABEL_0 and so on, as transformers has it.
 func (m *Model) Labels() []string {
@@ -150,20 +155,20 @@ func (m *Model) special() (sep, mask int32) {
 func (m *Model) check(e tokenizer.Encoding) error {
 	c := &m.Config
 	if len(e.IDs) == 0 {
-		return &InputError{Field: "input_ids", Err: errors.New("input_ids is empty")}
+		return inputError("input_ids", "input_ids is empty")
 	}
 	if len(e.IDs) > c.MaxPositionEmbeddings {
-		return &InputError{Field: "input_ids", Err: fmt.Errorf("%d input_ids, the model takes %d: %w", len(e.IDs), c.MaxPositionEmbeddings, ErrTooLong)}
+		return inputError("input_ids", "%d input_ids, the model takes %d: %w", len(e.IDs), c.MaxPositionEmbeddings, ErrTooLong)
 	}
 	if len(e.Types) != len(e.IDs) {
-		return &InputError{Field: "token_type_ids", Err: fmt.Errorf("%d token_type_ids for %d input_ids", len(e.Types), len(e.IDs))}
+		return inputError("token_type_ids", "%d token_type_ids for %d input_ids", len(e.Types), len(e.IDs))
 	}
 	for i, id := range e.IDs {
 		if id < 0 || int(id) >= c.VocabSize {
-			return &InputError{Field: "input_ids", Err: fmt.Errorf("input_ids[%d] is %d, the vocabulary has %d pieces", i, id, c.VocabSize)}
+			return inputError("input_ids", "input_ids[%d] is %d, the vocabulary has %d pieces", i, id, c.VocabSize)
 		}
 		if t := e.Types[i]; t < 0 || int(t) >= c.TypeVocabSize {
-			return &InputError{Field: "token_type_ids", Err: fmt.Errorf("token_type_ids[%d] is %d, the model has %d types", i, t, c.TypeVocabSize)}
+			return inputError("token_type_ids", "token_type_ids[%d] is %d, the model has %d types", i, t, c.TypeVocabSize)
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"albert/internal/learn/task"
 	"albert/tokenizer"
@@ -106,14 +107,9 @@ func (m *Model) whole(q *Question, examples []task.Example) error {
 }
 
 func truncated(examples []task.Example) bool {
-	for i := range examples {
-		for _, e := range examples[i].Inputs {
-			if e.Truncated {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(examples, func(x task.Example) bool {
+		return slices.ContainsFunc(x.Inputs, func(e tokenizer.Encoding) bool { return e.Truncated })
+	})
 }
 
 // each is [Each] for a model's questions; err is why none can be answered.

@@ -14,12 +14,11 @@ import (
 
 // File is an open ONNX file, a [safetensors.Reader] of its tensors under Hugging Face's names.
 type File struct {
-	path    string
+	disk.Mapped
 	tensors map[string]tensor
 	names   []string
 	config  *model.Config
 	head    Head
-	unmap   func() error
 }
 
 // tensor is a tensor as it is in a file, with its scales if it is quantised.
@@ -33,14 +32,7 @@ var _ safetensors.Reader = (*File)(nil)
 
 // Open opens an ONNX file that this package wrote. Other exports of ALBERT can be read as far as their initialisers have Hugging Face's
 // names. It is an error if they do not, as where an exporter turned the weights around and numbered them, and if values lie in another file.
-func Open(path string) (*File, error) {
-	f, unmap, err := disk.Parse(path, Parse)
-	if err != nil {
-		return nil, err
-	}
-	f.path, f.unmap = path, unmap
-	return f, nil
-}
+func Open(path string) (*File, error) { return disk.Open(path, Parse) }
 
 // Parse reads the bytes of an ONNX file, which the tensors keep pointing to.
 func Parse(data []byte) (*File, error) {
@@ -48,7 +40,7 @@ func Parse(data []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{tensors: map[string]tensor{}, head: Head(c.metadata[headKey]), unmap: func() error { return nil }}
+	f := &File{tensors: map[string]tensor{}, head: Head(c.metadata[headKey])}
 	if text, ok := c.metadata[configKey]; ok {
 		config, err := model.ParseConfig([]byte(text))
 		if err != nil {
@@ -164,14 +156,11 @@ func (f *File) Head() Head { return f.head }
 // Names lists the tensors in byte order.
 func (f *File) Names() []string { return f.names }
 
-// Close gives the file's memory back.
-func (f *File) Close() error { return f.unmap() }
-
 // Float32 gives a tensor's values in the layout of Hugging Face's: those of fp32 as they are, of int8 times their scales.
 func (f *File) Float32(name string) (values []float32, shape []int, err error) {
 	t, ok := f.tensors[name]
 	if !ok {
-		return nil, nil, fmt.Errorf("%s: no tensor %s", f.path, safetensors.Quote(name))
+		return nil, nil, fmt.Errorf("%s: no tensor %s", f.Path, safetensors.Quote(name))
 	}
 	if t.scales == nil {
 		values, err = t.float32s()
@@ -180,7 +169,7 @@ func (f *File) Float32(name string) (values []float32, shape []int, err error) {
 		values, shape, err = t.dequantize()
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: tensor %s: %w", f.path, safetensors.Quote(name), err)
+		return nil, nil, fmt.Errorf("%s: tensor %s: %w", f.Path, safetensors.Quote(name), err)
 	}
 	return values, shape, nil
 }

@@ -152,18 +152,35 @@ func ReadAll(r io.Reader, name string, most int64) ([]byte, error) {
 	return data, nil
 }
 
-// Parse maps a file into memory ([MapFile]) and parses its bytes, which what parse gives may keep pointing to until unmap. Errors begin
-// with the path.
-func Parse[T any](path string, parse func(data []byte) (T, error)) (value T, unmap func() error, err error) {
+// Mapped is a file in memory ([MapFile]), for the type that stands for it to embed: see [Open].
+type Mapped struct {
+	Path  string
+	unmap func() error
+}
+
+// Close gives the memory back; what points into it must not be used any more.
+func (m *Mapped) Close() error {
+	if m.unmap == nil {
+		return nil
+	}
+	return m.unmap()
+}
+
+func (m *Mapped) mapped() *Mapped { return m }
+
+// Open maps a file into memory and parses its bytes, which what parse gives may keep pointing to until it is closed. Errors begin with the
+// path.
+func Open[T interface{ mapped() *Mapped }](path string, parse func(data []byte) (T, error)) (value T, err error) {
 	data, unmap, err := MapFile(path)
 	if err != nil {
-		return value, nil, err
+		return value, err
 	}
 	if value, err = parse(data); err != nil {
 		unmap()
-		return value, nil, fmt.Errorf("%s: %w", path, err)
+		return value, fmt.Errorf("%s: %w", path, err)
 	}
-	return value, unmap, nil
+	*value.mapped() = Mapped{path, unmap}
+	return value, nil
 }
 
 // LittleEndian tells whether this machine has a number's lowest byte first, as files do. There, mapped bytes are numbers as they are.

@@ -127,25 +127,31 @@ func TestReadFile(t *testing.T) {
 	}
 }
 
-func TestParse(t *testing.T) {
+// text is a type that stands for a mapped file.
+type text struct {
+	Mapped
+	string
+}
+
+func TestOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	if err := os.WriteFile(path, []byte("abc"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	parse := func(data []byte) (string, error) {
+	parse := func(data []byte) (*text, error) {
 		if len(data) > 3 {
-			return "", errors.New("too long")
+			return nil, errors.New("too long")
 		}
-		return string(data), nil
+		return &text{string: string(data)}, nil
 	}
-	text, unmap, err := Parse(path, parse)
-	if err != nil || text != "abc" || unmap() != nil {
-		t.Error(text, err)
+	x, err := Open(path, parse)
+	if err != nil || x.string != "abc" || x.Path != path || x.Close() != nil {
+		t.Error(x, err)
 	}
 	if err := os.WriteFile(path, []byte("abcd"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Parse(path, parse); err == nil || err.Error() != path+": too long" {
+	if _, err := Open(path, parse); err == nil || err.Error() != path+": too long" {
 		t.Error(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"reflect"
 )
 
 // Field is a name and its value, of any type that encoding/json can write.
@@ -32,15 +33,12 @@ func (f Fields) Get(name string) any {
 
 // Number gives the value of a field as float64, NaN if there is none or it is no number.
 func (f Fields) Number(name string) float64 {
-	switch v := f.Get(name).(type) {
-	case float64:
-		return v
-	case float32:
-		return float64(v)
-	case int:
-		return float64(v)
-	case int64:
-		return float64(v)
+	v := reflect.ValueOf(f.Get(name))
+	switch {
+	case v.CanFloat():
+		return v.Float()
+	case v.CanInt():
+		return float64(v.Int())
 	}
 	return math.NaN()
 }
@@ -48,39 +46,28 @@ func (f Fields) Number(name string) float64 {
 // MarshalJSON writes the object on one line. A field whose value is a number that is not finite becomes null; one inside a slice or a
 // struct is an error, as JSON has none. A RawMessage is written as it is, without its spaces.
 func (f Fields) MarshalJSON() ([]byte, error) {
-	b := &bytes.Buffer{}
-	e := encoder(b)
-	write := func(v any, then byte) error {
-		if err := e.Encode(v); err != nil {
-			return err
-		}
-		b.Bytes()[b.Len()-1] = then // in place of the encoder's line feed
-		return nil
-	}
+	var b bytes.Buffer
 	b.WriteByte('{')
-	for _, x := range f {
-		if err := write(x.Name, ':'); err != nil {
-			return nil, err
-		}
+	for i, x := range f {
 		v := x.Value
-		if n, ok := v.(float64); ok && !finite(n) {
+		if n := reflect.ValueOf(v); n.CanFloat() && (math.IsNaN(n.Float()) || math.IsInf(n.Float(), 0)) {
 			v = nil
 		}
-		if n, ok := v.(float32); ok && !finite(float64(n)) {
-			v = nil
-		}
-		if err := write(v, ','); err != nil {
+		name, _ := Marshal(x.Name)
+		value, err := Marshal(v)
+		if err != nil {
 			return nil, err
 		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(name)
+		b.WriteByte(':')
+		b.Write(value)
 	}
-	if len(f) == 0 {
-		return []byte("{}"), nil
-	}
-	b.Bytes()[b.Len()-1] = '}'
+	b.WriteByte('}')
 	return b.Bytes(), nil
 }
-
-func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // UnmarshalJSON reads an object and keeps the order of its fields. Values become json.RawMessage.
 func (f *Fields) UnmarshalJSON(text []byte) error {
@@ -122,12 +109,8 @@ func Read(d *json.Decoder, value func(name string) error) error {
 // Marshal gives a value of any type in JSON on one line, without the escapes that [json.Marshal] puts in for HTML: "<" stays "<".
 func Marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
-	err := encoder(&b).Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), err
-}
-
-func encoder(b *bytes.Buffer) *json.Encoder {
-	e := json.NewEncoder(b)
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	return e
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), err
 }

@@ -74,10 +74,9 @@ func dtypeOf(class string) safetensors.DType {
 
 // File is an open state dict, memory-mapped where the system can.
 type File struct {
-	path    string
+	disk.Mapped
 	tensors map[string]*tensor
 	names   []string
-	unmap   func() error
 }
 
 // Open opens a file that torch.save wrote and reads which tensors it has. They are those of the dict that was saved, or of the dict
@@ -85,14 +84,7 @@ type File struct {
 // LayerNorm.gamma and LayerNorm.beta, as in the first BERT files, are offered as LayerNorm.weight and LayerNorm.bias.
 //
 // The values themselves are looked at when a tensor is asked for: a checksum that a zip file has for them is compared then.
-func Open(path string) (*File, error) {
-	f, unmap, err := disk.Parse(path, parse)
-	if err != nil {
-		return nil, err
-	}
-	f.path, f.unmap = path, unmap
-	return f, nil
-}
+func Open(path string) (*File, error) { return disk.Open(path, parse) }
 
 // parse reads the bytes of a file, which the tensors keep pointing to.
 func parse(data []byte) (*File, error) {
@@ -117,7 +109,7 @@ func parse(data []byte) (*File, error) {
 		return nil, errors.New("what was saved is not a dict of tensors")
 	}
 	d = stateDict(d)
-	f := &File{tensors: map[string]*tensor{}, unmap: func() error { return nil }}
+	f := &File{tensors: map[string]*tensor{}}
 	total := 0
 	for _, e := range d.entries {
 		t, ok := e.value.(*tensor)
@@ -175,19 +167,16 @@ func (f *File) Names() []string { return f.names }
 func (f *File) Tensor(name string) (safetensors.Tensor, error) {
 	t := f.tensors[name]
 	if t == nil {
-		return safetensors.Tensor{}, fmt.Errorf("%s: no tensor %s", f.path, safetensors.Quote(name))
+		return safetensors.Tensor{}, fmt.Errorf("%s: no tensor %s", f.Path, safetensors.Quote(name))
 	}
 	data, err := t.data()
 	if err != nil {
-		return safetensors.Tensor{}, fmt.Errorf("%s: tensor %s: %w", f.path, safetensors.Quote(name), err)
+		return safetensors.Tensor{}, fmt.Errorf("%s: tensor %s: %w", f.Path, safetensors.Quote(name), err)
 	}
 	return safetensors.Tensor{Name: name, DType: t.of.dtype, Shape: t.shape, Data: data}, nil
 }
 
 // Float32 gives a tensor's values as float32: F32 as it is, F16 and BF16 exactly, F64 rounded. They must not be changed.
 func (f *File) Float32(name string) ([]float32, []int, error) {
-	return safetensors.Values(f, name, f.path)
+	return safetensors.Values(f, name, f.Path)
 }
-
-// Close gives the file's memory back; values that point into it must not be used any more.
-func (f *File) Close() error { return f.unmap() }

@@ -104,10 +104,7 @@ func Bytes(values []float32) []byte {
 	if disk.LittleEndian {
 		return unsafe.Slice((*byte)(unsafe.Pointer(&values[0])), 4*len(values))
 	}
-	out := make([]byte, 4*len(values))
-	for i, v := range values {
-		binary.LittleEndian.PutUint32(out[4*i:], math.Float32bits(v))
-	}
+	out, _ := binary.Append(nil, binary.LittleEndian, values)
 	return out
 }
 
@@ -122,22 +119,14 @@ type Reader interface {
 
 // File is an open safetensors file, memory-mapped where the system can.
 type File struct {
-	path     string
+	disk.Mapped
 	tensors  map[string]Tensor
 	names    []string
 	metadata map[string]string
-	unmap    func() error
 }
 
 // Open opens a safetensors file and checks its header: lengths, types, that the tensors fill the file without gaps or overlaps.
-func Open(path string) (*File, error) {
-	f, unmap, err := disk.Parse(path, Parse)
-	if err != nil {
-		return nil, err
-	}
-	f.path, f.unmap = path, unmap
-	return f, nil
-}
+func Open(path string) (*File, error) { return disk.Open(path, Parse) }
 
 // metadataKey is the header's only key that is no tensor.
 const metadataKey = "__metadata__"
@@ -161,7 +150,7 @@ func Parse(data []byte) (*File, error) {
 		return nil, fmt.Errorf("truncated: a header of %d bytes in a file of %d", n, len(data))
 	}
 	header, body := data[8:8+n], data[8+n:]
-	f := &File{tensors: map[string]Tensor{}, unmap: func() error { return nil }}
+	f := &File{tensors: map[string]Tensor{}}
 	entries, err := parseHeader(header, &f.metadata)
 	if err != nil {
 		return nil, err
@@ -263,16 +252,13 @@ func (f *File) Metadata() map[string]string { return f.metadata }
 func (f *File) Tensor(name string) (Tensor, error) {
 	t, ok := f.tensors[name]
 	if !ok {
-		return Tensor{}, fmt.Errorf("%s: no tensor %s", f.path, Quote(name))
+		return Tensor{}, fmt.Errorf("%s: no tensor %s", f.Path, Quote(name))
 	}
 	return t, nil
 }
 
-// Close gives the file's memory back; values that point into it must not be used any more.
-func (f *File) Close() error { return f.unmap() }
-
 // Float32 gives a tensor's values as float32: F32 as it is, F16 and BF16 exactly, F64 rounded.
-func (f *File) Float32(name string) ([]float32, []int, error) { return Values(f, name, f.path) }
+func (f *File) Float32(name string) ([]float32, []int, error) { return Values(f, name, f.Path) }
 
 // Values gives what [Reader.Float32] does, of the tensor that a reader of a file gives. Errors name the file.
 func Values(r interface{ Tensor(string) (Tensor, error) }, name, path string) ([]float32, []int, error) {
@@ -323,10 +309,8 @@ func (t Tensor) Float64() ([]float64, error) {
 		return out, err
 	}
 	out := make([]float64, len(t.Data)/8)
-	for i := range out {
-		out[i] = math.Float64frombits(binary.LittleEndian.Uint64(t.Data[8*i:]))
-	}
-	return out, nil
+	_, err := binary.Decode(t.Data, binary.LittleEndian, out)
+	return out, err
 }
 
 // Int64 gives the values of a tensor of integers (I64, I32, U8) or truths (BOOL: 0, 1).

@@ -28,9 +28,7 @@ func WriteTo(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 		return err
 	}
 	b := bufio.NewWriterSize(w, 1<<20)
-	var length [8]byte
-	binary.LittleEndian.PutUint64(length[:], uint64(len(header)))
-	b.Write(length[:])
+	b.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(header))))
 	b.Write(header)
 	for _, t := range tensors {
 		if _, err := b.Write(t.Data); err != nil {

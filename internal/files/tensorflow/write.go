@@ -157,12 +157,17 @@ func (h handle) append(b []byte) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(b, h.offset), h.size)
 }
 
-// separator is the shortest key from a up to but not including b that keeps to a's first bytes; a is less than b.
-func separator(a, b string) string {
-	n := 0
+// common is how many bytes a and b begin with alike.
+func common(a, b string) (n int) {
 	for n < min(len(a), len(b)) && a[n] == b[n] {
 		n++
 	}
+	return n
+}
+
+// separator is the shortest key from a up to but not including b that keeps to a's first bytes; a is less than b.
+func separator(a, b string) string {
+	n := common(a, b)
 	if n < min(len(a), len(b)) && a[n] < 0xff && a[n]+1 < b[n] {
 		return a[:n] + string([]byte{a[n] + 1})
 	}
@@ -192,9 +197,7 @@ func (w *blockWriter) add(key string, value []byte, interval int) {
 	if len(w.restarts) == 0 || w.count == interval {
 		w.restarts, w.count = append(w.restarts, uint32(len(w.buf))), 0
 	} else {
-		for shared < min(len(key), len(w.last)) && key[shared] == w.last[shared] {
-			shared++
-		}
+		shared = common(key, w.last)
 	}
 	for _, n := range []int{shared, len(key) - shared, len(value)} {
 		w.buf = binary.AppendUvarint(w.buf, uint64(n))
