@@ -175,7 +175,7 @@ func (r *run[Q, R, A]) read(questions iter.Seq[Q]) {
 		}
 		q.results = make([]R, len(q.examples))
 		q.left.Store(int32(len(q.examples)))
-		q.weight = min(q.weight, r.room.size)
+		q.weight = min(q.weight, int(r.room.size))
 		if !r.room.take(r.ctx, q.weight) {
 			return
 		}
@@ -318,36 +318,28 @@ func (r *run[Q, R, A]) finish(q *question[Q, R, A]) {
 
 // room is a number of pieces that may wait.
 type room struct {
-	size int
-	mu   sync.Mutex
-	used int
+	size int64
+	used atomic.Int64
 	wake chan struct{} // a give was made
 }
 
-func newRoom(size int) *room { return &room{size: size, wake: make(chan struct{}, 1)} }
+func newRoom(size int) *room { return &room{size: int64(size), wake: make(chan struct{}, 1)} }
 
 // take waits until n pieces more may wait; one goroutine takes. It is false when ctx is done.
 func (r *room) take(ctx context.Context, n int) bool {
-	for {
-		r.mu.Lock()
-		if r.used+n <= r.size {
-			r.used += n
-			r.mu.Unlock()
-			return true
-		}
-		r.mu.Unlock()
+	for r.used.Add(int64(n)) > r.size {
+		r.used.Add(-int64(n))
 		select {
 		case <-r.wake:
 		case <-ctx.Done():
 			return false
 		}
 	}
+	return true
 }
 
 func (r *room) give(n int) {
-	r.mu.Lock()
-	r.used -= n
-	r.mu.Unlock()
+	r.used.Add(-int64(n))
 	select {
 	case r.wake <- struct{}{}:
 	default:

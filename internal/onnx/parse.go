@@ -149,18 +149,3 @@ func parseTensor(b []byte) (t tensorProto, err error) {
 	})
 	return t, err
 }
-
-// elements is the number of values by the shape; what is over limit counts as limit+1.
-func elements(shape []int, limit int) int {
-	n := 1
-	for _, d := range shape {
-		if d == 0 {
-			return 0
-		}
-		if n > limit/d {
-			return limit + 1
-		}
-		n *= d
-	}
-	return n
-}

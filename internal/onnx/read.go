@@ -183,19 +183,21 @@ func (t tensorProto) float32s() ([]float32, error) {
 	if !ok {
 		return nil, fmt.Errorf("data_type %d where numbers with a fraction are needed", t.kind)
 	}
-	data, size := t.raw, dtype.Size()
+	data := t.raw
 	if t.kind == typeFloat && len(t.floats) > 0 {
 		data = slices.Concat(t.floats...)
 	}
-	if n := len(data) / size; len(data)%size != 0 || elements(t.shape, n) != n {
+	x := safetensors.Tensor{DType: dtype, Shape: t.shape, Data: data}
+	if x.Fits() != nil {
 		return nil, fmt.Errorf("%d bytes do not fit the shape %v of %s", len(data), t.shape, dtype)
 	}
-	return safetensors.Tensor{DType: dtype, Shape: t.shape, Data: data}.Float32()
+	return x.Float32()
 }
 
 // dequantize gives an int8 weight [out, in], which the file may have as [in, out].
 func (t tensor) dequantize() (values []float32, shape []int, err error) {
-	if t.kind != typeInt8 || len(t.shape) != 2 || elements(t.shape, len(t.raw)) != len(t.raw) {
+	x := safetensors.Tensor{DType: "I8", Shape: t.shape, Data: t.raw}
+	if t.kind != typeInt8 || len(t.shape) != 2 || x.Fits() != nil {
 		return nil, nil, fmt.Errorf("%d bytes of type %d and shape %v are not an int8 matrix", len(t.raw), t.kind, t.shape)
 	}
 	out, in, q := t.shape[0], t.shape[1], t.raw

@@ -115,26 +115,21 @@ func (it *Item) pieces(ids, types json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	typeLists, typesNested := [][]int32(nil), nested
-	if types != nil && string(types) != "null" {
-		if typeLists, typesNested, err = numberLists("token_type_ids", types); err != nil {
-			return err
-		}
-		if nested != typesNested || len(typeLists) != len(list) {
-			return errors.New(`"token_type_ids" has another shape than "input_ids"`)
-		}
+	it.List, it.Pieces = nested, make([]tokenizer.Encoding, len(list))
+	for i, ids := range list {
+		it.Pieces[i] = tokenizer.Encoding{IDs: ids, Types: make([]int32, len(ids))}
 	}
-	it.List = nested
-	it.Pieces = make([]tokenizer.Encoding, len(list))
-	for i := range list {
-		it.Pieces[i].IDs = list[i]
-		if typeLists == nil {
-			it.Pieces[i].Types = make([]int32, len(list[i]))
-		} else {
-			it.Pieces[i].Types = typeLists[i]
-		}
+	if types == nil || string(types) == "null" {
+		return nil
 	}
-	return nil
+	typeLists, typesNested, err := numberLists("token_type_ids", types)
+	if err == nil && (nested != typesNested || len(typeLists) != len(list)) {
+		err = errors.New(`"token_type_ids" has another shape than "input_ids"`)
+	}
+	for i := range min(len(typeLists), len(list)) {
+		it.Pieces[i].Types = typeLists[i]
+	}
+	return err
 }
 
 // numberLists reads a list of whole numbers, or a list of such lists.

@@ -9,7 +9,6 @@ package protobuf
 
 import (
 	"errors"
-	"fmt"
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -35,14 +34,6 @@ type Field struct {
 	Value  uint64 // of Varint and Fixed32
 	Bytes  []byte // of Bytes: a string, a message, packed numbers
 	Raw    []byte // the whole field as it is in the message
-}
-
-// Want is an error if the field has another type.
-func (f Field) Want(t Type) error {
-	if f.Type != t {
-		return fmt.Errorf("field %d has another type", f.Number)
-	}
-	return nil
 }
 
 // Float gives the value of a Fixed32 field that is a float.

@@ -1,7 +1,6 @@
 package safetensors
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,62 +57,44 @@ type shards struct {
 
 // open opens the files that an index names.
 func (s *shards) open(index []byte, open func(path string) (Reader, error), rename func(name string) string) error {
-	entries, err := weightMap(index)
-	if err != nil {
+	var top struct {
+		WeightMap json.RawMessage `json:"weight_map"`
+	}
+	if err := json.Unmarshal(index, &top); err != nil {
 		return fmt.Errorf("%s: %w", s.index, err)
 	}
-	for _, p := range entries {
-		p.tensor = rename(p.tensor)
-		if p.file == "" || p.file != filepath.Base(p.file) || p.file == ".." || p.file == "." {
-			return fmt.Errorf("%s: tensor %s: %s is not a file of this directory", s.index, Quote(p.tensor), Quote(p.file))
+	var entries jsonobject.Fields
+	if err := entries.UnmarshalJSON(top.WeightMap); err != nil {
+		return fmt.Errorf("%s: weight_map: %w", s.index, err)
+	}
+	for _, e := range entries {
+		var file string
+		if err := json.Unmarshal(e.Value.(json.RawMessage), &file); err != nil {
+			return fmt.Errorf("%s: weight_map: tensor %s: %w", s.index, Quote(e.Name), err)
 		}
-		if s.of[p.tensor] != nil {
-			return fmt.Errorf("%s: tensor %s appears twice", s.index, Quote(p.tensor))
+		tensor := rename(e.Name)
+		if file == "" || file != filepath.Base(file) || file == ".." || file == "." {
+			return fmt.Errorf("%s: tensor %s: %s is not a file of this directory", s.index, Quote(tensor), Quote(file))
 		}
-		f := s.files[p.file]
+		if s.of[tensor] != nil {
+			return fmt.Errorf("%s: tensor %s appears twice", s.index, Quote(tensor))
+		}
+		f := s.files[file]
 		if f == nil {
-			if f, err = open(filepath.Join(filepath.Dir(s.index), p.file)); err != nil {
+			var err error
+			if f, err = open(filepath.Join(filepath.Dir(s.index), file)); err != nil {
 				return fmt.Errorf("%s: %w", s.index, err)
 			}
-			s.files[p.file] = f
+			s.files[file] = f
 		}
-		if _, ok := slices.BinarySearch(f.Names(), p.tensor); !ok {
-			return fmt.Errorf("%s: %s: no tensor %s", s.index, p.file, Quote(p.tensor))
+		if _, ok := slices.BinarySearch(f.Names(), tensor); !ok {
+			return fmt.Errorf("%s: %s: no tensor %s", s.index, file, Quote(tensor))
 		}
-		s.of[p.tensor] = f
-		s.names = append(s.names, p.tensor)
+		s.of[tensor] = f
+		s.names = append(s.names, tensor)
 	}
 	slices.Sort(s.names)
 	return nil
-}
-
-// indexEntry says which file holds a tensor.
-type indexEntry struct{ tensor, file string }
-
-// weightMap reads an index's weight_map in the order in which it is written, tensors that appear twice included.
-func weightMap(text []byte) (entries []indexEntry, err error) {
-	var index struct {
-		WeightMap json.RawMessage `json:"weight_map"`
-	}
-	if err := json.Unmarshal(text, &index); err != nil {
-		return nil, err
-	}
-	dec := json.NewDecoder(bytes.NewReader(index.WeightMap))
-	err = jsonobject.Read(dec, func(tensor string) error {
-		e := indexEntry{tensor: tensor}
-		if len(entries) == maxTensors {
-			return fmt.Errorf("more than %d tensors", maxTensors)
-		}
-		if err := dec.Decode(&e.file); err != nil {
-			return fmt.Errorf("tensor %s: %w", Quote(tensor), err)
-		}
-		entries = append(entries, e)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("weight_map: %w", err)
-	}
-	return entries, nil
 }
 
 func (s *shards) Names() []string { return s.names }

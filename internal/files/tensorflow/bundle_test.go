@@ -57,7 +57,7 @@ func block(items ...item) []byte {
 	return w.finish()
 }
 
-var head = item{"", string(headerMessage())}
+var head = item{"", string(headerMessage)}
 
 func flip(b []byte, at int) []byte {
 	b = slices.Clone(b)

@@ -38,15 +38,19 @@ type entry struct {
 	sliced       bool   // a partitioned variable, whose parts have keys of their own
 }
 
-// fields calls each for a message's fields; those not repeated may be there once.
-func fields(message []byte, repeated protobuf.Number, each func(f protobuf.Field) error) error {
-	var seen uint64
+// types are those of the fields of a message that are looked at.
+type types map[protobuf.Number]protobuf.Type
+
+// fields calls each for a message's fields of these types; those not repeated may be there once.
+func fields(message []byte, repeated protobuf.Number, of types, each func(f protobuf.Field) error) error {
+	seen := map[protobuf.Number]bool{}
 	return protobuf.Read(message, func(f protobuf.Field) error {
-		if f.Number < 64 && f.Number != repeated {
-			if seen>>f.Number&1 == 1 {
-				return fmt.Errorf("field %d appears twice", f.Number)
-			}
-			seen |= 1 << f.Number
+		if seen[f.Number] {
+			return fmt.Errorf("field %d appears twice", f.Number)
+		}
+		seen[f.Number] = f.Number != repeated && f.Number < 64
+		if t, ok := of[f.Number]; ok && f.Type != t {
+			return fmt.Errorf("field %d has another type", f.Number)
 		}
 		return each(f)
 	})
@@ -54,21 +58,16 @@ func fields(message []byte, repeated protobuf.Number, each func(f protobuf.Field
 
 // parseHeader reads an index's first entry (BundleHeaderProto): how many data files there are.
 func parseHeader(b []byte) (shards uint64, err error) {
-	err = fields(b, 0, func(f protobuf.Field) error {
+	err = fields(b, 0, types{1: protobuf.Varint, 2: protobuf.Varint, 3: protobuf.Bytes}, func(f protobuf.Field) error {
 		switch f.Number {
 		case 1:
 			shards = f.Value
-			return f.Want(protobuf.Varint)
 		case 2:
 			if f.Value != 0 {
 				return errors.New("written on a big-endian machine, which is not supported")
 			}
-			return f.Want(protobuf.Varint)
 		case 3:
-			if err := f.Want(protobuf.Bytes); err != nil {
-				return err
-			}
-			return fields(f.Bytes, 3, func(f protobuf.Field) error {
+			return fields(f.Bytes, 3, nil, func(f protobuf.Field) error {
 				if f.Number == 2 && f.Value > bundleVersion {
 					return fmt.Errorf("needs a reader of version %d, this one has version %d", f.Value, bundleVersion)
 				}
@@ -83,16 +82,17 @@ func parseHeader(b []byte) (shards uint64, err error) {
 	return shards, err
 }
 
+// entryTypes are the types of an entry's fields.
+var entryTypes = types{1: protobuf.Varint, 2: protobuf.Bytes, 3: protobuf.Varint, 4: protobuf.Varint, 5: protobuf.Varint, 6: protobuf.Fixed32,
+	7: protobuf.Bytes}
+
 func parseEntry(b []byte) (entry, error) {
 	e := entry{shape: []int{}}
-	err := fields(b, 7, func(f protobuf.Field) error {
+	err := fields(b, 7, entryTypes, func(f protobuf.Field) error {
 		switch f.Number {
 		case 1:
 			e.dtype = f.Value
 		case 2:
-			if err := f.Want(protobuf.Bytes); err != nil {
-				return err
-			}
 			return e.parseShape(f.Bytes)
 		case 3:
 			e.shard = f.Value
@@ -102,51 +102,40 @@ func parseEntry(b []byte) (entry, error) {
 			e.size = f.Value
 		case 6:
 			e.sum = uint32(f.Value)
-			return f.Want(protobuf.Fixed32)
 		case 7:
 			e.sliced = true
-			return f.Want(protobuf.Bytes)
-		default:
-			return nil
 		}
-		return f.Want(protobuf.Varint)
+		return nil
 	})
 	return e, err
 }
 
 func (e *entry) parseShape(b []byte) error {
-	return fields(b, 2, func(f protobuf.Field) error {
-		switch f.Number {
-		case 2:
-			if err := f.Want(protobuf.Bytes); err != nil {
-				return err
-			}
-			var size uint64
-			err := fields(f.Bytes, 0, func(f protobuf.Field) error {
-				if f.Number != 1 {
-					return nil
-				}
-				size = f.Value
-				return f.Want(protobuf.Varint)
-			})
-			if err != nil {
-				return err
-			}
-			if len(e.shape) == maxRank {
-				return fmt.Errorf("more than %d dimensions", maxRank)
-			}
-			if int64(size) < 0 {
-				return errors.New("a negative dimension")
-			}
-			if uint64(int(size)) != size {
-				return errors.New("a dimension that does not fit this machine")
-			}
-			e.shape = append(e.shape, int(size))
-		case 3:
-			if f.Value != 0 {
-				return errors.New("a shape that is not known")
-			}
+	return fields(b, 2, types{2: protobuf.Bytes}, func(f protobuf.Field) error {
+		if f.Number == 3 && f.Value != 0 {
+			return errors.New("a shape that is not known")
 		}
+		if f.Number != 2 {
+			return nil
+		}
+		var size uint64
+		err := fields(f.Bytes, 0, types{1: protobuf.Varint}, func(f protobuf.Field) error {
+			if f.Number == 1 {
+				size = f.Value
+			}
+			return nil
+		})
+		switch {
+		case err != nil:
+			return err
+		case len(e.shape) == maxRank:
+			return fmt.Errorf("more than %d dimensions", maxRank)
+		case int64(size) < 0:
+			return errors.New("a negative dimension")
+		case uint64(int(size)) != size:
+			return errors.New("a dimension that does not fit this machine")
+		}
+		e.shape = append(e.shape, int(size))
 		return nil
 	})
 }
@@ -179,11 +168,7 @@ func shapeOf(t safetensors.DType, shape []int) string {
 func (e *entry) appendTo(b []byte) []byte {
 	var shape []byte
 	for _, d := range e.shape {
-		var dim []byte
-		if d != 0 {
-			dim = appendNumber(nil, 1, uint64(d))
-		}
-		shape = protobuf.AppendBytes(shape, 2, dim)
+		shape = protobuf.AppendBytes(shape, 2, appendNumber(nil, 1, uint64(d)))
 	}
 	b = appendNumber(b, 1, e.dtype)
 	b = protobuf.AppendBytes(b, 2, shape)
@@ -207,7 +192,4 @@ func appendNumber(b []byte, number protobuf.Number, v uint64) []byte {
 const bundleVersion = 1
 
 // headerMessage is the header of a checkpoint with one data file.
-func headerMessage() []byte {
-	b := appendNumber(nil, 1, 1)
-	return protobuf.AppendBytes(b, 3, appendNumber(nil, 1, bundleVersion))
-}
+var headerMessage = protobuf.AppendBytes(protobuf.AppendVarint(nil, 1, 1), 3, protobuf.AppendVarint(nil, 1, bundleVersion))

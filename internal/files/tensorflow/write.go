@@ -70,7 +70,7 @@ func makeIndex(tensors []safetensors.Tensor) ([]byte, error) {
 		numbers[t] = n
 	}
 	var w tableWriter
-	w.add("", headerMessage())
+	w.add("", headerMessage)
 	var at uint64
 	for i, t := range tensors {
 		e := entry{dtype: numbers[t.DType], shape: t.Shape, offset: at, size: uint64(len(t.Data)), sum: checksum(t.Data)}
