@@ -211,10 +211,8 @@ func dtypes(r safetensors.Reader) map[string]string {
 // readConfig reads the configuration; an ONNX file of ours holds its own.
 func (s *source) readConfig(r safetensors.Reader) (model.Config, error) {
 	if s.config == "" {
-		if f, ok := r.(*onnx.File); ok {
-			if c, ok := f.Config(); ok {
-				return c, nil
-			}
+		if f, ok := r.(*onnx.File); ok && f.Config() != nil {
+			return *f.Config(), nil
 		}
 		return model.Config{}, fmt.Errorf("%s: no configuration: put the model's %s beside it", s.weights, model.ConfigFile)
 	}

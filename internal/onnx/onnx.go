@@ -2,8 +2,7 @@
 //
 //	err := onnx.Write("model.onnx", m, onnx.Options{Head: onnx.MaskedLM, Int8: true})
 //	f, err := onnx.Open("model.onnx")          // a safetensors.Reader, under Hugging Face's names
-//	c, _ := f.Config()
-//	m, _, err := model.FromFile(c, f)
+//	m, _, err := model.FromFile(*f.Config(), f)
 //
 // The graph is written from the configuration and the tensors, not recorded through ops.Device. What a device sees is one batch: rows
 // of ragged sequences, offsets and gathered rows that are numbers by then. A graph for any batch and length needs shapes as values, a

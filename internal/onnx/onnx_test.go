@@ -78,11 +78,11 @@ func TestWrittenTensorsReadBackEqual(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			c, ok := f.Config()
-			if !ok || f.Head() != onnx.Pretraining {
-				t.Fatalf("config %v, head %q", ok, f.Head())
+			c := f.Config()
+			if c == nil || f.Head() != onnx.Pretraining {
+				t.Fatalf("config %v, head %q", c, f.Head())
 			}
-			got, unused, err := model.FromFile(c, f)
+			got, unused, err := model.FromFile(*c, f)
 			if err != nil || len(unused) > 0 {
 				t.Fatalf("%v, unused %v", err, unused)
 			}

@@ -120,35 +120,16 @@ func isParameter(name string) bool {
 
 // repeat gives the tensors that a sharing mode repeats, which the file has once, their other names.
 func (f *File) repeat() {
-	groups := map[string]bool{}
-	for name := range f.tensors {
-		if rest, ok := strings.CutPrefix(name, model.GroupPrefix); ok {
-			group, _, _ := strings.Cut(rest, ".")
-			groups[group] = true
-		}
-	}
-	for name, t := range maps.Clone(f.tensors) {
-		rest, ok := strings.CutPrefix(name, model.GroupPrefix)
-		if !ok {
-			continue
-		}
-		_, rest, _ = strings.Cut(rest, ".")
-		for group := range groups {
-			other := model.GroupPrefix + group + "." + rest
-			if _, there := f.tensors[other]; !there && f.config.Repeats(other) == name {
-				f.tensors[other] = t
-			}
+	for _, t := range model.Layout(*f.config) {
+		x, ok := f.tensors[f.config.Repeats(t.Name)]
+		if _, there := f.tensors[t.Name]; ok && !there {
+			f.tensors[t.Name] = x
 		}
 	}
 }
 
-// Config is the configuration of the model, which a file of this package holds.
-func (f *File) Config() (c model.Config, ok bool) {
-	if f.config == nil {
-		return model.Config{}, false
-	}
-	return *f.config, true
-}
+// Config is the configuration of the model, which a file of this package holds; nil for another's.
+func (f *File) Config() *model.Config { return f.config }
 
 // Head is what a file of this package computes, "" for another's.
 func (f *File) Head() Head { return f.head }

@@ -47,22 +47,23 @@ func Atomically(path string, write func(w io.Writer) error) (err error) {
 			err = fmt.Errorf("writing %s: %w", path, err)
 		}
 	}()
-	if err := write(f); err != nil {
-		return err
+	return inTurn(
+		func() error { return write(f) },
+		func() error { return f.Chmod(0o644) },
+		f.Sync,
+		f.Close,
+		func() error { return os.Rename(f.Name(), path) },
+		func() error { return SyncDir(dir) })
+}
+
+// inTurn takes steps up to the first that fails.
+func inTurn(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
 	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return SyncDir(dir)
+	return nil
 }
 
 // Aside is what the name of an unfinished directory begins with: see [Directory].
@@ -75,10 +76,8 @@ func Directory(path string, write func(dir string) error) (err error) {
 	parent := filepath.Dir(path)
 	tmp := filepath.Join(parent, Aside+filepath.Base(path))
 	old := tmp + ".old"
-	for _, left := range []string{tmp, old} {
-		if err := os.RemoveAll(left); err != nil {
-			return err
-		}
+	if err := errors.Join(os.RemoveAll(tmp), os.RemoveAll(old)); err != nil {
+		return err
 	}
 	if err := os.Mkdir(tmp, 0o777); err != nil {
 		return err
@@ -88,10 +87,7 @@ func Directory(path string, write func(dir string) error) (err error) {
 			os.RemoveAll(tmp)
 		}
 	}()
-	if err := write(tmp); err != nil {
-		return err
-	}
-	if err := SyncDir(tmp); err != nil {
+	if err := inTurn(func() error { return write(tmp) }, func() error { return SyncDir(tmp) }); err != nil {
 		return err
 	}
 	if err := os.Rename(path, old); err != nil && !errors.Is(err, fs.ErrNotExist) {

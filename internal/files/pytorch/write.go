@@ -84,10 +84,6 @@ func pickle(tensors []safetensors.Tensor) ([]byte, error) {
 			return nil, fmt.Errorf("tensor %s: %w", safetensors.Quote(t.Name), err)
 		}
 		seen[t.Name] = true
-		count := 1
-		for _, d := range t.Shape {
-			count *= d
-		}
 		p.text(t.Name)
 		p.global(rebuildTensor)
 		p.WriteString("((") // the arguments of the call, in them the storage's id
@@ -95,7 +91,7 @@ func pickle(tensors []safetensors.Tensor) ([]byte, error) {
 		p.global(class)
 		p.text(strconv.Itoa(i))
 		p.again("cpu", p.text)
-		p.integer(count)
+		p.integer(len(t.Data) / t.DType.Size())
 		p.WriteString("tQ")
 		p.integer(0) // offset
 		p.integers(t.Shape)

@@ -77,15 +77,12 @@ func readZip(data []byte, b *builder) (any, error) {
 		return strings.TrimSpace(string(text)), err
 	}
 	version, err := readSmall("version")
-	if err != nil {
+	order, other := readSmall("byteorder")
+	if err := cmp.Or(err, other); err != nil {
 		return nil, err
 	}
 	if v, err := strconv.Atoi(version); err != nil || v < 1 || v > 10 {
 		return nil, fmt.Errorf("%sversion is %s, known are 1 to 10", safetensors.Quote(prefix), safetensors.Quote(version))
-	}
-	order, err := readSmall("byteorder")
-	if err != nil {
-		return nil, err
 	}
 	if records[prefix+"byteorder"] != nil && order != "little" {
 		return nil, fmt.Errorf("byteorder is %s: only little-endian files are read", safetensors.Quote(order))

@@ -26,11 +26,8 @@ func OpenModel(dir string) (Reader, error) {
 func OpenShards(dir, name string, open func(path string) (Reader, error), rename func(tensor string) string) (Reader, error) {
 	path := filepath.Join(dir, name)
 	r, err := open(path)
-	switch {
-	case err == nil:
-		return r, nil
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
+	if !errors.Is(err, fs.ErrNotExist) {
+		return r, err
 	}
 	s := &shards{index: path + ".index.json", files: map[string]Reader{}, of: map[string]Reader{}}
 	text, err := disk.ReadFile(s.index, maxIndex)

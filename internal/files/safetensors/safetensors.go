@@ -9,7 +9,6 @@ package safetensors
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -155,12 +154,8 @@ func Parse(data []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	type span struct {
-		name       string
-		begin, end int
-	}
-	var spans []span
-	for _, name := range slices.Sorted(maps.Keys(entries)) {
+	f.names = slices.Sorted(maps.Keys(entries))
+	for _, name := range f.names {
 		e := entries[name]
 		size, err := dataSize(e.DType, e.Shape, len(body))
 		if err != nil {
@@ -176,20 +171,20 @@ func Parse(data []byte) (*File, error) {
 			return nil, fmt.Errorf("tensor %s: %s%s does not fit the %d bytes of its data_offsets",
 				Quote(name), e.DType, Clip(fmt.Sprint(e.Shape)), n)
 		}
-		spans = append(spans, span{name, e.Offsets[0], e.Offsets[1]})
 		f.tensors[name] = Tensor{Name: name, DType: e.DType, Shape: e.Shape, Data: body[e.Offsets[0]:e.Offsets[1]]}
-		f.names = append(f.names, name)
 	}
-	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(a.begin-b.begin, a.end-b.end, strings.Compare(a.name, b.name)) })
+	placed := slices.Clone(f.names)
+	slices.SortStableFunc(placed, func(a, b string) int { return slices.Compare(entries[a].Offsets, entries[b].Offsets) })
 	at := 0
-	for _, s := range spans {
-		if s.begin < at {
-			return nil, fmt.Errorf("tensor %s overlaps the one before it", Quote(s.name))
+	for _, name := range placed {
+		begin := entries[name].Offsets[0]
+		if begin < at {
+			return nil, fmt.Errorf("tensor %s overlaps the one before it", Quote(name))
 		}
-		if s.begin > at {
-			return nil, fmt.Errorf("gap of %d bytes before tensor %s", s.begin-at, Quote(s.name))
+		if begin > at {
+			return nil, fmt.Errorf("gap of %d bytes before tensor %s", begin-at, Quote(name))
 		}
-		at = s.end
+		at = entries[name].Offsets[1]
 	}
 	if at != len(body) {
 		return nil, fmt.Errorf("%d bytes after the last tensor", len(body)-at)

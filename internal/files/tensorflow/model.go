@@ -98,11 +98,10 @@ func FromHuggingFace(tensors []safetensors.Tensor) ([]safetensors.Tensor, error)
 			if len(t.Shape) != 2 {
 				return nil, fmt.Errorf("tensor %s has shape %v, want two dimensions", safetensors.Quote(t.Name), t.Shape)
 			}
-			size := t.DType.Size()
-			if size == 0 || min(t.Shape[0], t.Shape[1]) < 0 || len(t.Data) != t.Shape[0]*t.Shape[1]*size {
+			if t.Fits() != nil {
 				return nil, fmt.Errorf("tensor %s: %d bytes do not fit %s", safetensors.Quote(t.Name), len(t.Data), shapeOf(t.DType, t.Shape))
 			}
-			t.Data = safetensors.Transpose(t.Data, t.Shape[0], t.Shape[1], size)
+			t.Data = safetensors.Transpose(t.Data, t.Shape[0], t.Shape[1], t.DType.Size())
 			t.Shape = []int{t.Shape[1], t.Shape[0]}
 		}
 		out = append(out, t)

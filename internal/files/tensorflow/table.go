@@ -1,6 +1,7 @@
 package tensorflow
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -67,11 +68,8 @@ func scanTable(data []byte, each func(key string, value []byte) error) error {
 		return errors.New("truncated, or not a checkpoint's index: it does not end as one")
 	}
 	meta, rest, err := readHandle(footer)
-	if err != nil {
-		return fmt.Errorf("footer: %w", err)
-	}
-	index, _, err := readHandle(rest)
-	if err != nil {
+	index, _, other := readHandle(rest)
+	if err := cmp.Or(err, other); err != nil {
 		return fmt.Errorf("footer: %w", err)
 	}
 	if _, err := readBlock(blocks, meta); err != nil {
@@ -131,10 +129,9 @@ func readBlock(data []byte, h handle) ([]byte, error) {
 		if err == nil && (size > maxSnappy*len(body) || size > maxIndex) {
 			err = fmt.Errorf("%d bytes claim to unpack to %d", len(body), size)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("block at byte %d: snappy: %w", h.offset, err)
+		if err == nil {
+			body, err = snappy.Decode(nil, body)
 		}
-		body, err = snappy.Decode(nil, body)
 		if err != nil {
 			return nil, fmt.Errorf("block at byte %d: snappy: %w", h.offset, err)
 		}
