@@ -1,9 +1,10 @@
 package tokenizer
 
 import (
+	"fmt"
 	"math"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 )
 
@@ -29,19 +30,17 @@ type Encoder struct {
 // NewEncoder prepares a model for use. It panics on a model that [Parse] would refuse for its charsmap.
 func NewEncoder(m *Model) *Encoder {
 	e := &Encoder{model: m, score: make([]float32, len(m.Pieces)), unkID: -1, unkScore: math.MaxFloat32}
-	var ids []uint32
-	var user []string
+	ids, user := map[string]uint32{}, map[string]uint32{}
 	for i := range m.Pieces {
 		p := &m.Pieces[i]
 		e.score[i] = p.Score
 		switch p.Type {
 		case Normal:
 			e.unkScore = min(e.unkScore, p.Score)
-			ids = append(ids, uint32(i))
+			ids[p.Text] = uint32(i)
 		case UserDefined:
 			e.score[i] = userScore(len(p.Text))
-			ids = append(ids, uint32(i))
-			user = append(user, p.Text)
+			ids[p.Text], user[p.Text] = uint32(i), 0
 		case Byte:
 			if b := byteOf(p.Text); b >= 0 {
 				e.bytePieces[b] = int32(i)
@@ -51,16 +50,10 @@ func NewEncoder(m *Model) *Encoder {
 		}
 	}
 	e.unkScore -= unkPenalty
-	slices.SortFunc(ids, func(a, b uint32) int { return strings.Compare(m.Pieces[a].Text, m.Pieces[b].Text) })
-	texts := make([]string, len(ids))
-	for i, id := range ids {
-		texts[i] = m.Pieces[id].Text
-	}
-	slices.Sort(user)
-	e.pieces = mustTrie(newDoubleArray(texts, ids))
-	e.normalizer = mustNormalizer(newNormalizer(&m.Normalizer, user, m.whitespaceSuffix))
+	e.pieces = must(newDoubleArray(ids))
+	e.normalizer = must(newNormalizer(&m.Normalizer, user, m.whitespaceSuffix))
 	if m.Denormalizer != nil && len(m.Denormalizer.CharsMap) > 0 {
-		e.denormalizer = mustNormalizer(newNormalizer(m.Denormalizer, nil, false))
+		e.denormalizer = must(newNormalizer(m.Denormalizer, nil, false))
 	}
 	e.pool.New = func() any { return new(lattice) }
 	return e
@@ -150,17 +143,13 @@ func (e *Encoder) join(text []byte, path, out []span) []span {
 // Tokens cuts a text into pieces: the likeliest way by the model's scores. A run of unknown characters is one piece, or, with byte
 // fallback, a piece for each byte, the last of which stands for the whole character.
 func (e *Encoder) Tokens(s string) []Token {
-	l := e.pool.Get().(*lattice)
+	l := e.cut(s, true)
 	defer e.release(l)
-	l.normal.aligned = true
-	e.normalizer.normalize(s, &l.normal)
-	e.viterbi(l)
 	return e.tokens(l, l.path)
 }
 
 // tokens makes tokens of a path through the normal form.
 func (e *Encoder) tokens(l *lattice, path []span) []Token {
-	path = e.join(l.normal.text, path, nil)
 	out := make([]Token, len(path))
 	for i, p := range path {
 		out[i] = Token{ID: p.id, Begin: l.normal.from[p.from], End: l.normal.from[p.to], Piece: e.text(l, p)}
@@ -283,27 +272,17 @@ func runeLen(b []byte) int {
 
 // byteOf is the byte that a piece like <0x0A> stands for, -1 for another text.
 func byteOf(s string) int {
-	const digits = "0123456789ABCDEF"
-	if len(s) != 6 || s[:3] != "<0x" || s[5] != '>' {
-		return -1
+	if len(s) == 6 {
+		if b, err := strconv.ParseUint(s[3:5], 16, 8); err == nil && s == fmt.Sprintf("<0x%02X>", b) {
+			return int(b)
+		}
 	}
-	high, low := strings.IndexByte(digits, s[3]), strings.IndexByte(digits, s[4])
-	if high < 0 || low < 0 {
-		return -1
-	}
-	return high<<4 | low
+	return -1
 }
 
-func mustTrie(d doubleArray, err error) doubleArray {
+func must[T any](x T, err error) T {
 	if err != nil {
 		panic(err)
 	}
-	return d
-}
-
-func mustNormalizer(n *normalizer, err error) *normalizer {
-	if err != nil {
-		panic(err)
-	}
-	return n
+	return x
 }

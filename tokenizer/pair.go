@@ -43,22 +43,7 @@ func (t *Tokenizer) Cut(text string) Text {
 	add := func(id int32, from, to int) {
 		x.IDs, x.Offsets = append(x.IDs, id), append(x.Offsets, [2]int{from, to})
 	}
-	switch {
-	case t.model.wordPiece:
-		t.words(text, add)
-	case t.Cleanup == CleanupAlbert:
-		t.parts(text, true, func(c *cleaner, l *lattice, s *special, begin, end int) {
-			if s != nil {
-				add(s.id, begin, end)
-				return
-			}
-			l.places(func(i int) int { return c.part.from[l.normal.from[i]] }, add)
-		})
-	default:
-		l := t.cut(text, true)
-		l.places(func(i int) int { return l.normal.from[i] }, add)
-		t.release(l)
-	}
+	t.parts(text, true, add, func(l *lattice, place func(int) int) { l.places(place, add) })
 	inRunes(text, x.Offsets)
 	return x
 }

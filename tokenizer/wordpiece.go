@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -89,12 +88,7 @@ func tails(m *Model) doubleArray {
 			ids[rest] = uint32(i)
 		}
 	}
-	keys := slices.Sorted(maps.Keys(ids))
-	values := make([]uint32, len(keys))
-	for i, k := range keys {
-		values[i] = ids[k]
-	}
-	return mustTrie(newDoubleArray(keys, values))
+	return must(newDoubleArray(ids))
 }
 
 // words calls f for each piece of a text in turn, with the bytes of the text that it stands for.

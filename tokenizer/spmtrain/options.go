@@ -154,19 +154,18 @@ func (o *Options) metaPieces() (map[int]tokenizer.Piece, error) {
 		at[free] = tokenizer.Piece{Text: text, Type: typ}
 		return nil
 	}
-	for _, s := range o.ControlSymbols {
-		if err := add("control-symbols", s, tokenizer.Control); err != nil {
-			return nil, err
-		}
+	var bytes []string
+	for b := 0; o.ByteFallback && b < 256; b++ {
+		bytes = append(bytes, fmt.Sprintf("<0x%02X>", b))
 	}
-	for _, s := range o.UserDefinedSymbols {
-		if err := add("user-defined-symbols", s, tokenizer.UserDefined); err != nil {
-			return nil, err
-		}
-	}
-	if o.ByteFallback {
-		for b := range 256 {
-			if err := add("byte-fallback", fmt.Sprintf("<0x%02X>", b), tokenizer.Byte); err != nil {
+	for _, l := range []struct {
+		flag  string
+		texts []string
+		typ   tokenizer.PieceType
+	}{{"control-symbols", o.ControlSymbols, tokenizer.Control}, {"user-defined-symbols", o.UserDefinedSymbols, tokenizer.UserDefined},
+		{"byte-fallback", bytes, tokenizer.Byte}} {
+		for _, text := range l.texts {
+			if err := add(l.flag, text, l.typ); err != nil {
 				return nil, err
 			}
 		}
