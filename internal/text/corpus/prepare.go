@@ -3,7 +3,6 @@ package corpus
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -61,8 +60,7 @@ func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 		VocabSize: o.Tokenizer.VocabSize(), TokenizerSHA256: o.Tokenizer.SHA256(), TokenizerFiles: map[string]string{},
 		Settings: Settings{Inputs: o.Inputs, Sentences: o.Read.Sentences, TextColumn: o.Read.TextColumn, GoDoc: o.Read.GoDoc, Cleanup: o.Cleanup}}
 	for name, data := range o.Tokenizer.Files() {
-		sum := sha256.Sum256(data)
-		meta.TokenizerFiles[name] = hex.EncodeToString(sum[:])
+		meta.TokenizerFiles[name] = fmt.Sprintf("%x", sha256.Sum256(data))
 	}
 	if o.Output == "" {
 		return meta, errors.New("no output directory given")
@@ -205,9 +203,9 @@ func (q *pipeline) fileRead(f File) error {
 	if i := len(q.files); i < len(q.began.Files) && q.began.Files[i] != f {
 		was := q.began.Files[i]
 		if was.Path != f.Path {
-			return refusal(q.o.Output, fmt.Sprintf("other text: where %s was is %s", was.Path, f.Path))
+			return &Mismatch{q.o.Output, fmt.Sprintf("other text: where %s was is %s", was.Path, f.Path)}
 		}
-		return refusal(q.o.Output, fmt.Sprintf("other text: %s has changed", f.Path))
+		return &Mismatch{q.o.Output, fmt.Sprintf("other text: %s has changed", f.Path)}
 	}
 	q.files = append(q.files, f)
 	return nil

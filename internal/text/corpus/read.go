@@ -112,21 +112,13 @@ func (r *reader) input(path string) error {
 		}
 		return r.whole(stdinName, in, r.stream)
 	}
-	st, err := os.Stat(path)
-	if err != nil {
+	files, isDir, err := r.o.files(path)
+	switch {
+	case err != nil:
 		return err
-	}
-	if r.o.GoDoc && (st.IsDir() || strings.HasSuffix(path, ".go")) {
-		return r.goTree(path)
-	}
-	if !st.IsDir() {
-		return r.open(path)
-	}
-	files, err := ListFiles(path, nil)
-	if err != nil {
-		return err
-	}
-	if len(files) == 0 {
+	case r.o.GoDoc && (isDir || strings.HasSuffix(path, ".go")):
+		return r.goTree(path, files)
+	case len(files) == 0:
 		return fmt.Errorf("%s: no files there", path)
 	}
 	for _, f := range files {

@@ -158,7 +158,7 @@ func isAbbreviation(before, next, word string, r rune, cased bool) bool {
 		return false
 	case titles[last] || (!cased || len(last) > 1 && strings.ToUpper(last) == last) && titles[strings.ToUpper(lower[:1])+lower[1:]]:
 		// "Elm St. He"
-		return !(lower == "st" && !atStart && starters[word] && word != "The" && startsUpper(wordBefore(before, last)))
+		return !(lower == "st" && !atStart && starters[word] && word != "The" && strings.IndexFunc(wordBefore(before, last), unicode.IsUpper) == 0)
 	case inner[lower]:
 		return true
 	case numbered[lower]:
@@ -179,11 +179,6 @@ func isAbbreviation(before, next, word string, r rune, cased bool) bool {
 func wordBefore(before, last string) string {
 	s := strings.TrimRight(strings.TrimSuffix(before, last), openers+" ")
 	return s[strings.LastIndexByte(s, ' ')+1:]
-}
-
-func startsUpper(s string) bool {
-	r, _ := utf8.DecodeRuneInString(s)
-	return unicode.IsUpper(r)
 }
 
 // allInitials tells of "J.R.R", "U.S.A", "n.b".
