@@ -191,29 +191,28 @@ func (t *Tokenizer) EncodeWithOffsets(text string) []Token {
 // run for the text between special tokens, cut into pieces after the clean-up, with a function that gives where a byte of the normal form
 // stood. Unless aligned is set all places are 0, and that function is not to be called.
 func (t *Tokenizer) parts(text string, aligned bool, one func(id int32, from, to int), run func(l *lattice, place func(i int) int)) {
-	if t.model.wordPiece {
-		t.words(text, one)
-		return
-	}
-	if t.Cleanup != CleanupAlbert {
+	if t.Cleanup == CleanupNone {
 		l := t.cut(text, aligned)
 		run(l, func(i int) int { return l.normal.from[i] })
 		t.release(l)
 		return
 	}
 	c := t.cleaners.Get().(*cleaner)
-	c.lower.aligned = aligned
+	c.lower.aligned = aligned || t.model.wordPiece
 	t.lowerRunes(text, t.specials, &c.lower)
 	eachPart(&c.lower, t.specials, func(s *special, from, to int) {
-		if s != nil {
+		switch {
+		case s != nil:
 			one(s.id, c.lower.place(from), c.lower.place(to))
-			return
+		case t.model.wordPiece:
+			t.words(&c.lower, from, to, one)
+		default:
+			t.clean(c, from, to)
+			l := t.cut(string(c.part.text), aligned)
+			t.splitCommas(l)
+			run(l, func(i int) int { return c.part.from[l.normal.from[i]] })
+			t.release(l)
 		}
-		t.clean(c, from, to)
-		l := t.cut(string(c.part.text), aligned)
-		t.splitCommas(l)
-		run(l, func(i int) int { return c.part.from[l.normal.from[i]] })
-		t.release(l)
 	})
 	if cap(c.lower.text) <= keepBytes {
 		t.cleaners.Put(c)

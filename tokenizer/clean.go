@@ -121,7 +121,7 @@ func (out *normal) decompose(char []byte, from int) (capitals bool) {
 	switch full := p.Decomposition(); {
 	case full != nil:
 		d = full
-	case isHangul(char):
+	case p.Size() == len("가") && !norm.NFKD.IsNormal(char): // Hangul, which is decomposed by arithmetic
 		d = norm.NFKD.Bytes(char)
 	}
 	for len(d) > 0 {
@@ -133,11 +133,6 @@ func (out *normal) decompose(char []byte, from int) (capitals bool) {
 		d = d[n:]
 	}
 	return capitals
-}
-
-func isHangul(char []byte) bool {
-	r, _ := utf8.DecodeRune(char)
-	return r >= hangulS && r < hangulS+hangulSs
 }
 
 // lowerText is Python's str.lower of a whole text.

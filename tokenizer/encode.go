@@ -99,7 +99,7 @@ func (e *Encoder) cut(s string, aligned bool) *lattice {
 	l.normal.aligned = aligned
 	e.normalizer.normalize(s, &l.normal)
 	e.viterbi(l)
-	l.path = e.join(l.normal.text, l.path, nil)
+	l.path = e.join(l.normal.text, l.path)
 	return l
 }
 
@@ -110,32 +110,29 @@ func (e *Encoder) release(l *lattice) {
 }
 
 // join makes one piece of a run of unknown characters or, with byte fallback, a piece of each of their bytes, the last of which stands for
-// the whole character. The result overwrites path or is appended to out.
-func (e *Encoder) join(text []byte, path, out []span) []span {
-	if !e.model.ByteFallback {
-		n := 0
-		for _, p := range path {
-			if p.id == e.unkID && n > 0 && path[n-1].id == e.unkID {
-				path[n-1].to = p.to
-				continue
-			}
-			path[n] = p
-			n++
-		}
-		return path[:n]
-	}
+// the whole character. The result may overwrite path.
+func (e *Encoder) join(text []byte, path []span) []span {
 	if !slices.ContainsFunc(path, func(p span) bool { return p.id == e.unkID }) {
 		return path
 	}
+	out := path[:0]
+	if e.model.ByteFallback {
+		out = nil // it may become longer
+	}
 	for _, p := range path {
-		if p.id != e.unkID {
+		switch n := len(out); {
+		case p.id != e.unkID:
 			out = append(out, p)
-			continue
+		case e.model.ByteFallback:
+			for i := p.from; i < p.to-1; i++ {
+				out = append(out, span{id: e.bytePieces[text[i]], from: p.from, to: p.from})
+			}
+			out = append(out, span{id: e.bytePieces[text[p.to-1]], from: p.from, to: p.to})
+		case n > 0 && out[n-1].id == e.unkID:
+			out[n-1].to = p.to
+		default:
+			out = append(out, p)
 		}
-		for i := p.from; i < p.to-1; i++ {
-			out = append(out, span{id: e.bytePieces[text[i]], from: p.from, to: p.from})
-		}
-		out = append(out, span{id: e.bytePieces[text[p.to-1]], from: p.from, to: p.to})
 	}
 	return out
 }
@@ -258,16 +255,7 @@ func (e *Encoder) viterbi(l *lattice) {
 
 // runeLen is the length of a character by its first byte.
 func runeLen(b []byte) int {
-	n := 1
-	switch {
-	case b[0] >= 0xf0:
-		n = 4
-	case b[0] >= 0xe0:
-		n = 3
-	case b[0] >= 0xc0:
-		n = 2
-	}
-	return min(n, len(b))
+	return min(int("\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x02\x02\x03\x04"[b[0]>>4]), len(b))
 }
 
 // byteOf is the byte that a piece like <0x0A> stands for, -1 for another text.
@@ -280,6 +268,7 @@ func byteOf(s string) int {
 	return -1
 }
 
+// must gives the result of a call that cannot fail, or whose failure is a bug.
 func must[T any](x T, err error) T {
 	if err != nil {
 		panic(err)

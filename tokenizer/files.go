@@ -203,11 +203,7 @@ func (t *Tokenizer) Files() map[string][]byte {
 
 // indented is JSON with a line for each field.
 func indented(v any) []byte {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		panic(err) // strings, numbers and booleans
-	}
-	return append(text, '\n')
+	return append(must(json.MarshalIndent(v, "", "  ")), '\n') // strings, numbers and booleans
 }
 
 // FileNames are the names of all files that a tokenizer can have in a Hugging Face directory.

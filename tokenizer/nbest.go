@@ -42,13 +42,11 @@ type hypothesis struct {
 // [Encoder.Tokens] the length of a user-defined piece counts in characters. (SentencePiece's Lattice::NBest, an A* search backwards,
 // with the order of equal paths that the GNU C++ library's heap gives.)
 func (e *Encoder) NBest(s string, n int) []Path {
-	l := e.pool.Get().(*lattice)
+	l := e.cut(s, true)
 	defer e.release(l)
-	l.normal.aligned = true
-	e.normalizer.normalize(s, &l.normal)
 	n = min(max(n, 1), MaxNBest)
 	if n == 1 || len(l.normal.text) == 0 {
-		return []Path{{Tokens: e.Tokens(s)}}
+		return []Path{{Tokens: e.tokens(l, l.path)}}
 	}
 	g := e.graph(l.normal.text)
 	var out []Path
@@ -57,7 +55,7 @@ func (e *Encoder) NBest(s string, n int) []Path {
 		for _, v := range path.nodes {
 			spans = append(spans, span{id: v.id, from: g.offsets[v.pos], to: g.offsets[v.pos+v.len]})
 		}
-		out = append(out, Path{e.tokens(l, e.join(l.normal.text, spans, nil)), path.score})
+		out = append(out, Path{e.tokens(l, e.join(l.normal.text, spans)), path.score})
 	}
 	return out
 }

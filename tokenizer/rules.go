@@ -182,25 +182,15 @@ func unicodeCharacters() func(yield func(rune) bool) {
 	}
 }
 
-// Hangul syllables are composed by arithmetic (The Unicode Standard, section 3.12).
-const (
-	hangulL, hangulV, hangulT, hangulS = 0x1100, 0x1161, 0x11a7, 0xac00
-	hangulVs, hangulTs, hangulSs       = 21, 28, 11172
-)
-
 // decompose is the full compatibility decomposition of a character, "" if it has none.
 func decompose(r rune) string {
-	if s := r - hangulS; s >= 0 && s < hangulSs {
-		d := []rune{hangulL + s/(hangulVs*hangulTs), hangulV + s%(hangulVs*hangulTs)/hangulTs, hangulT + s%hangulTs}
-		if d[2] == hangulT {
-			d = d[:2]
-		}
-		return string(d)
-	}
 	if d, ok := newDecompositions()[r]; ok {
 		return d
 	}
-	return string(norm.NFKD.PropertiesString(string(r)).Decomposition())
+	if d := norm.NFKD.String(string(r)); d != string(r) {
+		return d
+	}
+	return ""
 }
 
 // compose is NFKC of a decomposition.

@@ -137,10 +137,8 @@ func (t *Tokenizer) addedTokens() []addedTokenID {
 // that end with a digit and a comma are made unlikely instead of being split, and user-defined pieces are only likely, not certain.
 func (t *Tokenizer) JSON() ([]byte, error) {
 	m := t.model
-	for i := range m.Pieces {
-		if !utf8.ValidString(m.Pieces[i].Text) {
-			return nil, errors.New(JSONFile + ": a piece is no UTF-8")
-		}
+	if slices.ContainsFunc(m.Pieces, func(p Piece) bool { return !utf8.ValidString(p.Text) }) {
+		return nil, errors.New(JSONFile + ": a piece is no UTF-8")
 	}
 	j := tokenizerJSON{Version: "1.0", Added: t.addedTokens(), PostProcessor: t.template()}
 	if m.wordPiece {
@@ -195,7 +193,7 @@ func (t *Tokenizer) unigramJSON(j *tokenizerJSON) error {
 		}
 		vocab[i] = [2]any{p.Text, score}
 	}
-	j.Model = modelJSON{Type: "Unigram", ByteFallback: &m.ByteFallback, Vocab: compact(vocab)}
+	j.Model = modelJSON{Type: "Unigram", ByteFallback: &m.ByteFallback, Vocab: must(jsonobject.Marshal(vocab))}
 	if t.unkID >= 0 {
 		j.Model.UnkID = &t.unkID
 	}
@@ -214,7 +212,7 @@ func (t *Tokenizer) wordPieceJSON(j *tokenizerJSON) {
 		}
 	}
 	unk, prefix, most := t.Piece(t.UNK), continuation, maxWordRunes
-	j.Model = modelJSON{Type: "WordPiece", UnkToken: &unk, Continuation: &prefix, MaxChars: &most, Vocab: compact(vocab)}
+	j.Model = modelJSON{Type: "WordPiece", UnkToken: &unk, Continuation: &prefix, MaxChars: &most, Vocab: must(jsonobject.Marshal(vocab))}
 }
 
 // template gives the post-processor: [CLS] A [SEP], [CLS] A [SEP] B [SEP]. Without these pieces nothing is added.
@@ -230,13 +228,4 @@ func (t *Tokenizer) template() any {
 	token := func(id int32, text string) m { return m{"id": text, "ids": []int32{id}, "tokens": []string{text}} }
 	return m{"type": "TemplateProcessing", "single": single, "pair": append(single[:3:3], sequence("B", 1), special(sep, 1)),
 		"special_tokens": m{cls: token(t.CLS, cls), sep: token(t.SEP, sep)}}
-}
-
-// compact gives strings and numbers as JSON on one line.
-func compact(v any) json.RawMessage {
-	text, err := jsonobject.Marshal(v)
-	if err != nil {
-		panic(err) // it cannot fail
-	}
-	return text
 }

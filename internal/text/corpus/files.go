@@ -82,8 +82,8 @@ func inputFiles(inputs []string, o ReadOptions) (files []string, err error) {
 		if in == "-" {
 			continue
 		}
-		list, _, err := o.files(in)
-		if _, e := os.Stat(in); err != nil && !errors.Is(e, fs.ErrNotExist) {
+		list, isDir, err := o.files(in)
+		if err != nil && (isDir || !errors.Is(err, fs.ErrNotExist)) {
 			return nil, err
 		}
 		files = append(files, list...)

@@ -76,6 +76,13 @@ func (q *pipeline) read(docs iter.Seq2[Document, error]) {
 			fail(err)
 			return
 		}
+		if q.o.Documents != nil { // they come from elsewhere, and nobody has counted them
+			if len(d.Sentences) == 0 {
+				q.counts.Empty++
+				continue
+			}
+			q.counts.add(&d)
+		}
 		n++
 		text = textSum(text, &d)
 		if n <= q.began.Read {

@@ -169,33 +169,15 @@ func startPipeline(ctx context.Context, o *PrepareOptions, p *progress) *pipelin
 		queue: make(chan *batch, maxTokens), tasks: make(chan *batch, maxTokens), tokens: make(chan struct{}, maxTokens)}
 	docs := o.Documents
 	if docs == nil {
-		docs = documents(ctx, o.Inputs, o.Read, q.counts, q.fileRead)
-	} else {
-		docs = counted(docs, q.counts)
+		read := o.Read
+		read.file = q.fileRead
+		docs = Documents(ctx, o.Inputs, read, q.counts)
 	}
 	go q.read(docs)
 	for range o.Threads {
 		go q.encode()
 	}
 	return q
-}
-
-// counted counts documents that come from elsewhere.
-func counted(docs iter.Seq2[Document, error], c *Counts) iter.Seq2[Document, error] {
-	return func(yield func(Document, error) bool) {
-		for d, err := range docs {
-			if err == nil && len(d.Sentences) == 0 {
-				c.Empty++
-				continue
-			}
-			if err == nil {
-				c.add(&d)
-			}
-			if !yield(d, err) {
-				return
-			}
-		}
-	}
 }
 
 // fileRead is called after each input file; a file that was read before must be the same again.

@@ -70,14 +70,11 @@ func endOfMark(s string, i int) int {
 		case isEnd(r) || strings.ContainsRune(closers, r):
 			i += n
 		case r == '[': // the number of a footnote
-			j := i + 1
-			for j < len(s) && s[j] >= '0' && s[j] <= '9' {
-				j++
-			}
-			if j == i+1 || j >= len(s) || s[j] != ']' {
+			rest := strings.TrimLeft(s[i+1:], "0123456789")
+			if len(rest) == len(s)-i-1 || !strings.HasPrefix(rest, "]") {
 				return i
 			}
-			i = j + 1
+			i = len(s) - len(rest) + 1
 		default:
 			return i
 		}
