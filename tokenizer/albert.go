@@ -2,7 +2,7 @@ package tokenizer
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -66,8 +66,7 @@ func New(data []byte, o Options) (*Tokenizer, error) {
 var specialTexts = map[bool][]string{false: {"[CLS]", "[SEP]", "[MASK]", "<pad>", "<unk>"}, true: {"[CLS]", "[SEP]", "[MASK]", "[PAD]", "[UNK]"}}
 
 func newTokenizer(m *Model, data []byte, o Options) *Tokenizer {
-	sum := sha256.Sum256(data)
-	t := &Tokenizer{Options: o, Encoder: NewEncoder(m), data: data, sum: hex.EncodeToString(sum[:]), ids: make(map[string]int32, len(m.Pieces))}
+	t := &Tokenizer{Options: o, Encoder: NewEncoder(m), data: data, sum: fmt.Sprintf("%x", sha256.Sum256(data)), ids: make(map[string]int32, len(m.Pieces))}
 	t.cleaners = &sync.Pool{New: func() any { return new(cleaner) }}
 	for i := range m.Pieces {
 		p := &m.Pieces[i]
@@ -167,19 +166,8 @@ func (t *Tokenizer) pieceID(text string) int32 {
 // Encode gives the ids of a text's pieces, without adding special ones. With ALBERT's clean-up [CLS], [SEP], [MASK], <pad> and <unk> in
 // the text become those pieces, and what is between them is encoded part by part; [MASK] takes in the spaces before it.
 func (t *Tokenizer) Encode(text string) []int32 {
-	if t.Cleanup != CleanupAlbert && !t.model.wordPiece {
-		return t.IDs(text)
-	}
 	ids := make([]int32, 0, 8+len(text)/4)
-	if t.model.wordPiece {
-		t.words(text, func(id int32, _, _ int) { ids = append(ids, id) })
-		return ids
-	}
-	t.parts(text, false, func(_ *cleaner, l *lattice, s *special, _, _ int) {
-		if s != nil {
-			ids = append(ids, s.id)
-			return
-		}
+	t.parts(text, false, func(id int32, _, _ int) { ids = append(ids, id) }, func(l *lattice, _ func(int) int) {
 		for _, p := range l.path {
 			ids = append(ids, p.id)
 		}
@@ -190,46 +178,40 @@ func (t *Tokenizer) Encode(text string) []int32 {
 // EncodeWithOffsets is [Tokenizer.Encode] with the text of each piece and the bytes that it stands for.
 func (t *Tokenizer) EncodeWithOffsets(text string) []Token {
 	var out []Token
-	if t.model.wordPiece {
-		t.words(text, func(id int32, from, to int) { out = append(out, Token{id, from, to, t.Piece(id)}) })
-		return out
-	}
-	if t.Cleanup != CleanupAlbert {
-		return t.Tokens(text)
-	}
-	t.parts(text, true, func(c *cleaner, l *lattice, s *special, begin, end int) {
-		if s != nil {
-			out = append(out, Token{s.id, begin, end, s.text})
-			return
-		}
+	one := func(id int32, from, to int) { out = append(out, Token{id, from, to, t.Piece(id)}) }
+	t.parts(text, true, one, func(l *lattice, place func(int) int) {
 		for _, p := range l.path {
-			out = append(out, Token{p.id, c.part.from[l.normal.from[p.from]], c.part.from[l.normal.from[p.to]], t.text(l, p)})
+			out = append(out, Token{p.id, place(p.from), place(p.to), t.text(l, p)})
 		}
 	})
 	return out
 }
 
-// parts calls f for the parts of a text in turn: for a special token with its byte offsets, for the text between two of them with its
-// pieces, after the clean-up.
-func (t *Tokenizer) parts(text string, aligned bool, f func(c *cleaner, l *lattice, s *special, begin, end int)) {
-	c := t.cleaners.Get().(*cleaner)
-	c.lower.aligned = aligned
-	t.lowerRunes(text, t.specials, &c.lower)
-	part := func(from, to int) {
-		t.clean(c, from, to)
-		l := t.cut(string(c.part.text), aligned)
-		t.splitCommas(l)
-		f(c, l, nil, 0, 0)
+// parts goes through a text. It calls one for each special token, and with WordPiece for each piece, with the bytes that it stands for, and
+// run for the text between special tokens, cut into pieces after the clean-up, with a function that gives where a byte of the normal form
+// stood. Unless aligned is set all places are 0, and that function is not to be called.
+func (t *Tokenizer) parts(text string, aligned bool, one func(id int32, from, to int), run func(l *lattice, place func(i int) int)) {
+	if t.Cleanup == CleanupNone {
+		l := t.cut(text, aligned)
+		run(l, func(i int) int { return l.normal.from[i] })
 		t.release(l)
+		return
 	}
+	c := t.cleaners.Get().(*cleaner)
+	c.lower.aligned = aligned || t.model.wordPiece
+	t.lowerRunes(text, t.specials, &c.lower)
 	eachPart(&c.lower, t.specials, func(s *special, from, to int) {
 		switch {
-		case s == nil:
-			part(from, to)
-		case aligned:
-			f(c, nil, s, c.lower.from[from], c.lower.from[to])
+		case s != nil:
+			one(s.id, c.lower.place(from), c.lower.place(to))
+		case t.model.wordPiece:
+			t.words(&c.lower, from, to, one)
 		default:
-			f(c, nil, s, 0, 0)
+			t.clean(c, from, to)
+			l := t.cut(string(c.part.text), aligned)
+			t.splitCommas(l)
+			run(l, func(i int) int { return c.part.from[l.normal.from[i]] })
+			t.release(l)
 		}
 	})
 	if cap(c.lower.text) <= keepBytes {

@@ -36,9 +36,7 @@ func parseCharsMap(b []byte) (charsMap, error) {
 		return charsMap{}, fmt.Errorf("a trie of %d bytes in a charsmap of %d", n, len(b))
 	}
 	c := charsMap{trie: make(doubleArray, n/4), text: string(b[4+n:])}
-	for i := range c.trie {
-		c.trie[i] = binary.LittleEndian.Uint32(b[4+4*i:])
-	}
+	_, _ = binary.Decode(b[4:], binary.LittleEndian, []uint32(c.trie)) // there are as many
 	if c.text[len(c.text)-1] != 0 {
 		return charsMap{}, errors.New("the charsmap's last text has no end")
 	}
@@ -88,14 +86,15 @@ func BuildCharsMap(m map[string]string) ([]byte, error) {
 		offsets[v] = uint32(len(text))
 		text = append(append(text, v...), 0)
 	}
-	values := make([]uint32, len(keys))
-	for i, k := range keys {
-		values[i] = offsets[m[k]]
+	values := make(map[string]uint32, len(m))
+	for k, v := range m {
+		values[k] = offsets[v]
 	}
-	trie, err := newDoubleArray(keys, values)
+	trie, err := newDoubleArray(values)
 	if err != nil {
 		return nil, fmt.Errorf("charsmap: %w", err)
 	}
 	out := binary.LittleEndian.AppendUint32(nil, uint32(4*len(trie)))
-	return append(append(out, trie.bytes()...), text...), nil
+	out, err = binary.Append(out, binary.LittleEndian, []uint32(trie))
+	return append(out, text...), err
 }

@@ -93,11 +93,11 @@ func TestLargeTrie(t *testing.T) {
 		seen[string(k)] = struct{}{}
 	}
 	keys := slices.Sorted(maps.Keys(seen))
-	values := make([]uint32, len(keys))
-	for i := range values {
-		values[i] = uint32(i)
+	values := map[string]uint32{}
+	for i, k := range keys {
+		values[k] = uint32(i)
 	}
-	d, err := newDoubleArray(keys, values)
+	d, err := newDoubleArray(values)
 	if err != nil {
 		t.Fatal(err)
 	}

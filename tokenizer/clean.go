@@ -42,10 +42,7 @@ func (o Options) lowerRunes(s string, specials []special, out *normal) {
 			if o.Lower && 'A' <= b && b <= 'Z' {
 				b += 'a' - 'A'
 			}
-			out.text = append(out.text, b)
-			if out.aligned {
-				out.from = append(out.from, i)
-			}
+			out.addByte(b, i)
 			i++
 			continue
 		}
@@ -60,9 +57,7 @@ func (o Options) lowerRunes(s string, specials []special, out *normal) {
 		}
 		i += n
 	}
-	if out.aligned {
-		out.from = append(out.from, len(s))
-	}
+	out.end(len(s))
 }
 
 // clean cleans up c.lower.text[from:to] into c.part, whose offsets are those of the original text.
@@ -71,12 +66,7 @@ func (o Options) clean(c *cleaner, from, to int) {
 	out.aligned = in.aligned
 	out.text, out.from = out.text[:0], out.from[:0]
 	text := in.text[from:to]
-	offset := func(i int) int {
-		if !in.aligned {
-			return 0
-		}
-		return in.from[from+i]
-	}
+	offset := func(i int) int { return in.place(from + i) }
 	end := len(text)  // where trailing spaces begin
 	gap := -1         // where the spaces before i begin; -1: there are none
 	inside := false   // something other than a space came before
@@ -105,12 +95,9 @@ func (o Options) clean(c *cleaner, from, to int) {
 			out.add(`"`, offset(i))
 			n = 2
 		case r < utf8.RuneSelf:
-			out.text = append(out.text, byte(r))
-			if out.aligned {
-				out.from = append(out.from, offset(i))
-			}
+			out.addByte(byte(r), offset(i))
 		case o.KeepAccents:
-			out.addBytes(text[i:i+n], offset(i))
+			out.add(string(text[i:i+n]), offset(i))
 		default:
 			capitals = out.decompose(text[i:i+n], offset(i)) || capitals
 		}
@@ -119,9 +106,7 @@ func (o Options) clean(c *cleaner, from, to int) {
 	if gap >= 0 {
 		end = gap
 	}
-	if out.aligned {
-		out.from = append(out.from, offset(end))
-	}
+	out.end(offset(end))
 	if o.Lower && capitals {
 		c.swap, c.part = c.part, c.swap
 		lowerText(&c.swap, &c.part)
@@ -136,13 +121,13 @@ func (out *normal) decompose(char []byte, from int) (capitals bool) {
 	switch full := p.Decomposition(); {
 	case full != nil:
 		d = full
-	case isHangul(char):
+	case p.Size() == len("가") && !norm.NFKD.IsNormal(char): // Hangul, which is decomposed by arithmetic
 		d = norm.NFKD.Bytes(char)
 	}
 	for len(d) > 0 {
 		r, n := utf8.DecodeRune(d)
 		if norm.NFKD.Properties(d).CCC() == 0 {
-			out.addBytes(d[:n], from)
+			out.add(string(d[:n]), from)
 			capitals = capitals || unicode.ToLower(r) != r
 		}
 		d = d[n:]
@@ -150,32 +135,19 @@ func (out *normal) decompose(char []byte, from int) (capitals bool) {
 	return capitals
 }
 
-func isHangul(char []byte) bool {
-	r, _ := utf8.DecodeRune(char)
-	return r >= hangulS && r < hangulS+hangulSs
-}
-
 // lowerText is Python's str.lower of a whole text.
 func lowerText(in, out *normal) {
 	out.text, out.from, out.aligned = out.text[:0], out.from[:0], in.aligned
 	for i := 0; i < len(in.text); {
 		r, n := utf8.DecodeRune(in.text[i:])
-		lower := ""
+		lower := pystring.LowerRune(r)
 		if r == 'Σ' {
 			lower = string(pystring.LowerSigma(in.text, i))
-		} else {
-			lower = pystring.LowerRune(r)
 		}
-		from := 0
-		if in.aligned {
-			from = in.from[i]
-		}
-		out.add(lower, from)
+		out.add(lower, in.place(i))
 		i += n
 	}
-	if in.aligned {
-		out.from = append(out.from, in.from[len(in.text)])
-	}
+	out.end(in.place(len(in.text)))
 }
 
 // special is a piece such as [MASK] that is recognised in text.

@@ -1,9 +1,6 @@
 package tokenizer
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "strings"
 
 // Decode gives the text of pieces as SentencePiece does: space signs become spaces, but for the one at the front; control
 // pieces give nothing; bytes are joined to characters. Ids outside the vocabulary are left out.
@@ -12,11 +9,8 @@ func (e *Encoder) Decode(ids []int32) string {
 	var b strings.Builder
 	var raw []byte
 	flush := func() {
-		for len(raw) > 0 {
-			r, n := utf8.DecodeRune(raw)
-			b.WriteRune(r)
-			raw = raw[n:]
-		}
+		b.WriteString(string([]rune(string(raw)))) // a byte that is not UTF-8 becomes U+FFFD
+		raw = raw[:0]
 	}
 	front := spec.AddDummyPrefix || spec.RemoveExtraWhitespaces // a space sign at the front was added when the text was encoded
 	for _, id := range ids {

@@ -1,8 +1,8 @@
 package tokenizer
 
 import (
-	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 )
 
@@ -89,19 +89,10 @@ func (d doubleArray) check(limit int) error {
 	return nil
 }
 
-// bytes gives the array as it is written in a file.
-func (d doubleArray) bytes() []byte {
-	out := make([]byte, 0, 4*len(d))
-	for _, u := range d {
-		out = binary.LittleEndian.AppendUint32(out, u)
-	}
-	return out
-}
-
-// newDoubleArray makes the trie of keys and their values, which are below 2^31. Keys are sorted by bytes, all different, and have no byte 0.
-func newDoubleArray(keys []string, values []uint32) (doubleArray, error) {
-	b := trieBuilder{keys: keys, values: values, known: map[uint64]int32{}}
-	root := b.branch(0, len(keys), 0)
+// newDoubleArray makes the trie of keys, which have no byte 0, and their values, which are below 2^31.
+func newDoubleArray(values map[string]uint32) (doubleArray, error) {
+	b := trieBuilder{keys: slices.Sorted(maps.Keys(values)), values: values, known: map[uint64]int32{}}
+	root := b.branch(0, len(values), 0)
 	p := placer{b: &b, bases: make([]uint32, len(b.branches))}
 	if err := p.placeAll(root); err != nil {
 		return nil, err
@@ -111,8 +102,8 @@ func newDoubleArray(keys []string, values []uint32) (doubleArray, error) {
 
 // trieBuilder makes the branches of a trie, equal ones once.
 type trieBuilder struct {
-	keys   []string
-	values []uint32
+	keys   []string // sorted by bytes
+	values map[string]uint32
 
 	branches []branch
 	edges    []edge           // of all branches
@@ -133,7 +124,7 @@ type edge struct {
 func (b *trieBuilder) branch(from, to, depth int) int32 {
 	first := len(b.open)
 	if from < to && len(b.keys[from]) == depth {
-		b.open = append(b.open, edge{0, b.values[from]})
+		b.open = append(b.open, edge{0, b.values[b.keys[from]]})
 		from++
 	}
 	for from < to {

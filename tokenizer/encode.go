@@ -1,9 +1,10 @@
 package tokenizer
 
 import (
+	"fmt"
 	"math"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 )
 
@@ -29,19 +30,17 @@ type Encoder struct {
 // NewEncoder prepares a model for use. It panics on a model that [Parse] would refuse for its charsmap.
 func NewEncoder(m *Model) *Encoder {
 	e := &Encoder{model: m, score: make([]float32, len(m.Pieces)), unkID: -1, unkScore: math.MaxFloat32}
-	var ids []uint32
-	var user []string
+	ids, user := map[string]uint32{}, map[string]uint32{}
 	for i := range m.Pieces {
 		p := &m.Pieces[i]
 		e.score[i] = p.Score
 		switch p.Type {
 		case Normal:
 			e.unkScore = min(e.unkScore, p.Score)
-			ids = append(ids, uint32(i))
+			ids[p.Text] = uint32(i)
 		case UserDefined:
 			e.score[i] = userScore(len(p.Text))
-			ids = append(ids, uint32(i))
-			user = append(user, p.Text)
+			ids[p.Text], user[p.Text] = uint32(i), 0
 		case Byte:
 			if b := byteOf(p.Text); b >= 0 {
 				e.bytePieces[b] = int32(i)
@@ -51,16 +50,10 @@ func NewEncoder(m *Model) *Encoder {
 		}
 	}
 	e.unkScore -= unkPenalty
-	slices.SortFunc(ids, func(a, b uint32) int { return strings.Compare(m.Pieces[a].Text, m.Pieces[b].Text) })
-	texts := make([]string, len(ids))
-	for i, id := range ids {
-		texts[i] = m.Pieces[id].Text
-	}
-	slices.Sort(user)
-	e.pieces = mustTrie(newDoubleArray(texts, ids))
-	e.normalizer = mustNormalizer(newNormalizer(&m.Normalizer, user, m.whitespaceSuffix))
+	e.pieces = must(newDoubleArray(ids))
+	e.normalizer = must(newNormalizer(&m.Normalizer, user, m.whitespaceSuffix))
 	if m.Denormalizer != nil && len(m.Denormalizer.CharsMap) > 0 {
-		e.denormalizer = mustNormalizer(newNormalizer(m.Denormalizer, nil, false))
+		e.denormalizer = must(newNormalizer(m.Denormalizer, nil, false))
 	}
 	e.pool.New = func() any { return new(lattice) }
 	return e
@@ -106,7 +99,7 @@ func (e *Encoder) cut(s string, aligned bool) *lattice {
 	l.normal.aligned = aligned
 	e.normalizer.normalize(s, &l.normal)
 	e.viterbi(l)
-	l.path = e.join(l.normal.text, l.path, nil)
+	l.path = e.join(l.normal.text, l.path)
 	return l
 }
 
@@ -117,32 +110,29 @@ func (e *Encoder) release(l *lattice) {
 }
 
 // join makes one piece of a run of unknown characters or, with byte fallback, a piece of each of their bytes, the last of which stands for
-// the whole character. The result overwrites path or is appended to out.
-func (e *Encoder) join(text []byte, path, out []span) []span {
-	if !e.model.ByteFallback {
-		n := 0
-		for _, p := range path {
-			if p.id == e.unkID && n > 0 && path[n-1].id == e.unkID {
-				path[n-1].to = p.to
-				continue
-			}
-			path[n] = p
-			n++
-		}
-		return path[:n]
-	}
+// the whole character. The result may overwrite path.
+func (e *Encoder) join(text []byte, path []span) []span {
 	if !slices.ContainsFunc(path, func(p span) bool { return p.id == e.unkID }) {
 		return path
 	}
+	out := path[:0]
+	if e.model.ByteFallback {
+		out = nil // it may become longer
+	}
 	for _, p := range path {
-		if p.id != e.unkID {
+		switch n := len(out); {
+		case p.id != e.unkID:
 			out = append(out, p)
-			continue
+		case e.model.ByteFallback:
+			for i := p.from; i < p.to-1; i++ {
+				out = append(out, span{id: e.bytePieces[text[i]], from: p.from, to: p.from})
+			}
+			out = append(out, span{id: e.bytePieces[text[p.to-1]], from: p.from, to: p.to})
+		case n > 0 && out[n-1].id == e.unkID:
+			out[n-1].to = p.to
+		default:
+			out = append(out, p)
 		}
-		for i := p.from; i < p.to-1; i++ {
-			out = append(out, span{id: e.bytePieces[text[i]], from: p.from, to: p.from})
-		}
-		out = append(out, span{id: e.bytePieces[text[p.to-1]], from: p.from, to: p.to})
 	}
 	return out
 }
@@ -150,17 +140,13 @@ func (e *Encoder) join(text []byte, path, out []span) []span {
 // Tokens cuts a text into pieces: the likeliest way by the model's scores. A run of unknown characters is one piece, or, with byte
 // fallback, a piece for each byte, the last of which stands for the whole character.
 func (e *Encoder) Tokens(s string) []Token {
-	l := e.pool.Get().(*lattice)
+	l := e.cut(s, true)
 	defer e.release(l)
-	l.normal.aligned = true
-	e.normalizer.normalize(s, &l.normal)
-	e.viterbi(l)
 	return e.tokens(l, l.path)
 }
 
 // tokens makes tokens of a path through the normal form.
 func (e *Encoder) tokens(l *lattice, path []span) []Token {
-	path = e.join(l.normal.text, path, nil)
 	out := make([]Token, len(path))
 	for i, p := range path {
 		out[i] = Token{ID: p.id, Begin: l.normal.from[p.from], End: l.normal.from[p.to], Piece: e.text(l, p)}
@@ -269,41 +255,23 @@ func (e *Encoder) viterbi(l *lattice) {
 
 // runeLen is the length of a character by its first byte.
 func runeLen(b []byte) int {
-	n := 1
-	switch {
-	case b[0] >= 0xf0:
-		n = 4
-	case b[0] >= 0xe0:
-		n = 3
-	case b[0] >= 0xc0:
-		n = 2
-	}
-	return min(n, len(b))
+	return min(int("\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x02\x02\x03\x04"[b[0]>>4]), len(b))
 }
 
 // byteOf is the byte that a piece like <0x0A> stands for, -1 for another text.
 func byteOf(s string) int {
-	const digits = "0123456789ABCDEF"
-	if len(s) != 6 || s[:3] != "<0x" || s[5] != '>' {
-		return -1
+	if len(s) == 6 {
+		if b, err := strconv.ParseUint(s[3:5], 16, 8); err == nil && s == fmt.Sprintf("<0x%02X>", b) {
+			return int(b)
+		}
 	}
-	high, low := strings.IndexByte(digits, s[3]), strings.IndexByte(digits, s[4])
-	if high < 0 || low < 0 {
-		return -1
-	}
-	return high<<4 | low
+	return -1
 }
 
-func mustTrie(d doubleArray, err error) doubleArray {
+// must gives the result of a call that cannot fail, or whose failure is a bug.
+func must[T any](x T, err error) T {
 	if err != nil {
 		panic(err)
 	}
-	return d
-}
-
-func mustNormalizer(n *normalizer, err error) *normalizer {
-	if err != nil {
-		panic(err)
-	}
-	return n
+	return x
 }

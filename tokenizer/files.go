@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -63,18 +64,21 @@ func Open(path string) (*Tokenizer, error) {
 	if !st.IsDir() {
 		return openFile(path, &config{Cleanup: CleanupNone})
 	}
-	for _, dir := range []string{path, filepath.Join(path, "model")} {
-		t, err := openDir(dir, func(name string, most int64) ([]byte, error) { return disk.ReadFile(filepath.Join(dir, name), most) })
-		if !errors.Is(err, ErrNone) {
-			return t, err
+	open := func(dir string) (*Tokenizer, error) {
+		return openDir(dir, func(name string, most int64) ([]byte, error) { return disk.ReadFile(filepath.Join(dir, name), most) })
+	}
+	t, err := open(path)
+	if errors.Is(err, ErrNone) {
+		if ofRun, e := open(filepath.Join(path, "model")); !errors.Is(e, ErrNone) {
+			return ofRun, e
 		}
 	}
-	return nil, fmt.Errorf("%s: %w: no %s, %s or %s there", path, ErrNone, ModelFile, VocabFile, JSONFile)
+	return t, err
 }
 
 // OpenFS is [Open] for a directory of a file system, such as one that go:embed makes.
 func OpenFS(fsys fs.FS, dir string) (*Tokenizer, error) {
-	t, err := openDir(dir, func(name string, most int64) ([]byte, error) {
+	return openDir(dir, func(name string, most int64) ([]byte, error) {
 		f, err := fsys.Open(slashpath.Join(dir, name))
 		if err != nil {
 			return nil, err
@@ -82,10 +86,6 @@ func OpenFS(fsys fs.FS, dir string) (*Tokenizer, error) {
 		defer f.Close()
 		return disk.ReadAll(f, name, most)
 	})
-	if errors.Is(err, ErrNone) {
-		err = fmt.Errorf("%s: %w: no %s, %s or %s there", dir, ErrNone, ModelFile, VocabFile, JSONFile)
-	}
-	return t, err
 }
 
 // openDir opens the tokenizer in a directory, whose files read gives.
@@ -108,7 +108,7 @@ func openDir(dir string, read func(name string, most int64) ([]byte, error)) (*T
 		}
 		return fromFile(filepath.Join(dir, name), data, c)
 	}
-	return nil, ErrNone
+	return nil, fmt.Errorf("%s: %w: no %s, %s or %s there", dir, ErrNone, ModelFile, VocabFile, JSONFile)
 }
 
 // openFile opens a file of any kind, recognised by its name.
@@ -126,8 +126,8 @@ func fromFile(file string, data []byte, c *config) (t *Tokenizer, err error) {
 	switch name := strings.ToLower(file); {
 	case strings.HasSuffix(name, ".json"):
 		what = JSONFile
-		if t, err = FromJSON(data); err == nil && c.RemoveSpace != nil {
-			t.RemoveSpace = *c.RemoveSpace
+		if t, err = FromJSON(data); err == nil {
+			t.RemoveSpace = or(c.RemoveSpace, t.RemoveSpace)
 		}
 	case strings.HasSuffix(name, ".txt"):
 		what = "vocabulary of WordPiece"
@@ -155,7 +155,7 @@ func parseConfig(text []byte) (*config, error) {
 	default:
 		return nil, fmt.Errorf("cleanup %q: want %s or %s", c.Cleanup, CleanupAlbert, CleanupNone)
 	}
-	if c.Basic != nil && !*c.Basic {
+	if !or(c.Basic, true) {
 		return nil, errors.New("do_basic_tokenize is false: WordPiece without splitting into words is not supported")
 	}
 	return c, nil
@@ -164,27 +164,20 @@ func parseConfig(text []byte) (*config, error) {
 // options gives the options that the configuration describes, for SentencePiece or for WordPiece.
 func (c *config) options(wordPiece bool) Options {
 	o := DefaultOptions
-	set := func(to *bool, from *bool) {
-		if from != nil {
-			*to = *from
-		}
-	}
-	set(&o.Lower, c.Lower)
+	o.Lower = or(c.Lower, o.Lower)
 	if wordPiece {
-		o.Cleanup = CleanupBert
-		strip, chinese := o.Lower, true
-		set(&strip, c.StripAccents)
-		set(&chinese, c.Chinese)
-		o.KeepAccents, o.JoinChinese = !strip, !chinese
+		o.Cleanup, o.KeepAccents, o.JoinChinese = CleanupBert, !or(c.StripAccents, o.Lower), !or(c.Chinese, true)
 		return o
 	}
-	set(&o.KeepAccents, c.KeepAccents)
-	set(&o.RemoveSpace, c.RemoveSpace)
+	o.KeepAccents, o.RemoveSpace = or(c.KeepAccents, o.KeepAccents), or(c.RemoveSpace, o.RemoveSpace)
 	if c.Cleanup == CleanupNone {
 		o.Cleanup = CleanupNone
 	}
 	return o
 }
+
+// or gives a setting, or otherwise where it is missing.
+func or(setting *bool, otherwise bool) bool { return *cmp.Or(setting, &otherwise) }
 
 // Files gives the content of the files that [Open] needs, by name, as transformers' AlbertTokenizer (with WordPiece BertTokenizer) loads them.
 func (t *Tokenizer) Files() map[string][]byte {
@@ -210,11 +203,7 @@ func (t *Tokenizer) Files() map[string][]byte {
 
 // indented is JSON with a line for each field.
 func indented(v any) []byte {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		panic(err) // strings, numbers and booleans
-	}
-	return append(text, '\n')
+	return append(must(json.MarshalIndent(v, "", "  ")), '\n') // strings, numbers and booleans
 }
 
 // FileNames are the names of all files that a tokenizer can have in a Hugging Face directory.

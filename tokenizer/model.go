@@ -110,15 +110,6 @@ func Parse(data []byte) (*Model, error) {
 	m := &Model{UnkSurface: " \u2047 ", Normalizer: defaultNormalizer}
 	err := fields(data, func(x protobuf.Field) error {
 		switch x.Number {
-		case 1, 2, 3, 5:
-		default:
-			m.other = append(m.other, x.Raw...)
-			return nil
-		}
-		if err := want(x, protobuf.Bytes); err != nil {
-			return err
-		}
-		switch x.Number {
 		case 1:
 			if len(m.Pieces) == maxPieces {
 				return fmt.Errorf("more than %d pieces", maxPieces)
@@ -131,15 +122,21 @@ func Parse(data []byte) (*Model, error) {
 		case 2:
 			m.Trainer = append(m.Trainer, x.Bytes...)
 		case 3:
-			return m.Normalizer.parse(x.Bytes)
+			if err := m.Normalizer.parse(x.Bytes); err != nil {
+				return err
+			}
 		case 5:
 			if m.Denormalizer == nil {
-				d := defaultNormalizer
-				m.Denormalizer = &d
+				m.Denormalizer = new(defaultNormalizer)
 			}
-			return m.Denormalizer.parse(x.Bytes)
+			if err := m.Denormalizer.parse(x.Bytes); err != nil {
+				return err
+			}
+		default:
+			m.other = append(m.other, x.Raw...)
+			return nil
 		}
-		return nil
+		return want(x, protobuf.Bytes)
 	})
 	if err != nil {
 		return nil, err
@@ -230,7 +227,11 @@ func (t PieceType) reserved() bool { return t == Control || t == Unknown || t ==
 
 // check gives an error for a model that cannot encode.
 func (m *Model) check() error {
-	names := [2]map[string]struct{}{make(map[string]struct{}, len(m.Pieces)), {}}
+	type name struct {
+		text     string
+		reserved bool
+	}
+	names := make(map[name]bool, len(m.Pieces))
 	unknown, normal := -1, 0
 	var bytes [256]bool
 	for i := range m.Pieces {
@@ -244,16 +245,14 @@ func (m *Model) check() error {
 		if p.Text == "\x00" {
 			continue
 		}
-		group := 0
-		if p.Type.reserved() {
-			group = 1
-		} else {
+		if !p.Type.reserved() {
 			normal++
 		}
-		if _, ok := names[group][p.Text]; ok {
+		if n := (name{p.Text, p.Type.reserved()}); names[n] {
 			return fmt.Errorf("piece %d: %q appears twice", i, p.Text)
+		} else {
+			names[n] = true
 		}
-		names[group][p.Text] = struct{}{}
 		switch p.Type {
 		case Unknown:
 			if unknown >= 0 {

@@ -1,5 +1,7 @@
 package tokenizer
 
+import "slices"
+
 // MaxNBest is the most paths that [Encoder.NBest] gives.
 const MaxNBest = 512
 
@@ -40,13 +42,10 @@ type hypothesis struct {
 // [Encoder.Tokens] the length of a user-defined piece counts in characters. (SentencePiece's Lattice::NBest, an A* search backwards,
 // with the order of equal paths that the GNU C++ library's heap gives.)
 func (e *Encoder) NBest(s string, n int) []Path {
-	l := e.pool.Get().(*lattice)
+	l := e.cut(s, true)
 	defer e.release(l)
-	l.normal.aligned = true
-	e.normalizer.normalize(s, &l.normal)
 	n = min(max(n, 1), MaxNBest)
 	if n == 1 || len(l.normal.text) == 0 {
-		e.viterbi(l)
 		return []Path{{Tokens: e.tokens(l, l.path)}}
 	}
 	g := e.graph(l.normal.text)
@@ -56,7 +55,7 @@ func (e *Encoder) NBest(s string, n int) []Path {
 		for _, v := range path.nodes {
 			spans = append(spans, span{id: v.id, from: g.offsets[v.pos], to: g.offsets[v.pos+v.len]})
 		}
-		out = append(out, Path{e.tokens(l, spans), path.score})
+		out = append(out, Path{e.tokens(l, e.join(l.normal.text, spans)), path.score})
 	}
 	return out
 }
@@ -128,9 +127,7 @@ func (g *graph) viterbi() foundPath {
 	for v := g.eos.prev; v.prev != nil; v = v.prev {
 		p.nodes = append(p.nodes, v)
 	}
-	for i, j := 0, len(p.nodes)-1; i < j; i, j = i+1, j-1 {
-		p.nodes[i], p.nodes[j] = p.nodes[j], p.nodes[i]
-	}
+	slices.Reverse(p.nodes)
 	return p
 }
 

@@ -22,7 +22,7 @@ type normalizer struct {
 	plainSpace  bool                // no rule changes a space if ASCII or nothing follows
 }
 
-func newNormalizer(spec *Normalizer, user []string, suffix bool) (*normalizer, error) {
+func newNormalizer(spec *Normalizer, user map[string]uint32, suffix bool) (*normalizer, error) {
 	n := &normalizer{blank: " ", dummyPrefix: spec.AddDummyPrefix && !suffix, dummySuffix: spec.AddDummyPrefix && suffix, collapse: spec.RemoveExtraWhitespaces}
 	if spec.EscapeWhitespaces {
 		n.blank = space
@@ -32,7 +32,7 @@ func newNormalizer(spec *Normalizer, user []string, suffix bool) (*normalizer, e
 		return nil, err
 	}
 	if len(user) > 0 {
-		if n.user, err = newDoubleArray(user, make([]uint32, len(user))); err != nil {
+		if n.user, err = newDoubleArray(user); err != nil {
 			return nil, err
 		}
 	}
@@ -101,12 +101,25 @@ func (o *normal) add(s string, from int) {
 	}
 }
 
-func (o *normal) addBytes(b []byte, from int) {
-	o.text = append(o.text, b...)
+func (o *normal) addByte(b byte, from int) {
+	o.text = append(o.text, b)
 	if o.aligned {
-		for range len(b) {
-			o.from = append(o.from, from)
-		}
+		o.from = append(o.from, from)
+	}
+}
+
+// place gives the offset in the original text of a byte, 0 if offsets are not kept.
+func (o *normal) place(i int) int {
+	if !o.aligned {
+		return 0
+	}
+	return o.from[i]
+}
+
+// end notes where the original text of what was added ends.
+func (o *normal) end(at int) {
+	if o.aligned {
+		o.from = append(o.from, at)
 	}
 }
 
@@ -134,9 +147,7 @@ func (n *normalizer) normalize(s string, out *normal) {
 		}
 	}
 	if at == len(s) {
-		if out.aligned {
-			out.from = append(out.from, at)
-		}
+		out.end(at)
 		return
 	}
 	if n.dummyPrefix {
@@ -164,16 +175,7 @@ func (n *normalizer) normalize(s string, out *normal) {
 		}
 		if r != "" {
 			afterSpace = n.collapse && r[len(r)-1] == ' '
-			for {
-				i := strings.IndexByte(r, ' ')
-				if i < 0 {
-					break
-				}
-				out.add(r[:i], at)
-				out.add(n.blank, at)
-				r = r[i+1:]
-			}
-			out.add(r, at)
+			out.add(strings.ReplaceAll(r, " ", n.blank), at)
 		}
 		at += l
 	}
@@ -190,9 +192,7 @@ func (n *normalizer) normalize(s string, out *normal) {
 	if n.dummySuffix {
 		out.add(n.blank, at)
 	}
-	if out.aligned {
-		out.from = append(out.from, at)
-	}
+	out.end(at)
 }
 
 // plainRun gives the length of the plain ASCII that s begins with.

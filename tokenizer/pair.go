@@ -43,22 +43,7 @@ func (t *Tokenizer) Cut(text string) Text {
 	add := func(id int32, from, to int) {
 		x.IDs, x.Offsets = append(x.IDs, id), append(x.Offsets, [2]int{from, to})
 	}
-	switch {
-	case t.model.wordPiece:
-		t.words(text, add)
-	case t.Cleanup == CleanupAlbert:
-		t.parts(text, true, func(c *cleaner, l *lattice, s *special, begin, end int) {
-			if s != nil {
-				add(s.id, begin, end)
-				return
-			}
-			l.places(func(i int) int { return c.part.from[l.normal.from[i]] }, add)
-		})
-	default:
-		l := t.cut(text, true)
-		l.places(func(i int) int { return l.normal.from[i] }, add)
-		t.release(l)
-	}
+	t.parts(text, true, add, func(l *lattice, place func(int) int) { l.places(place, add) })
 	inRunes(text, x.Offsets)
 	return x
 }
@@ -131,29 +116,22 @@ func (t *Tokenizer) Windows(a Text, b *Text, most, overlap int, how Truncation) 
 	if err != nil {
 		return nil, err
 	}
-	if na == len(a.IDs) && (b == nil || nb == len(b.IDs)) {
-		return []Encoding{t.join(a, b, Part{To: na}, Part{To: nb})}, nil
+	pa, pb := Part{To: na}, Part{To: nb}
+	part, n := &pa, len(a.IDs)
+	if how == OnlySecond && b != nil {
+		part, n = &pb, len(b.IDs)
 	}
-	second := how == OnlySecond
-	room, n := na, len(a.IDs)
-	if second {
-		room, n = nb, len(b.IDs)
-	}
-	if overlap < 0 || overlap >= room {
+	room := part.To
+	if room < n && (overlap < 0 || overlap >= room) {
 		return nil, fmt.Errorf("windows of %d pieces cannot overlap by %d", room, overlap)
 	}
-	var out []Encoding
-	for from := 0; ; from += room - overlap {
-		to := min(from+room, n)
-		if second {
-			out = append(out, t.join(a, b, Part{To: na}, Part{From: from, To: to}))
-		} else {
-			out = append(out, t.join(a, b, Part{From: from, To: to}, Part{To: nb}))
-		}
-		if to == n {
-			return out, nil
-		}
+	out := []Encoding{t.join(a, b, pa, pb)}
+	for part.To < n {
+		part.From += room - overlap
+		part.To = min(part.From+room, n)
+		out = append(out, t.join(a, b, pa, pb))
 	}
+	return out, nil
 }
 
 // room gives how many pieces of each text are kept.

@@ -73,7 +73,7 @@ func fromUnigram(j *tokenizerJSON) (*Tokenizer, error) {
 	if len(vocab) > maxPieces {
 		return nil, fmt.Errorf("model.vocab: more than %d pieces", maxPieces)
 	}
-	m := &Model{ByteFallback: j.Model.ByteFallback != nil && *j.Model.ByteFallback, Normalizer: Normalizer{EscapeWhitespaces: true}}
+	m := &Model{ByteFallback: or(j.Model.ByteFallback, false), Normalizer: Normalizer{EscapeWhitespaces: true}}
 	o, err := j.settings(m)
 	if err != nil {
 		return nil, err
@@ -227,7 +227,7 @@ func (j *tokenizerJSON) settings(m *Model) (Options, error) {
 			if s.Replacement != space {
 				return o, fmt.Errorf("pre_tokenizer: step %d, Metaspace: the space is %q, not %q", i+1, s.Replacement, space)
 			}
-			m.Normalizer.AddDummyPrefix = s.Prepend != "never" && (s.AddPrefix == nil || *s.AddPrefix)
+			m.Normalizer.AddDummyPrefix = s.Prepend != "never" && or(s.AddPrefix, true)
 		default:
 			return o, fmt.Errorf("pre_tokenizer: step %d, %s: a step of this type is not supported", i+1, s.Type)
 		}
@@ -238,32 +238,16 @@ func (j *tokenizerJSON) settings(m *Model) (Options, error) {
 	return o, nil
 }
 
-// flat lists the steps of a normalizer.
-func (n *normalizerJSON) flat() []*normalizerJSON {
-	if n == nil {
+// flat lists the steps of a normalizer or a pre-tokenizer.
+func (s *stepJSON) flat() (out []*stepJSON) {
+	switch {
+	case s == nil:
 		return nil
+	case s.Type != "Sequence":
+		return []*stepJSON{s}
 	}
-	if n.Type != "Sequence" {
-		return []*normalizerJSON{n}
-	}
-	var out []*normalizerJSON
-	for _, s := range n.Steps {
-		out = append(out, s.flat()...)
-	}
-	return out
-}
-
-// flat lists the steps of a pre-tokenizer.
-func (p *preJSON) flat() []*preJSON {
-	if p == nil {
-		return nil
-	}
-	if p.Type != "Sequence" {
-		return []*preJSON{p}
-	}
-	var out []*preJSON
-	for _, s := range p.Steps {
-		out = append(out, s.flat()...)
+	for _, inner := range append(s.Normalizers, s.PreTokenizers...) {
+		out = append(out, inner.flat()...)
 	}
 	return out
 }
@@ -318,16 +302,10 @@ func fromWordPiece(j *tokenizerJSON) (*Tokenizer, error) {
 		return nil, errors.New("pre_tokenizer: only a BertPreTokenizer is known for WordPiece")
 	}
 	n := steps[0]
-	is := func(b *bool, otherwise bool) bool {
-		if b != nil {
-			return *b
-		}
-		return otherwise
-	}
-	if !is(n.CleanText, true) {
+	if !or(n.CleanText, true) {
 		return nil, errors.New("normalizer: clean_text is false: only true is known")
 	}
-	o := Options{Lower: is(n.Lower, true), RemoveSpace: true, JoinChinese: !is(n.Chinese, true)}
-	o.KeepAccents = !is(n.StripAccents, o.Lower)
+	o := Options{Lower: or(n.Lower, true), RemoveSpace: true, JoinChinese: !or(n.Chinese, true)}
+	o.KeepAccents = !or(n.StripAccents, o.Lower)
 	return NewWordPiece([]byte(strings.Join(lines, "\n")+"\n"), o)
 }

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -93,45 +94,34 @@ func nfkcMap() map[string]string {
 
 // withoutRedundant leaves out the rules whose result shorter rules give, too.
 func withoutRedundant(m map[string]string) map[string]string {
-	byLength := map[int][]string{}
-	longest := 0
-	for k := range m {
-		n := utf8.RuneCountInString(k)
-		byLength[n] = append(byLength[n], k)
-		longest = max(longest, n)
-	}
 	out := make(map[string]string, len(m))
-	for _, k := range byLength[1] {
-		out[k] = m[k]
-	}
-	var text []byte
-	for n := 2; n <= longest; n++ {
-		var kept []string
-		for _, k := range byLength[n] {
-			text = text[:0]
-			for rest := k; rest != ""; {
-				end := prefixOfRunes(rest, n-1)
-				v, ok := out[rest[:end]]
-				for !ok {
-					_, last := utf8.DecodeLastRuneInString(rest[:end])
-					if end == last {
-						v = rest[:end]
-						break
-					}
-					end -= last
-					v, ok = out[rest[:end]]
-				}
-				text, rest = append(text, v...), rest[end:]
-			}
-			if string(text) != m[k] {
-				kept = append(kept, k)
-			}
-		}
-		for _, k := range kept {
+	shorter := func(a, b string) int { return cmp.Compare(utf8.RuneCountInString(a), utf8.RuneCountInString(b)) }
+	for _, k := range slices.SortedFunc(maps.Keys(m), shorter) {
+		if n := utf8.RuneCountInString(k); n == 1 || replaced(k, out, n-1) != m[k] {
 			out[k] = m[k]
 		}
 	}
 	return out
+}
+
+// replaced is what rules for at most most characters make of a text: at each place the one for the most characters is applied.
+func replaced(s string, rules map[string]string, most int) string {
+	var text []byte
+	for s != "" {
+		end := prefixOfRunes(s, most)
+		v, ok := rules[s[:end]]
+		for !ok {
+			_, last := utf8.DecodeLastRuneInString(s[:end])
+			if end == last {
+				v = s[:end]
+				break
+			}
+			end -= last
+			v, ok = rules[s[:end]]
+		}
+		text, s = append(text, v...), s[end:]
+	}
+	return string(text)
 }
 
 // prefixOfRunes gives the length in bytes of the first n characters of s, or of s if it has fewer.
@@ -192,25 +182,15 @@ func unicodeCharacters() func(yield func(rune) bool) {
 	}
 }
 
-// Hangul syllables are composed by arithmetic (The Unicode Standard, section 3.12).
-const (
-	hangulL, hangulV, hangulT, hangulS = 0x1100, 0x1161, 0x11a7, 0xac00
-	hangulVs, hangulTs, hangulSs       = 21, 28, 11172
-)
-
 // decompose is the full compatibility decomposition of a character, "" if it has none.
 func decompose(r rune) string {
-	if s := r - hangulS; s >= 0 && s < hangulSs {
-		d := []rune{hangulL + s/(hangulVs*hangulTs), hangulV + s%(hangulVs*hangulTs)/hangulTs, hangulT + s%hangulTs}
-		if d[2] == hangulT {
-			d = d[:2]
-		}
-		return string(d)
-	}
 	if d, ok := newDecompositions()[r]; ok {
 		return d
 	}
-	return string(norm.NFKD.PropertiesString(string(r)).Decomposition())
+	if d := norm.NFKD.String(string(r)); d != string(r) {
+		return d
+	}
+	return ""
 }
 
 // compose is NFKC of a decomposition.

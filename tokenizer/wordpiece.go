@@ -1,10 +1,8 @@
 package tokenizer
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -38,18 +36,18 @@ func parseVocab(vocab []byte) (*Model, error) {
 	m := &Model{Normalizer: defaultNormalizer, wordPiece: true}
 	last := map[string]int{}
 	unknown := -1
-	for n := 0; len(vocab) > 0; n++ {
-		var line []byte
-		line, vocab = cutLine(vocab)
-		p := Piece{Text: string(line), Type: Normal}
+	// Lines end with \n, \r\n or \r, as Python reads them.
+	for line := range strings.Lines(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(vocab))) {
+		line = strings.TrimSuffix(line, "\n")
+		n, p := len(m.Pieces), Piece{Text: line, Type: Normal}
 		switch {
 		case n == maxPieces:
 			return nil, fmt.Errorf("more than %d lines", maxPieces)
 		case len(line) >= maxPieceBytes:
 			return nil, fmt.Errorf("line %d: has %d bytes, at most %d are taken", n+1, len(line), maxPieceBytes-1)
-		case !utf8.Valid(line):
+		case !utf8.ValidString(line):
 			return nil, fmt.Errorf("line %d: no UTF-8", n+1)
-		case len(line) == 0 || bytes.IndexByte(line, 0) >= 0:
+		case len(line) == 0 || strings.IndexByte(line, 0) >= 0:
 			p.Type = Unused // it cannot occur in text
 		case p.Text == "[UNK]":
 			p.Type, unknown = Unknown, n
@@ -68,19 +66,6 @@ func parseVocab(vocab []byte) (*Model, error) {
 	return m, nil
 }
 
-// cutLine cuts the first line off. Lines end with \n, \r\n or \r, as Python reads them.
-func cutLine(b []byte) (line, rest []byte) {
-	i := bytes.IndexAny(b, "\r\n")
-	if i < 0 {
-		return b, nil
-	}
-	line, rest = b[:i], b[i+1:]
-	if b[i] == '\r' && len(rest) > 0 && rest[0] == '\n' {
-		rest = rest[1:]
-	}
-	return line, rest
-}
-
 // tails gives the pieces that continue a word, without their prefix.
 func tails(m *Model) doubleArray {
 	ids := map[string]uint32{}
@@ -89,42 +74,25 @@ func tails(m *Model) doubleArray {
 			ids[rest] = uint32(i)
 		}
 	}
-	keys := slices.Sorted(maps.Keys(ids))
-	values := make([]uint32, len(keys))
-	for i, k := range keys {
-		values[i] = ids[k]
-	}
-	return mustTrie(newDoubleArray(keys, values))
+	return must(newDoubleArray(ids))
 }
 
-// words calls f for each piece of a text in turn, with the bytes of the text that it stands for.
-func (t *Tokenizer) words(text string, f func(id int32, from, to int)) {
-	c := t.cleaners.Get().(*cleaner)
-	c.lower.aligned = true
-	t.lowerRunes(text, t.specials, &c.lower)
+// words calls f for each piece of text.text[from:to] in turn, with the bytes of the original text that it stands for.
+func (t *Tokenizer) words(text *normal, from, to int, f func(id int32, from, to int)) {
 	var buf []byte
-	eachPart(&c.lower, t.specials, func(s *special, from, to int) {
+	l := composeLetters(cleanLetters(letters(nil, text, from, to), !t.JoinChinese))
+	split(l, pystring.IsSpace, false, func(token []letter) {
+		s := t.specialOf(token) // a special token that is complete only after the cleaning
+		if s == nil && !t.KeepAccents {
+			token = withoutAccents(token)
+			s = t.specialOf(token)
+		}
 		if s != nil {
-			f(s.id, c.lower.from[from], c.lower.from[to])
+			f(s.id, token[0].from, token[len(token)-1].to)
 			return
 		}
-		l := composeLetters(cleanLetters(letters(nil, &c.lower, from, to), !t.JoinChinese))
-		split(l, pystring.IsSpace, false, func(token []letter) {
-			s := t.specialOf(token) // a special token that is complete only after the cleaning
-			if s == nil && !t.KeepAccents {
-				token = withoutAccents(token)
-				s = t.specialOf(token)
-			}
-			if s != nil {
-				f(s.id, token[0].from, token[len(token)-1].to)
-				return
-			}
-			split(token, isPunctuation, true, func(word []letter) { buf = t.word(word, buf, f) })
-		})
+		split(token, isPunctuation, true, func(word []letter) { buf = t.word(word, buf, f) })
 	})
-	if cap(c.lower.text) <= keepBytes {
-		t.cleaners.Put(c)
-	}
 }
 
 // specialOf gives the special token that letters spell; nil if they spell none.

@@ -11,15 +11,15 @@ import (
 
 // The parts of a tokenizer.json (Hugging Face tokenizers, version 1.0) that are read and written.
 type tokenizerJSON struct {
-	Version       string          `json:"version"`
-	Truncation    *struct{}       `json:"truncation"`
-	Padding       *struct{}       `json:"padding"`
-	Added         []addedTokenID  `json:"added_tokens"`
-	Normalizer    *normalizerJSON `json:"normalizer"`
-	PreTokenizer  *preJSON        `json:"pre_tokenizer"`
-	PostProcessor any             `json:"post_processor"`
-	Decoder       any             `json:"decoder"`
-	Model         modelJSON       `json:"model"`
+	Version       string         `json:"version"`
+	Truncation    *struct{}      `json:"truncation"`
+	Padding       *struct{}      `json:"padding"`
+	Added         []addedTokenID `json:"added_tokens"`
+	Normalizer    *stepJSON      `json:"normalizer"`
+	PreTokenizer  *stepJSON      `json:"pre_tokenizer"`
+	PostProcessor any            `json:"post_processor"`
+	Decoder       any            `json:"decoder"`
+	Model         modelJSON      `json:"model"`
 }
 
 // addedToken is a piece that is recognised in text before the model is applied. In tokenizer_config.json its id is the key.
@@ -37,34 +37,32 @@ type addedTokenID struct {
 	addedToken
 }
 
-// normalizerJSON is one step of the normalizer, or a sequence of steps.
-type normalizerJSON struct {
-	Type    string            `json:"type"`
-	Steps   []*normalizerJSON `json:"normalizers,omitempty"`
-	Pattern *patternJSON      `json:"pattern,omitempty"` // Replace
-	Content *string           `json:"content,omitempty"`
-	Map     *[]byte           `json:"precompiled_charsmap,omitempty"` // Precompiled
+// stepJSON is one step of the normalizer or of the pre-tokenizer, or a sequence of steps.
+type stepJSON struct {
+	Type          string      `json:"type"`
+	Normalizers   []*stepJSON `json:"normalizers,omitempty"` // Sequence
+	PreTokenizers []*stepJSON `json:"pretokenizers,omitempty"`
+
+	Pattern *patternJSON `json:"pattern,omitempty"` // Replace
+	Content *string      `json:"content,omitempty"`
+	Map     *[]byte      `json:"precompiled_charsmap,omitempty"` // Precompiled
 
 	// BertNormalizer.
 	CleanText    *bool `json:"clean_text,omitempty"`
 	Chinese      *bool `json:"handle_chinese_chars,omitempty"`
 	StripAccents *bool `json:"strip_accents,omitempty"`
 	Lower        *bool `json:"lowercase,omitempty"`
+
+	// Metaspace, which is the decoder, too.
+	Replacement string `json:"replacement,omitempty"`
+	Prepend     string `json:"prepend_scheme,omitempty"`
+	AddPrefix   *bool  `json:"add_prefix_space,omitempty"` // older files
+	Split       *bool  `json:"split,omitempty"`
 }
 
 type patternJSON struct {
 	String *string `json:"String,omitempty"`
 	Regex  *string `json:"Regex,omitempty"`
-}
-
-// preJSON is a step of the pre-tokenizer, or a sequence of steps. Its Metaspace is the decoder's, too.
-type preJSON struct {
-	Type        string     `json:"type"`
-	Steps       []*preJSON `json:"pretokenizers,omitempty"`
-	Replacement string     `json:"replacement,omitempty"`
-	Prepend     string     `json:"prepend_scheme,omitempty"`
-	AddPrefix   *bool      `json:"add_prefix_space,omitempty"` // older files
-	Split       *bool      `json:"split,omitempty"`
 }
 
 type modelJSON struct {
@@ -139,10 +137,8 @@ func (t *Tokenizer) addedTokens() []addedTokenID {
 // that end with a digit and a comma are made unlikely instead of being split, and user-defined pieces are only likely, not certain.
 func (t *Tokenizer) JSON() ([]byte, error) {
 	m := t.model
-	for i := range m.Pieces {
-		if !utf8.ValidString(m.Pieces[i].Text) {
-			return nil, errors.New(JSONFile + ": a piece is no UTF-8")
-		}
+	if slices.ContainsFunc(m.Pieces, func(p Piece) bool { return !utf8.ValidString(p.Text) }) {
+		return nil, errors.New(JSONFile + ": a piece is no UTF-8")
 	}
 	j := tokenizerJSON{Version: "1.0", Added: t.addedTokens(), PostProcessor: t.template()}
 	if m.wordPiece {
@@ -159,35 +155,35 @@ func (t *Tokenizer) unigramJSON(j *tokenizerJSON) error {
 	if m.whitespaceSuffix {
 		return errors.New(JSONFile + ": has no place for a space sign after words")
 	}
-	replace := func(p patternJSON, by string) *normalizerJSON {
-		return &normalizerJSON{Type: "Replace", Pattern: &p, Content: &by}
+	replace := func(p patternJSON, by string) *stepJSON {
+		return &stepJSON{Type: "Replace", Pattern: &p, Content: &by}
 	}
-	j.Normalizer = &normalizerJSON{Type: "Sequence"}
-	add := func(n ...*normalizerJSON) { j.Normalizer.Steps = append(j.Normalizer.Steps, n...) }
+	j.Normalizer = &stepJSON{Type: "Sequence"}
+	add := func(n ...*stepJSON) { j.Normalizer.Normalizers = append(j.Normalizer.Normalizers, n...) }
 	cleanup := t.Cleanup == CleanupAlbert
 	if cleanup {
 		add(replace(patternJSON{String: new("``")}, `"`), replace(patternJSON{String: new("''")}, `"`))
 		if !t.KeepAccents {
-			add(&normalizerJSON{Type: "NFKD"}, &normalizerJSON{Type: "StripAccents"})
+			add(&stepJSON{Type: "NFKD"}, &stepJSON{Type: "StripAccents"})
 		}
 		if t.Lower {
-			add(&normalizerJSON{Type: "Lowercase"})
+			add(&stepJSON{Type: "Lowercase"})
 		}
 	}
 	if len(m.Normalizer.CharsMap) > 0 {
-		add(&normalizerJSON{Type: "Precompiled", Map: &m.Normalizer.CharsMap})
+		add(&stepJSON{Type: "Precompiled", Map: &m.Normalizer.CharsMap})
 	}
 	split := m.Normalizer.RemoveExtraWhitespaces || cleanup && t.RemoveSpace
 	if split {
 		add(replace(patternJSON{Regex: new(" {2,}")}, " "))
 	}
 	yes := true
-	space := &preJSON{Type: "Metaspace", Replacement: space, Prepend: "always", Split: &yes}
+	space := &stepJSON{Type: "Metaspace", Replacement: space, Prepend: "always", Split: &yes}
 	j.PreTokenizer, j.Decoder = space, space
 	if !m.Normalizer.AddDummyPrefix {
 		space.Prepend = "never"
 	} else if split {
-		j.PreTokenizer = &preJSON{Type: "Sequence", Steps: []*preJSON{{Type: "WhitespaceSplit"}, space}}
+		j.PreTokenizer = &stepJSON{Type: "Sequence", PreTokenizers: []*stepJSON{{Type: "WhitespaceSplit"}, space}}
 	}
 	vocab := make([][2]any, len(m.Pieces))
 	for i, p := range m.Pieces {
@@ -197,7 +193,7 @@ func (t *Tokenizer) unigramJSON(j *tokenizerJSON) error {
 		}
 		vocab[i] = [2]any{p.Text, score}
 	}
-	j.Model = modelJSON{Type: "Unigram", ByteFallback: &m.ByteFallback, Vocab: compact(vocab)}
+	j.Model = modelJSON{Type: "Unigram", ByteFallback: &m.ByteFallback, Vocab: must(jsonobject.Marshal(vocab))}
 	if t.unkID >= 0 {
 		j.Model.UnkID = &t.unkID
 	}
@@ -206,8 +202,8 @@ func (t *Tokenizer) unigramJSON(j *tokenizerJSON) error {
 
 func (t *Tokenizer) wordPieceJSON(j *tokenizerJSON) {
 	yes, strip, chinese := true, !t.KeepAccents, !t.JoinChinese
-	j.Normalizer = &normalizerJSON{Type: "BertNormalizer", CleanText: &yes, Chinese: &chinese, StripAccents: &strip, Lower: &t.Lower}
-	j.PreTokenizer = &preJSON{Type: "BertPreTokenizer"}
+	j.Normalizer = &stepJSON{Type: "BertNormalizer", CleanText: &yes, Chinese: &chinese, StripAccents: &strip, Lower: &t.Lower}
+	j.PreTokenizer = &stepJSON{Type: "BertPreTokenizer"}
 	j.Decoder = map[string]any{"type": "WordPiece", "prefix": continuation, "cleanup": true}
 	var vocab jsonobject.Fields
 	for i, p := range t.model.Pieces {
@@ -216,7 +212,7 @@ func (t *Tokenizer) wordPieceJSON(j *tokenizerJSON) {
 		}
 	}
 	unk, prefix, most := t.Piece(t.UNK), continuation, maxWordRunes
-	j.Model = modelJSON{Type: "WordPiece", UnkToken: &unk, Continuation: &prefix, MaxChars: &most, Vocab: compact(vocab)}
+	j.Model = modelJSON{Type: "WordPiece", UnkToken: &unk, Continuation: &prefix, MaxChars: &most, Vocab: must(jsonobject.Marshal(vocab))}
 }
 
 // template gives the post-processor: [CLS] A [SEP], [CLS] A [SEP] B [SEP]. Without these pieces nothing is added.
@@ -232,13 +228,4 @@ func (t *Tokenizer) template() any {
 	token := func(id int32, text string) m { return m{"id": text, "ids": []int32{id}, "tokens": []string{text}} }
 	return m{"type": "TemplateProcessing", "single": single, "pair": append(single[:3:3], sequence("B", 1), special(sep, 1)),
 		"special_tokens": m{cls: token(t.CLS, cls), sep: token(t.SEP, sep)}}
-}
-
-// compact gives strings and numbers as JSON on one line.
-func compact(v any) json.RawMessage {
-	text, err := jsonobject.Marshal(v)
-	if err != nil {
-		panic(err) // it cannot fail
-	}
-	return text
 }

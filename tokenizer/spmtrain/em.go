@@ -16,27 +16,35 @@ const wordChunk = 1024
 // none can be too large: integers add up to the same sum in any order.
 func (t *trainer) expect(v *vocabulary) []float64 {
 	unit := float64(uint64(1) << min(30, 62-bits.Len64(uint64(t.stats.Characters))))
-	sums := make([][]int64, t.threads)
-	t.parallel(len(t.words.freq), wordChunk, func(thread int) func(int) {
-		l := lattice{v: v}
-		sums[thread] = make([]int64, len(v.list)+1)
-		return func(i int) {
-			l.fill(t.words.of(i))
-			l.expect(float64(t.words.freq[i])*unit, sums[thread])
-		}
-	})
-	expected := make([]float64, len(v.list)+1)
-	for i := range expected {
-		sum := int64(0)
-		for _, s := range sums {
-			if s != nil {
-				sum += s[i]
-			}
-		}
+	sums := t.sum(v, func(l *lattice, freq int64, sums []int64) { l.expect(float64(freq)*unit, sums) })
+	expected := make([]float64, len(sums))
+	for i, sum := range sums {
 		expected[i] = float64(sum) / unit
 	}
 	expected[v.commonest] += expected[v.unknown()] + float64(t.words.other)
 	return expected[:len(v.list)]
+}
+
+// sum adds up what f adds for each word to a sum for each piece, and for an unknown character. f gets the ways to cut the word, and how
+// often it is in the text.
+func (t *trainer) sum(v *vocabulary, f func(l *lattice, freq int64, sums []int64)) []int64 {
+	byThread := make([][]int64, t.threads)
+	t.parallel(len(t.words.freq), wordChunk, func(thread int) func(int) {
+		l := lattice{v: v}
+		sums := make([]int64, len(v.list)+1)
+		byThread[thread] = sums
+		return func(i int) {
+			l.fill(t.words.of(i))
+			f(&l, t.words.freq[i], sums)
+		}
+	})
+	sums := make([]int64, len(v.list)+1)
+	for _, s := range byThread {
+		for i, n := range s {
+			sums[i] += n
+		}
+	}
+	return sums
 }
 
 // maximize is the M step: pieces that are expected less than half a time are dropped, the others get the scores of a variational estimate
@@ -159,24 +167,12 @@ func filter(list []piece, keep []bool) []piece {
 
 // taken counts how often each piece is in the likeliest cut of the text.
 func (t *trainer) taken(v *vocabulary) []int64 {
-	sums := make([][]int64, t.threads)
-	t.parallel(len(t.words.freq), wordChunk, func(thread int) func(int) {
-		l := lattice{v: v}
-		sums[thread] = make([]int64, len(v.list)+1)
-		return func(i int) {
-			l.fill(t.words.of(i))
-			path, _ := l.viterbi(-1)
-			for _, id := range path {
-				sums[thread][id] += t.words.freq[i]
-			}
+	freq := t.sum(v, func(l *lattice, freq int64, sums []int64) {
+		path, _ := l.viterbi(-1)
+		for _, id := range path {
+			sums[id] += freq
 		}
 	})
-	freq := make([]int64, len(v.list)+1)
-	for _, s := range sums {
-		for i, n := range s {
-			freq[i] += n
-		}
-	}
 	freq[v.commonest] += freq[v.unknown()] + t.words.other
 	return freq[:len(v.list)]
 }

@@ -94,7 +94,7 @@ func collected(t *testing.T, text string, o Options) *trainer {
 	if err := tr.prepare(meta); err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.collect(t.Context(), linesOf(text)); err != nil {
+	if err := tr.collect(linesOf(text)); err != nil {
 		t.Fatal(err)
 	}
 	return tr

@@ -147,7 +147,7 @@ func raise(x []float64) {
 	}
 }
 
-func zeros[T float64 | int32](x []T, n int) []T {
+func zeros[T any](x []T, n int) []T {
 	if cap(x) < n {
 		return make([]T, n, 2*n)
 	}
@@ -160,11 +160,8 @@ func zeros[T float64 | int32](x []T, n int) []T {
 // used (-1: all may be); if there is no way without it, path is nil. Of equally likely pieces the one that begins first is taken.
 func (l *lattice) viterbi(avoid int) (path []int32, score float64) {
 	n := len(l.begin) - 1
-	l.best, l.path = zeros(l.best, n+1), l.path[:0]
-	if cap(l.back) < n+1 {
-		l.back = make([]node, 2*n+1)
-	}
-	best, back := l.best, l.back[:n+1]
+	l.best, l.back, l.path = zeros(l.best, n+1), zeros(l.back, n+1), l.path[:0]
+	best, back := l.best, l.back
 	for i := range best {
 		best[i] = math.Inf(-1)
 	}

@@ -1,7 +1,6 @@
 package spmtrain
 
 import (
-	"maps"
 	"slices"
 	"unicode"
 )
@@ -11,41 +10,24 @@ const space = '\u2581'
 
 // letter is what the trainer needs to know of a character.
 type letter struct {
-	script uint16 // 0: any
+	script string // "": any
 	space  bool
 	digit  bool
 }
 
-// Scripts with rules of their own. The others have the numbers from scriptOthers on.
-const (
-	scriptAny uint16 = iota
-	scriptCommon
-	scriptInherited
-	scriptHan
-	scriptOthers
-)
-
-// scriptNames are Unicode's scripts, in an order that is always the same.
-var scriptNames = slices.Sorted(maps.Keys(unicode.Scripts))
-
 // scriptOf gives the script of a character. The three scripts of Japanese count as one; a character without a script counts as common.
-func scriptOf(r rune) uint16 {
-	const prolongedSound = 'ー' // of both Hiragana and Katakana
-	for i, name := range scriptNames {
-		if !unicode.Is(unicode.Scripts[name], r) {
-			continue
-		}
+func scriptOf(r rune) string {
+	const prolongedSound = 'ー'                 // of both Hiragana and Katakana
+	for name, table := range unicode.Scripts { // a character is in one of them
 		switch {
-		case name == "Han" || name == "Hiragana" || name == "Katakana" || r == prolongedSound:
-			return scriptHan
-		case name == "Common":
-			return scriptCommon
-		case name == "Inherited":
-			return scriptInherited
+		case !unicode.Is(table, r):
+		case name == "Hiragana" || name == "Katakana" || r == prolongedSound:
+			return "Han"
+		default:
+			return name
 		}
-		return scriptOthers + uint16(i)
 	}
-	return scriptCommon
+	return "Common"
 }
 
 // isDigit tells whether a character is a digit for split_digits and split_by_number: 0 to 9, ASCII or full-width.
@@ -67,7 +49,7 @@ func (t *trainer) valid(p []int32) bool {
 		return false
 	}
 	blank := o.AllowWhitespaceOnlyPieces && !slices.ContainsFunc(p, func(c int32) bool { return !t.letters[c].space })
-	before := scriptAny
+	before := ""
 	for i, c := range p {
 		l := t.letters[c]
 		if l.space {
@@ -77,7 +59,7 @@ func (t *trainer) valid(p []int32) bool {
 			continue
 		}
 		script := l.script
-		if script == scriptInherited {
+		if script == "Inherited" {
 			script = before
 		}
 		if l.digit {
@@ -85,10 +67,10 @@ func (t *trainer) valid(p []int32) bool {
 				return false
 			}
 			if !o.SplitByNumber {
-				script = scriptAny
+				script = ""
 			}
 		}
-		if o.SplitByUnicodeScript && script != scriptAny && before != scriptAny && script != before {
+		if o.SplitByUnicodeScript && script != "" && before != "" && script != before {
 			return false
 		}
 		before = script

@@ -3,6 +3,10 @@ package spmtrain
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -12,18 +16,19 @@ import (
 	"albert/tokenizer"
 )
 
-// Options are spm_train's, by its names.
+// Options are spm_train's, by its names. Those with a tag are in a model file, under that number in the message TrainerSpec of
+// sentencepiece_model.proto.
 type Options struct {
 	VocabSize             int
-	CharacterCoverage     float64 // share of the text's characters that get a piece of their own
-	InputSentenceSize     int     // sentences used at most; 0: all
-	ShuffleInputSentence  bool    // sample them at random; false: the first ones
-	SeedSentencepieceSize int     // candidates at the start, beside the characters; 0: eight times VocabSize, at least 100,000
-	ShrinkingFactor       float64 // share of the candidates that a round keeps
-	NumSubIterations      int     // EM steps of a round
+	CharacterCoverage     float64 `field:"10"` // share of the text's characters that get a piece of their own
+	InputSentenceSize     int     `field:"11"` // sentences used at most; 0: all
+	ShuffleInputSentence  bool    `field:"19"` // sample them at random; false: the first ones
+	SeedSentencepieceSize int     `field:"14"` // candidates at the start, beside the characters; 0: eight times VocabSize, at least 100,000
+	ShrinkingFactor       float64 `field:"15"` // share of the candidates that a round keeps
+	NumSubIterations      int     `field:"17"` // EM steps of a round
 
-	MaxSentencepieceLength int // in characters
-	MaxSentenceLength      int // in bytes; longer sentences are left out
+	MaxSentencepieceLength int `field:"20"` // in characters
+	MaxSentenceLength      int `field:"18"` // in bytes; longer sentences are left out
 
 	NormalizationRuleName  string
 	CharsMap               []byte // rules compiled by tokenizer.BuildCharsMap, used instead of the named ones; nil: none
@@ -31,23 +36,29 @@ type Options struct {
 	AddDummyPrefix         bool   // a space before each sentence
 	RemoveExtraWhitespaces bool
 
-	SplitByUnicodeScript      bool // no piece has letters of two scripts
-	SplitByNumber             bool // no piece has digits beside letters
-	SplitByWhitespace         bool // no piece goes across a space
-	SplitDigits               bool // each digit is a piece
-	TreatWhitespaceAsSuffix   bool // spaces end words instead of beginning them
-	AllowWhitespaceOnlyPieces bool
-	PretokenizationDelimiter  string // no piece goes across this text, and none has a part of it; "": none
+	SplitByUnicodeScript      bool   `field:"21"` // no piece has letters of two scripts
+	SplitByNumber             bool   `field:"23"` // no piece has digits beside letters
+	SplitByWhitespace         bool   `field:"22"` // no piece goes across a space
+	SplitDigits               bool   `field:"25"` // each digit is a piece
+	TreatWhitespaceAsSuffix   bool   `field:"24"` // spaces end words instead of beginning them
+	AllowWhitespaceOnlyPieces bool   `field:"26"`
+	PretokenizationDelimiter  string `field:"53"` // no piece goes across this text, and none has a part of it; "": none
 
-	ByteFallback       bool // unknown characters become bytes
-	HardVocabLimit     bool // a text too small for the vocabulary is an error
-	RequiredChars      string
-	ControlSymbols     []string
-	UserDefinedSymbols []string
+	ByteFallback       bool     `field:"35"` // unknown characters become bytes
+	HardVocabLimit     bool     `field:"33"` // a text too small for the vocabulary is an error
+	RequiredChars      string   `field:"36"`
+	ControlSymbols     []string `field:"30"`
+	UserDefinedSymbols []string `field:"31"`
 
-	UnkID, BosID, EosID, PadID             int // -1: none
-	UnkPiece, BosPiece, EosPiece, PadPiece string
-	UnkSurface                             string // what an unknown piece is decoded to
+	UnkID      int    `field:"40"` // -1: none, as the next three
+	BosID      int    `field:"41"`
+	EosID      int    `field:"42"`
+	PadID      int    `field:"43"`
+	UnkPiece   string `field:"45"`
+	BosPiece   string `field:"46"`
+	EosPiece   string `field:"47"`
+	PadPiece   string `field:"48"`
+	UnkSurface string `field:"44"` // what an unknown piece is decoded to
 
 	Seed    uint64 // of the sampling
 	Threads int    // 0: GOMAXPROCS; changes no bits
@@ -154,19 +165,18 @@ func (o *Options) metaPieces() (map[int]tokenizer.Piece, error) {
 		at[free] = tokenizer.Piece{Text: text, Type: typ}
 		return nil
 	}
-	for _, s := range o.ControlSymbols {
-		if err := add("control-symbols", s, tokenizer.Control); err != nil {
-			return nil, err
-		}
+	var bytes []string
+	for b := 0; o.ByteFallback && b < 256; b++ {
+		bytes = append(bytes, fmt.Sprintf("<0x%02X>", b))
 	}
-	for _, s := range o.UserDefinedSymbols {
-		if err := add("user-defined-symbols", s, tokenizer.UserDefined); err != nil {
-			return nil, err
-		}
-	}
-	if o.ByteFallback {
-		for b := range 256 {
-			if err := add("byte-fallback", fmt.Sprintf("<0x%02X>", b), tokenizer.Byte); err != nil {
+	for _, l := range []struct {
+		flag  string
+		texts []string
+		typ   tokenizer.PieceType
+	}{{"control-symbols", o.ControlSymbols, tokenizer.Control}, {"user-defined-symbols", o.UserDefinedSymbols, tokenizer.UserDefined},
+		{"byte-fallback", bytes, tokenizer.Byte}} {
+		for _, text := range l.texts {
+			if err := add(l.flag, text, l.typ); err != nil {
 				return nil, err
 			}
 		}
@@ -192,50 +202,34 @@ func checkSymbol(s string) error {
 	return nil
 }
 
-// trainerSpec gives the description of the training in a model file, the message TrainerSpec of sentencepiece_model.proto. The names of
-// files and the number of threads are left out: they do not change the model.
+// trainerSpec gives the description of the training in a model file of so many pieces, the message TrainerSpec. The names of files and
+// the number of threads are left out: they do not change the model.
 func (o *Options) trainerSpec(pieces int) []byte {
+	fields := map[int]any{3: 1, 4: pieces} // model_type (unigram), vocab_size
+	v := reflect.ValueOf(*o)
+	for i := range v.NumField() {
+		if n, err := strconv.Atoi(v.Type().Field(i).Tag.Get("field")); err == nil {
+			fields[n] = v.Field(i).Interface()
+		}
+	}
 	var b []byte
-	num := func(f protobuf.Number, v int) { b = protobuf.AppendVarint(b, f, uint64(int64(v))) }
-	boolean := func(f protobuf.Number, v bool) { b = protobuf.AppendVarint(b, f, protowire.EncodeBool(v)) }
-	text := func(f protobuf.Number, s string) { b = protobuf.AppendBytes(b, f, s) }
-	float := func(f protobuf.Number, v float64) { b = protobuf.AppendFloat(b, f, float32(v)) }
-	const unigram = 1
-	num(3, unigram)
-	num(4, pieces)
-	float(10, o.CharacterCoverage)
-	num(11, o.InputSentenceSize)
-	num(14, o.SeedSentencepieceSize)
-	float(15, o.ShrinkingFactor)
-	num(17, o.NumSubIterations)
-	num(18, o.MaxSentenceLength)
-	boolean(19, o.ShuffleInputSentence)
-	num(20, o.MaxSentencepieceLength)
-	boolean(21, o.SplitByUnicodeScript)
-	boolean(22, o.SplitByWhitespace)
-	boolean(23, o.SplitByNumber)
-	boolean(24, o.TreatWhitespaceAsSuffix)
-	boolean(25, o.SplitDigits)
-	boolean(26, o.AllowWhitespaceOnlyPieces)
-	for _, s := range o.ControlSymbols {
-		text(30, s)
+	for _, n := range slices.Sorted(maps.Keys(fields)) {
+		number := protobuf.Number(n)
+		switch x := fields[n].(type) {
+		case int:
+			b = protobuf.AppendVarint(b, number, uint64(int64(x)))
+		case bool:
+			b = protobuf.AppendVarint(b, number, protowire.EncodeBool(x))
+		case float64:
+			b = protobuf.AppendFloat(b, number, float32(x))
+		case string:
+			b = protobuf.AppendBytes(b, number, x)
+		case []string:
+			for _, s := range x {
+				b = protobuf.AppendBytes(b, number, s)
+			}
+		}
 	}
-	for _, s := range o.UserDefinedSymbols {
-		text(31, s)
-	}
-	boolean(33, o.HardVocabLimit)
-	boolean(35, o.ByteFallback)
-	text(36, o.RequiredChars)
-	num(40, o.UnkID)
-	num(41, o.BosID)
-	num(42, o.EosID)
-	num(43, o.PadID)
-	text(44, o.UnkSurface)
-	text(45, o.UnkPiece)
-	text(46, o.BosPiece)
-	text(47, o.EosPiece)
-	text(48, o.PadPiece)
-	text(53, o.PretokenizationDelimiter)
 	return b
 }
 

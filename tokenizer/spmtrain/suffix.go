@@ -32,13 +32,13 @@ func (t *trainer) suffixArray(most int) []int32 {
 		}
 	}
 	// The largest part first, so that no thread is left with it at the end.
-	order := make([]int, len(t.alphabet))
-	for i := range order {
-		order[i] = i
+	parts := make([][]int32, len(t.alphabet))
+	for c := range parts {
+		parts[c] = sa[from[c]:from[c+1]]
 	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(from[b+1]-from[b], from[a+1]-from[a]) })
-	t.parallel(len(order), 1, func(int) func(int) {
-		return func(i int) { sortSuffixes(letters, sa[from[order[i]]:from[order[i]+1]], 1, most) }
+	slices.SortFunc(parts, func(a, b []int32) int { return cmp.Compare(len(b), len(a)) })
+	t.parallel(len(parts), 1, func(int) func(int) {
+		return func(i int) { sortSuffixes(letters, parts[i], 1, most) }
 	})
 	return sa
 }
@@ -66,20 +66,8 @@ func compareSuffixes(letters []int32, a, b int32, depth, most int) int {
 // follows (Bentley and Sedgewick, 1997).
 func sortSuffixes(letters, sa []int32, depth, most int) {
 	for {
-		if len(sa) < 24 || depth >= most { // few: by insertion
-			if len(sa) < 24 {
-				for i := 1; i < len(sa); i++ {
-					x := sa[i]
-					j := i
-					for j > 0 && compareSuffixes(letters, sa[j-1], x, depth, most) > 0 {
-						sa[j] = sa[j-1]
-						j--
-					}
-					sa[j] = x
-				}
-				return
-			}
-			slices.Sort(sa)
+		if len(sa) < 24 || depth >= most {
+			slices.SortFunc(sa, func(a, b int32) int { return compareSuffixes(letters, a, b, depth, most) })
 			return
 		}
 		n := len(sa)

@@ -158,7 +158,7 @@ func BenchmarkSuffixArray(b *testing.B) {
 	if err := tr.prepare(nil); err != nil {
 		b.Fatal(err)
 	}
-	if err := tr.collect(b.Context(), linesOf(corpusOf(1, 20000))); err != nil {
+	if err := tr.collect(linesOf(corpusOf(1, 20000))); err != nil {
 		b.Fatal(err)
 	}
 	b.SetBytes(int64(len(tr.words.letters)))

@@ -61,7 +61,7 @@ func (t *trainer) train(sentences iter.Seq2[string, error]) (*tokenizer.Model, e
 	if err := t.prepare(meta); err != nil {
 		return nil, err
 	}
-	if err := t.collect(t.ctx, sentences); err != nil {
+	if err := t.collect(sentences); err != nil {
 		return nil, err
 	}
 	want := o.VocabSize - len(meta)

@@ -267,7 +267,7 @@ func TestSample(t *testing.T) {
 				}
 			}
 		}
-		if err := tr.collect(t.Context(), all); err != nil {
+		if err := tr.collect(all); err != nil {
 			t.Fatal(err)
 		}
 		if tr.stats.Used != size || tr.stats.Sentences != sentences {

@@ -2,7 +2,6 @@ package spmtrain
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -115,7 +114,7 @@ func (c *counts) add(found map[counted]int64) {
 const batchBytes = 4 << 20
 
 // collect reads the sentences, samples them if there are more than wanted, and counts their words.
-func (t *trainer) collect(ctx context.Context, sentences iter.Seq2[string, error]) error {
+func (t *trainer) collect(sentences iter.Seq2[string, error]) error {
 	found := newCounts()
 	limit := t.o.InputSentenceSize
 	pick := numeric.NewStream(t.o.Seed, numeric.PurposeReservoir, 0, 0, 0)
@@ -127,7 +126,7 @@ func (t *trainer) collect(ctx context.Context, sentences iter.Seq2[string, error
 		}
 		t.stats.Sentences++
 		if t.stats.Sentences%4096 == 0 {
-			if err := ctx.Err(); err != nil {
+			if err := t.ctx.Err(); err != nil {
 				return err
 			}
 			t.progress("reading", t.stats.Sentences, 0)
@@ -164,7 +163,7 @@ func (t *trainer) collect(ctx context.Context, sentences iter.Seq2[string, error
 		}
 	}
 	for len(kept) > 0 {
-		if err := ctx.Err(); err != nil {
+		if err := t.ctx.Err(); err != nil {
 			return err
 		}
 		n, size := 0, 0
@@ -229,28 +228,24 @@ func (o *Options) word(s string) string {
 		return s
 	}
 	mark := string(space)
-	at := 0 // where the next word may begin
+	from := 0                    // where a space ends the word or begins the next one
+	spaces := func(at int) int { // the end of those that begin there
+		for more := true; more && strings.HasPrefix(s[at:], mark); more = o.AllowWhitespaceOnlyPieces {
+			at += len(mark)
+		}
+		return at
+	}
+	if !o.TreatWhitespaceAsSuffix {
+		from = spaces(0)
+	}
+	end := strings.Index(s[from:], mark)
 	switch {
+	case end < 0:
+		return s
 	case o.TreatWhitespaceAsSuffix:
-		i := strings.Index(s, mark)
-		if i < 0 {
-			return s
-		}
-		at = i + len(mark)
-		for o.AllowWhitespaceOnlyPieces && strings.HasPrefix(s[at:], mark) {
-			at += len(mark)
-		}
-		return s[:at]
-	case strings.HasPrefix(s, mark):
-		at = len(mark)
-		for o.AllowWhitespaceOnlyPieces && strings.HasPrefix(s[at:], mark) {
-			at += len(mark)
-		}
+		return s[:spaces(end)]
 	}
-	if i := strings.Index(s[at:], mark); i >= 0 {
-		return s[:at+i]
-	}
-	return s
+	return s[:from+end]
 }
 
 // symbols finds certain texts in a text; of those that begin at the same byte, the longest.

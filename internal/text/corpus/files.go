@@ -60,31 +60,33 @@ func ListFiles(dir string, keep func(path string, isDir bool) bool) ([]string, e
 	return files, nil
 }
 
+// files lists the files of an input that is not stdin, and tells whether it is a directory.
+func (o *ReadOptions) files(input string) (files []string, isDir bool, err error) {
+	st, err := os.Stat(input)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case !st.IsDir():
+		return []string{input}, false, nil
+	case o.GoDoc:
+		files, err = ListFiles(input, keepGo)
+	default:
+		files, err = ListFiles(input, nil)
+	}
+	return files, true, err
+}
+
 // inputFiles lists the files that reading inputs would read; stdin and inputs that are no longer there are left out.
-func inputFiles(inputs []string, o ReadOptions) ([]string, error) {
-	var files []string
+func inputFiles(inputs []string, o ReadOptions) (files []string, err error) {
 	for _, in := range inputs {
 		if in == "-" {
 			continue
 		}
-		st, err := os.Stat(in)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
+		list, isDir, err := o.files(in)
+		if err != nil && (isDir || !errors.Is(err, fs.ErrNotExist)) {
 			return nil, err
-		case !st.IsDir():
-			files = append(files, in)
-		default:
-			var keep func(string, bool) bool
-			if o.GoDoc {
-				keep = keepGo
-			}
-			list, err := ListFiles(in, keep)
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, list...)
 		}
+		files = append(files, list...)
 	}
 	return files, nil
 }

@@ -2,12 +2,12 @@ package corpus
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -33,27 +33,14 @@ func keepGo(path string, isDir bool) bool {
 	return strings.HasSuffix(name, ".go")
 }
 
-// goTree yields the packages of a tree; root may also be one file.
-func (r *reader) goTree(root string) error {
-	files := []string{root}
-	if st, err := os.Stat(root); err != nil {
-		return err
-	} else if st.IsDir() {
-		if files, err = ListFiles(root, keepGo); err != nil {
-			return err
-		}
-	}
+// goTree yields the packages of the files of a tree; root may also be one file.
+func (r *reader) goTree(root string, files []string) error {
 	dirs := map[string][]string{}
 	for _, f := range files {
 		dir := filepath.Dir(f)
 		dirs[dir] = append(dirs[dir], f)
 	}
-	names := make([]string, 0, len(dirs))
-	for dir := range dirs {
-		names = append(names, dir)
-	}
-	slices.Sort(names)
-	for _, dir := range names {
+	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
 		name, err := filepath.Rel(root, dir)
 		if err != nil {
 			return err
@@ -90,20 +77,18 @@ const maxGoFile = 8 << 20
 
 // goFile gives a file's sentences that are new. A file that is not Go is passed over.
 func (r *reader) goFile(path string) ([]string, error) {
-	source, err := os.ReadFile(path)
+	in, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	r.counts.Files++
-	r.counts.Read += int64(len(source))
-	if r.file != nil {
-		sum := sha256.Sum256(source)
-		if err := r.file(File{Path: path, Bytes: int64(len(source)), SHA256: hex.EncodeToString(sum[:])}); err != nil {
-			return nil, err
-		}
-	}
-	if len(source) > maxGoFile {
-		return nil, nil
+	defer in.Close()
+	var source []byte
+	err = r.whole(path, in, func(_ string, in io.Reader) (err error) {
+		source, err = io.ReadAll(in)
+		return err
+	})
+	if err != nil || len(source) > maxGoFile {
+		return nil, err
 	}
 	f, err := parser.ParseFile(token.NewFileSet(), path, source, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil || ast.IsGenerated(f) {
@@ -209,22 +194,18 @@ func isProse(s string) bool {
 	if strings.Count(s, " ") < 2 {
 		return false
 	}
-	letters, words := 0, 0
+	letters, words, fields := 0, 0, strings.Fields(s)
 	for _, r := range s {
 		if unicode.IsLetter(r) {
 			letters++
 		}
 	}
-	for w := range strings.FieldsSeq(s) {
+	for _, w := range fields {
 		if strings.Trim(strings.Trim(w, openers+closers+".,;:!?"), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'’-") == "" {
 			words++
 		}
 	}
-	n := len(strings.Fields(s))
-	switch {
-	case 10*letters < 7*(len(s)-n+1) || 2*words < n:
-		return false
-	case strings.HasSuffix(s, "{") || strings.HasSuffix(s, ";") || strings.HasSuffix(s, "}"):
+	if n := len(fields); 10*letters < 7*(len(s)-n+1) || 2*words < n || strings.HasSuffix(s, "{") || strings.HasSuffix(s, ";") || strings.HasSuffix(s, "}") {
 		return false
 	}
 	return !strings.Contains(s, ":=") && !strings.HasPrefix(s, "ERROR ") && !strings.HasPrefix(s, "func ")

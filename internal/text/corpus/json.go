@@ -44,7 +44,7 @@ func (r *reader) json(t *textReader) error {
 		case err == io.EOF && !inList:
 			return nil
 		case err == io.EOF:
-			return fmt.Errorf("%s:%d: broken JSON: the file ends in the middle", t.name, t.lineAt(j.dec.InputOffset()))
+			return fmt.Errorf("%s:%d: broken JSON: the file ends in the middle", t.name, t.lines.Line(j.dec.InputOffset()))
 		case err != nil:
 			return err
 		case token == json.Delim('{'):
@@ -64,7 +64,7 @@ func (r *reader) json(t *textReader) error {
 
 // position is the file and the line that is being read.
 func (j *jsonReader) position() string {
-	return fmt.Sprintf("%s:%d", j.t.name, j.t.lineAt(j.dec.InputOffset()))
+	return fmt.Sprintf("%s:%d", j.t.name, j.t.lines.Line(j.dec.InputOffset()))
 }
 
 func (j *jsonReader) token() (json.Token, error) {
@@ -97,9 +97,9 @@ func (j *jsonReader) broken(err error) error {
 	case j.t.err != nil && j.t.err != io.EOF: // the input's own
 		return j.t.err
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%s:%d: broken JSON: the file ends in the middle", j.t.name, j.t.lineAt(j.t.offset))
+		return fmt.Errorf("%s:%d: broken JSON: the file ends in the middle", j.t.name, j.t.lines.Line(j.t.offset))
 	case errors.As(err, &syntax):
-		return fmt.Errorf("%s:%d: broken JSON: %w", j.t.name, j.t.lineAt(syntax.Offset-1), err)
+		return fmt.Errorf("%s:%d: broken JSON: %w", j.t.name, j.t.lines.Line(syntax.Offset-1), err)
 	}
 	return fmt.Errorf("%s: %w", j.position(), err)
 }

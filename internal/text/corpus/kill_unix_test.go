@@ -33,9 +33,10 @@ func TestPrepareKilled(t *testing.T) {
 	took := time.Since(start)
 	want := files(t, o.Output)
 	o.Output = filepath.Join(dir, "shards")
+	left := t.TempDir() // for what the killed ones do not remove
 	for kills := 0; ; kills++ {
 		c := exec.Command(os.Args[0], "-test.run=^TestPrepareKilled$")
-		c.Env = append(os.Environ(), killedEnv+"="+dir)
+		c.Env = append(os.Environ(), killedEnv+"="+dir, "TMPDIR="+left)
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}

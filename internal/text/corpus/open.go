@@ -121,7 +121,7 @@ func (s *Shards) open() error {
 		file := filepath.Join(s.dir, m.File)
 		sh, err := openShard(file, m)
 		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
+			return err
 		}
 		s.shards = append(s.shards, sh)
 		s.before = append(s.before, s.before[len(s.before)-1]+sh.documents)
@@ -143,24 +143,19 @@ func (s *Shards) open() error {
 func openShard(path string, m ShardMeta) (*shard, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, errors.Unwrap(err) // the caller names the file
+		return nil, fmt.Errorf("%s: %w", path, errors.Unwrap(err))
 	}
 	defer f.Close()
-	data, unmap, err := disk.MapFile(path)
-	if err != nil {
-		return nil, err
+	sh, unmap, err := disk.Parse(path, func(data []byte) (*shard, error) {
+		if int64(len(data)) != m.Bytes {
+			return nil, fmt.Errorf("cut short or damaged: %d bytes, %s says %d", len(data), metaFile, m.Bytes)
+		}
+		return parseShard(data, f)
+	})
+	if err == nil {
+		sh.unmap = unmap
 	}
-	var sh *shard
-	if int64(len(data)) != m.Bytes {
-		err = fmt.Errorf("cut short or damaged: %d bytes, %s says %d", len(data), metaFile, m.Bytes)
-	} else {
-		sh, err = parseShard(data, f)
-	}
-	if err != nil {
-		return nil, errors.Join(err, unmap())
-	}
-	sh.unmap = unmap
-	return sh, nil
+	return sh, err
 }
 
 // Close gives the memory back. Nothing that [Shards.Ends] gave may be used afterwards.

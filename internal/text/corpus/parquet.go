@@ -38,40 +38,23 @@ func (r *reader) parquet(name string, f *os.File) error {
 	if !ok {
 		return noColumn(name, column, names)
 	}
-	values := make([]parquet.Value, parquetBatch)
 	row := int64(0)
 	for _, group := range file.RowGroups() {
-		pages := group.ColumnChunks()[i].Pages()
-		for {
-			var page parquet.Page
-			err := parquetfile.Guard(func() (err error) {
-				page, err = pages.ReadPage()
-				return err
-			})
-			if err == io.EOF {
-				break
-			}
-			if err != nil {
-				pages.Close()
-				return fmt.Errorf("%s: Parquet: row %d: %w", name, row, err)
-			}
-			err = r.page(name, column, repeats, page, values, &row)
-			parquet.Release(page)
-			if err != nil {
-				pages.Close()
-				return err
-			}
+		in := parquet.NewColumnChunkValueReader(group.ColumnChunks()[i])
+		err := r.rows(name, column, repeats, in, &row)
+		if e := in.Close(); err == nil && e != nil {
+			err = fail(e)
 		}
-		if err := pages.Close(); err != nil {
-			return fail(err)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// page yields the rows of a page.
-func (r *reader) page(name, column string, repeats bool, page parquet.Page, values []parquet.Value, row *int64) error {
-	in := page.Values()
+// rows yields the rows of a row group.
+func (r *reader) rows(name, column string, repeats bool, in parquet.ValueReader, row *int64) error {
+	values := make([]parquet.Value, parquetBatch)
 	for {
 		n := 0
 		err := parquetfile.Guard(func() (err error) {

@@ -76,11 +76,18 @@ func (q *pipeline) read(docs iter.Seq2[Document, error]) {
 			fail(err)
 			return
 		}
+		if q.o.Documents != nil { // they come from elsewhere, and nobody has counted them
+			if len(d.Sentences) == 0 {
+				q.counts.Empty++
+				continue
+			}
+			q.counts.add(&d)
+		}
 		n++
 		text = textSum(text, &d)
 		if n <= q.began.Read {
 			if n == q.began.Read && text != q.began.Text {
-				fail(refusal(q.o.Output, fmt.Sprintf("other text: %s, or what is before it, has changed", d.Name)))
+				fail(&Mismatch{q.o.Output, fmt.Sprintf("other text: %s, or what is before it, has changed", d.Name)})
 				return
 			}
 			continue
@@ -94,7 +101,7 @@ func (q *pipeline) read(docs iter.Seq2[Document, error]) {
 		}
 	}
 	if n < q.began.Read {
-		fail(refusal(q.o.Output, fmt.Sprintf("more text: %d documents, now there are %d", q.began.Read, n)))
+		fail(&Mismatch{q.o.Output, fmt.Sprintf("more text: %d documents, now there are %d", q.began.Read, n)})
 		return
 	}
 	if len(b.docs) > 0 {
@@ -138,26 +145,19 @@ func (b *batch) encode(t Tokenizer) {
 // next gives the next batch that has pieces, nil after the last one. It waits for no one once the context is done.
 func (q *pipeline) next() (*batch, error) {
 	for {
-		if q.err = q.ctx.Err(); q.err != nil {
-			return nil, q.err
-		}
-		var b *batch
-		var ok bool
+		var b *batch // nil after the last one
 		select {
-		case b, ok = <-q.queue:
+		case b = <-q.queue:
 		case <-q.ctx.Done():
-			continue
 		}
-		if !ok {
-			if q.err = q.ctx.Err(); q.err != nil { // the reason for the end
-				continue
+		if b != nil {
+			select {
+			case <-b.done:
+			case <-q.ctx.Done():
 			}
-			return nil, nil
 		}
-		select {
-		case <-b.done:
-		case <-q.ctx.Done():
-			continue
+		if q.err = q.ctx.Err(); q.err != nil || b == nil {
+			return nil, q.err
 		}
 		for range b.tokens {
 			<-q.tokens

@@ -3,7 +3,6 @@ package corpus
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -61,8 +60,7 @@ func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 		VocabSize: o.Tokenizer.VocabSize(), TokenizerSHA256: o.Tokenizer.SHA256(), TokenizerFiles: map[string]string{},
 		Settings: Settings{Inputs: o.Inputs, Sentences: o.Read.Sentences, TextColumn: o.Read.TextColumn, GoDoc: o.Read.GoDoc, Cleanup: o.Cleanup}}
 	for name, data := range o.Tokenizer.Files() {
-		sum := sha256.Sum256(data)
-		meta.TokenizerFiles[name] = hex.EncodeToString(sum[:])
+		meta.TokenizerFiles[name] = fmt.Sprintf("%x", sha256.Sum256(data))
 	}
 	if o.Output == "" {
 		return meta, errors.New("no output directory given")
@@ -171,9 +169,9 @@ func startPipeline(ctx context.Context, o *PrepareOptions, p *progress) *pipelin
 		queue: make(chan *batch, maxTokens), tasks: make(chan *batch, maxTokens), tokens: make(chan struct{}, maxTokens)}
 	docs := o.Documents
 	if docs == nil {
-		docs = documents(ctx, o.Inputs, o.Read, q.counts, q.fileRead)
-	} else {
-		docs = counted(docs, q.counts)
+		read := o.Read
+		read.file = q.fileRead
+		docs = Documents(ctx, o.Inputs, read, q.counts)
 	}
 	go q.read(docs)
 	for range o.Threads {
@@ -182,32 +180,14 @@ func startPipeline(ctx context.Context, o *PrepareOptions, p *progress) *pipelin
 	return q
 }
 
-// counted counts documents that come from elsewhere.
-func counted(docs iter.Seq2[Document, error], c *Counts) iter.Seq2[Document, error] {
-	return func(yield func(Document, error) bool) {
-		for d, err := range docs {
-			if err == nil && len(d.Sentences) == 0 {
-				c.Empty++
-				continue
-			}
-			if err == nil {
-				c.add(&d)
-			}
-			if !yield(d, err) {
-				return
-			}
-		}
-	}
-}
-
 // fileRead is called after each input file; a file that was read before must be the same again.
 func (q *pipeline) fileRead(f File) error {
 	if i := len(q.files); i < len(q.began.Files) && q.began.Files[i] != f {
 		was := q.began.Files[i]
 		if was.Path != f.Path {
-			return refusal(q.o.Output, fmt.Sprintf("other text: where %s was is %s", was.Path, f.Path))
+			return &Mismatch{q.o.Output, fmt.Sprintf("other text: where %s was is %s", was.Path, f.Path)}
 		}
-		return refusal(q.o.Output, fmt.Sprintf("other text: %s has changed", f.Path))
+		return &Mismatch{q.o.Output, fmt.Sprintf("other text: %s has changed", f.Path)}
 	}
 	q.files = append(q.files, f)
 	return nil

@@ -36,6 +36,8 @@ type ReadOptions struct {
 	TextColumn string    // of JSONL and Parquet; "": text
 	GoDoc      bool      // directories are Go source trees
 	Stdin      io.Reader // what "-" means; nil: os.Stdin
+
+	file func(File) error // called after each input file, an error ends the pass; nil: nobody asks
 }
 
 // Counts is what was seen of the inputs.
@@ -70,8 +72,7 @@ type reader struct {
 	o      ReadOptions
 	counts *Counts
 	yield  func(Document, error) bool
-	file   func(File) error // called after each file; nil: nobody asks
-	given  map[uint64]bool  // passages and sentences already given, where repeats are left out
+	given  map[uint64]bool // passages and sentences already given, where repeats are left out
 }
 
 // errDone ends a pass whose consumer wants no more.
@@ -80,11 +81,6 @@ var errDone = errors.New("done")
 // Documents yields the documents of inputs, in order: files, directories (their files by byte order of path), "-" for stdin. After an
 // error, which names the file and the line, nothing follows. counts grows meanwhile; it may be nil.
 func Documents(ctx context.Context, inputs []string, o ReadOptions, counts *Counts) iter.Seq2[Document, error] {
-	return documents(ctx, inputs, o, counts, nil)
-}
-
-// documents also calls file after each input file; an error from there ends the pass.
-func documents(ctx context.Context, inputs []string, o ReadOptions, counts *Counts, file func(File) error) iter.Seq2[Document, error] {
 	if counts == nil {
 		counts = new(Counts)
 	}
@@ -92,7 +88,7 @@ func documents(ctx context.Context, inputs []string, o ReadOptions, counts *Coun
 		inputs = []string{"-"}
 	}
 	return func(yield func(Document, error) bool) {
-		r := &reader{ctx: ctx, o: o, counts: counts, yield: yield, file: file, given: map[uint64]bool{}}
+		r := &reader{ctx: ctx, o: o, counts: counts, yield: yield, given: map[uint64]bool{}}
 		for _, in := range inputs {
 			if err := r.input(in); err != nil {
 				if !errors.Is(err, errDone) {
@@ -112,21 +108,13 @@ func (r *reader) input(path string) error {
 		}
 		return r.whole(stdinName, in, r.stream)
 	}
-	st, err := os.Stat(path)
-	if err != nil {
+	files, isDir, err := r.o.files(path)
+	switch {
+	case err != nil:
 		return err
-	}
-	if r.o.GoDoc && (st.IsDir() || strings.HasSuffix(path, ".go")) {
-		return r.goTree(path)
-	}
-	if !st.IsDir() {
-		return r.open(path)
-	}
-	files, err := ListFiles(path, nil)
-	if err != nil {
-		return err
-	}
-	if len(files) == 0 {
+	case r.o.GoDoc && (isDir || strings.HasSuffix(path, ".go")):
+		return r.goTree(path, files)
+	case len(files) == 0:
 		return fmt.Errorf("%s: no files there", path)
 	}
 	for _, f := range files {
@@ -163,10 +151,10 @@ func (r *reader) whole(name string, in io.Reader, read func(name string, in io.R
 		return err
 	}
 	f, err := h.File(name) // with what unpacking leaves: the end of an archive
-	if err != nil || r.file == nil {
+	if err != nil || r.o.file == nil {
 		return err
 	}
-	return r.file(f)
+	return r.o.file(f)
 }
 
 // stream reads one input, unpacking what is packed.

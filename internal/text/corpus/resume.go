@@ -56,13 +56,12 @@ func resume(o *PrepareOptions, meta *Meta) (p progress, done bool, err error) {
 	if err := json.Unmarshal(text, &old); err != nil {
 		return p, false, fmt.Errorf("%s: %w", path, err)
 	}
-	refuse := func(what string) error { return refusal(o.Output, what) }
 	if what := changed(&old.Meta, meta); what != "" {
-		return p, false, refuse(what)
+		return p, false, &Mismatch{o.Output, what}
 	}
 	if name == metaFile && o.Documents == nil { // otherwise it shows when the text is read again
 		if err := sameFiles(old.Files, o.Inputs, o.Read); err != nil {
-			return p, false, refuse("other text: " + err.Error())
+			return p, false, &Mismatch{o.Output, "other text: " + err.Error()}
 		}
 	}
 	if err := old.removeOthers(o.Output, names); err != nil {
@@ -77,8 +76,6 @@ type Mismatch struct{ Dir, MadeWith string }
 func (e *Mismatch) Error() string {
 	return fmt.Sprintf("%s holds shards made with %s: give the same again, or another --output", e.Dir, e.MadeWith)
 }
-
-func refusal(dir, what string) error { return &Mismatch{dir, what} }
 
 // removeOthers removes what an earlier call that was killed left beside the files it had finished: files written aside, under a name
 // that begins with a dot, and a shard that progress.json does not have yet.

@@ -70,14 +70,11 @@ func endOfMark(s string, i int) int {
 		case isEnd(r) || strings.ContainsRune(closers, r):
 			i += n
 		case r == '[': // the number of a footnote
-			j := i + 1
-			for j < len(s) && s[j] >= '0' && s[j] <= '9' {
-				j++
-			}
-			if j == i+1 || j >= len(s) || s[j] != ']' {
+			rest := strings.TrimLeft(s[i+1:], "0123456789")
+			if len(rest) == len(s)-i-1 || !strings.HasPrefix(rest, "]") {
 				return i
 			}
-			i = j + 1
+			i = len(s) - len(rest) + 1
 		default:
 			return i
 		}
@@ -158,7 +155,7 @@ func isAbbreviation(before, next, word string, r rune, cased bool) bool {
 		return false
 	case titles[last] || (!cased || len(last) > 1 && strings.ToUpper(last) == last) && titles[strings.ToUpper(lower[:1])+lower[1:]]:
 		// "Elm St. He"
-		return !(lower == "st" && !atStart && starters[word] && word != "The" && startsUpper(wordBefore(before, last)))
+		return !(lower == "st" && !atStart && starters[word] && word != "The" && strings.IndexFunc(wordBefore(before, last), unicode.IsUpper) == 0)
 	case inner[lower]:
 		return true
 	case numbered[lower]:
@@ -179,11 +176,6 @@ func isAbbreviation(before, next, word string, r rune, cased bool) bool {
 func wordBefore(before, last string) string {
 	s := strings.TrimRight(strings.TrimSuffix(before, last), openers+" ")
 	return s[strings.LastIndexByte(s, ' ')+1:]
-}
-
-func startsUpper(s string) bool {
-	r, _ := utf8.DecodeRuneInString(s)
-	return unicode.IsUpper(r)
 }
 
 // allInitials tells of "J.R.R", "U.S.A", "n.b".

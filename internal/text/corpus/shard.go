@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -60,9 +61,7 @@ func headOf(m *Meta) (shardHead, error) {
 
 func (h *shardHead) append(b []byte) []byte {
 	b = append(b, shardMagic...)
-	for _, v := range []int{shardVersion, h.numerics, h.width, h.vocab} {
-		b = binary.LittleEndian.AppendUint32(b, uint32(v))
-	}
+	b, _ = binary.Append(b, binary.LittleEndian, []uint32{shardVersion, uint32(h.numerics), uint32(h.width), uint32(h.vocab)})
 	sum, _ := hex.DecodeString(h.tokenizer) // headOf has looked
 	b = append(b, sum...)
 	b = append(b, h.cleanup...)
@@ -156,25 +155,23 @@ func (s *shard) checkBlocks(r io.ReaderAt, body, idsEnd uint64, sums []byte) err
 		if from == 0 {
 			ids = ids[headBytes:]
 		}
-		if id := s.highest(ids); id >= uint32(s.vocab) {
+		id := uint32(0)
+		for i := range len(ids) / s.width {
+			id = max(id, s.piece(ids, i))
+		}
+		if id >= uint32(s.vocab) {
 			return fmt.Errorf("damaged: a piece %d in bytes %d to %d, of a vocabulary of %d", id, from, from+uint64(len(b))-1, s.vocab)
 		}
 	}
 	return nil
 }
 
-func (s *shard) highest(ids []byte) uint32 {
-	top := uint32(0)
+// piece gives piece i of a part of the file.
+func (s *shard) piece(ids []byte, i int) uint32 {
 	if s.width == 2 {
-		for i := 0; i+2 <= len(ids); i += 2 {
-			top = max(top, uint32(binary.LittleEndian.Uint16(ids[i:])))
-		}
-		return top
+		return uint32(binary.LittleEndian.Uint16(ids[2*i:]))
 	}
-	for i := 0; i+4 <= len(ids); i += 4 {
-		top = max(top, binary.LittleEndian.Uint32(ids[i:]))
-	}
-	return top
+	return binary.LittleEndian.Uint32(ids[4*i:])
 }
 
 // checkIndex looks whether documents and sentences ascend, span the pieces and are none of them empty.
@@ -212,10 +209,8 @@ func (s *shard) endsOf(doc int, buf []int32) []int32 {
 		// Aligned: the ends are at a multiple of 8 from the start of the mapping, and are below 2^31 (checkIndex).
 		return unsafe.Slice((*int32)(unsafe.Pointer(&ends[0])), b-a)
 	}
-	buf = buf[:0]
-	for i := range int(b - a) {
-		buf = append(buf, int32(binary.LittleEndian.Uint32(ends[4*i:])))
-	}
+	buf = slices.Grow(buf[:0], int(b-a))[:b-a]
+	_, _ = binary.Decode(ends, binary.LittleEndian, buf) // there are as many
 	return buf
 }
 
@@ -227,14 +222,8 @@ func (s *shard) piecesOf(doc, from, to int, buf []int32) []int32 {
 	}
 	raw := s.ids[s.width*(p+from) : s.width*(p+to)]
 	buf = buf[:0]
-	if s.width == 2 {
-		for i := 0; i < len(raw); i += 2 {
-			buf = append(buf, int32(binary.LittleEndian.Uint16(raw[i:])))
-		}
-		return buf
-	}
-	for i := 0; i < len(raw); i += 4 {
-		buf = append(buf, int32(binary.LittleEndian.Uint32(raw[i:])))
+	for i := range to - from {
+		buf = append(buf, int32(s.piece(raw, i)))
 	}
 	return buf
 }
@@ -258,12 +247,8 @@ func newShardWriter(w io.Writer, head shardHead) *shardWriter {
 // add adds a document: its pieces, each in the vocabulary, and where its sentences end, none of them empty.
 func (s *shardWriter) add(pieces, ends []int32) error {
 	s.buf = s.buf[:0]
-	for _, id := range pieces {
-		if s.head.width == 2 {
-			s.buf = binary.LittleEndian.AppendUint16(s.buf, uint16(id))
-		} else {
-			s.buf = binary.LittleEndian.AppendUint32(s.buf, uint32(id))
-		}
+	for _, id := range pieces { // the first of four bytes are the lowest
+		s.buf = binary.LittleEndian.AppendUint32(s.buf, uint32(id))[:len(s.buf)+s.head.width]
 	}
 	s.out.Write(s.buf)
 	for _, e := range ends {
@@ -281,20 +266,11 @@ func (s *shardWriter) documents() int { return len(s.firstPiece) - 1 }
 func (s *shardWriter) finish() error {
 	fill := func(n int) []byte { return make([]byte, roundUp8(uint64(n))-uint64(n)) }
 	s.out.Write(fill(s.head.width * s.pieces))
-	s.buf = s.buf[:0]
-	for _, e := range s.ends {
-		s.buf = binary.LittleEndian.AppendUint32(s.buf, e)
-	}
-	s.out.Write(s.buf)
-	s.out.Write(fill(4 * len(s.ends)))
-	s.buf = s.buf[:0]
 	tail := []uint64{uint64(s.documents()), uint64(len(s.ends)), uint64(s.pieces)}
-	for _, list := range [][]uint64{s.firstSentence, s.firstPiece, tail} {
-		for _, v := range list {
-			s.buf = binary.LittleEndian.AppendUint64(s.buf, v)
-		}
+	for _, list := range []any{s.ends, fill(4 * len(s.ends)), s.firstSentence, s.firstPiece, tail} {
+		s.buf, _ = binary.Append(s.buf[:0], binary.LittleEndian, list)
+		s.out.Write(s.buf)
 	}
-	s.out.Write(s.buf)
 	s.out.endBlock()
 	if s.out.err == nil {
 		_, s.out.err = s.out.w.Write(s.out.sums)

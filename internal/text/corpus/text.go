@@ -87,7 +87,7 @@ func (t *textReader) fill() {
 	t.counts.Bytes += int64(n)
 	t.err = err
 	if err != nil && err != io.EOF {
-		t.err = t.failed(err)
+		t.err = fmt.Errorf("%s: after line %d: %w", t.name, t.lines.Line(t.offset)-1, err)
 		return
 	}
 	whole := len(t.buf)
@@ -103,26 +103,25 @@ func (t *textReader) fill() {
 	}
 	b := t.buf[:whole]
 	if i := bytes.IndexByte(b, 0); i >= 0 {
-		t.err = fmt.Errorf("%s:%d: a zero byte: not text", t.name, t.lineAt(t.offset)+bytes.Count(b[:i], []byte{'\n'}))
+		t.err = fmt.Errorf("%s:%d: a zero byte: not text", t.name, t.lines.Line(t.offset)+bytes.Count(b[:i], []byte{'\n'}))
 		return
 	}
-	if !utf8.Valid(b) {
-		b = t.repaired(b)
-	} else {
-		t.repair = append(t.repair[:0], b...)
-		b = t.repair
-	}
+	b = t.repaired(b)
 	t.lines.Add(b, t.offset)
 	t.offset += int64(len(b))
 	t.out = b
 	t.buf = append(t.buf[:0], t.buf[whole:]...)
 	if t.limit > 0 && t.offset > t.limit {
-		t.err = fmt.Errorf("%s:%d: a value of more than %d MiB", t.name, t.lineAt(t.keep), maxValue>>20)
+		t.err = fmt.Errorf("%s:%d: a value of more than %d MiB", t.name, t.lines.Line(t.keep), maxValue>>20)
 	}
 }
 
+// repaired gives a copy of text in which bytes that are not UTF-8 are replaced and counted.
 func (t *textReader) repaired(b []byte) []byte {
 	t.repair = t.repair[:0]
+	if utf8.Valid(b) {
+		t.repair, b = append(t.repair, b...), nil
+	}
 	for len(b) > 0 {
 		c, n := utf8.DecodeRune(b)
 		if c == utf8.RuneError && n == 1 {
@@ -136,16 +135,8 @@ func (t *textReader) repaired(b []byte) []byte {
 
 // utf8 makes a string of bytes from elsewhere than a text file.
 func (r *reader) utf8(b []byte) string {
-	if utf8.Valid(b) {
-		return string(b)
-	}
 	t := textReader{counts: r.counts}
 	return string(t.repaired(b))
-}
-
-// failed adds the file and the line to an error of the input.
-func (t *textReader) failed(err error) error {
-	return fmt.Errorf("%s: after line %d: %w", t.name, t.lineAt(t.offset)-1, err)
 }
 
 // passed says that nobody will ask for the line of a place before an offset.
@@ -153,9 +144,6 @@ func (t *textReader) passed(offset int64) {
 	t.lines.Pass(offset)
 	t.keep = offset
 }
-
-// lineAt is the number of the line that an offset lies in, from 1.
-func (t *textReader) lineAt(offset int64) int { return t.lines.Line(offset) }
 
 // text yields the documents of plain text: a blank line ends one.
 func (r *reader) text(t *textReader) error {
@@ -165,7 +153,7 @@ func (r *reader) text(t *textReader) error {
 		if len(lines) == 0 {
 			return nil
 		}
-		err := r.block(Document{Name: t.name}, lines)
+		err := r.give(Document{Name: t.name, Sentences: r.sentences(nil, lines)})
 		lines, size = lines[:0], 0
 		return err
 	}
@@ -211,12 +199,6 @@ func (r *reader) text(t *textReader) error {
 	}
 }
 
-// block yields the document of some lines that are not blank.
-func (r *reader) block(d Document, lines []string) error {
-	d.Sentences = r.sentences(d.Sentences, lines)
-	return r.give(d)
-}
-
 // sentences appends the sentences of some lines.
 func (r *reader) sentences(to, lines []string) []string {
 	if r.o.Sentences == SentencesLines {
@@ -256,7 +238,8 @@ func (r *reader) passage(name, text string) error {
 			d.Sentences = r.sentences(d.Sentences, lines)
 			lines = lines[:0]
 		}
-		if err := r.block(d, lines); err != nil {
+		d.Sentences = r.sentences(d.Sentences, lines)
+		if err := r.give(d); err != nil {
 			return err
 		}
 	}

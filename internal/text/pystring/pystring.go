@@ -3,6 +3,7 @@
 package pystring
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -61,29 +62,12 @@ func LowerRune(r rune) string {
 // LowerSigma gives what str.lower makes of the capital sigma at s[i:]: the form for the end of a word if a letter stands before it and none
 // after it, signs such as apostrophes not counted (The Unicode Standard, section 3.13, Final_Sigma).
 func LowerSigma(s []byte, i int) rune {
-	before := false
-	for rest := s[:i]; len(rest) > 0; {
-		r, n := utf8.DecodeLastRune(rest)
-		rest = rest[:len(rest)-n]
-		if !isCaseIgnorable(r) {
-			before = isCased(r)
-			break
-		}
+	before, _ := utf8.DecodeLastRune(bytes.TrimRightFunc(s[:i], isCaseIgnorable))
+	after, _ := utf8.DecodeRune(bytes.TrimLeftFunc(s[i+len("Σ"):], isCaseIgnorable))
+	if isCased(before) && !isCased(after) {
+		return 'ς'
 	}
-	if !before {
-		return 'σ'
-	}
-	for rest := s[i+len("Σ"):]; len(rest) > 0; {
-		r, n := utf8.DecodeRune(rest)
-		rest = rest[n:]
-		if !isCaseIgnorable(r) {
-			if isCased(r) {
-				return 'σ'
-			}
-			break
-		}
-	}
-	return 'ς'
+	return 'σ'
 }
 
 // isCased is Unicode's derived property Cased.
