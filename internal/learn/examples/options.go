@@ -31,11 +31,6 @@ type Options struct {
 	Seed              uint64
 }
 
-// DefaultOptions are the defaults of `albert pretrain`.
-func DefaultOptions() Options {
-	return Options{Objective: SOP, MaxSeqLength: 512, ShortSeqProb: 0.1, MaskRate: 0.15, NGram: 3, FavorShorterNGram: true}
-}
-
 func (o *Options) check() error {
 	refuse := func(field string, value any, problem string) error {
 		return &run.FieldError{Field: field, Value: value, Problem: problem}
