@@ -38,8 +38,8 @@ type Config struct {
 	UpstreamQuirks    bool `negatable:"" help:"Make examples as the released code does, quirks included."`
 
 	LearningRate     float64  `default:"0.00176" help:"Highest learning rate."`
-	BatchSize        int      `default:"4096" help:"Sequences of a step, by accumulation."`
-	Steps            int      `default:"125000" help:"Steps."`
+	BatchSize        int      `default:"4096" range:"[1,)" help:"Sequences of a step, by accumulation."`
+	Steps            int      `default:"125000" range:"[1,)" help:"Steps."`
 	WarmupSteps      int      `default:"3125" help:"Steps of linear warm-up."`
 	Dropout          *float32 `help:"Hidden dropout (default: the configuration's)."`
 	AttentionDropout *float32 `help:"Attention dropout (default: the configuration's)."`

@@ -112,14 +112,12 @@ func (c *job) check() error {
 	refuse := func(field string, value any, problem string, args ...any) error {
 		return &run.FieldError{Field: field, Value: value, Problem: fmt.Sprintf(problem, args...)}
 	}
-	if err := run.CheckNumbers(&c.Config); err != nil {
+	if err := run.Check(&c.Config); err != nil {
 		return err
 	}
 	switch {
 	case c.Output == "":
 		return refuse("Output", nil, "no run directory given")
-	case c.BatchSize < 1:
-		return refuse("BatchSize", c.BatchSize, "want at least 1")
 	case c.MaxSeqLength > c.model.MaxPositionEmbeddings:
 		return refuse("MaxSeqLength", c.MaxSeqLength, "the model has %d positions (max_position_embeddings)", c.model.MaxPositionEmbeddings)
 	case c.tokenizer.VocabSize() > c.model.VocabSize:
