@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"albert/internal/files/jsonobject"
-	"albert/internal/learn/optim"
 	"albert/internal/learn/task"
 	"albert/internal/model"
 	"albert/internal/run"
@@ -181,10 +180,6 @@ func (c *job) message(format string, args ...any) {
 	if !c.Quiet && c.Messages != nil {
 		fmt.Fprintf(c.Messages, format+"\n", args...)
 	}
-}
-
-func (c *job) optimizer() optim.Config {
-	return optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip}
 }
 
 // resolve fills in the preset.

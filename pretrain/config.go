@@ -6,7 +6,6 @@ import (
 
 	"albert/internal/formats"
 	"albert/internal/learn/examples"
-	"albert/internal/learn/optim"
 	"albert/internal/model"
 	"albert/internal/run"
 	"albert/internal/text/corpus"
@@ -113,10 +112,6 @@ func Defaults() Config {
 func (c *Config) examples() examples.Options {
 	return examples.Options{Objective: examples.Pairing(c.Objective), MaxSeqLength: c.MaxSeqLength, ShortSeqProb: c.ShortSeqProb, MaskRate: c.MaskRate,
 		MaxPredictions: c.MaxPredictions, NGram: c.NGram, FavorShorterNGram: c.FavorShorterNGram, UpstreamQuirks: c.UpstreamQuirks, Seed: c.Seed}
-}
-
-func (c *Config) optimizer() optim.Config {
-	return optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip}
 }
 
 // openTokenizer opens the run's tokenizer, for shards with the clean-up that they were made with.

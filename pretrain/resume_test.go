@@ -146,6 +146,7 @@ func TestFieldErrors(t *testing.T) {
 		"WarmupSteps -1: want at least 0":              func(c *Config) { c.WarmupSteps = -1 },
 		"Output: no run directory given":               func(c *Config) { c.Output = "" },
 		"Config: neither a configuration":              func(c *Config) { c.Config = "" },
+		"Optimizer sgd: want one of lamb, adamw":       func(c *Config) { c.Optimizer = "sgd" },
 		"NGram 0: want 1 to 16":                        func(c *Config) { c.NGram = 0 },
 	} {
 		c := good
