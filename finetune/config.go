@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"albert/internal/files/jsonobject"
-	"albert/internal/learn/optim"
 	"albert/internal/learn/task"
 	"albert/internal/model"
 	"albert/internal/run"
@@ -32,15 +31,15 @@ type Config struct {
 	// Runs is how many runs there are, with the seeds Seed, Seed+1, ...; several lie in directories of their own in Output.
 	Runs int `default:"1" help:"So many runs with other seeds; median, mean and deviation." resume:"change"`
 
-	MaxSeqLength int `help:"Pieces of an example at most (default: the task's, 384 or 512, or what the model takes)."`
+	MaxSeqLength int `range:"0 or [8,)" help:"Pieces of an example at most (default: the task's, 384 or 512, or what the model takes)."`
 	Windows
 	LearningRate      float64  `help:"Highest learning rate (default: the task's by the paper's Table 14)."`
 	BatchSize         int      `help:"Examples of a step (default: the task's)."`
 	Steps             int      `help:"Steps (default: the task's)."`
 	Epochs            float64  `help:"Instead of --steps: passes over the training data." resume:"-"`
 	WarmupSteps       *int     `help:"Steps of linear warm-up (default: the task's share)." placeholder:"N"`
-	Dropout           *float32 `help:"Dropout in the encoder (default: the task's)." placeholder:"P"`
-	ClassifierDropout *float32 `help:"Dropout before the head (default: the model's)." placeholder:"P"`
+	Dropout           *float32 `range:"[0,1)" help:"Dropout in the encoder (default: the task's)." placeholder:"P"`
+	ClassifierDropout *float32 `range:"[0,1)" help:"Dropout before the head (default: the model's)." placeholder:"P"`
 	EvalEvery         int      `help:"Steps from one evaluation to the next (default: a tenth of the run)."`
 	SaveEvery         int      `help:"Steps from one checkpoint to the next (default: as evaluations)." resume:"change"`
 	// Patience is after how many evaluations in a row without a better one the run is finished.
@@ -67,15 +66,41 @@ type Source struct {
 }
 
 // Options are the ones of package dataset.
-func (s *Source) options(textColumn string) dataset.Options {
+func (s *Source) Options(textColumn string) dataset.Options {
 	return dataset.Options{Multi: s.Multi, TextColumn: textColumn, PairColumn: s.PairColumn, LabelColumn: s.LabelColumn, Level: s.Level}
+}
+
+// Fits refuses what says nothing about the files of a task.
+func (s *Source) Fits(t dataset.Task, textColumn string) error {
+	own := t.Submission == "" && t.Kind != model.Answer && t.Name != "race"
+	problem := "the files of " + t.Name + " have columns of their own; those of other data are read by task classify"
+	switch {
+	case s.Level != "" && t.Name != "race":
+		return &run.FieldError{Field: "Level", Value: s.Level, Problem: "RACE has levels, " + t.Name + " has none"}
+	case own:
+	case textColumn != "":
+		return &run.FieldError{Field: "TextColumn", Value: textColumn, Problem: problem}
+	case s.PairColumn != "":
+		return &run.FieldError{Field: "PairColumn", Value: s.PairColumn, Problem: problem}
+	case s.LabelColumn != "":
+		return &run.FieldError{Field: "LabelColumn", Value: s.LabelColumn, Problem: problem}
+	case s.Multi:
+		return &run.FieldError{Field: "Multi", Problem: problem}
+	}
+	return nil
 }
 
 // Windows are the settings of answering.
 type Windows struct {
-	DocStride       int `default:"128" help:"Answering: pieces from one window's beginning to the next's."`
+	DocStride       int `default:"128" range:"[1,)" help:"Answering: pieces from one window's beginning to the next's."`
 	MaxQueryLength  int `default:"64" help:"Answering: pieces of the question that are kept."`
-	MaxAnswerLength int `default:"30" help:"Answering: pieces of an answer."`
+	MaxAnswerLength int `default:"30" range:"[1,)" help:"Answering: pieces of an answer."`
+}
+
+// Options are the ones of package task, for examples of at most so many pieces.
+func (w *Windows) Options(maxSeqLength int) task.SpanOptions {
+	return task.SpanOptions{MaxSeqLength: maxSeqLength, DocStride: w.DocStride, MaxQueryLength: w.MaxQueryLength, MaxAnswerLength: w.MaxAnswerLength,
+		NBest: task.DefaultSpanOptions.NBest}
 }
 
 // The heads for answers: that of transformers' AlbertForQuestionAnswering, which the released code has for SQuAD 1.1, and the one that
@@ -109,34 +134,21 @@ func newJob(c Config) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := run.CheckNumbers(&c); err != nil {
+	if err := run.Check(&c); err != nil {
 		return nil, err
 	}
-	j := &job{Config: c, Task: t, Data: splits{Train: c.Train, Dev: c.Dev, Test: c.Test, Options: c.options(c.TextColumn)},
-		Spans: task.SpanOptions{MaxSeqLength: c.MaxSeqLength, DocStride: c.DocStride, MaxQueryLength: c.MaxQueryLength,
-			MaxAnswerLength: c.MaxAnswerLength, NBest: task.DefaultSpanOptions.NBest}}
-	own := t.Submission == "" && t.Kind != model.Answer && t.Name != "race"
+	j := &job{Config: c, Task: t, Data: splits{Train: c.Train, Dev: c.Dev, Test: c.Test, Options: c.Source.Options(c.TextColumn)},
+		Spans: c.Windows.Options(c.MaxSeqLength)}
+	if err := c.Fits(t, c.TextColumn); err != nil {
+		return nil, err
+	}
 	switch {
 	case c.Output == "":
 		return nil, refuse("Output", nil, "no run directory given")
 	case len(c.Data) > 1:
 		return nil, refuse("Data", nil, "one folder or file; several files are given as Train")
-	case c.Level != "" && t.Name != "race":
-		return nil, refuse("Level", c.Level, "RACE has levels, "+t.Name+" has none")
-	case !own && (c.TextColumn != "" || c.PairColumn != "" || c.LabelColumn != "" || c.Multi):
-		return nil, refuse("TextColumn", c.TextColumn, "the files of "+t.Name+" have columns of their own")
 	case c.Steps != 0 && c.Epochs != 0:
 		return nil, refuse("Epochs", c.Epochs, "steps are given, too")
-	case c.MaxSeqLength != 0 && c.MaxSeqLength < 8:
-		return nil, refuse("MaxSeqLength", c.MaxSeqLength, "want at least 8")
-	case c.DocStride < 1:
-		return nil, refuse("DocStride", c.DocStride, "want at least 1")
-	case c.MaxAnswerLength < 1:
-		return nil, refuse("MaxAnswerLength", c.MaxAnswerLength, "want at least 1")
-	case c.Dropout != nil && *c.Dropout >= 1:
-		return nil, refuse("Dropout", *c.Dropout, "want a share: at least 0, below 1")
-	case c.ClassifierDropout != nil && *c.ClassifierDropout >= 1:
-		return nil, refuse("ClassifierDropout", *c.ClassifierDropout, "want a share: at least 0, below 1")
 	}
 	if len(c.Data) == 1 {
 		j.Data.Dir = c.Data[0]
@@ -168,10 +180,6 @@ func (c *job) message(format string, args ...any) {
 	if !c.Quiet && c.Messages != nil {
 		fmt.Fprintf(c.Messages, format+"\n", args...)
 	}
-}
-
-func (c *job) optimizer() optim.Config {
-	return optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip}
 }
 
 // resolve fills in the preset.

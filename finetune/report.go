@@ -116,10 +116,7 @@ func (m *Measured) report(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := disk.WriteFile(filepath.Join(dir, reportFile), append(text, '\n')); err != nil {
-		return err
-	}
-	return nil
+	return disk.WriteFile(filepath.Join(dir, reportFile), append(text, '\n'))
 }
 
 // draw draws the confusion matrix, where there is one, into a run directory.

@@ -255,7 +255,8 @@ func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cu
 	}
 	err = train.Run(ctx, train.Config{
 		Dir: run.Dir(c.Output), Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: *c.WarmupSteps},
-		Optimizer: c.optimizer(), Together: train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
+		Optimizer: optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip},
+		Together:  train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
 		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: BestMetric(c.Task), UseBest: true, MaxTime: c.MaxTime,
 		Patience: c.Patience, After: t.watch.after, Quiet: c.Quiet, Settings: c.settings(m), Changeable: run.Changeable(&c.Config),
 		Data: data.hashes(), About: append(jsonobject.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, run.About()...),

@@ -2,6 +2,7 @@ package pretrain
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"albert/internal/engine/cpu"
@@ -21,6 +22,24 @@ type bitsRun struct {
 	threads    int
 	microBatch int
 	steps      int
+}
+
+// memory is documents of sentences of pieces.
+type memory [][][]int32
+
+func (m memory) Documents() int { return len(m) }
+
+func (m memory) Ends(doc int, _ []int32) (ends []int32) {
+	n := 0
+	for _, sentence := range m[doc] {
+		n += len(sentence)
+		ends = append(ends, int32(n))
+	}
+	return ends
+}
+
+func (m memory) Pieces(doc, from, to int, _ []int32) []int32 {
+	return slices.Concat(m[doc]...)[from:to]
 }
 
 func (r bitsRun) hash(t *testing.T) string {
@@ -45,9 +64,9 @@ func (r bitsRun) hash(t *testing.T) string {
 			v.Normal = append(v.Normal, id)
 		}
 	}
-	o := examples.DefaultOptions()
-	o.MaxSeqLength, o.Seed = 400, 5
-	sampler, err := examples.NewSampler(examples.NewMemory(docs), v, o)
+	config := Defaults()
+	config.MaxSeqLength, config.Seed = 400, 5
+	sampler, err := examples.NewSampler(memory(docs), v, config.examples())
 	if err != nil {
 		t.Fatal(err)
 	}

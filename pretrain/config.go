@@ -6,7 +6,6 @@ import (
 
 	"albert/internal/formats"
 	"albert/internal/learn/examples"
-	"albert/internal/learn/optim"
 	"albert/internal/model"
 	"albert/internal/run"
 	"albert/internal/text/corpus"
@@ -38,8 +37,8 @@ type Config struct {
 	UpstreamQuirks    bool `negatable:"" help:"Make examples as the released code does, quirks included."`
 
 	LearningRate     float64  `default:"0.00176" help:"Highest learning rate."`
-	BatchSize        int      `default:"4096" help:"Sequences of a step, by accumulation."`
-	Steps            int      `default:"125000" help:"Steps."`
+	BatchSize        int      `default:"4096" range:"[1,)" help:"Sequences of a step, by accumulation."`
+	Steps            int      `default:"125000" range:"[1,)" help:"Steps."`
 	WarmupSteps      int      `default:"3125" help:"Steps of linear warm-up."`
 	Dropout          *float32 `help:"Hidden dropout (default: the configuration's)."`
 	AttentionDropout *float32 `help:"Attention dropout (default: the configuration's)."`
@@ -113,10 +112,6 @@ func Defaults() Config {
 func (c *Config) examples() examples.Options {
 	return examples.Options{Objective: examples.Pairing(c.Objective), MaxSeqLength: c.MaxSeqLength, ShortSeqProb: c.ShortSeqProb, MaskRate: c.MaskRate,
 		MaxPredictions: c.MaxPredictions, NGram: c.NGram, FavorShorterNGram: c.FavorShorterNGram, UpstreamQuirks: c.UpstreamQuirks, Seed: c.Seed}
-}
-
-func (c *Config) optimizer() optim.Config {
-	return optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip}
 }
 
 // openTokenizer opens the run's tokenizer, for shards with the clean-up that they were made with.

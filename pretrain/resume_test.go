@@ -143,9 +143,10 @@ func TestFieldErrors(t *testing.T) {
 	for want, change := range map[string]func(c *Config){
 		"MaxSeqLength 600: the model has 32 positions": func(c *Config) { c.MaxSeqLength = 600 },
 		"BatchSize 0: want at least 1":                 func(c *Config) { c.BatchSize = 0 },
-		"WarmupSteps -1: want 0 or more":               func(c *Config) { c.WarmupSteps = -1 },
+		"WarmupSteps -1: want at least 0":              func(c *Config) { c.WarmupSteps = -1 },
 		"Output: no run directory given":               func(c *Config) { c.Output = "" },
 		"Config: neither a configuration":              func(c *Config) { c.Config = "" },
+		"Optimizer sgd: want one of lamb, adamw":       func(c *Config) { c.Optimizer = "sgd" },
 		"NGram 0: want 1 to 16":                        func(c *Config) { c.NGram = 0 },
 	} {
 		c := good

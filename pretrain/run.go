@@ -112,14 +112,12 @@ func (c *job) check() error {
 	refuse := func(field string, value any, problem string, args ...any) error {
 		return &run.FieldError{Field: field, Value: value, Problem: fmt.Sprintf(problem, args...)}
 	}
-	if err := run.CheckNumbers(&c.Config); err != nil {
+	if err := run.Check(&c.Config); err != nil {
 		return err
 	}
 	switch {
 	case c.Output == "":
 		return refuse("Output", nil, "no run directory given")
-	case c.BatchSize < 1:
-		return refuse("BatchSize", c.BatchSize, "want at least 1")
 	case c.MaxSeqLength > c.model.MaxPositionEmbeddings:
 		return refuse("MaxSeqLength", c.MaxSeqLength, "the model has %d positions (max_position_embeddings)", c.model.MaxPositionEmbeddings)
 	case c.tokenizer.VocabSize() > c.model.VocabSize:
@@ -216,7 +214,8 @@ func (c *job) trainConfig() (*train.Config, error) {
 	}
 	return &train.Config{
 		Dir: run.Dir(c.Output), Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: c.WarmupSteps},
-		Optimizer: c.optimizer(), Together: train.Together(c.model.ActivationBytes(), c.device.Threads()), MicroBatch: c.MicroBatchSize,
+		Optimizer: optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip},
+		Together:  train.Together(c.model.ActivationBytes(), c.device.Threads()), MicroBatch: c.MicroBatchSize,
 		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: "mlm_accuracy", MaxTime: c.MaxTime, Quiet: c.Quiet, DryRun: c.DryRun,
 		Settings: c.settings(), Changeable: run.Changeable(&c.Config), Data: data,
 		About: append(jsonobject.Fields{{Name: "kernels", Value: c.device.InstructionSet()}}, run.About()...), Files: files, Device: c.device,

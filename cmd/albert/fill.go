@@ -5,20 +5,21 @@ import (
 	"iter"
 
 	"albert/internal/infer"
+	"albert/internal/run"
 	"albert/internal/wire"
 )
 
 // FillCmd fills [MASK] in texts.
 type FillCmd struct {
 	inputFlags
-	TopK   int  `default:"5" help:"How many answers for each mask."`
+	TopK   int  `default:"5" range:"[1,)" help:"How many answers for each mask."`
 	Logits bool `negatable:"" help:"Give the logits over the vocabulary instead."`
 }
 
 // Run answers every text with a line of JSON.
 func (c *FillCmd) Run(ctx context.Context) error {
-	if c.TopK < 1 {
-		return usagef("--top-k %d: want at least 1", c.TopK)
+	if err := run.Check(c); err != nil {
+		return usage(err)
 	}
 	m, err := c.open(infer.Options{})
 	if err != nil {

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 
@@ -17,11 +17,6 @@ import (
 	"albert/pretrain"
 )
 
-// dataOptions say how labelled data is read.
-func dataOptions(s *finetune.Source, textColumn string) dataset.Options {
-	return dataset.Options{Multi: s.Multi, TextColumn: textColumn, PairColumn: s.PairColumn, LabelColumn: s.LabelColumn, Level: s.Level}
-}
-
 // taskNamed finds a task, for a usage error.
 func taskNamed(name string) (dataset.Task, error) {
 	t, err := dataset.TaskNamed(name)
@@ -29,40 +24,6 @@ func taskNamed(name string) (dataset.Task, error) {
 		return t, usageError{fmt.Errorf("--task: %w; labels of your own are --task classify", err)}
 	}
 	return t, nil
-}
-
-// spanOptions are the settings of answering.
-func spanOptions(w finetune.Windows, length int) (task.SpanOptions, error) {
-	if w.DocStride < 1 || w.MaxQueryLength < 0 || w.MaxAnswerLength < 1 {
-		return task.SpanOptions{}, usagef("--doc-stride %d, --max-query-length %d, --max-answer-length %d: want at least 1, 0, 1", w.DocStride,
-			w.MaxQueryLength, w.MaxAnswerLength)
-	}
-	return task.SpanOptions{MaxSeqLength: length, DocStride: w.DocStride, MaxQueryLength: w.MaxQueryLength, MaxAnswerLength: w.MaxAnswerLength,
-		NBest: task.DefaultSpanOptions.NBest}, nil
-}
-
-// checkData refuses flags that say nothing about the data of a task.
-func checkData(s *finetune.Source, t dataset.Task, textColumn string) error {
-	own := t.Submission == "" && t.Kind != model.Answer && t.Name != "race"
-	switch {
-	case s.Level != "" && t.Name != "race":
-		return usagef("--level: RACE has levels, %s has none", t.Name)
-	case !own && (textColumn != "" || s.PairColumn != "" || s.LabelColumn != "" || s.Multi):
-		return usagef("--text-column, --pair-column, --label-column, --multi: the files of %s have columns of their own; for other files --task classify", t.Name)
-	}
-	return nil
-}
-
-func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
-
-// share tells whether a flag is a probability that something is dropped.
-func share(p *float32) bool { return p == nil || *p >= 0 && *p < 1 }
-
-func minLength(n int) error {
-	if n != 0 && n < 8 {
-		return usagef("--max-seq-length %d: want at least 8", n)
-	}
-	return nil
 }
 
 // FinetuneCmd teaches a model a task.
@@ -80,38 +41,15 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 	switch {
 	case len(c.Data) == 0 && len(c.Train) == 0:
 		return usagef("finetune: --data DIR, or --train FILE and --dev FILE, say what to learn from")
-	case len(c.Data) > 1:
-		return usagef("finetune: one --data; several files are given as --train FILE --train FILE")
-	case c.Steps != 0 && c.Epochs != 0:
-		return usagef("finetune: --steps or --epochs, not both")
-	case c.Steps < 0 || c.Epochs < 0 || c.BatchSize < 0 || c.MaxSeqLength < 0 || c.LearningRate < 0 || c.Runs < 1 || c.EvalEvery < 0 || c.SaveEvery < 0 || c.Patience < 0:
-		return usagef("finetune: a number that counts is negative, or --runs below 1")
-	case c.WarmupSteps != nil && *c.WarmupSteps < 0 || c.Keep < 0 || c.MicroBatchSize < 0 || c.WeightDecay < 0 || c.Clip < 0 || c.MaxTime < 0:
-		return usagef("finetune: --warmup-steps, --keep, --micro-batch-size, --weight-decay, --clip or --max-time is negative")
-	case !finite(c.LearningRate) || !finite(c.Epochs) || !finite(c.Clip) || !finite(float64(c.WeightDecay)):
-		return usagef("finetune: --learning-rate, --epochs, --clip or --weight-decay is no finite number")
-	case !share(c.Dropout) || !share(c.ClassifierDropout):
-		return usagef("finetune: --dropout and --classifier-dropout are shares: at least 0, below 1")
-	}
-	if err := minLength(c.MaxSeqLength); err != nil {
-		return err
-	}
-	if err := checkData(&c.Source, t, c.TextColumn); err != nil {
-		return err
-	}
-	if t.Name == "ax" {
+	case c.Runs < 1:
+		return usagef("--runs %d: want at least 1", c.Runs)
+	case t.Name == "ax":
 		return usagef("finetune: ax has no training data: fine-tune mnli, then albert eval RUN --task ax --data DIR")
-	}
-	if _, err := finetune.BeamHead(t, c.Head); err != nil {
-		return usageError{fmt.Errorf("finetune: %w", err)}
-	}
-	if _, err := spanOptions(c.Windows, c.MaxSeqLength); err != nil {
-		return err
 	}
 	c.Messages = os.Stderr
 	r, err := finetune.Run(ctx, c.Config)
 	if err != nil {
-		return noModel(c.Model, err)
+		return noModel(c.Model, usage(err))
 	}
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(r)
@@ -154,7 +92,7 @@ type EvalCmd struct {
 	pretrain.Reading
 
 	Objective      string  `default:"sop" enum:"sop,nsp,none" help:"pretrain: sentence loss: sop, nsp or none."`
-	MaxSeqLength   int     `default:"0" help:"Pieces of an example at most (default: what the model takes; SQuAD: 384)."`
+	MaxSeqLength   int     `default:"0" range:"0 or [8,)" help:"Pieces of an example at most (default: what the model takes; SQuAD: 384)."`
 	ShortSeqProb   float64 `default:"0.1" help:"pretrain: how often a pair is given a shorter length."`
 	MaskRate       float64 `default:"0.15" help:"pretrain: masked pieces to all pieces."`
 	MaxPredictions int     `default:"0" help:"pretrain: masked pieces of an example at most (0: no cap)."`
@@ -162,7 +100,7 @@ type EvalCmd struct {
 	UpstreamQuirks bool    `negatable:"" help:"pretrain: make examples as the released code does, quirks included."`
 	EvalExamples   int     `default:"0" help:"pretrain: examples at most (0: all)."`
 	Seed           uint64  `default:"12345" help:"pretrain: seed of the examples."`
-	Threads        int     `help:"Threads (0: all)."`
+	Threads        int     `range:"-" help:"Threads (0: all)."`
 	JSON           bool    `name:"json" help:"Give one JSON object."`
 }
 
@@ -187,24 +125,18 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 	if (c.Model == "") == (c.Predictions == "") {
 		return usagef("eval: give a model, or --predictions FILE")
 	}
-	if c.Worst < 0 {
-		return usagef("eval: --worst %d is negative", c.Worst)
-	}
 	if c.Predictions != "" && len(c.With) > 0 {
 		return usagef("eval: --with averages models, not --predictions")
 	}
-	if err := minLength(c.MaxSeqLength); err != nil {
-		return err
-	}
-	if err := checkData(&c.Source, t, c.TextColumn); err != nil {
-		return err
+	if err := cmp.Or(run.Check(c), c.Source.Fits(t, c.TextColumn)); err != nil {
+		return usage(err)
 	}
 	split, err := dataset.SplitNamed(c.Split)
 	if err != nil {
 		return usageError{err}
 	}
 	if c.Predictions != "" {
-		m, err := finetune.ScoreFile(t, c.Data, split, dataOptions(&c.Source, c.TextColumn), c.Predictions, c.NullOdds, c.Worst)
+		m, err := finetune.ScoreFile(t, c.Data, split, c.Source.Options(c.TextColumn), c.Predictions, c.NullOdds, c.Worst)
 		if err != nil {
 			return err
 		}
@@ -220,12 +152,8 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 			length = task.DefaultSpanOptions.MaxSeqLength
 		}
 	}
-	spans, err := spanOptions(c.Windows, length)
-	if err != nil {
-		return err
-	}
-	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: dataOptions(&c.Source, c.TextColumn),
-		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", SpanOptions: spans}, Threads: c.Threads, Output: c.Output})
+	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: c.Source.Options(c.TextColumn),
+		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", SpanOptions: c.Windows.Options(length)}, Threads: c.Threads, Output: c.Output})
 	if err != nil {
 		return noModel(c.Model, err)
 	}

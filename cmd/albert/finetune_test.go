@@ -98,10 +98,10 @@ func TestFinetuneAndEval(t *testing.T) {
 		status int
 		want   string
 	}{
-		{[]string{"eval", in("run1"), "--task", "classify", "--data", in("held.jsonl"), "--worst=-1"}, 2, "--worst -1 is negative"},
+		{[]string{"eval", in("run1"), "--task", "classify", "--data", in("held.jsonl"), "--worst=-1"}, 2, "--worst -1: want at least 0"},
 		{[]string{"eval", "--predictions", in("x"), "--with", in("run1"), "--task", "rte", "--data", in("held.jsonl")}, 2, "--with averages models"},
 		{[]string{"finetune", in("base"), "--task", "ax", "--train", in("tune.jsonl"), "--output", in("x")}, 2, "ax has no training data"},
-		{[]string{"finetune", in("base"), "--task", "classify", "--train", in("tune.jsonl"), "--dev", in("held.jsonl"), "--output", in("x"), "--patience=-1"}, 2, "negative"},
+		{[]string{"finetune", in("base"), "--task", "classify", "--train", in("tune.jsonl"), "--dev", in("held.jsonl"), "--output", in("x"), "--patience=-1"}, 2, "--patience -1: want at least 0"},
 		{[]string{"finetune", in("base"), "--task", "classify", "--train", in("tune.jsonl"), "--dev", in("held.jsonl"), "--output", in("stuck"), "--steps", "120", "--quiet",
 			"--learning-rate", "1e-7", "--warmup-steps", "0", "--eval-every", "10", "--stop-if-stuck"}, 1, "the learning rate is probably too low: try --learning-rate 1e-06"},
 	} {

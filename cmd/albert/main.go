@@ -45,8 +45,13 @@ func (e usageError) Unwrap() error { return e.err }
 // usagef makes an error that ends the program with status 2.
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// errStopped is returned by a long command that saved its state after a signal or --max-time: exit status 75.
-var errStopped = errors.New("stopped, state saved; run the same command again to go on")
+// usage makes an error about a setting one of the command line.
+func usage(err error) error {
+	if field := (*run.FieldError)(nil); errors.As(err, &field) {
+		return usageError{err}
+	}
+	return err
+}
 
 func main() { os.Exit(runCommand(os.Args[1:])) }
 
@@ -90,11 +95,11 @@ func runCommand(args []string) int {
 			message = strings.Replace(message, field.Error(), field.Flag(), 1)
 		}
 		fmt.Fprintln(os.Stderr, "albert:", message)
-		var usage usageError
+		var bad usageError
 		switch {
-		case errors.Is(err, errStopped), errors.Is(err, train.ErrStopped):
+		case errors.Is(err, train.ErrStopped):
 			return 75
-		case errors.As(err, &usage):
+		case errors.As(err, &bad):
 			return 2
 		}
 		return 1

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"iter"
 
+	"albert/finetune"
 	"albert/internal/infer"
-	"albert/internal/learn/task"
 	"albert/internal/model"
+	"albert/internal/run"
 	"albert/internal/wire"
 )
 
@@ -21,22 +22,16 @@ type PredictCmd struct {
 
 	Aggregate bool `negatable:"" help:"Tagging: join the pieces of an entity."`
 
-	TopK            int      `default:"1" help:"Answering: so many answers; more than one gives a list."`
-	NullThreshold   *float64 `help:"Answering: no answer where the logits of none exceed the best span's by more than this; with the beam head, where its logit of none is above this." placeholder:"X"`
-	MaxSeqLength    int      `default:"384" help:"Answering: pieces of a window."`
-	DocStride       int      `default:"128" help:"Answering: pieces from one window's beginning to the next's."`
-	MaxQueryLength  int      `default:"64" help:"Answering: pieces of the question that are kept."`
-	MaxAnswerLength int      `default:"30" help:"Answering: pieces of an answer."`
+	TopK          int      `default:"1" range:"[1,)" help:"Answering: so many answers; more than one gives a list."`
+	NullThreshold *float64 `range:"-" help:"Answering: no answer where the logits of none exceed the best span's by more than this; with the beam head, where its logit of none is above this." placeholder:"X"`
+	MaxSeqLength  int      `default:"384" range:"[8,)" help:"Answering: pieces of a window."`
+	finetune.Windows
 }
 
 // Run answers every example with a line of JSON.
 func (c *PredictCmd) Run(ctx context.Context) error {
-	switch {
-	case c.TopK < 1:
-		return usagef("--top-k %d: want at least 1", c.TopK)
-	case c.MaxSeqLength < 8, c.DocStride < 1, c.MaxQueryLength < 0, c.MaxAnswerLength < 1:
-		return usagef("--max-seq-length %d, --doc-stride %d, --max-query-length %d, --max-answer-length %d: want at least 8, 1, 0, 1",
-			c.MaxSeqLength, c.DocStride, c.MaxQueryLength, c.MaxAnswerLength)
+	if err := run.Check(c); err != nil {
+		return usage(err)
 	}
 	m, err := c.open(infer.Options{Kind: model.Kind(c.Task)})
 	if err != nil {
@@ -66,8 +61,9 @@ func (c *PredictCmd) Run(ctx context.Context) error {
 			form = wire.SpanLogits
 		}
 		return answer(ctx, &c.inputFlags, func(q iter.Seq[*infer.Question]) (iter.Seq2[infer.Answered, error], error) {
-			return m.Answer(ctx, q, task.SpanOptions{MaxSeqLength: c.MaxSeqLength, DocStride: c.DocStride, MaxQueryLength: c.MaxQueryLength,
-				MaxAnswerLength: c.MaxAnswerLength, NBest: max(task.DefaultSpanOptions.NBest, c.TopK)})
+			o := c.Windows.Options(c.MaxSeqLength)
+			o.NBest = max(o.NBest, c.TopK)
+			return m.Answer(ctx, q, o)
 		}, form)
 	case model.Choice:
 		form := wire.Choice

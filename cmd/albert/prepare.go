@@ -10,7 +10,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"albert/internal/run"
+	"albert/internal/learn/train"
 	"albert/internal/text/corpus"
 	"albert/pretrain"
 	"albert/tokenizer"
@@ -19,13 +19,10 @@ import (
 // openCleaning opens a tokenizer for training on text, and warns of a clean-up that contradicts it.
 func openCleaning(c *pretrain.Cleaning, path string) (*tokenizer.Tokenizer, error) {
 	t, warning, err := c.OpenTokenizer(path)
-	if field := (*run.FieldError)(nil); errors.As(err, &field) {
-		return nil, usageError{err}
-	}
 	if warning != "" {
 		fmt.Fprintln(os.Stderr, "warning:", warning)
 	}
-	return t, err
+	return t, usage(err)
 }
 
 // PrepareCmd makes shards of text.
@@ -56,7 +53,7 @@ func (c *PrepareCmd) Run(ctx context.Context) error {
 	m, err := corpus.Prepare(ctx, o)
 	p.end()
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%s: %w", c.Output, errStopped)
+		return fmt.Errorf("%s: %w", c.Output, train.ErrStopped)
 	}
 	if err != nil {
 		return err

@@ -50,8 +50,8 @@ func openTokenizer(path, cleanup string) (*tokenizer.Tokenizer, error) {
 		return nil, fmt.Errorf("--model: %w", err)
 	}
 	if cleanup != "" && tokenizer.Cleanup(cleanup) != t.Cleanup {
-		if err := ownCleanup(t); err != nil {
-			return nil, err
+		if t.Cleanup == tokenizer.CleanupBert {
+			return nil, usagef("--cleanup: a WordPiece tokenizer has its own")
 		}
 		o := t.Options
 		if o.Cleanup == tokenizer.CleanupNone {
@@ -61,14 +61,6 @@ func openTokenizer(path, cleanup string) (*tokenizer.Tokenizer, error) {
 		t = t.With(o)
 	}
 	return t, nil
-}
-
-// ownCleanup refuses another clean-up for a tokenizer that has only one.
-func ownCleanup(t *tokenizer.Tokenizer) error {
-	if t.Cleanup == tokenizer.CleanupBert {
-		return usagef("--cleanup: a WordPiece tokenizer has its own")
-	}
-	return nil
 }
 
 // eachLine calls f for every line of files, of all files in directories by byte order of path, or of stdin. Only '\n' ends a line.

@@ -2,6 +2,7 @@ package quickstart
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -98,7 +99,7 @@ func heldOutPackages(docs []corpus.Document) map[string]bool {
 				names = append(names, d.Name)
 			}
 		}
-		slices.SortFunc(names, func(x, y string) int { return int(int64(sum(x)) - int64(sum(y))) })
+		slices.SortFunc(names, func(x, y string) int { return cmp.Compare(sum(x), sum(y)) })
 		want, have := areaDevShare*float64(sentences["area "+a]), 0.0
 		for _, n := range names {
 			if held[n] {

@@ -351,13 +351,10 @@ func evaluate(ctx context.Context, o Options, t *text) (*Result, error) {
 		return nil, err
 	}
 	num := func(name string) float64 {
-		switch v := f.Get(name).(type) {
-		case float64:
-			return v
-		case int:
-			return float64(v)
+		if f.Get(name) == nil { // there was nothing to measure
+			return 0
 		}
-		return 0
+		return f.Number(name)
 	}
 	r := &Result{MLMLoss: num("mlm_loss"), MLMAccuracy: num("mlm_accuracy"), MLMAccuracyMasked: num("mlm_accuracy_masked"),
 		MLMBaselineMasked: num("mlm_baseline_masked"), MLMMaskedCount: int(num("mlm_masked_count")), SOPLoss: num("sop_loss"),
@@ -416,11 +413,7 @@ func fillFive(ctx context.Context, o Options) error {
 		doc := lot.Intn(dev.Documents())
 		ends := dev.Ends(doc, nil)
 		s := lot.Intn(len(ends))
-		from := 0
-		if s > 0 {
-			from = int(ends[s-1])
-		}
-		ids := dev.Pieces(doc, from, int(ends[s]), nil)
+		ids := dev.Pieces(doc, int(append([]int32{0}, ends...)[s]), int(ends[s]), nil)
 		if len(ids) < 10 || len(ids) > maxSeqLength-2 {
 			continue
 		}
@@ -437,21 +430,17 @@ func fillFive(ctx context.Context, o Options) error {
 		if err != nil {
 			return err
 		}
-		var fillings []infer.Filling
+		var guesses []string
 		for a, err := range answers {
 			if err != nil {
 				return err
 			}
-			fillings = a.Masks[0]
-		}
-		fmt.Fprintf(o.Out, "\n  %s [MASK]%s\n  was: %s; the model: ", tok.Decode(ids[:at]), after(tok.Decode(ids[at+1:])), word)
-		for i, a := range fillings {
-			if i > 0 {
-				fmt.Fprint(o.Out, ", ")
+			for _, f := range a.Masks[0] {
+				guesses = append(guesses, fmt.Sprintf("%s %.0f%%", strings.TrimSpace(f.TokenStr), 100*f.Score))
 			}
-			fmt.Fprintf(o.Out, "%s %.0f%%", strings.TrimSpace(a.TokenStr), 100*a.Score)
 		}
-		fmt.Fprintln(o.Out)
+		fmt.Fprintf(o.Out, "\n  %s [MASK]%s\n  was: %s; the model: %s\n", tok.Decode(ids[:at]), after(tok.Decode(ids[at+1:])), word,
+			strings.Join(guesses, ", "))
 	}
 	return nil
 }

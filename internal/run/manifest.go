@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
@@ -71,17 +70,9 @@ func CheckNumerics(path string, made int) error {
 }
 
 // ReadManifest reads the manifest of a run.
-func (d Dir) ReadManifest() (*Manifest, error) {
-	path := d.join(ManifestFile)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	m := new(Manifest)
-	if err := json.Unmarshal(text, m); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return m, nil
+func (d Dir) ReadManifest() (m *Manifest, err error) {
+	m = new(Manifest)
+	return m, readJSON(d.join(ManifestFile), m)
 }
 
 // Open reads the manifest of a run that goes on and compares it with what is asked now, or makes one for a new run. The error is a

@@ -1,11 +1,11 @@
 package run
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -17,6 +17,7 @@ import (
 //
 //	resume:"change"   a resume may change it: it reaches no bit of the result
 //	resume:"-"        no setting: where the run is kept, or what its data's hashes stand for
+//	range:"[0,1)"     the values that a number may have; "[1,)" has no upper end, "0 or [8,)" has 0, too; "-" is all
 //
 // Settings in a manifest, what is compared when a run is resumed, the table of a model's card and the flags all come from the record.
 
@@ -155,46 +156,50 @@ func SetDefaults(record any) {
 		if text == "" {
 			continue
 		}
-		var err error
-		switch f.value.Kind() {
-		case reflect.String:
-			f.value.SetString(text)
-		case reflect.Bool:
-			var b bool
-			b, err = strconv.ParseBool(text)
-			f.value.SetBool(b)
-		case reflect.Int, reflect.Int64:
-			var n int64
-			n, err = strconv.ParseInt(text, 10, 64)
-			f.value.SetInt(n)
-		case reflect.Uint64:
-			var n uint64
-			n, err = strconv.ParseUint(text, 10, 64)
-			f.value.SetUint(n)
-		case reflect.Float32, reflect.Float64:
-			var x float64
-			x, err = strconv.ParseFloat(text, 64)
-			f.value.SetFloat(x)
-		default:
-			err = fmt.Errorf("a default of type %s", f.Type)
-		}
-		if err != nil {
+		if _, err := fmt.Sscan(text, f.value.Addr().Interface()); err != nil {
 			panic(fmt.Sprintf("field %s: %v", f.Name, err)) // a wrong tag
 		}
 	}
 }
 
-// CheckNumbers gives an error for the first number of a record that is negative or not finite.
-func CheckNumbers(record any) error {
+// Check gives an error for the first field of a record whose value cannot be: a number outside the interval of its tag range, "[0,)"
+// where it has none, or a text that its tag enum does not list.
+func Check(record any) error {
 	for _, f := range of(record) {
-		v := reflect.Indirect(f.value)
+		v, problem := reflect.Indirect(f.value), ""
+		enum, listed := f.Tag.Lookup("enum")
 		switch {
-		case !v.IsValid(): // nil: not given
-		case v.CanInt() && v.Int() < 0:
-			return &FieldError{f.Name, v.Interface(), "want 0 or more"}
-		case v.CanFloat() && !(v.Float() >= 0 && !math.IsInf(v.Float(), 0)):
-			return &FieldError{f.Name, v.Interface(), "want a finite number, 0 or more"}
+		case !v.IsValid() || f.Tag.Get("range") == "-": // nil: not given
+		case v.CanInt():
+			problem = outside(float64(v.Int()), f.Tag.Get("range"))
+		case v.CanFloat():
+			problem = outside(v.Float(), f.Tag.Get("range"))
+		case listed && !slices.Contains(strings.Split(enum, ","), v.String()):
+			problem = "want one of " + strings.ReplaceAll(strings.Trim(enum, ","), ",", ", ")
+		}
+		if problem != "" {
+			return &FieldError{f.Name, v.Interface(), problem}
 		}
 	}
 	return nil
+}
+
+// outside says what is wrong with a number that is not in an interval.
+func outside(x float64, interval string) string {
+	interval, orZero := strings.CutPrefix(cmp.Or(interval, "[0,)"), "0 or ")
+	low, high, _ := strings.Cut(interval[1:len(interval)-1], ",")
+	least, most := 0.0, math.Inf(1)
+	_, _ = fmt.Sscan(low, &least)
+	_, _ = fmt.Sscan(high, &most) // there may be none
+	switch closed := strings.HasSuffix(interval, "]"); {
+	case orZero && x == 0, x >= least && (x < most || closed && x == most):
+		return ""
+	case math.IsNaN(x) || math.IsInf(x, 0):
+		return "want a finite number"
+	case high == "":
+		return "want at least " + low
+	case closed:
+		return "want " + low + " to " + high
+	}
+	return "want at least " + low + ", below " + high
 }

@@ -71,13 +71,15 @@ func (d Dir) Is() bool { return exists(d.checkpoints()) || exists(d.join(Manifes
 func (d Dir) WriteResult(result any) error { return disk.WriteJSON(d.join(resultFile), result) }
 
 // ReadResult reads result.json into a pointer. It is fs.ErrNotExist that there is none yet.
-func (d Dir) ReadResult(result any) error {
-	text, err := os.ReadFile(d.join(resultFile))
+func (d Dir) ReadResult(result any) error { return readJSON(d.join(resultFile), result) }
+
+func readJSON(path string, to any) error {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, result); err != nil {
-		return fmt.Errorf("%s: %w", d.join(resultFile), err)
+	if err := json.Unmarshal(text, to); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -198,5 +199,28 @@ func TestCard(t *testing.T) {
 	want := "---\nlibrary_name: transformers\ntags:\n- albert\n---\n\n# rte\n\nWhat it is.\n\n| setting | value |\n|---|---|\n| steps | 3 |\n\nweights_sha256: `abc`\n"
 	if err != nil || !bytes.Equal(got, []byte(want)) {
 		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
+	}
+}
+
+// A number outside its interval, or a text that is not listed, is refused by its field's name.
+func TestCheck(t *testing.T) {
+	type record struct {
+		Count  int
+		Share  float64  `range:"[0,1)"`
+		Length int      `range:"0 or [8,)"`
+		Words  *int     `range:"[1,16]"`
+		Any    *float64 `range:"-"`
+		Kind   string   `enum:"a,b,"`
+	}
+	zero, many, low := 0, 17, math.Inf(-1)
+	for want, r := range map[string]record{
+		"": {0, 0, 0, nil, &low, ""}, "Count -1: want at least 0": {Count: -1}, "Share 1: want at least 0, below 1": {Share: 1},
+		"Share NaN: want a finite number": {Share: math.NaN()}, "Length 7: want at least 8": {Length: 7},
+		"Words 0: want 1 to 16": {Words: &zero}, "Words 17: want 1 to 16": {Words: &many}, "Kind c: want one of a, b": {Kind: "c"},
+	} {
+		err := Check(&r)
+		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }

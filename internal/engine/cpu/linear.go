@@ -45,7 +45,7 @@ func (d *Device) gemm(rows int, a []float32, lda int, b *kernel.Panels, c []floa
 
 // Linear: y = act(x W^T + b).
 func (d *Device) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.Activation, parts []ops.Affine) {
-	f := d.activation(act)
+	f, _ := d.activation(act)
 	z := y
 	if save != nil && f != nil && act != ops.Tanh { // tanh's gradient needs only its output
 		save.Tensor = d.New(y.Rows, y.Cols)
@@ -70,26 +70,32 @@ func (d *Device) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.A
 	}
 }
 
-// activation is the kernel of an activation, nil for the identity.
-func (d *Device) activation(act ops.Activation) func(y, x []float32) {
+// activation gives the kernels of an activation and of its gradient, which takes its input; tanh's takes its output. nil for the identity.
+func (d *Device) activation(act ops.Activation) (f func(y, x []float32), grad func(dx, dy, x []float32)) {
 	switch act {
 	case ops.GeluTanh:
-		return d.k.GeluTanh
+		return d.k.GeluTanh, d.k.GeluTanhGrad
 	case ops.GeluErf:
-		return d.k.GeluErf
+		return d.k.GeluErf, d.k.GeluErfGrad
 	case ops.Relu:
-		return d.k.Relu
+		return d.k.Relu, d.k.ReluGrad
 	case ops.Tanh:
-		return d.k.Tanh
+		return d.k.Tanh, d.k.TanhGrad
 	}
-	return nil
+	return nil, nil
 }
 
 // LinearGrad: dz = dy act'(z); dW += dz^T x, db += column sums of dz, both chains over the rows; dx = dz W, one chain over the
 // outputs of all parts.
 func (d *Device) LinearGrad(g *ops.Grads, dx *ops.Tensor, accumulate bool, dy, y, x *ops.Tensor, saved *ops.Saved,
 	act ops.Activation, parts []ops.Affine) {
-	d.activationGrad(dy, y, saved, act)
+	if _, grad := d.activation(act); grad != nil {
+		from := saved.Tensor
+		if act == ops.Tanh {
+			from = y
+		}
+		d.eachRow(dy.Rows, func(r int) { grad(dy.Row(r), dy.Row(r), from.Row(r)) })
+	}
 	xp := d.packActivations(x)
 	at := 0
 	for _, p := range parts {
@@ -118,25 +124,6 @@ func startOf(accumulate bool) kernel.Init {
 		return kernel.Accumulate
 	}
 	return kernel.Zero
-}
-
-// activationGrad turns dy, the gradient of the activation's output y, into that of its input.
-func (d *Device) activationGrad(dy, y *ops.Tensor, saved *ops.Saved, act ops.Activation) {
-	var f func(dx, dy, x []float32)
-	from := saved.Tensor
-	switch act {
-	case ops.Identity:
-		return
-	case ops.GeluTanh:
-		f = d.k.GeluTanhGrad
-	case ops.GeluErf:
-		f = d.k.GeluErfGrad
-	case ops.Relu:
-		f = d.k.ReluGrad
-	case ops.Tanh:
-		f, from = d.k.TanhGrad, y
-	}
-	d.eachRow(dy.Rows, func(r int) { f(dy.Row(r), dy.Row(r), from.Row(r)) })
 }
 
 // rowChunk is how many rows a task of row-wise work takes: some 10 us of work.

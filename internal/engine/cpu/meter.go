@@ -51,13 +51,6 @@ func (m *Meter) scratch(tensors ...*ops.Tensor) {
 	}
 }
 
-// Embed implements [ops.Device].
-func (m *Meter) Embed(*ops.Tensor, *ops.Batch, *ops.Param, *ops.Param, *ops.Param) {}
-
-// EmbedGrad implements [ops.Device].
-func (m *Meter) EmbedGrad(*ops.Grads, *ops.Tensor, *ops.Batch, *ops.Param, *ops.Param, *ops.Param) {}
-
-// Linear implements [ops.Device].
 func (m *Meter) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.Activation, parts []ops.Affine) {
 	if save != nil && act != ops.Identity && act != ops.Tanh {
 		save.Tensor = m.New(y.Rows, y.Cols)
@@ -67,7 +60,6 @@ func (m *Meter) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.Ac
 	}
 }
 
-// LinearGrad implements [ops.Device].
 func (m *Meter) LinearGrad(g *ops.Grads, dx *ops.Tensor, accumulate bool, dy, y, x *ops.Tensor, saved *ops.Saved, act ops.Activation, parts []ops.Affine) {
 	packed := m.New(1, m.k.PanelsLen(x.Rows, x.Cols))
 	for _, p := range parts {
@@ -79,51 +71,18 @@ func (m *Meter) LinearGrad(g *ops.Grads, dx *ops.Tensor, accumulate bool, dy, y,
 	m.Free(packed)
 }
 
-// Norm implements [ops.Device].
 func (m *Meter) Norm(y *ops.Tensor, save *ops.Saved, x, res *ops.Tensor, gamma, beta *ops.Param, eps float32, b *ops.Batch, drop ops.Dropout) {
 	if save != nil {
 		save.Tensor = m.New(x.Rows, x.Cols)
 	}
 }
 
-// NormGrad implements [ops.Device].
-func (m *Meter) NormGrad(*ops.Grads, *ops.Tensor, bool, *ops.Tensor, bool, *ops.Tensor, *ops.Saved, *ops.Param, *ops.Param, *ops.Batch, ops.Dropout) {
-}
-
-// Dropout implements [ops.Device].
-func (m *Meter) Dropout(*ops.Tensor, bool, *ops.Tensor, *ops.Batch, bool, ops.Dropout) {}
-
-// Attention implements [ops.Device].
 func (m *Meter) Attention(ctx *ops.Tensor, save *ops.Saved, qkv *ops.Tensor, b *ops.Batch, heads int, drop ops.Dropout) {
 	if save != nil {
 		save.Tensor = m.New(1, layoutProbabilities(b, heads).total)
 	}
 }
 
-// AttentionGrad implements [ops.Device].
-func (m *Meter) AttentionGrad(*ops.Tensor, bool, *ops.Tensor, *ops.Tensor, *ops.Saved, *ops.Batch, int, ops.Dropout) {
-}
-
-// Gather implements [ops.Device].
-func (m *Meter) Gather(*ops.Tensor, *ops.Tensor, []int32) {}
-
-// GatherGrad implements [ops.Device].
-func (m *Meter) GatherGrad(*ops.Tensor, bool, *ops.Tensor, []int32) {}
-
-// Concat implements [ops.Device].
-func (m *Meter) Concat(*ops.Tensor, *ops.Tensor, *ops.Tensor) {}
-
-// ConcatGrad implements [ops.Device].
-func (m *Meter) ConcatGrad(*ops.Tensor, bool, *ops.Tensor, bool, *ops.Tensor) {}
-
-// SoftmaxSum implements [ops.Device].
-func (m *Meter) SoftmaxSum(*ops.Tensor, *ops.Tensor, *ops.Tensor, *ops.Batch, []bool) {}
-
-// SoftmaxSumGrad implements [ops.Device].
-func (m *Meter) SoftmaxSumGrad(*ops.Tensor, bool, *ops.Tensor, bool, *ops.Tensor, *ops.Tensor, *ops.Tensor, *ops.Batch, []bool) {
-}
-
-// DecoderLoss implements [ops.Device].
 func (m *Meter) DecoderLoss(loss *ops.Loss, g *ops.Grads, dx *ops.Tensor, accumulate bool, x *ops.Tensor, table, bias *ops.Param, targets []int32, scale float32) {
 	rows := min(x.Rows, rowBlock)
 	logits := m.New(rows, table.Rows())
@@ -135,9 +94,29 @@ func (m *Meter) DecoderLoss(loss *ops.Loss, g *ops.Grads, dx *ops.Tensor, accumu
 	m.Free(logits)
 }
 
-// SoftmaxLoss implements [ops.Device].
 func (m *Meter) SoftmaxLoss(loss *ops.Loss, dx *ops.Tensor, accumulate bool, x *ops.Tensor, targets []int32, scale float32) {
 	if accumulate {
 		m.scratch(m.New(x.Rows, x.Cols))
 	}
+}
+
+// The operations that take no memory of their own.
+
+func (m *Meter) Embed(*ops.Tensor, *ops.Batch, *ops.Param, *ops.Param, *ops.Param)     {}
+func (m *Meter) Dropout(*ops.Tensor, bool, *ops.Tensor, *ops.Batch, bool, ops.Dropout) {}
+func (m *Meter) Gather(*ops.Tensor, *ops.Tensor, []int32)                              {}
+func (m *Meter) GatherGrad(*ops.Tensor, bool, *ops.Tensor, []int32)                    {}
+func (m *Meter) Concat(*ops.Tensor, *ops.Tensor, *ops.Tensor)                          {}
+func (m *Meter) ConcatGrad(*ops.Tensor, bool, *ops.Tensor, bool, *ops.Tensor)          {}
+func (m *Meter) SoftmaxSum(*ops.Tensor, *ops.Tensor, *ops.Tensor, *ops.Batch, []bool)  {}
+
+func (m *Meter) EmbedGrad(*ops.Grads, *ops.Tensor, *ops.Batch, *ops.Param, *ops.Param, *ops.Param) {}
+
+func (m *Meter) NormGrad(*ops.Grads, *ops.Tensor, bool, *ops.Tensor, bool, *ops.Tensor, *ops.Saved, *ops.Param, *ops.Param, *ops.Batch, ops.Dropout) {
+}
+
+func (m *Meter) AttentionGrad(*ops.Tensor, bool, *ops.Tensor, *ops.Tensor, *ops.Saved, *ops.Batch, int, ops.Dropout) {
+}
+
+func (m *Meter) SoftmaxSumGrad(*ops.Tensor, bool, *ops.Tensor, bool, *ops.Tensor, *ops.Tensor, *ops.Tensor, *ops.Batch, []bool) {
 }

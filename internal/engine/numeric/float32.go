@@ -62,9 +62,6 @@ func Exp(x float32) float32 {
 	return math.Float32frombits(math.Float32bits(y) + math.Float32bits(t)<<23)
 }
 
-// Log is the natural logarithm, within 0.51 ulp: that of float64, rounded.
-func Log(x float32) float32 { return float32(Log64(float64(x))) }
-
 // TanhPoly are the coefficients of (tanh(x) - x)/x^3 in x^2 on |x| < 0.625, highest power first.
 var TanhPoly = [5]float32{-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1}
 

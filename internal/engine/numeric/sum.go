@@ -1,6 +1,9 @@
 package numeric
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Lanes is the number of partial sums of a row: two AVX2 registers, one AVX-512 register, four NEON registers.
 const Lanes = 16
@@ -38,28 +41,15 @@ func LaneMax(x []float32) float32 {
 	return m
 }
 
-// Sum adds the values of a tensor: rows of 4,096, their sums in float64.
-func Sum(x []float32) float64 {
-	s := 0.0
-	for len(x) > 0 {
-		n := min(len(x), Block)
-		s += float64(LaneSum(x[:n]))
-		x = x[n:]
-	}
-	return s
-}
-
 // SumSquares adds the squares of the values of a tensor by fused multiply-adds: rows of 4,096, their sums in float64.
 func SumSquares(x []float32) float64 {
 	s := 0.0
-	for len(x) > 0 {
-		n := min(len(x), Block)
+	for block := range slices.Chunk(x, Block) {
 		var l [Lanes]float32
-		for i, v := range x[:n] {
+		for i, v := range block {
 			l[i%Lanes] = FMA(v, v, l[i%Lanes])
 		}
 		s += float64(Tree(&l))
-		x = x[n:]
 	}
 	return s
 }

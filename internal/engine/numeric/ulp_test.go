@@ -18,7 +18,7 @@ func ulps32(got float32, want float64) float64 {
 }
 
 // TestFloat32Functions holds the largest error over the float32 numbers. Every one of them tried (-ulp-stride 1): Exp 0.894 ulp at
-// 26.688702, Log 0.500, Tanh 1.371 at 0.63022083, Erf 7.483 at 3.91514.
+// 26.688702, Tanh 1.371 at 0.63022083, Erf 7.483 at 3.91514.
 func TestFloat32Functions(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -28,7 +28,6 @@ func TestFloat32Functions(t *testing.T) {
 		limit    float64
 	}{
 		{"Exp", Exp, math.Exp, ExpMin, 88.72283, 0.9},
-		{"Log", Log, math.Log, 0x1p-149, math.MaxFloat32, 0.51},
 		{"Tanh", Tanh, math.Tanh, -math.MaxFloat32, math.MaxFloat32, 1.4},
 		{"Erf", Erf, math.Erf, -math.MaxFloat32, math.MaxFloat32, 7.5},
 	} {
@@ -175,7 +174,7 @@ func TestFunctionEdges(t *testing.T) {
 		{"Exp64(-Inf)", Exp64(-inf), 0}, {"Exp64(NaN)", Exp64(nan), nan}, {"Exp64(-745.13)", Exp64(-745.13), 0x1p-1074},
 		{"Exp(-87.31)", float64(Exp(-87.31)), 0}, {"Exp(-Inf)", float64(Exp(float32(-inf))), 0}, {"Exp(89)", float64(Exp(89)), inf},
 		{"Exp(Inf)", float64(Exp(float32(inf))), inf}, {"Exp(0)", float64(Exp(0)), 1}, {"Exp(NaN)", float64(Exp(float32(nan))), nan},
-		{"Log(0)", float64(Log(0)), -inf}, {"Tanh(Inf)", float64(Tanh(float32(inf))), 1}, {"Tanh(-Inf)", float64(Tanh(float32(-inf))), -1},
+		{"Tanh(Inf)", float64(Tanh(float32(inf))), 1}, {"Tanh(-Inf)", float64(Tanh(float32(-inf))), -1},
 		{"Tanh(NaN)", float64(Tanh(float32(nan))), nan}, {"Erf(Inf)", float64(Erf(float32(inf))), 1}, {"Erf(-9)", float64(Erf(-9)), -1},
 		{"Erf(NaN)", float64(Erf(float32(nan))), nan}, {"LaneMax", float64(LaneMax([]float32{1, float32(nan), 3, 2})), 3},
 		{"LaneMax of none", float64(LaneMax(nil)), -inf},

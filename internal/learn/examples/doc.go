@@ -1,7 +1,8 @@
 // Package examples turns tokenised documents into masked segment pairs, which ALBERT is pretrained on. It reads no files: documents come from a
 // [Source].
 //
-//	sampler, err := examples.NewSampler(source, vocabulary, examples.DefaultOptions())
+//	o := examples.Options{Objective: examples.SOP, MaxSeqLength: 512, ShortSeqProb: 0.1, MaskRate: 0.15, NGram: 3, FavorShorterNGram: true}
+//	sampler, err := examples.NewSampler(source, vocabulary, o)
 //	batch, err := sampler.Batch(step, 4096) // step from 1
 //
 // # From document to example

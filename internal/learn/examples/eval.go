@@ -43,24 +43,19 @@ func EvalExamples(src Source, v Vocabulary, o Options, most int) ([]Example, err
 // Baseline is what a model must beat: the one piece that, given as the answer everywhere, is right most often (the lowest of equals),
 // and how often that is, among the count targets that are seen as [MASK].
 func Baseline(examples []Example, mask int32) (piece int32, hits, count int) {
-	var targets []int32
+	times := map[int32]int{}
 	for _, e := range examples {
 		for i, p := range e.MaskedPositions {
 			if e.InputIDs[p] == mask {
-				targets = append(targets, e.MaskedIDs[i])
+				times[e.MaskedIDs[i]]++
+				count++
 			}
 		}
 	}
-	slices.Sort(targets)
-	for i := 0; i < len(targets); {
-		j := i
-		for j < len(targets) && targets[j] == targets[i] {
-			j++
+	for p, n := range times {
+		if n > hits || n == hits && p < piece {
+			piece, hits = p, n
 		}
-		if j-i > hits {
-			piece, hits = targets[i], j-i
-		}
-		i = j
 	}
-	return piece, hits, len(targets)
+	return piece, hits, count
 }

@@ -1,12 +1,12 @@
 package examples
 
-import "strconv"
+import "albert/internal/files/jsonobject"
 
 // Segment says where a segment comes from, before truncation: sentences [FirstSentence, FirstSentence+Sentences) of a document.
 type Segment struct {
-	Document      int
-	FirstSentence int
-	Sentences     int
+	Document      int `json:"document"`
+	FirstSentence int `json:"first_sentence"`
+	Sentences     int `json:"sentences"`
 }
 
 // Example is a masked example, as the model sees it.
@@ -23,45 +23,15 @@ type Example struct {
 
 // MarshalJSON writes a line of `albert inspect RUN --step K`.
 func (e Example) MarshalJSON() ([]byte, error) {
-	b := make([]byte, 0, 256+10*len(e.InputIDs))
-	b = append(b, `{"example":`...)
-	b = strconv.AppendUint(b, e.Index, 10)
-	b = append(b, `,"epoch":`...)
-	b = strconv.AppendUint(b, uint64(e.Epoch), 10)
-	b = appendList(b, `,"input_ids":`, e.InputIDs)
-	b = appendList(b, `,"token_type_ids":`, e.TokenTypes)
-	b = appendList(b, `,"masked_positions":`, e.MaskedPositions)
-	b = appendList(b, `,"masked_ids":`, e.MaskedIDs)
-	b = append(b, `,"sop_label":`...)
-	if e.Label < 0 {
-		b = append(b, "null"...)
-	} else {
-		b = strconv.AppendInt(b, int64(e.Label), 10)
+	types := make([]int, len(e.TokenTypes)) // encoding/json would take bytes for text
+	for i, t := range e.TokenTypes {
+		types[i] = int(t)
 	}
-	b = append(b, `,"source":[`...)
-	for i, s := range e.Sources {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, `{"document":`...)
-		b = strconv.AppendInt(b, int64(s.Document), 10)
-		b = append(b, `,"first_sentence":`...)
-		b = strconv.AppendInt(b, int64(s.FirstSentence), 10)
-		b = append(b, `,"sentences":`...)
-		b = strconv.AppendInt(b, int64(s.Sentences), 10)
-		b = append(b, '}')
+	var label any
+	if e.Label >= 0 {
+		label = e.Label
 	}
-	return append(b, "]}"...), nil
-}
-
-func appendList[T uint8 | int32](b []byte, name string, list []T) []byte {
-	b = append(b, name...)
-	b = append(b, '[')
-	for i, v := range list {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, int64(v), 10)
-	}
-	return append(b, ']')
+	return jsonobject.Fields{{Name: "example", Value: e.Index}, {Name: "epoch", Value: e.Epoch}, {Name: "input_ids", Value: e.InputIDs},
+		{Name: "token_type_ids", Value: types}, {Name: "masked_positions", Value: e.MaskedPositions}, {Name: "masked_ids", Value: e.MaskedIDs},
+		{Name: "sop_label", Value: label}, {Name: "source", Value: e.Sources}}.MarshalJSON()
 }

@@ -8,6 +8,33 @@ import (
 	"albert/internal/engine/numeric"
 )
 
+// Memory is a Source held in memory.
+type Memory struct{ pieces, ends [][]int32 }
+
+// NewMemory holds documents given as lists of sentences, each a list of pieces.
+func NewMemory(documents [][][]int32) *Memory {
+	m := &Memory{}
+	for _, d := range documents {
+		var pieces, ends []int32
+		for _, sentence := range d {
+			pieces = append(pieces, sentence...)
+			ends = append(ends, int32(len(pieces)))
+		}
+		m.pieces = append(m.pieces, pieces)
+		m.ends = append(m.ends, ends)
+	}
+	return m
+}
+
+func (m *Memory) Documents() int                              { return len(m.ends) }
+func (m *Memory) Ends(doc int, _ []int32) []int32             { return m.ends[doc] }
+func (m *Memory) Pieces(doc, from, to int, _ []int32) []int32 { return m.pieces[doc][from:to] }
+
+// DefaultOptions are the defaults of `albert pretrain`.
+func DefaultOptions() Options {
+	return Options{Objective: SOP, MaxSeqLength: 512, ShortSeqProb: 0.1, MaskRate: 0.15, NGram: 3, FavorShorterNGram: true}
+}
+
 // testVocabulary has specials 0 to 4 and size-5 normal pieces, of which every third continues a word.
 func testVocabulary(size int) Vocabulary {
 	v := Vocabulary{CLS: 2, SEP: 3, Mask: 4, Starts: make([]bool, size)}

@@ -2,6 +2,7 @@ package examples
 
 import (
 	"math"
+	"slices"
 
 	"albert/internal/engine/numeric"
 )
@@ -128,15 +129,7 @@ func (m *masker) words(s *scratch) {
 
 // free tells whether n words from w on stand in one segment, none chosen.
 func (s *scratch) free(w, n int) bool {
-	if w+n > int(s.run[w]) {
-		return false
-	}
-	for _, c := range s.chosen[w : w+n] {
-		if c {
-			return false
-		}
-	}
-	return true
+	return w+n <= int(s.run[w]) && !slices.Contains(s.chosen[w:w+n], true)
 }
 
 // take chooses up to n words from w on, as many as the budget has pieces for, and returns what is left of the budget.
@@ -203,11 +196,7 @@ func (m *masker) chooseUpstream(s *scratch, r *numeric.Stream, budget int) {
 		for n > 1 && int(s.word[w+n]-s.word[w]) > budget {
 			n--
 		}
-		taken := false
-		for _, c := range s.chosen[w : w+n] {
-			taken = taken || c
-		}
-		if !taken {
+		if !slices.Contains(s.chosen[w:w+n], true) {
 			budget = s.take(w, n, budget)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"albert/internal/engine/numeric"
+	"albert/internal/run"
 	"albert/tokenizer"
 )
 
@@ -37,7 +38,7 @@ func NewSampler(src Source, v Vocabulary, o Options) (*Sampler, error) {
 }
 
 func newSampler(src Source, v Vocabulary, o Options, eval bool) (*Sampler, error) {
-	if err := o.check(); err != nil {
+	if err := run.Check(&o); err != nil {
 		return nil, err
 	}
 	if err := v.check(); err != nil {

@@ -19,53 +19,11 @@ type Source interface {
 	Pieces(doc, from, to int, buf []int32) []int32
 }
 
-// Memory is a Source held in memory.
-type Memory struct {
-	pieces, ends [][]int32
-}
-
-// NewMemory holds documents given as lists of sentences, each a list of pieces.
-func NewMemory(documents [][][]int32) *Memory {
-	m := &Memory{}
-	for _, d := range documents {
-		var pieces, ends []int32
-		for _, sentence := range d {
-			pieces = append(pieces, sentence...)
-			ends = append(ends, int32(len(pieces)))
-		}
-		m.pieces = append(m.pieces, pieces)
-		m.ends = append(m.ends, ends)
-	}
-	return m
-}
-
-// Documents implements [Source].
-func (m *Memory) Documents() int { return len(m.ends) }
-
-// Ends implements [Source].
-func (m *Memory) Ends(doc int, _ []int32) []int32 { return m.ends[doc] }
-
-// Pieces implements [Source].
-func (m *Memory) Pieces(doc, from, to int, _ []int32) []int32 { return m.pieces[doc][from:to] }
-
 // Vocabulary is what making examples needs to know of a tokenizer.
 type Vocabulary struct {
 	CLS, SEP, Mask int32
 	Starts         []bool  // for every piece, whether it starts a word (SPEC 2.3's test)
 	Normal         []int32 // the pieces that a random replacement is drawn from
-}
-
-// NewVocabulary takes it from a tokenizer. Normal are SentencePiece's normal pieces: no control, unknown, user-defined, unused or
-// byte pieces.
-func NewVocabulary(t *tokenizer.Tokenizer) Vocabulary {
-	v := Vocabulary{CLS: t.CLS, SEP: t.SEP, Mask: t.MASK}
-	for id, p := range t.Model().Pieces {
-		v.Starts = append(v.Starts, t.IsStart(int32(id)))
-		if p.Type == tokenizer.Normal {
-			v.Normal = append(v.Normal, int32(id))
-		}
-	}
-	return v
 }
 
 // VocabularyOf is what making examples needs to know of a tokenizer.

@@ -166,6 +166,15 @@ func TestThinningKeepsPeaks(t *testing.T) {
 	}
 }
 
+// drawPoints draws a curve of the points that can be drawn, and one without any.
+func drawPoints(path, title string, points ...Point) error {
+	curves := []curve{{name: "é\x1b"}, {name: "none"}}
+	for _, p := range points {
+		curves[0].add(p)
+	}
+	return lines(path, title, "x", "y", curves)
+}
+
 // TestLinesDrawsAnything holds that no values make a panic, an endless loop or a broken file.
 func TestLinesDrawsAnything(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.svg")
@@ -177,20 +186,20 @@ func TestLinesDrawsAnything(t *testing.T) {
 		for i, y := range ys {
 			points = append(points, Point{float64(i), y}, Point{y, float64(i)})
 		}
-		if err := Lines(path, "a\x00 <b> & \xff\n", "x", "y", Series{"é\x1b", points}, Series{"none", nil}); err != nil {
+		if err := drawPoints(path, "a\x00 <b> & \xff\n", points...); err != nil {
 			t.Errorf("%v: %v", ys, err)
 			continue
 		}
 		readSVG(t, path)
 	}
 	before, _ := os.ReadFile(path)
-	if err := Lines(path, "", "", "", Series{"a", []Point{{1, math.NaN()}}}); err == nil || !strings.Contains(err.Error(), path) {
+	if err := drawPoints(path, "", Point{1, math.NaN()}); err == nil || !strings.Contains(err.Error(), path) {
 		t.Error(err)
 	}
 	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
 		t.Error("a failed figure has changed the file")
 	}
-	if err := Lines(filepath.Join(path, "x.svg"), "", "", "", Series{"a", []Point{{1, 1}}}); err == nil {
+	if err := drawPoints(filepath.Join(path, "x.svg"), "", Point{1, 1}); err == nil {
 		t.Error("a figure is written inside a file")
 	}
 }
@@ -256,7 +265,7 @@ func FuzzLines(f *testing.F) {
 	f.Add(1e-90, 1e99, -1e100, 1e-90)
 	f.Fuzz(func(t *testing.T, x, y, x2, y2 float64) {
 		path := filepath.Join(t.TempDir(), "x.svg")
-		err := Lines(path, "", "x", "y", Series{"a", []Point{{x, y}, {x2, y2}}})
+		err := drawPoints(path, "", Point{x, y}, Point{x2, y2})
 		if none := !(drawable(x) && drawable(y)) && !(drawable(x2) && drawable(y2)); none != (err != nil) {
 			t.Errorf("%v %v, %v %v: %v", x, y, x2, y2, err)
 		}

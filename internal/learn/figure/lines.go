@@ -13,25 +13,6 @@ import (
 // Point is one point of a curve.
 type Point struct{ X, Y float64 }
 
-// Series is a curve, its points in the order of X.
-type Series struct {
-	Name   string
-	Points []Point
-}
-
-// Lines draws curves into an SVG file. Points with a coordinate that is not finite or beyond 1e100 are left out. A curve of more than 1,024
-// points is thinned; one of more than 400 is drawn pale, with its running mean over it. It is an error if no point is left.
-func Lines(path, title, x, y string, series ...Series) error {
-	drawn := make([]curve, len(series))
-	for i, s := range series {
-		drawn[i].name = s.Name
-		for _, p := range s.Points {
-			drawn[i].add(p)
-		}
-	}
-	return lines(path, title, x, y, drawn)
-}
-
 // Width and height of a page of curves, in points; two pixels of a common screen each.
 const pageWidth, pageHeight = 640, 400
 
@@ -44,6 +25,8 @@ var palette = []color.Color{
 
 var dashes = [][]vg.Length{nil, {6, 3}, {2, 2}, {6, 2, 2, 2}}
 
+// lines draws curves into an SVG file. A curve of more than 1,024 points is thinned; one of more than 400 is drawn pale, with its running
+// mean over it. It is an error if there is no point.
 func lines(path, title, x, y string, curves []curve) error {
 	p := newPlot(title, x, y)
 	grid := draw.LineStyle{Color: color.Gray{0xe8}, Width: vg.Points(0.5)}

@@ -1,11 +1,8 @@
 package figure
 
 import (
-	"albert/internal/run"
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -13,6 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"albert/internal/files/stream"
+	"albert/internal/run"
 )
 
 // RunPlots reads log.jsonl of a run directory and writes loss.svg (every loss, of the steps and of the evaluations), learning_rate.svg and
@@ -47,8 +47,8 @@ func RunPlots(runDir string) (written []string, err error) {
 // logCurves are the numbers of a log over its steps, by name; those of evaluations have the split's name before them ("dev accuracy").
 type logCurves map[string]*curve
 
-// maxLine bounds a line of the log, maxCurves its different fields.
-const maxLine, maxCurves = 64 << 20, 256
+// maxCurves bounds the different fields of a log.
+const maxCurves = 256
 
 func readLog(path string) (logCurves, error) {
 	f, err := os.Open(path)
@@ -64,43 +64,25 @@ func readLog(path string) (logCurves, error) {
 }
 
 func (log logCurves) read(r io.Reader) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
-	finished := true
-	lines.Split(func(data []byte, atEOF bool) (int, []byte, error) {
-		if i := bytes.IndexByte(data, '\n'); i >= 0 {
-			return i + 1, data[:i], nil
-		}
-		if atEOF && len(data) > 0 {
-			finished = false
-			return len(data), data, nil
-		}
-		return 0, nil, nil
-	})
-	n := 0
-	for lines.Scan() {
-		n++
-		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
-			continue
+	lines := stream.NewLines(r)
+	for {
+		line, err := lines.Next()
+		if err == io.EOF {
+			return nil
 		}
 		var row map[string]any
-		if err := json.Unmarshal(lines.Bytes(), &row); err != nil {
-			if !finished {
-				break
+		if err == nil && len(bytes.TrimSpace(line)) > 0 {
+			if err = json.Unmarshal(line, &row); err != nil && !lines.Ended {
+				return nil
 			}
-			return fmt.Errorf("line %d: %w", n, err)
 		}
-		if err := log.add(row); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
+		if err == nil {
+			err = log.add(row)
+		}
+		if err != nil {
+			return fmt.Errorf("line %d: %w", lines.Number, err)
 		}
 	}
-	if err := lines.Err(); err != nil {
-		if errors.Is(err, bufio.ErrTooLong) {
-			err = fmt.Errorf("longer than %d MiB", maxLine>>20)
-		}
-		return fmt.Errorf("line %d: %w", n+1, err)
-	}
-	return nil
 }
 
 // add takes the numbers of a row. Those inside an object, as of a task with two development sets, are named after both.

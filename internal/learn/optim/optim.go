@@ -1,7 +1,6 @@
 package optim
 
 import (
-	"fmt"
 	"math"
 	"regexp"
 
@@ -31,19 +30,6 @@ type Config struct {
 	Kind        Kind
 	WeightDecay float32 // released: 0.01
 	Clip        float64 // largest global norm of the gradient; 0: not clipped; released: 1
-}
-
-// Check tells what is wrong with the settings.
-func (c Config) Check() error {
-	switch {
-	case c.Kind != LAMB && c.Kind != AdamW:
-		return fmt.Errorf("unknown optimizer %q (%s, %s)", c.Kind, LAMB, AdamW)
-	case !(c.WeightDecay >= 0) || math.IsInf(float64(c.WeightDecay), 0):
-		return fmt.Errorf("weight decay %v is not a number from 0 up", c.WeightDecay)
-	case !(c.Clip >= 0) || math.IsInf(c.Clip, 0):
-		return fmt.Errorf("clipping norm %v is not a number from 0 up", c.Clip)
-	}
-	return nil
 }
 
 // excluded matches the names of tensors that neither decay nor adapt. The released pattern, a search for "LayerNorm", "layer_norm"

@@ -62,7 +62,7 @@ func (o *Objective) Measure(ctx context.Context, list []examples.Example, mask i
 	_, hits, count := examples.Baseline(list, mask)
 	var masked, baseline any
 	if count > 0 {
-		masked, baseline = float64(total.masked.correct)/float64(count), float64(hits)/float64(count)
+		masked, baseline = float64(total.maskedCorrect)/float64(count), float64(hits)/float64(count)
 	}
 	return append(total.losses(),
 		train.Field{Name: "mlm_accuracy_masked", Value: masked}, train.Field{Name: "mlm_baseline_masked", Value: baseline},

@@ -25,12 +25,9 @@ type sums struct {
 	mlmLoss, sopLoss     float64 // not divided
 	mlmCorrect, mlmCount int
 	sopCorrect, sopCount int
-	masked               maskedSums
+	maskedCorrect        int // of the targets that the model sees as [MASK]
 	pieces               int
 }
-
-// maskedSums count only the targets that the model sees as [MASK].
-type maskedSums struct{ correct, count int }
 
 func (s *sums) add(o sums) {
 	s.mlmLoss += o.mlmLoss
@@ -39,8 +36,7 @@ func (s *sums) add(o sums) {
 	s.mlmCount += o.mlmCount
 	s.sopCorrect += o.sopCorrect
 	s.sopCount += o.sopCount
-	s.masked.correct += o.masked.correct
-	s.masked.count += o.masked.count
+	s.maskedCorrect += o.maskedCorrect
 	s.pieces += o.pieces
 }
 
@@ -116,14 +112,10 @@ func (o *Objective) run(g *ops.Grads, list []examples.Example, step, mlmCount, s
 		l := o.Model.MLMLoss(t, hidden, rows, targets, 1/float32(mlmCount))
 		for i, v := range l.Values {
 			s.mlmLoss += float64(v)
-			hit := l.Argmax[i] == targets[i]
-			if hit {
+			if l.Argmax[i] == targets[i] {
 				s.mlmCorrect++
-			}
-			if b.IDs[rows[i]] == mask {
-				s.masked.count++
-				if hit {
-					s.masked.correct++
+				if b.IDs[rows[i]] == mask {
+					s.maskedCorrect++
 				}
 			}
 		}

@@ -11,7 +11,6 @@ type batchQueue struct {
 	steps   int // the last step
 	step    int // which batch is being built or waits; 0: none
 	built   chan built
-	ready   *built
 }
 
 type built struct {
@@ -37,7 +36,7 @@ func (a *batchQueue) start(step int) {
 func (a *batchQueue) get(ctx context.Context, step int) (Batch, error) {
 	b, err := a.peek(ctx, step)
 	if err == nil {
-		a.step, a.ready = 0, nil
+		a.step = 0
 		a.start(step + 1)
 	}
 	return b, err
@@ -49,24 +48,22 @@ func (a *batchQueue) peek(ctx context.Context, step int) (Batch, error) {
 		a.wait()
 		a.start(step)
 	}
-	if a.ready == nil {
-		select {
-		case r := <-a.built:
-			a.ready = &r
-		case <-ctx.Done():
-			return nil, ctx.Err()
+	select {
+	case r := <-a.built:
+		a.built <- r
+		if r.err != nil {
+			return nil, fmt.Errorf("step %d: %w", step, r.err)
 		}
+		return r.batch, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	if a.ready.err != nil {
-		return nil, fmt.Errorf("step %d: %w", step, a.ready.err)
-	}
-	return a.ready.batch, nil
 }
 
 // wait returns when no batch is being built.
 func (a *batchQueue) wait() {
-	if a.step != 0 && a.ready == nil {
+	if a.step != 0 {
 		<-a.built
 	}
-	a.step, a.ready = 0, nil
+	a.step = 0
 }

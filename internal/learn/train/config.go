@@ -2,7 +2,6 @@ package train
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -18,7 +17,7 @@ var ErrStopped = errors.New("stopped, state saved; run the same command again to
 type Config struct {
 	Dir run.Dir
 
-	Steps     int
+	Steps     int `range:"[1,)"`
 	Rate      optim.Schedule
 	Optimizer optim.Config
 	// Together is how many leaves may run at once, each on a thread of its own; below 2 the threads share every operation. It
@@ -29,7 +28,7 @@ type Config struct {
 
 	EvalEvery int    // steps from one evaluation to the next; 0: only after the last step
 	SaveEvery int    // steps from one checkpoint to the next; 0: only after the last step
-	Keep      int    // how many checkpoints are kept, beside the best; at least 1
+	Keep      int    `range:"[1,)"` // how many checkpoints are kept, beside the best; at least 1
 	Best      string // the field of an evaluation whose best value is kept; "": none
 	Lowest    bool   // the best value is the lowest
 	UseBest   bool   // the result is the best checkpoint, if any was evaluated, not the last one
@@ -80,20 +79,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Dir == "":
 		return errors.New("no run directory given")
-	case c.Steps < 1:
-		return fmt.Errorf("%d steps: at least 1 is needed", c.Steps)
-	case c.MicroBatch < 0:
-		return fmt.Errorf("micro batch size %d is negative", c.MicroBatch)
-	case c.Patience < 0:
-		return fmt.Errorf("patience %d is negative", c.Patience)
 	case c.Patience > 0 && c.Best == "":
 		return errors.New("patience without a value that evaluations are compared by")
-	case c.EvalEvery < 0 || c.SaveEvery < 0:
-		return errors.New("the steps between evaluations or checkpoints are negative")
-	case c.Keep < 1:
-		return fmt.Errorf("keep %d checkpoints: at least 1 is needed to resume", c.Keep)
-	case c.MaxTime < 0:
-		return fmt.Errorf("maximal time %v is negative", c.MaxTime)
 	}
-	return c.Optimizer.Check()
+	return run.Check(c)
 }

@@ -1,8 +1,10 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"sync"
 
 	"albert/internal/engine/ops"
@@ -37,27 +39,16 @@ func (h *halving) isLeaf(a, b int) bool {
 	return b-a <= 1 || h.pieces(a, b) <= LeafPieces
 }
 
-// each calls f for the leaves of [a,b) in ascending order until it fails.
-func (h *halving) each(a, b int, f func(Leaf) error) error {
-	if h.isLeaf(a, b) {
-		return f(Leaf{a, b, h.pieces(a, b)})
-	}
-	m := (a + b) / 2
-	if err := h.each(a, m, f); err != nil {
-		return err
-	}
-	return h.each(m, b, f)
-}
+// allLevels is more levels than any halving has.
+const allLevels = math.MaxInt
 
-// parts calls f for what the first levels of the halving of [a,b) come down to, in ascending order.
-func (h *halving) parts(a, b, levels int, f func(Leaf)) {
+// parts lists what the first levels of the halving of [a,b) come down to, in ascending order; with allLevels its leaves.
+func (h *halving) parts(a, b, levels int) []Leaf {
 	if levels == 0 || h.isLeaf(a, b) {
-		f(Leaf{a, b, h.pieces(a, b)})
-		return
+		return []Leaf{{a, b, h.pieces(a, b)}}
 	}
 	m := (a + b) / 2
-	h.parts(a, m, levels-1, f)
-	h.parts(m, b, levels-1, f)
+	return append(h.parts(a, m, levels-1), h.parts(m, b, levels-1)...)
 }
 
 // buffers is how many gradient buffers are alive at once while [from,to) is added as a tree: its left half's sum is kept while the
@@ -71,15 +62,7 @@ func (h *halving) buffers(from, to, levels int) int {
 }
 
 // Leaves lists the leaves of a batch in the order in which they run.
-func Leaves(b Batch) []Leaf {
-	var list []Leaf
-	h := newHalving(b)
-	_ = h.each(0, b.Len(), func(l Leaf) error { // never fails
-		list = append(list, l)
-		return nil
-	})
-	return list
-}
+func Leaves(b Batch) []Leaf { return newHalving(b).parts(0, b.Len(), allLevels) }
 
 // GradientBuffers is how many gradient buffers a step on b has alive at once when one part runs at a time, 7 at most.
 func GradientBuffers(b Batch) int { return newHalving(b).buffers(0, b.Len(), treeLevels) }
@@ -100,12 +83,11 @@ type accumulator struct {
 // done is told its pieces, one call at a time. If ctx is done the work ends after the running leaves.
 func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces int)) (*ops.Grads, error) {
 	h := newHalving(b)
-	var parts []Leaf // in ascending order, those without a buffer yet
-	h.parts(0, b.Len(), treeLevels, func(l Leaf) { parts = append(parts, l) })
-	width := together(h, a.together, a.micro)
+	parts := h.parts(0, b.Len(), treeLevels) // those without a buffer yet
+	width := LeavesTogether(b, a.together, a.micro)
 	var mu sync.Mutex
 	compute := func(part Leaf, g *ops.Grads) error {
-		return h.each(part.From, part.To, func(l Leaf) error {
+		for _, l := range h.parts(part.From, part.To, allLevels) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -113,10 +95,10 @@ func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces in
 				return fmt.Errorf("sequences %d to %d of the batch: %w", l.From, l.To-1, err)
 			}
 			mu.Lock()
-			defer mu.Unlock()
 			done(l.Pieces)
-			return nil
-		})
+			mu.Unlock()
+		}
+		return nil
 	}
 	var ready []*ops.Grads
 	next := func() (*ops.Grads, error) {
@@ -128,10 +110,8 @@ func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces in
 			}
 			a.dev.Run(n, func(i int) { errs[i] = compute(parts[i], ready[i]) })
 			parts = parts[n:]
-			for _, err := range errs {
-				if err != nil {
-					return nil, err
-				}
+			if err := cmp.Or(errs...); err != nil {
+				return nil, err
 			}
 		}
 		g := ready[0]
@@ -155,20 +135,15 @@ func Together(bytes, threads int) int {
 	return threads
 }
 
-// LeavesTogether is how many leaves of b run at once with Config.Together and Config.MicroBatch.
-func LeavesTogether(b Batch, most, micro int) int { return together(newHalving(b), most, micro) }
-
-// together is how many parts run at once: most, if there are so many and a bound on the sequences held at once allows.
-func together(h *halving, most, micro int) int {
-	n := len(h.before) - 1
-	parts, sequences := 0, 1
-	h.parts(0, n, treeLevels, func(Leaf) { parts++ })
-	_ = h.each(0, n, func(l Leaf) error { // never fails
-		sequences = max(sequences, l.To-l.From)
-		return nil
-	})
-	if parts < most {
+// LeavesTogether is how many leaves of b run at once with Config.Together, most, if it has so many parts, and Config.MicroBatch, micro,
+// allows.
+func LeavesTogether(b Batch, most, micro int) int {
+	if len(newHalving(b).parts(0, b.Len(), treeLevels)) < most {
 		return 1
+	}
+	sequences := 1 // of the longest leaf
+	for _, l := range Leaves(b) {
+		sequences = max(sequences, l.To-l.From)
 	}
 	if micro > 0 {
 		most = min(most, micro/sequences)

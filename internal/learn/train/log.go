@@ -1,7 +1,6 @@
 package train
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"albert/internal/files/stream"
 	"albert/internal/run"
 )
 
@@ -46,8 +46,7 @@ func (a *appendFile) flush() error {
 	if len(a.waiting) == 0 {
 		return nil
 	}
-	err := a.tryWrite()
-	if err != nil {
+	if err := a.tryWrite(); err != nil {
 		return run.OneLine(err, a.f.Truncate(a.size))
 	}
 	a.size += int64(len(a.waiting))
@@ -75,9 +74,6 @@ func (a *appendFile) sync() error {
 
 func (a *appendFile) close() error { return run.OneLine(a.flush(), a.f.Close()) }
 
-// maxRow bounds a line of log.jsonl: a skipped step names every example of its batch.
-const maxRow = 64 << 20
-
 // cutLog cuts a log back to the rows of the first steps, and after an unfinished or unreadable row, and gives the last step it
 // still holds, 0 for none.
 func cutLog(path string, steps int) (last int, err error) {
@@ -90,10 +86,10 @@ func cutLog(path string, steps int) (last int, err error) {
 	}
 	defer f.Close()
 	keep := int64(0)
-	r := newLineReader(f)
+	lines := stream.NewLines(f)
 	for {
-		line, err := r.next()
-		if errors.Is(err, io.EOF) {
+		line, err := lines.Next()
+		if err == io.EOF || err == nil && !lines.Ended {
 			break
 		}
 		if err != nil {
@@ -104,49 +100,10 @@ func cutLog(path string, steps int) (last int, err error) {
 			break
 		}
 		last = *row.Step
-		keep = r.end
+		keep = lines.End
 	}
 	if err := f.Truncate(keep); err != nil {
 		return 0, err
 	}
 	return last, nil
-}
-
-// lineReader gives the whole lines of a file, without their ends, and the place after each.
-type lineReader struct {
-	r   io.Reader
-	buf []byte
-	pos int // of the next line in buf
-	end int64
-}
-
-func newLineReader(r io.Reader) *lineReader { return &lineReader{r: r} }
-
-func (l *lineReader) next() ([]byte, error) {
-	searched := 0
-	for {
-		rest := l.buf[l.pos:]
-		if i := bytes.IndexByte(rest[searched:], '\n'); i >= 0 {
-			line := rest[:searched+i]
-			l.pos += len(line) + 1
-			l.end += int64(len(line) + 1)
-			return line, nil
-		}
-		searched = len(rest)
-		if searched > maxRow {
-			return nil, fmt.Errorf("a line is longer than %d MiB", maxRow>>20)
-		}
-		if l.pos > 0 {
-			l.buf = l.buf[:copy(l.buf, rest)]
-			l.pos = 0
-		}
-		if len(l.buf) == cap(l.buf) {
-			l.buf = append(make([]byte, 0, max(1<<16, 2*cap(l.buf))), l.buf...)
-		}
-		n, err := l.r.Read(l.buf[len(l.buf):cap(l.buf)])
-		l.buf = l.buf[:len(l.buf)+n]
-		if n == 0 && err != nil {
-			return nil, err
-		}
-	}
 }

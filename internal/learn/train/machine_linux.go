@@ -2,7 +2,7 @@ package train
 
 import (
 	"bufio"
-	"errors"
+	"fmt"
 	"os"
 	"path"
 	"strconv"
@@ -14,7 +14,7 @@ import (
 func availableMemory() int64 {
 	available := int64(0)
 	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
-		available = meminfo(string(text), "MemAvailable")
+		available = numberOf(string(text), "MemAvailable:") << 10
 	}
 	if left, ok := groupMemory("/sys/fs/cgroup", "/proc/self/cgroup"); ok && (available == 0 || left < available) {
 		available = left
@@ -27,34 +27,21 @@ func availableMemory() int64 {
 
 // resident is how much memory this process has.
 func resident() int64 {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	f := strings.Fields(string(text))
-	if len(f) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseInt(f[1], 10, 64)
-	if err != nil {
-		return 0
+	var all, pages int64
+	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
+		_, _ = fmt.Sscan(string(text), &all, &pages) // 0 of anything else
 	}
 	return pages * int64(os.Getpagesize())
 }
 
-// meminfo reads a line such as "MemAvailable:  123 kB" in bytes.
-func meminfo(text, name string) int64 {
+// numberOf reads the number after a name, at the beginning of a line such as "MemAvailable:  123 kB"; 0 if it is not there.
+func numberOf(text, name string) (n int64) {
 	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(line, name+":"); ok {
-			if f := strings.Fields(rest); len(f) > 0 {
-				n, err := strconv.ParseInt(f[0], 10, 64)
-				if err == nil {
-					return n << 10
-				}
-			}
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			_, _ = fmt.Sscan(rest, &n)
 		}
 	}
-	return 0
+	return n
 }
 
 // groupMemory is what the process's control groups leave of their limits, versions 1 and 2.
@@ -78,22 +65,13 @@ func groupMemory(root, self string) (left int64, ok bool) {
 		}
 		// A container sees its own group at the root.
 		for dir := path.Join(base, part[2]); strings.HasPrefix(dir, base); dir = path.Dir(dir) {
-			max, err := readNumber(path.Join(dir, limit))
-			if err != nil {
-				continue
-			}
-			used, err := readNumber(path.Join(dir, usage))
-			if err != nil {
+			max, limited := readNumber(path.Join(dir, limit))
+			used, known := readNumber(path.Join(dir, usage))
+			if !limited || !known {
 				continue
 			}
 			if stat, err := os.ReadFile(path.Join(dir, "memory.stat")); err == nil {
-				for line := range strings.Lines(string(stat)) { // cached files make way
-					if f := strings.Fields(line); len(f) == 2 && f[0] == cache {
-						if n, err := strconv.ParseInt(f[1], 10, 64); err == nil {
-							used -= n
-						}
-					}
-				}
+				used -= numberOf(string(stat), cache) // cached files make way
 			}
 			if !ok || max-used < left {
 				left, ok = max-used, true
@@ -103,24 +81,11 @@ func groupMemory(root, self string) (left int64, ok bool) {
 	return left, ok
 }
 
-// errNoLimit is what a group without a limit gives.
-var errNoLimit = errors.New("no limit")
-
-func readNumber(path string) (int64, error) {
+// readNumber reads the number in a group's file. It is not ok where there is none: no limit is "max", in version 1 a huge number.
+func readNumber(path string) (n int64, ok bool) {
 	text, err := os.ReadFile(path)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		n, err = strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 	}
-	s := strings.TrimSpace(string(text))
-	if s == "max" {
-		return 0, errNoLimit
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	if n >= 1<<60 { // version 1 writes "no limit" as a huge number
-		return 0, errNoLimit
-	}
-	return n, nil
+	return n, err == nil && n < 1<<60
 }

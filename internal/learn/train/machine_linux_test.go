@@ -10,10 +10,10 @@ func TestMemoryThere(t *testing.T) {
 	if n := availableMemory(); n < 1<<20 || n > 1<<50 {
 		t.Errorf("%d bytes", n)
 	}
-	if n := meminfo("MemTotal: 7 kB\nMemAvailable:   123 kB\n", "MemAvailable"); n != 123<<10 {
+	if n := numberOf("MemTotal: 7 kB\nMemAvailable:   123 kB\n", "MemAvailable:"); n != 123 {
 		t.Errorf("%d", n)
 	}
-	if n := meminfo("MemAvailable:\nMemAvailable: x kB", "MemAvailable"); n != 0 {
+	if n := numberOf("MemAvailable:\nMemAvailable: x kB", "MemAvailable:"); n != 0 {
 		t.Errorf("%d", n)
 	}
 	write := func(root, path, text string) {

@@ -517,7 +517,7 @@ func TestBadConfig(t *testing.T) {
 	s := newSquares(1, 1)
 	for i, change := range []func(*Config){
 		func(c *Config) { c.Dir = "" }, func(c *Config) { c.Steps = 0 }, func(c *Config) { c.Keep = 0 }, func(c *Config) { c.MicroBatch = -1 },
-		func(c *Config) { c.EvalEvery = -1 }, func(c *Config) { c.MaxTime = -1 }, func(c *Config) { c.Optimizer.Kind = "x" },
+		func(c *Config) { c.EvalEvery = -1 }, func(c *Config) { c.MaxTime = -1 }, func(c *Config) { c.Best, c.Patience = "", 1 },
 	} {
 		c := testConfig(t.TempDir())
 		change(&c)

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
+
+	"albert/internal/files/protobuf"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -58,9 +59,9 @@ func openEvents(dir string, first int, now time.Time) (*events, error) {
 	}
 	seconds := now.Unix()
 	name := func() string { return fmt.Sprintf("events.out.tfevents.%010d.%s", seconds, host) }
-	for len(old) > 0 && name() <= filepath.Base(old[len(old)-1]) {
+	for len(old) > 0 && name() <= old[len(old)-1] {
 		var last int64
-		if _, err := fmt.Sscanf(filepath.Base(old[len(old)-1]), "events.out.tfevents.%d", &last); err != nil {
+		if _, err := fmt.Sscanf(old[len(old)-1], "events.out.tfevents.%d", &last); err != nil {
 			return nil, fmt.Errorf("%s: not a name of an event file", old[len(old)-1])
 		}
 		seconds = max(seconds, last) + 1
@@ -70,9 +71,8 @@ func openEvents(dir string, first int, now time.Time) (*events, error) {
 		return nil, err
 	}
 	e := &events{f}
-	version := protowire.AppendString(protowire.AppendTag(event(now, 0), eventFileVersion, protowire.BytesType), "brain.Event:2")
-	session := protowire.AppendVarint(protowire.AppendTag(nil, sessionStatus, protowire.VarintType), sessionStart)
-	start := protowire.AppendBytes(protowire.AppendTag(event(now, first), eventSessionLog, protowire.BytesType), session)
+	version := protobuf.AppendBytes(event(now, 0), eventFileVersion, "brain.Event:2")
+	start := protobuf.AppendBytes(event(now, first), eventSessionLog, protobuf.AppendVarint(nil, sessionStatus, sessionStart))
 	if err := e.write(append(frame(version), frame(start)...)); err != nil {
 		return e, err
 	}
@@ -84,7 +84,7 @@ func event(now time.Time, step int) []byte {
 	b := protowire.AppendTag(nil, eventWallTime, protowire.Fixed64Type)
 	b = protowire.AppendFixed64(b, math.Float64bits(float64(now.UnixNano())/1e9))
 	if step != 0 {
-		b = protowire.AppendVarint(protowire.AppendTag(b, eventStep, protowire.VarintType), uint64(step))
+		b = protobuf.AppendVarint(b, eventStep, uint64(step))
 	}
 	return b
 }
@@ -93,11 +93,10 @@ func event(now time.Time, step int) []byte {
 func (e *events) add(now time.Time, step int, values []scalar) error {
 	var summary []byte
 	for _, v := range values {
-		value := protowire.AppendString(protowire.AppendTag(nil, valueTag, protowire.BytesType), v.tag)
-		value = protowire.AppendFixed32(protowire.AppendTag(value, valueSimple, protowire.Fixed32Type), math.Float32bits(v.value))
-		summary = protowire.AppendBytes(protowire.AppendTag(summary, summaryValue, protowire.BytesType), value)
+		value := protobuf.AppendFloat(protobuf.AppendBytes(nil, valueTag, v.tag), valueSimple, v.value)
+		summary = protobuf.AppendBytes(summary, summaryValue, value)
 	}
-	return e.write(frame(protowire.AppendBytes(protowire.AppendTag(event(now, step), eventSummary, protowire.BytesType), summary)))
+	return e.write(frame(protobuf.AppendBytes(event(now, step), eventSummary, summary)))
 }
 
 // scalars are the finite numbers among fields, under prefix/name.
@@ -152,56 +151,29 @@ func readFrame(r io.Reader) ([]byte, error) {
 }
 
 // stepOf reads the step of an Event message.
-func stepOf(b []byte) (int, error) {
-	step := 0
-	for len(b) > 0 {
-		num, kind, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return 0, protowire.ParseError(n)
+func stepOf(b []byte) (step int, err error) {
+	err = protobuf.Read(b, func(f protobuf.Field) error {
+		if f.Number == eventStep && f.Type == protobuf.Varint {
+			step = int(f.Value)
 		}
-		b = b[n:]
-		if num == eventStep && kind == protowire.VarintType {
-			v, n := protowire.ConsumeVarint(b)
-			if n < 0 {
-				return 0, protowire.ParseError(n)
-			}
-			step, b = int(v), b[n:]
-			continue
-		}
-		if n = protowire.ConsumeFieldValue(num, kind, b); n < 0 {
-			return 0, protowire.ParseError(n)
-		}
-		b = b[n:]
-	}
-	return step, nil
+		return nil
+	})
+	return step, err
 }
 
+// eventFiles lists the names of the event files in a directory in their order, none where there is no directory.
 func eventFiles(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var list []string
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "events.out.tfevents.") {
-			list = append(list, filepath.Join(dir, e.Name()))
-		}
-	}
-	slices.Sort(list)
-	return list, nil
+	return fs.Glob(os.DirFS(dir), "events.out.tfevents.*")
 }
 
 // cutEvents cuts event files back to the first steps, so that a step stands once for readers that do not know restarts.
 func cutEvents(dir string, steps int) error {
 	files, err := eventFiles(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
-	for _, path := range files {
-		if err := cutEventFile(path, steps); err != nil {
+	for _, name := range files {
+		if err := cutEventFile(filepath.Join(dir, name), steps); err != nil {
 			return err
 		}
 	}

@@ -54,7 +54,8 @@ func readEvents(t *testing.T, dir string) (points []point, starts []int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range files {
+	for _, name := range files {
+		path := filepath.Join(dir, name)
 		f, err := os.Open(path)
 		if err != nil {
 			t.Fatal(err)
@@ -152,7 +153,7 @@ func TestEventFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a, err := openAppend(files[0])
+			a, err := openAppend(filepath.Join(run.Dir(dir).Events(), files[0]))
 			if err != nil {
 				t.Fatal(err)
 			}
