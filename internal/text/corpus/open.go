@@ -146,23 +146,19 @@ func openShard(path string, m ShardMeta) (*shard, error) {
 		return nil, fmt.Errorf("%s: %w", path, errors.Unwrap(err))
 	}
 	defer f.Close()
-	sh, unmap, err := disk.Parse(path, func(data []byte) (*shard, error) {
+	return disk.Open(path, func(data []byte) (*shard, error) {
 		if int64(len(data)) != m.Bytes {
 			return nil, fmt.Errorf("cut short or damaged: %d bytes, %s says %d", len(data), metaFile, m.Bytes)
 		}
 		return parseShard(data, f)
 	})
-	if err == nil {
-		sh.unmap = unmap
-	}
-	return sh, err
 }
 
 // Close gives the memory back. Nothing that [Shards.Ends] gave may be used afterwards.
 func (s *Shards) Close() error {
 	var errs []error
 	for _, sh := range s.shards {
-		errs = append(errs, sh.unmap())
+		errs = append(errs, sh.Close())
 	}
 	s.shards = nil
 	return errors.Join(errs...)

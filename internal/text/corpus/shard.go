@@ -91,7 +91,7 @@ type shard struct {
 	documents, sentences, pieces int
 	// The parts of the file, as they are in it.
 	ids, ends, firstSentence, firstPiece []byte
-	unmap                                func() error
+	disk.Mapped
 }
 
 func u64(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
@@ -109,7 +109,7 @@ func parseShard(data []byte, r io.ReaderAt) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &shard{shardHead: head, unmap: func() error { return nil }}
+	s := &shard{shardHead: head}
 	blocks := (size + blockBytes + 3) / (blockBytes + 4)
 	body := size - 4*blocks
 	if body < headBytes+tailBytes || (body+blockBytes-1)/blockBytes != blocks {
