@@ -57,7 +57,7 @@ func WriteStep(ctx context.Context, w io.Writer, dir string, step int) error {
 		return err
 	}
 	defer s.Close()
-	sampler, err := examples.NewSampler(s, examples.VocabularyOf(tok), o)
+	sampler, err := examples.NewSampler(s, examples.NewVocabulary(tok), o)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func Evaluate(ctx context.Context, path string, c Config) (jsonobject.Fields, er
 		return nil, err
 	}
 	defer shards.Close()
-	v := examples.VocabularyOf(m.Tokenizer)
+	v := examples.NewVocabulary(m.Tokenizer)
 	list, err := examples.EvalExamples(shards, v, o, c.EvalExamples)
 	if err != nil {
 		return nil, err

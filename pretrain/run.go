@@ -183,7 +183,7 @@ func (c *job) makeLearner() (err error) {
 		}
 		c.weights.CopyFrom(from.Model) // heads that it lacks start at random
 	}
-	c.vocabulary = examples.VocabularyOf(c.tokenizer)
+	c.vocabulary = examples.NewVocabulary(c.tokenizer)
 	sampler, err := examples.NewSampler(c.train, c.vocabulary, c.examples())
 	if err != nil {
 		return fmt.Errorf("training text: %w", err)

@@ -126,12 +126,6 @@ func (t *Tokenizer) SHA256() string { return t.sum }
 // Model gives the SentencePiece model, which must not be changed.
 func (t *Tokenizer) Model() *Model { return t.model }
 
-// IsNormal tells whether a piece stands for text: it is neither a control piece nor the unknown one nor unused.
-func (t *Tokenizer) IsNormal(id int32) bool {
-	p := t.model.Pieces[id].Type
-	return p == Normal || p == UserDefined || p == Byte
-}
-
 // IsSpecial tells whether a piece is a control piece or the unknown one.
 func (t *Tokenizer) IsSpecial(id int32) bool {
 	return id >= 0 && int(id) < len(t.model.Pieces) && (t.model.Pieces[id].Type == Control || id == t.UNK)

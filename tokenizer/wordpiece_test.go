@@ -129,8 +129,8 @@ func TestVocabFiles(t *testing.T) {
 	if ids := tok.Encode("A ab[SEP]b"); !slices.Equal(ids, []int32{5, 5, 3, 7, 2}) { // the last of equal lines
 		t.Error(ids)
 	}
-	if tok.VocabSize() != 10 || tok.IsStart(3) || !tok.IsStart(1) || tok.IsNormal(4) || tok.Type() != "wordpiece" {
-		t.Error(tok.VocabSize(), tok.IsStart(3), tok.IsNormal(4), tok.Type())
+	if tok.VocabSize() != 10 || tok.IsStart(3) || !tok.IsStart(1) || tok.Type() != "wordpiece" {
+		t.Error(tok.VocabSize(), tok.IsStart(3), tok.Type())
 	}
 	if tok.With(DefaultOptions).Cleanup != CleanupBert {
 		t.Error("WordPiece with another clean-up")

@@ -7,4 +7,4 @@ package numeric
 
 // Version names the bits of everything the program computes. It is raised whenever any of them may change; runs are not resumed
 // across it.
-const Version = 1
+const Version = 2

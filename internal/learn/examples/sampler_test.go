@@ -26,8 +26,8 @@ func TestVocabularyOfATokenizer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := VocabularyOf(tok)
-	if v.CLS != 1 || v.SEP != 2 || v.Mask != 3 || !slices.Equal(v.Normal, []int32{4, 5, 6, 7}) ||
+	v := NewVocabulary(tok)
+	if v.CLS != 1 || v.SEP != 2 || v.Mask != 3 || !slices.Equal(v.Normal, []int32{5, 6, 7}) ||
 		!slices.Equal(v.Starts[4:], []bool{true, true, false, true}) || v.Size() != 8 {
 		t.Errorf("%+v", v)
 	}

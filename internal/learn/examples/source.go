@@ -26,13 +26,13 @@ type Vocabulary struct {
 	Normal         []int32 // the pieces that a random replacement is drawn from
 }
 
-// VocabularyOf is what making examples needs to know of a tokenizer.
-func VocabularyOf(t *tokenizer.Tokenizer) Vocabulary {
+// NewVocabulary takes it from a tokenizer. Normal are its normal pieces: no control, unknown, user-defined, unused or byte pieces.
+func NewVocabulary(t *tokenizer.Tokenizer) Vocabulary {
 	v := Vocabulary{CLS: t.CLS, SEP: t.SEP, Mask: t.MASK}
-	for id := range int32(t.VocabSize()) {
-		v.Starts = append(v.Starts, t.IsStart(id))
-		if t.IsNormal(id) {
-			v.Normal = append(v.Normal, id)
+	for id, p := range t.Model().Pieces {
+		v.Starts = append(v.Starts, t.IsStart(int32(id)))
+		if p.Type == tokenizer.Normal {
+			v.Normal = append(v.Normal, int32(id))
 		}
 	}
 	return v
