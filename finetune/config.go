@@ -42,11 +42,9 @@ type Config struct {
 	ClassifierDropout *float32 `range:"[0,1)" help:"Dropout before the head (default: the model's)." placeholder:"P"`
 	EvalEvery         int      `help:"Steps from one evaluation to the next (default: a tenth of the run)."`
 	SaveEvery         int      `help:"Steps from one checkpoint to the next (default: as evaluations)." resume:"change"`
-	// Patience is after how many evaluations in a row without a better one the run is finished.
-	Patience int `help:"Finish after so many evaluations that were not better than the best (0: do all steps)."`
 	// StopIfStuck ends a run that does not learn with [ErrStuck].
 	StopIfStuck bool `negatable:"" help:"Save and fail where the run does not learn, instead of a warning." resume:"change"`
-	Common      `set:"optimizer=adamw" set:"optimizers=adamw or lamb" set:"keep=1"`
+	Common      `set:"optimizer=adamw" set:"optimizers=adamw or lamb" set:"keep=1" set:"better="`
 
 	// Messages is where plan, progress and warnings go; nil: nowhere.
 	Messages io.Writer `kong:"-"`

@@ -45,7 +45,7 @@ type Config struct {
 	EvalEvery        int      `default:"1000" help:"Steps from one evaluation to the next (0: at the end)."`
 	EvalExamples     int      `default:"4096" help:"Held-out examples of an evaluation at most (0: all)."`
 	SaveEvery        int      `default:"1000" help:"Steps from one checkpoint to the next (0: at the end)." resume:"change"`
-	Common           `set:"optimizer=lamb" set:"optimizers=lamb or adamw" set:"keep=3"`
+	Common           `set:"optimizer=lamb" set:"optimizers=lamb or adamw" set:"keep=3" set:"better=, by their loss"`
 	// DryRun writes the run directory and its plan, and stops.
 	DryRun bool `help:"Write the run directory and its plan, and stop." resume:"-"`
 

@@ -15,11 +15,13 @@ import (
 
 // Manifest is manifest.json of a run directory: what was asked and what it ran on.
 type Manifest struct {
-	Numerics int               `json:"numerics"`
-	Finished bool              `json:"finished"`
-	Settings jsonobject.Fields `json:"settings"` // every resolved setting
-	Data     jsonobject.Fields `json:"data"`     // hashes of what is learned from
-	Starts   []Start           `json:"starts"`
+	Numerics int  `json:"numerics"`
+	Finished bool `json:"finished"`
+	// StoppedEarly is why a finished run did fewer steps than were asked for.
+	StoppedEarly string            `json:"stopped_early,omitempty"`
+	Settings     jsonobject.Fields `json:"settings"` // every resolved setting
+	Data         jsonobject.Fields `json:"data"`     // hashes of what is learned from
+	Starts       []Start           `json:"starts"`
 }
 
 // Start is one start of the program on a run.

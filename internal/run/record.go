@@ -30,6 +30,8 @@ type Common struct {
 	WeightDecay    float32 `default:"0.01" help:"Weight decay."`
 	// Clip is the largest norm of the gradient; 0: it is not clipped.
 	Clip float64 `default:"1" help:"Largest norm of the gradient (0: not clipped)."`
+	// Patience ends the run as finished after so many evaluations in a row that were not better than the best one; 0: never.
+	Patience int `help:"Finish after so many evaluations that were not better than the best${better} (0: do all steps)."`
 	// Keep is how many checkpoints are kept beside the best one.
 	Keep int `default:"${keep}" help:"Checkpoints kept, beside the best." resume:"change"`
 	// MaxTime saves and stops the run after that time; 0: no limit.

@@ -71,16 +71,26 @@ func (r *trainer) finish(unsaved error) error {
 		r.warn("no checkpoint of step %d: %v; the model is written", r.state.Step, unsaved)
 	}
 	r.manifest.Finished = true
+	if r.state.Step < r.c.Steps {
+		r.manifest.StoppedEarly = fmt.Sprintf("%d evaluations were not better than that of step %s", r.state.Worse, grouped(r.state.Best.Step))
+	}
 	if err := r.note(); err != nil {
 		return err
 	}
-	early := ""
-	if r.state.Step < r.c.Steps {
-		early = fmt.Sprintf(" of %s, since %d evaluations were not better than that of step %s", grouped(r.c.Steps), r.state.Worse,
-			grouped(r.state.Best.Step))
+	say := r.progress.note
+	if r.manifest.StoppedEarly != "" {
+		say = r.progress.message
 	}
-	r.progress.note("finished: %s steps%s, %s pieces", grouped(r.state.Step), early, grouped(int(r.state.Tokens)))
+	say("finished: %s, %s pieces", r.stepsDone(r.state.Step), grouped(int(r.state.Tokens)))
 	return nil
+}
+
+// stepsDone says how many steps a finished run did, and why not all.
+func (r *trainer) stepsDone(n int) string {
+	if r.manifest.StoppedEarly == "" {
+		return grouped(n) + " steps"
+	}
+	return fmt.Sprintf("%s steps of %s, since %s", grouped(n), grouped(r.c.Steps), r.manifest.StoppedEarly)
 }
 
 // writeModel writes the model directory, whole or not at all.

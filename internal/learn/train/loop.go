@@ -138,7 +138,18 @@ func (r *trainer) evaluate(ctx context.Context) (better bool, err error) {
 		return false, fmt.Errorf("evaluation after step %d: %w", r.state.Step, err)
 	}
 	r.state.Evaluated = r.state.Step
+	switch value := fields.Number(r.c.Best); {
+	case r.c.Best == "" || math.IsNaN(value):
+	case r.state.Best.beatenBy(value, r.c.Lowest):
+		r.state.Best, r.state.Worse = best{r.state.Step, value}, 0
+		better = true
+	case r.c.Patience > 0:
+		r.state.Worse++
+	}
 	row := append(Fields{{Name: "step", Value: r.state.Step}, {Name: "split", Value: "dev"}}, fields...)
+	if r.ended() && r.state.Step < r.c.Steps {
+		row = append(row, Field{Name: "stopped_early", Value: true})
+	}
 	if len(fields) > 0 {
 		r.write(row, "dev")
 		var s []string
@@ -148,14 +159,6 @@ func (r *trainer) evaluate(ctx context.Context) (better bool, err error) {
 			}
 		}
 		r.progress.note("held out, after step %d: %s", r.state.Step, strings.Join(s, ", "))
-	}
-	switch value := fields.Number(r.c.Best); {
-	case r.c.Best == "" || math.IsNaN(value):
-	case r.state.Best.beatenBy(value, r.c.Lowest):
-		r.state.Best, r.state.Worse = best{r.state.Step, value}, 0
-		better = true
-	case r.c.Patience > 0:
-		r.state.Worse++
 	}
 	if len(fields) == 0 {
 		return better, nil

@@ -117,7 +117,7 @@ func (r *trainer) open() (done bool, err error) {
 			if n := len(r.manifest.Starts); n > 0 {
 				steps = r.manifest.Starts[n-1].ToStep
 			}
-			r.progress.message("%s is finished: %s steps", r.c.Dir, grouped(steps))
+			r.progress.message("%s is finished: %s", r.c.Dir, r.stepsDone(steps))
 			return true, nil
 		}
 	}
