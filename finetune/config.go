@@ -50,7 +50,7 @@ type Config struct {
 	Messages io.Writer `kong:"-"`
 }
 
-// Common is what pretraining and fine-tuning are asked alike.
+// Common has the settings that pretraining and fine-tuning share.
 type Common = run.Common
 
 // Source says where labelled data is and how it is read.
@@ -211,7 +211,7 @@ func (c *job) resolve(m *model.Config, examples int) {
 		c.MaxSeqLength = p.MaxSeqLength
 	}
 	if c.MaxSeqLength > m.MaxPositionEmbeddings {
-		c.message("--max-seq-length %d: the model has %d positions, so many are used", c.MaxSeqLength, m.MaxPositionEmbeddings)
+		c.message("`MaxSeqLength` %d: the model has %d positions, so many are used", c.MaxSeqLength, m.MaxPositionEmbeddings)
 		c.MaxSeqLength = m.MaxPositionEmbeddings
 	}
 	if c.EvalEvery == 0 {

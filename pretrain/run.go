@@ -36,7 +36,7 @@ type Result struct {
 // ErrStopped is wrapped by the error of a run that saved its state before the end, because its context was done or MaxTime over.
 var ErrStopped = train.ErrStopped
 
-// job is a run that is being done: a Config with what it names opened.
+// job is a run in progress: a Config, and what it names, opened.
 type job struct {
 	Config
 	model      model.Config
@@ -187,7 +187,7 @@ func (c *job) makeLearner() (err error) {
 	if c.Init != "" {
 		from, err := formats.OpenAs(c.Init, c.model)
 		if err != nil {
-			return fmt.Errorf("--init %s does not fit: %w", c.Init, err)
+			return fmt.Errorf("`Init` %s does not fit: %w", c.Init, err)
 		}
 		c.weights.CopyFrom(from.Model) // heads that it lacks start at random
 	}
