@@ -42,17 +42,15 @@ type Config struct {
 	ClassifierDropout *float32 `range:"[0,1)" help:"Dropout before the head (default: the model's)." placeholder:"P"`
 	EvalEvery         int      `help:"Steps from one evaluation to the next (default: a tenth of the run)."`
 	SaveEvery         int      `help:"Steps from one checkpoint to the next (default: as evaluations)." resume:"change"`
-	// Patience is after how many evaluations in a row without a better one the run is finished.
-	Patience int `help:"Finish after so many evaluations that were not better than the best (0: do all steps)."`
 	// StopIfStuck ends a run that does not learn with [ErrStuck].
 	StopIfStuck bool `negatable:"" help:"Save and fail where the run does not learn, instead of a warning." resume:"change"`
-	Common      `set:"optimizer=adamw" set:"optimizers=adamw or lamb" set:"keep=1"`
+	Common      `set:"optimizer=adamw" set:"optimizers=adamw or lamb" set:"keep=1" set:"better="`
 
 	// Messages is where plan, progress and warnings go; nil: nowhere.
 	Messages io.Writer `kong:"-"`
 }
 
-// Common is what pretraining and fine-tuning are asked alike.
+// Common has the settings that pretraining and fine-tuning share.
 type Common = run.Common
 
 // Source says where labelled data is and how it is read.
@@ -213,7 +211,7 @@ func (c *job) resolve(m *model.Config, examples int) {
 		c.MaxSeqLength = p.MaxSeqLength
 	}
 	if c.MaxSeqLength > m.MaxPositionEmbeddings {
-		c.message("--max-seq-length %d: the model has %d positions, so many are used", c.MaxSeqLength, m.MaxPositionEmbeddings)
+		c.message("`MaxSeqLength` %d: the model has %d positions, so many are used", c.MaxSeqLength, m.MaxPositionEmbeddings)
 		c.MaxSeqLength = m.MaxPositionEmbeddings
 	}
 	if c.EvalEvery == 0 {

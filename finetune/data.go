@@ -44,7 +44,7 @@ func (c *job) oneFile() {
 		return
 	}
 	if d.Train = append(d.Train, d.Dir); len(d.Dev) == 0 {
-		c.message("warning: without --dev FILE the dev set is %s, the training data: what is measured on it says nothing of other data", d.Dir)
+		c.message("warning: without `Dev` the dev set is %s, the training data: what is measured on it says nothing of other data", d.Dir)
 		d.Dev = d.Train
 	}
 	d.Dir = ""

@@ -216,7 +216,7 @@ func TestLongTexts(t *testing.T) {
 	}
 }
 
-// A run that does not learn says so once, with the flags to try; --stop-if-stuck ends it, and without it the run goes on.
+// A run that does not learn says so once, with the settings to try; StopIfStuck ends it, and without it the run goes on.
 func TestNotLearningIsSaid(t *testing.T) {
 	m := pretrained(t)
 	dir := t.TempDir()
@@ -241,7 +241,7 @@ func TestNotLearningIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	warnings := strings.Count(said.String(), "nothing is learned")
-	for _, want := range []string{"is that of guessing, 0.69", "--learning-rate 2.5e-05", "--warmup-steps 40", "--dropout 0", "--batch-size 32"} {
+	for _, want := range []string{"is that of guessing, 0.69", "`LearningRate` 2.5e-05", "`WarmupSteps` 40", "`Dropout` 0", "`BatchSize` 32"} {
 		if !strings.Contains(said.String(), want) || warnings != 1 {
 			t.Errorf("%d warnings, no %q in %s", warnings, want, said.String())
 		}

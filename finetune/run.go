@@ -69,7 +69,7 @@ func (c *job) read() (*sets, error) {
 	if s.train == nil || len(s.train.Examples) == 0 {
 		return nil, fmt.Errorf("task %s: there is no training data", c.Task.Name)
 	}
-	if s.train.Task.Kind == model.MultiLabel && c.Task.Kind != model.MultiLabel { // what --task classify is with lists of labels
+	if s.train.Task.Kind == model.MultiLabel && c.Task.Kind != model.MultiLabel { // what the task classify is with lists of labels
 		if c.Task, err = dataset.TaskNamed("multi"); err != nil {
 			return nil, err
 		}
@@ -80,7 +80,7 @@ func (c *job) read() (*sets, error) {
 		return nil, err
 	}
 	if s.dev == nil || len(s.dev.Examples) == 0 {
-		return nil, fmt.Errorf("task %s: there is no dev data: the best step is chosen on it (--dev FILE)", c.Task.Name)
+		return nil, fmt.Errorf("task %s: there is no dev data: the best step is chosen on it (`Dev`)", c.Task.Name)
 	}
 	if s.test, err = c.Data.load(c.Task, dataset.Test, o); err != nil {
 		return nil, err

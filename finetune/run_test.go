@@ -360,7 +360,7 @@ func TestOneFileAndNoStep(t *testing.T) {
 	c := config(t, "classify", m, filepath.Join(dir, "one"), splits{Dir: file})
 	var said strings.Builder
 	c.Steps, c.EvalEvery, c.Messages, c.Quiet = 2, 1, &said, false
-	if _, err := Run(context.Background(), c); err != nil || !strings.Contains(said.String(), "without --dev FILE") {
+	if _, err := Run(context.Background(), c); err != nil || !strings.Contains(said.String(), "without `Dev`") {
 		t.Errorf("%v; %s", err, said.String())
 	}
 	far := write(t, []string{`{"text": "a", "score": 1e30}`, `{"text": "b", "score": -1e30}`}, dir, "far.jsonl")
@@ -568,7 +568,7 @@ func TestBadDataIsSaid(t *testing.T) {
 	for name, d := range map[string]splits{"dev": {Train: []string{train}, Dev: []string{filepath.Join(dir, "gone")}},
 		"test": {Train: []string{train}, Dev: []string{train}, Test: []string{filepath.Join(dir, "gone")}}, "no dev": {Train: []string{train}}} {
 		_, err := run(config(t, "classify", m, filepath.Join(dir, "none"), d))
-		if err == nil || !strings.Contains(err.Error(), "gone") && !strings.Contains(err.Error(), "--dev FILE") {
+		if err == nil || !strings.Contains(err.Error(), "gone") && !strings.Contains(err.Error(), "`Dev`") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -612,7 +612,7 @@ func TestBadDataIsSaid(t *testing.T) {
 	// What is allowed, and said.
 	long := short("classify", m, "long", d)
 	long.MaxSeqLength = 100
-	if said, err := run(long); err != nil || !strings.Contains(said, "--max-seq-length 100: the model has 64 positions") {
+	if said, err := run(long); err != nil || !strings.Contains(said, "`MaxSeqLength` 100: the model has 64 positions") {
 		t.Errorf("too long: %v, %s", err, said)
 	}
 	empty := write(t, []string{yes, no, `{"text": "", "label": "no"}`}, dir, "empty.jsonl")

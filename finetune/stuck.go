@@ -16,8 +16,8 @@ import (
 // ErrStopped is wrapped by the error of a run that saved its state before the end, because its context was done or MaxTime over.
 var ErrStopped = train.ErrStopped
 
-// ErrStuck is wrapped by the error of a run that --stop-if-stuck ended.
-var ErrStuck = errors.New("stopped by --stop-if-stuck, state saved; without it the same command goes on")
+// ErrStuck is wrapped by the error of a run that Config.StopIfStuck ended.
+var ErrStuck = errors.New("stopped by `StopIfStuck`, state saved; without it the run goes on when it is started again")
 
 const (
 	// watched is how many steps are looked at together: with batches of 16 their mean loss is that of 800 examples.
@@ -104,21 +104,21 @@ func (w *watch) step(step int, row train.Fields) string {
 	return ""
 }
 
-// advice names the likely cause and the flags to try.
+// advice names the likely cause and the settings to try.
 func (w *watch) advice() string {
 	c := w.c
 	if c.Scratch {
-		return "random weights (--scratch) need more --steps and a higher --learning-rate than a pretrained model"
+		return "random weights (`Scratch`) need more `Steps` and a higher `LearningRate` than a pretrained model"
 	}
 	if c.LearningRate < 1e-6 {
-		return fmt.Sprintf("the learning rate is probably too low: try --learning-rate %.2g", 10*c.LearningRate)
+		return fmt.Sprintf("the learning rate is probably too low: try `LearningRate` %.2g", 10*c.LearningRate)
 	}
-	try := []string{fmt.Sprintf("--learning-rate %.2g", c.LearningRate/4), fmt.Sprintf("--warmup-steps %d", max(2**c.WarmupSteps, c.Steps/10, 1))}
+	try := []string{fmt.Sprintf("`LearningRate` %.2g", c.LearningRate/4), fmt.Sprintf("`WarmupSteps` %d", max(2**c.WarmupSteps, c.Steps/10, 1))}
 	if *c.Dropout > 0 {
-		try = append(try, "--dropout 0")
+		try = append(try, "`Dropout` 0")
 	}
 	if c.BatchSize < 32 {
-		try = append(try, "--batch-size 32")
+		try = append(try, "`BatchSize` 32")
 	}
 	return "the learning rate is probably too high for this model: try " + strings.Join(try, ", ")
 }

@@ -12,7 +12,7 @@ import (
 	"albert/tokenizer"
 )
 
-// Config is all that a pretraining run is asked; [Defaults] gives one to begin with. It is also the command's flags: the tags are theirs.
+// Config has all settings of a pretraining run; [Defaults] gives one to begin with. Its tags make the flags of `albert pretrain`.
 type Config struct {
 	Output    string `required:"" help:"Run directory; an interrupted run goes on from it." placeholder:"RUN" resume:"-"`
 	Config    string `help:"A configuration by name (base, large, ...) or a config.json." placeholder:"NAME|FILE"`
@@ -24,28 +24,28 @@ type Config struct {
 	Reading
 	Cleaning
 
-	// Objective is sop, two segments of which the order is asked; nsp, whether the second is the next; or none.
-	Objective      string  `default:"sop" enum:"sop,nsp,none" help:"Sentence loss: sop, nsp or none."`
+	// Objective is the sentence loss: sop asks for the order of two segments, nsp whether the second follows the first; or none.
+	Objective      string  `default:"sop" enum:"sop,nsp,none" help:"Sentence loss: sop (in which order are two segments?), nsp (is the second the next?) or none."`
 	Sharing        string  `enum:"all,attention,ffn,none," default:"" help:"Parameters that layers share (default: the configuration's): all, attention, ffn, none." resume:"-"` // in the manifest it is in "config"
 	MaxSeqLength   int     `default:"512" help:"Pieces of an example at most."`
-	ShortSeqProb   float64 `default:"0.1" help:"How often a pair is given a shorter length."`
-	MaskRate       float64 `default:"0.15" help:"Masked pieces to all pieces."`
+	ShortSeqProb   float64 `default:"0.1" help:"Share of the examples that are made shorter."`
+	MaskRate       float64 `default:"0.15" help:"Share of the pieces that are masked."`
 	MaxPredictions int     `default:"0" help:"Masked pieces of an example at most (0: no cap)."`
 	NGram          int     `name:"ngram" default:"3" help:"Words masked together at most."`
 	// FavorShorterNGram masks n words together with a probability that falls as 1/n; false: with the same probabilities in reverse.
-	FavorShorterNGram bool `name:"favor-shorter-ngram" default:"true" negatable:"" help:"n words with probability ~ 1/n."`
+	FavorShorterNGram bool `name:"favor-shorter-ngram" default:"true" negatable:"" help:"Mask n words together with probability ~ 1/n."`
 	UpstreamQuirks    bool `negatable:"" help:"Make examples as the released code does, quirks included."`
 
 	LearningRate     float64  `default:"0.00176" help:"Highest learning rate."`
-	BatchSize        int      `default:"4096" range:"[1,)" help:"Sequences of a step, by accumulation."`
-	Steps            int      `default:"125000" range:"[1,)" help:"Steps."`
+	BatchSize        int      `default:"4096" range:"[1,)" help:"Sequences of a step; its gradient is accumulated."`
+	Steps            int      `default:"125000" range:"[1,)" help:"Training steps."`
 	WarmupSteps      int      `default:"3125" help:"Steps of linear warm-up."`
 	Dropout          *float32 `help:"Hidden dropout (default: the configuration's)."`
 	AttentionDropout *float32 `help:"Attention dropout (default: the configuration's)."`
 	EvalEvery        int      `default:"1000" help:"Steps from one evaluation to the next (0: at the end)."`
 	EvalExamples     int      `default:"4096" help:"Held-out examples of an evaluation at most (0: all)."`
 	SaveEvery        int      `default:"1000" help:"Steps from one checkpoint to the next (0: at the end)." resume:"change"`
-	Common           `set:"optimizer=lamb" set:"optimizers=lamb or adamw" set:"keep=3"`
+	Common           `set:"optimizer=lamb" set:"optimizers=lamb or adamw" set:"keep=3" set:"better=, by their loss"`
 	// DryRun writes the run directory and its plan, and stops.
 	DryRun bool `help:"Write the run directory and its plan, and stop." resume:"-"`
 
@@ -53,7 +53,7 @@ type Config struct {
 	Messages io.Writer `kong:"-" resume:"-"`
 }
 
-// Common is what pretraining and fine-tuning are asked alike.
+// Common has the settings that pretraining and fine-tuning share.
 type Common = run.Common
 
 // Reading says how text is read. What was read is compared on a resume by the hashes of its shards.

@@ -1,5 +1,5 @@
-// Package pretrain pretrains a model: text or shards in, a run directory with the model out. Its [Config] is the record that `albert pretrain` fills
-// from its flags, and [Run] is all that the command does:
+// Package pretrain pretrains a model: text or shards in, a run directory with the model out. `albert pretrain` fills a [Config] from its flags and calls
+// [Run]:
 //
 //	c := pretrain.Defaults()
 //	c.Output, c.Config, c.Tokenizer, c.Train = "runs/own", "base", "own.model", []string{"text.txt"}

@@ -90,7 +90,7 @@ func Evaluate(ctx context.Context, path string, c Config) (jsonobject.Fields, er
 	}
 	o := c.examples()
 	if o.Objective != examples.None && (m.SOP.W == nil || m.Pooler.W == nil) {
-		return nil, fmt.Errorf("%s: the model has no sentence-order head: use --objective none", path)
+		return nil, fmt.Errorf("%s: the model has no sentence-order head: only `Objective` none can be evaluated", path)
 	}
 	if m.Tokenizer == nil {
 		return nil, fmt.Errorf("%s: the model has no tokenizer", path)

@@ -99,6 +99,7 @@ func TestResumeWithOtherSettings(t *testing.T) {
 		"MicroBatchSize":    {func(c *Config) { c.MicroBatchSize = 1 }, ""},
 		"WeightDecay":       {func(c *Config) { c.WeightDecay = 0.5 }, "weight-decay"},
 		"Clip":              {func(c *Config) { c.Clip = 2 }, "clip"},
+		"Patience":          {func(c *Config) { c.Patience = 1 }, "patience"},
 		"Keep":              {func(c *Config) { c.Keep = 2 }, ""},
 		"MaxTime":           {func(c *Config) { c.MaxTime = 1e12 }, ""},
 		"Seed":              {func(c *Config) { c.Seed++ }, "seed"},
@@ -143,6 +144,7 @@ func TestFieldErrors(t *testing.T) {
 	for want, change := range map[string]func(c *Config){
 		"MaxSeqLength 600: the model has 32 positions": func(c *Config) { c.MaxSeqLength = 600 },
 		"BatchSize 0: want at least 1":                 func(c *Config) { c.BatchSize = 0 },
+		"Patience 1: nothing is evaluated before":      func(c *Config) { c.Patience, c.Dev = 1, nil },
 		"WarmupSteps -1: want at least 0":              func(c *Config) { c.WarmupSteps = -1 },
 		"Output: no run directory given":               func(c *Config) { c.Output = "" },
 		"Config: neither a configuration":              func(c *Config) { c.Config = "" },

@@ -29,12 +29,14 @@ type Result struct {
 	Model      string // the model directory; "" of a dry run
 	Parameters int
 	Hash       string // weights_sha256
+	// StoppedEarly is why a run did fewer steps than were asked for and is finished all the same; "" if it did all.
+	StoppedEarly string
 }
 
 // ErrStopped is wrapped by the error of a run that saved its state before the end, because its context was done or MaxTime over.
 var ErrStopped = train.ErrStopped
 
-// job is a run that is being done: a Config with what it names opened.
+// job is a run in progress: a Config, and what it names, opened.
 type job struct {
 	Config
 	model      model.Config
@@ -105,7 +107,11 @@ func (c *job) run(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Result{Model: run.Dir(c.Output).Model(), Parameters: m.Params.Size(), Hash: m.Hash()}, nil
+	manifest, err := run.Dir(c.Output).ReadManifest()
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Model: run.Dir(c.Output).Model(), Parameters: m.Params.Size(), Hash: m.Hash(), StoppedEarly: manifest.StoppedEarly}, nil
 }
 
 func (c *job) check() error {
@@ -118,6 +124,8 @@ func (c *job) check() error {
 	switch {
 	case c.Output == "":
 		return refuse("Output", nil, "no run directory given")
+	case c.Patience > 0 && (c.EvalEvery == 0 || len(c.Dev) == 0 && c.given == nil):
+		return refuse("Patience", c.Patience, "nothing is evaluated before the last step: held-out text is needed, and steps between evaluations")
 	case c.MaxSeqLength > c.model.MaxPositionEmbeddings:
 		return refuse("MaxSeqLength", c.MaxSeqLength, "the model has %d positions (max_position_embeddings)", c.model.MaxPositionEmbeddings)
 	case c.tokenizer.VocabSize() > c.model.VocabSize:
@@ -179,7 +187,7 @@ func (c *job) makeLearner() (err error) {
 	if c.Init != "" {
 		from, err := formats.OpenAs(c.Init, c.model)
 		if err != nil {
-			return fmt.Errorf("--init %s does not fit: %w", c.Init, err)
+			return fmt.Errorf("`Init` %s does not fit: %w", c.Init, err)
 		}
 		c.weights.CopyFrom(from.Model) // heads that it lacks start at random
 	}
@@ -212,11 +220,16 @@ func (c *job) trainConfig() (*train.Config, error) {
 	if c.dev != nil {
 		data = append(data, jsonobject.Field{Name: "dev", Value: dataHash(c.dev)})
 	}
+	best, lowest := "mlm_accuracy", false // of the checkpoint that is kept
+	if c.Patience > 0 {
+		best, lowest = "loss", true
+	}
 	return &train.Config{
 		Dir: run.Dir(c.Output), Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: c.WarmupSteps},
 		Optimizer: optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip},
 		Together:  train.Together(c.model.ActivationBytes(), c.device.Threads()), MicroBatch: c.MicroBatchSize,
-		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: "mlm_accuracy", MaxTime: c.MaxTime, Quiet: c.Quiet, DryRun: c.DryRun,
+		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: best, Lowest: lowest, Patience: c.Patience,
+		MaxTime: c.MaxTime, Quiet: c.Quiet, DryRun: c.DryRun,
 		Settings: c.settings(), Changeable: run.Changeable(&c.Config), Data: data,
 		About: append(jsonobject.Fields{{Name: "kernels", Value: c.device.InstructionSet()}}, run.About()...), Files: files, Device: c.device,
 		Tensors: c.weights.Tensors, Flops: func(n int) float64 { return 3 * c.model.FlopsForward(n) }, Peak: c.device.Peak(200),

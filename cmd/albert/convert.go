@@ -30,7 +30,7 @@ func (c *ConvertCmd) Run() error {
 		return usagef("convert: the target is given twice, %s and --output %s", c.To, c.Output)
 	}
 	if c.To == "" {
-		return usagef("convert: where to? albert convert %s DIR (Hugging Face), or a name that ends with .safetensors, .bin, .onnx, .tar.gz; albert convert --help", c.From)
+		return usagef("convert: no target is given: albert convert %s DIR (Hugging Face), or a name that ends with .safetensors, .bin, .onnx, .tar.gz; albert convert --help", c.From)
 	}
 	if ext := filepath.Ext(c.To); ext == ".gguf" || ext == ".ggml" {
 		return usagef("convert: %s: llama.cpp's formats are not written; there are Hugging Face, PyTorch, TensorFlow and ONNX", c.To)

@@ -46,7 +46,7 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 	case t.Name == "ax":
 		return usagef("finetune: ax has no training data: fine-tune mnli, then albert eval RUN --task ax --data DIR")
 	}
-	c.Messages = os.Stderr
+	c.Messages = messages{os.Stderr}
 	r, err := finetune.Run(ctx, c.Config)
 	if err != nil {
 		return noModel(c.Model, usage(err))

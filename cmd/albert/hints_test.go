@@ -37,7 +37,7 @@ func TestHints(t *testing.T) {
 		{"embed @run nofile.txt", 0, "warning: there is no file nofile.txt"},
 		{"embed @run @binary", 1, "is no text"},
 		{"predict @tuned @own.csv", 0, "every line is taken as one text"},
-		{"convert @run", 2, "where to?"},
+		{"convert @run", 2, "no target is given"},
 		{"convert @run @a --output @b", 2, "given twice"},
 		{"convert @run m.gguf", 2, "llama.cpp"},
 		{"convert @run --output @hf", 0, "AlbertForPreTraining"},

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -21,7 +22,7 @@ import (
 
 // CLI is the whole command line.
 type CLI struct {
-	Quickstart QuickstartCmd `cmd:"" help:"The main job on what every Go installation has: pretrain on Go's comments, fine-tune, try it."`
+	Quickstart QuickstartCmd `cmd:"" help:"Pretrain a small model on the comments in Go's own source, fine-tune it, try it."`
 	Tokenizer  TokenizerCmd  `cmd:"" help:"Train and apply SentencePiece tokenizers."`
 	Prepare    PrepareCmd    `cmd:"" help:"Make tokenised shards of text."`
 	Pretrain   PretrainCmd   `cmd:"" help:"Pretrain a model on text or shards."`
@@ -51,6 +52,16 @@ func usage(err error) error {
 		return usageError{err}
 	}
 	return err
+}
+
+// messages is standard error for a library that names fields, which here are flags.
+type messages struct{ *os.File }
+
+func (m messages) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(m.File, run.Flags(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 func main() { os.Exit(runCommand(os.Args[1:])) }
@@ -94,7 +105,7 @@ func runCommand(args []string) int {
 		if field := (*run.FieldError)(nil); errors.As(err, &field) { // people gave a flag
 			message = strings.Replace(message, field.Error(), field.Flag(), 1)
 		}
-		fmt.Fprintln(os.Stderr, "albert:", message)
+		fmt.Fprintln(os.Stderr, "albert:", run.Flags(message))
 		var bad usageError
 		switch {
 		case errors.Is(err, train.ErrStopped):

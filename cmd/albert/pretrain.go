@@ -22,7 +22,7 @@ func (c *PretrainCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	c.Messages = os.Stderr
+	c.Messages = messages{os.Stderr}
 	_, err := pretrain.Run(ctx, c.Config)
 	return err
 }

@@ -10,10 +10,10 @@ import (
 	"albert/internal/quickstart"
 )
 
-// QuickstartCmd is the main job on what every Go installation has.
+// QuickstartCmd pretrains and fine-tunes a small model on the comments in Go's own source.
 type QuickstartCmd struct {
 	Output  string `default:"albert-quickstart" help:"Run directory." placeholder:"DIR"`
-	Force   bool   `help:"Begin anew what is there."`
+	Force   bool   `help:"Delete an earlier quickstart and begin anew."`
 	GOROOT  string `name:"goroot" help:"Go installation whose comments are read (go env GOROOT)." placeholder:"DIR"`
 	Steps   int    `help:"Training steps of pretraining (default: what takes some minutes on two cores)."`
 	Seed    uint64 `default:"12345" help:"Seed of everything random."`
@@ -21,13 +21,13 @@ type QuickstartCmd struct {
 	Quiet   bool   `help:"No progress."`
 }
 
-// Run does it.
+// Run does the quickstart.
 func (c *QuickstartCmd) Run(ctx context.Context) error {
 	if c.Steps < 0 {
 		return usagef("--steps %d: want at least 1", c.Steps)
 	}
 	return quickstart.Run(ctx, quickstart.Options{Output: c.Output, Force: c.Force, GOROOT: c.GOROOT, Steps: c.Steps, Seed: c.Seed, Threads: c.Threads, Quiet: c.Quiet, Command: called(),
-		Out: os.Stdout, Log: os.Stderr})
+		Out: os.Stdout, Log: messages{os.Stderr}})
 }
 
 // called is what a person types to call this program again.

@@ -15,11 +15,13 @@ import (
 
 // Manifest is manifest.json of a run directory: what was asked and what it ran on.
 type Manifest struct {
-	Numerics int               `json:"numerics"`
-	Finished bool              `json:"finished"`
-	Settings jsonobject.Fields `json:"settings"` // every resolved setting
-	Data     jsonobject.Fields `json:"data"`     // hashes of what is learned from
-	Starts   []Start           `json:"starts"`
+	Numerics int  `json:"numerics"`
+	Finished bool `json:"finished"`
+	// StoppedEarly is why a finished run did fewer steps than were asked for.
+	StoppedEarly string            `json:"stopped_early,omitempty"`
+	Settings     jsonobject.Fields `json:"settings"` // every resolved setting
+	Data         jsonobject.Fields `json:"data"`     // hashes of what is learned from
+	Starts       []Start           `json:"starts"`
 }
 
 // Start is one start of the program on a run.
@@ -57,8 +59,8 @@ type OtherNumerics struct {
 }
 
 func (e *OtherNumerics) Error() string {
-	return fmt.Sprintf("%s was made with numerics %d, this program has %d: its bits would not go on; use the program that began it, or another "+
-		"output directory", e.Path, e.Made, numeric.Version)
+	return fmt.Sprintf("%s was made with numerics %d, this program has %d: going on would not give the same bits; use the program that "+
+		"began it, or another output directory", e.Path, e.Made, numeric.Version)
 }
 
 // CheckNumerics is an [OtherNumerics] where a path was not made with this program's numerics.
@@ -81,7 +83,7 @@ func (d Dir) Open(settings, data jsonobject.Fields, changeable []string) (m *Man
 	m, err = d.ReadManifest()
 	if errors.Is(err, fs.ErrNotExist) {
 		if list, err := d.Checkpoints(); err == nil && len(list) > 0 {
-			return nil, false, fmt.Errorf("%s holds checkpoints but no %s: it cannot be told what they are of", d, ManifestFile)
+			return nil, false, fmt.Errorf("%s holds checkpoints but no %s: which settings they were made with is not known", d, ManifestFile)
 		}
 		return &Manifest{Numerics: numeric.Version, Settings: settings, Data: data}, true, nil
 	}
@@ -100,10 +102,10 @@ func (d Dir) Open(settings, data jsonobject.Fields, changeable []string) (m *Man
 
 const notSet = "not set"
 
-// zero tells the values of settings that ask nothing.
+// zero tells whether a value in JSON is that of a setting that nobody gave.
 func zero(text string) bool { return slices.Contains([]string{`""`, "0", "false", "null", "[]"}, text) }
 
-// changes lists what differs between two sets of settings, apart from what may.
+// changes lists the settings that differ between two sets, but for those that may.
 func changes(old, now jsonobject.Fields, changeable []string) (list []Change) {
 	text := func(f jsonobject.Fields, name string) string {
 		for _, x := range f {
@@ -137,7 +139,7 @@ func changes(old, now jsonobject.Fields, changeable []string) (list []Change) {
 // Write puts the manifest into the run directory, whole or not at all.
 func (m *Manifest) Write(d Dir) error { return disk.WriteJSON(d.join(ManifestFile), m) }
 
-// SecondsPerStep is what a step took in the last start that got further.
+// SecondsPerStep is how long a step took, by the last start that finished any.
 func (m *Manifest) SecondsPerStep() (float64, bool) {
 	for _, s := range slices.Backward(m.Starts) {
 		if s.ToStep > s.FromStep && s.Seconds > 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 	"albert/internal/files/jsonobject"
 )
 
-// A record is a struct that says all that a run is asked. Its fields carry the tags of the command line (name, help, default) and
+// A record is a struct with all settings of a run. Its fields carry the tags of the command line (name, help, default) and
 //
 //	resume:"change"   a resume may change it: it reaches no bit of the result
 //	resume:"-"        no setting: where the run is kept, or what its data's hashes stand for
@@ -21,15 +22,17 @@ import (
 //
 // Settings in a manifest, what is compared when a run is resumed, the table of a model's card and the flags all come from the record.
 
-// Common is what pretraining and fine-tuning are asked alike.
+// Common has the settings that pretraining and fine-tuning share.
 type Common struct {
 	// Optimizer is lamb or adamw.
 	Optimizer string `default:"${optimizer}" enum:"lamb,adamw" help:"${optimizers}."`
 	// MicroBatchSize bounds the sequences whose activations are in memory at once; 0: no bound.
-	MicroBatchSize int     `help:"Sequences held at once at most (0: no bound); changes no bits." resume:"change"`
+	MicroBatchSize int     `help:"Sequences computed at once at most: less memory, the same result (0: no bound)." resume:"change"`
 	WeightDecay    float32 `default:"0.01" help:"Weight decay."`
 	// Clip is the largest norm of the gradient; 0: it is not clipped.
 	Clip float64 `default:"1" help:"Largest norm of the gradient (0: not clipped)."`
+	// Patience ends the run as finished after so many evaluations in a row that were not better than the best one; 0: never.
+	Patience int `help:"Finish after so many evaluations that were not better than the best${better} (0: do all steps)."`
 	// Keep is how many checkpoints are kept beside the best one.
 	Keep int `default:"${keep}" help:"Checkpoints kept, beside the best." resume:"change"`
 	// MaxTime saves and stops the run after that time; 0: no limit.
@@ -41,7 +44,7 @@ type Common struct {
 	Quiet bool `help:"No progress." resume:"change"`
 }
 
-// FieldError tells that a field of a record, or of options with the same fields, has a value that cannot be.
+// FieldError tells that a field of a record, or of options with the same fields, has a value that it must not have.
 type FieldError struct {
 	Field   string // as it is named in Go
 	Value   any
@@ -61,6 +64,13 @@ func (e *FieldError) text() string {
 		return fmt.Sprintf(" %q: %s", e.Value, e.Problem)
 	}
 	return fmt.Sprintf(" %v: %s", e.Value, e.Problem)
+}
+
+var fieldName = regexp.MustCompile("`[A-Z][A-Za-z]*`")
+
+// Flags gives a text for people who gave flags: in place of each field that it names in backquotes, as "try `LearningRate` 0.1", its flag.
+func Flags(text string) string {
+	return fieldName.ReplaceAllStringFunc(text, func(name string) string { return "--" + FlagName(strings.Trim(name, "`")) })
 }
 
 // FlagName is the flag of a field: its words in small letters, with hyphens between.

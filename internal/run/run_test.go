@@ -224,3 +224,11 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// Fields named in backquotes become flags, and nothing else does.
+func TestFlags(t *testing.T) {
+	const text = "try `LearningRate` 5e-06 and `NGram` 2, not `albert fill`, in data/Train of `Model"
+	if got, want := Flags(text), "try --learning-rate 5e-06 and --ngram 2, not `albert fill`, in data/Train of `Model"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

@@ -15,7 +15,7 @@
 //	2  ▁it ▁is ▁a ▁way .
 //
 // Cut. Sentences are taken until there are two and the target length is met: 29 pieces, what is left beside [CLS] and two [SEP]; for
-// a tenth of the pairs some smaller number (--short-seq-prob). A sentence that would overflow the example begins the next pair
+// a tenth of the pairs some smaller number ([Options].ShortSeqProb). A sentence that would overflow the example begins the next pair
 // instead, unless the pair has one sentence only; a single sentence left at the end joins the last pair. So every sentence is used
 // once an epoch. Here the three make one pair. It is split after a random sentence, say after 1.
 //
@@ -58,5 +58,5 @@
 // or last at random, which leads to the middle of a long sentence; a piece that continues a word, after [SEP], belongs to the word
 // before it; n-grams span the segments; each word is tried once, in random order, with n drawn for it; random pieces are drawn from the
 // whole vocabulary. Its dupe_factor is our number of epochs, shuffled one by one and not all together; its cap of 20 masks is
-// --max-predictions.
+// [Options].MaxPredictions.
 package examples

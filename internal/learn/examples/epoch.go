@@ -30,12 +30,12 @@ func (e *Epoch) add(o Epoch) {
 func (e Epoch) Warnings() []string {
 	var w []string
 	if 10*e.Dropped > e.Documents {
-		w = append(w, fmt.Sprintf("%d of %d documents have one sentence and give no pair: dropped; --objective none would use them",
+		w = append(w, fmt.Sprintf("%d of %d documents have one sentence and give no pair: dropped; `Objective` none would use them",
 			e.Dropped, e.Documents))
 	}
 	if 10*e.Lost > e.Pieces {
 		w = append(w, fmt.Sprintf("%d of %d pieces are cut off, because two sentences are often longer than an example: "+
-			"a higher --max-seq-length or shorter sentences keep them", e.Lost, e.Pieces))
+			"a higher `MaxSeqLength` or shorter sentences keep them", e.Lost, e.Pieces))
 	}
 	return w
 }
@@ -199,7 +199,7 @@ func (e *epochs) table(epoch uint32) (*table, error) {
 		return nil, err
 	}
 	if t.Examples == 0 {
-		return nil, fmt.Errorf("the %d documents give no example: none has two sentences; --objective none takes single ones", t.Documents)
+		return nil, fmt.Errorf("the %d documents give no example: none has two sentences; `Objective` none takes single ones", t.Documents)
 	}
 	e.tables[0], e.tables[1] = t, e.tables[0]
 	if int(epoch) == len(e.begin)-1 {

@@ -3,7 +3,7 @@ package examples
 // Pairing says what the second segment of an example is, and so what the sentence loss asks.
 type Pairing string
 
-// The pairings, by the names of --objective.
+// The pairings.
 const (
 	SOP  Pairing = "sop"  // two consecutive runs of sentences, swapped half of the time
 	NSP  Pairing = "nsp"  // the second run comes from another document half of the time

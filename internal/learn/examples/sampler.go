@@ -50,7 +50,7 @@ func newSampler(src Source, v Vocabulary, o Options, eval bool) (*Sampler, error
 	case n > math.MaxInt32:
 		return nil, fmt.Errorf("%d documents: at most %d can be numbered", n, math.MaxInt32)
 	case n == 1 && o.Objective == NSP && !o.UpstreamQuirks:
-		return nil, fmt.Errorf("--objective nsp takes segments from other documents, but there is only one document")
+		return nil, fmt.Errorf("`Objective` nsp takes segments from other documents, but there is only one document")
 	}
 	s := &Sampler{src: src, masker: newMasker(o, v)}
 	s.epochs.src = src

@@ -55,7 +55,7 @@ type checkpoints struct {
 	at      func(point string) error // for tests: told of each stage, may fail it
 }
 
-// all lists a checkpoint's tensors: the model's, and m and v of every parameter.
+// all lists a checkpoint's tensors: the model's, and the moments m and v of every parameter.
 func (c *checkpoints) all() []safetensors.Tensor {
 	list := slices.Clone(c.tensors())
 	for _, p := range c.params.List {
@@ -129,12 +129,12 @@ func (c *checkpoints) load(warn func(format string, args ...any)) (*state, error
 		warn("%s is damaged and skipped: %v; it is now %s", path, damage, aside)
 	}
 	if len(steps) > 0 {
-		warn("no checkpoint is whole: beginning anew")
+		warn("no checkpoint is whole: the run begins anew")
 	}
 	return nil, nil
 }
 
-// read takes over a verified checkpoint.
+// read fills the parameters and moments from a verified checkpoint.
 func (c *checkpoints) read(path string) (*state, error) {
 	s, err := readState(path)
 	if err != nil {
@@ -151,7 +151,7 @@ func (c *checkpoints) read(path string) (*state, error) {
 		return nil, err
 	}
 	defer f.Close()
-	// All is looked at before anything is taken over.
+	// Every tensor is checked before any value is changed.
 	var from, to [][]float32
 	for _, p := range c.params.List {
 		at := c.params.Offset(p)

@@ -13,7 +13,7 @@ import (
 // ErrStopped is what Run returns, with the step, when it saved its state and stopped before the end: exit status 75.
 var ErrStopped = errors.New("stopped, state saved; run the same command again to go on")
 
-// Config is how a task is learned and where the run is kept.
+// Config has the settings of a run, and where it is kept.
 type Config struct {
 	Dir run.Dir
 
@@ -53,8 +53,8 @@ type Config struct {
 	Device optim.Device
 	// Tensors lists the model's tensors as they stand in a file, every parameter under its name among them; nil: the parameters.
 	Tensors func() []safetensors.Tensor
-	// After is told every row of the log when it is written: a step's, or an evaluation's, which has a "split". A warning is shown; an
-	// error ends the run, whose state is saved. nil: nobody is told.
+	// After, unless nil, is called with every row of the log when it is written: a step's, or an evaluation's, which has a "split". Its
+	// warning is shown; its error ends the run, whose state is saved.
 	After func(row Fields) (warning string, err error)
 	// Finish writes the result, a model directory; nil: no model directory.
 	Finish func(dir string) error

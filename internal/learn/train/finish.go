@@ -8,14 +8,14 @@ import (
 	"albert/internal/run"
 )
 
-// stopped makes of the error of a context that is done ErrStopped, with the reason; others stay.
+// stopped gives ErrStopped, with the reason, in place of the error of a context that is done, and other errors as they are.
 func (r *trainer) stopped(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	if err == nil || cause == nil || !errors.Is(err, ctx.Err()) && !errors.Is(err, cause) {
 		return err
 	}
 	reason := "interrupted"
-	if cause != ctx.Err() { // it tells of the time or, from signal.NotifyContext, of the signal
+	if cause != ctx.Err() { // MaxTime is over, or it names the signal: see signal.NotifyContext
 		reason = cause.Error()
 	}
 	return fmt.Errorf("%s after step %d of %d: %w", reason, r.state.Step, r.c.Steps, ErrStopped)
@@ -44,7 +44,7 @@ func (r *trainer) stop(ctx context.Context, err error) error {
 	return err
 }
 
-// finish writes the result. unsaved is why the last checkpoint could not be written, if it could not: the result is worth more.
+// finish writes the result, also where the last checkpoint could not be written; unsaved is why.
 func (r *trainer) finish(unsaved error) error {
 	if r.c.Finish == nil && unsaved != nil {
 		return fmt.Errorf("the last checkpoint could not be written: %w", unsaved)
@@ -71,16 +71,26 @@ func (r *trainer) finish(unsaved error) error {
 		r.warn("no checkpoint of step %d: %v; the model is written", r.state.Step, unsaved)
 	}
 	r.manifest.Finished = true
+	if r.state.Step < r.c.Steps {
+		r.manifest.StoppedEarly = fmt.Sprintf("%d evaluations were not better than that of step %s", r.state.Worse, grouped(r.state.Best.Step))
+	}
 	if err := r.note(); err != nil {
 		return err
 	}
-	early := ""
-	if r.state.Step < r.c.Steps {
-		early = fmt.Sprintf(" of %s, since %d evaluations were not better than that of step %s", grouped(r.c.Steps), r.state.Worse,
-			grouped(r.state.Best.Step))
+	say := r.progress.note
+	if r.manifest.StoppedEarly != "" {
+		say = r.progress.message
 	}
-	r.progress.note("finished: %s steps%s, %s pieces", grouped(r.state.Step), early, grouped(int(r.state.Tokens)))
+	say("finished: %s, %s pieces", r.stepsDone(r.state.Step), grouped(int(r.state.Tokens)))
 	return nil
+}
+
+// stepsDone says how many steps a finished run did, and why not all.
+func (r *trainer) stepsDone(n int) string {
+	if r.manifest.StoppedEarly == "" {
+		return grouped(n) + " steps"
+	}
+	return fmt.Sprintf("%s steps of %s, since %s", grouped(n), grouped(r.c.Steps), r.manifest.StoppedEarly)
 }
 
 // writeModel writes the model directory, whole or not at all.

@@ -15,7 +15,7 @@ import (
 // skippedInARow is how many steps without a finite loss and gradient end a run.
 const skippedInARow = 5
 
-// loop does what is next until the run is finished: evaluation, checkpoint, step.
+// loop evaluates and saves where that is due and does a step, until the run is finished.
 func (r *trainer) loop(ctx context.Context) error {
 	r.progress.begin(r.state.Step)
 	r.last = time.Now()
@@ -109,7 +109,7 @@ func (r *trainer) step(ctx context.Context) error {
 	return r.after(row)
 }
 
-// after tells of a row that was written.
+// after calls Config.After with a row that was written.
 func (r *trainer) after(row Fields) error {
 	if r.c.After == nil {
 		return nil
@@ -138,7 +138,18 @@ func (r *trainer) evaluate(ctx context.Context) (better bool, err error) {
 		return false, fmt.Errorf("evaluation after step %d: %w", r.state.Step, err)
 	}
 	r.state.Evaluated = r.state.Step
+	switch value := fields.Number(r.c.Best); {
+	case r.c.Best == "" || math.IsNaN(value):
+	case r.state.Best.beatenBy(value, r.c.Lowest):
+		r.state.Best, r.state.Worse = best{r.state.Step, value}, 0
+		better = true
+	case r.c.Patience > 0:
+		r.state.Worse++
+	}
 	row := append(Fields{{Name: "step", Value: r.state.Step}, {Name: "split", Value: "dev"}}, fields...)
+	if r.ended() && r.state.Step < r.c.Steps {
+		row = append(row, Field{Name: "stopped_early", Value: true})
+	}
 	if len(fields) > 0 {
 		r.write(row, "dev")
 		var s []string
@@ -149,35 +160,27 @@ func (r *trainer) evaluate(ctx context.Context) (better bool, err error) {
 		}
 		r.progress.note("held out, after step %d: %s", r.state.Step, strings.Join(s, ", "))
 	}
-	switch value := fields.Number(r.c.Best); {
-	case r.c.Best == "" || math.IsNaN(value):
-	case r.state.Best.beatenBy(value, r.c.Lowest):
-		r.state.Best, r.state.Worse = best{r.state.Step, value}, 0
-		better = true
-	case r.c.Patience > 0:
-		r.state.Worse++
-	}
 	if len(fields) == 0 {
 		return better, nil
 	}
 	return better, r.after(row)
 }
 
-// pause takes the time since then out of what the rates of steps are made of.
+// pause leaves the time since then out of the rates of steps.
 func (r *trainer) pause(then time.Time) {
 	now := time.Now()
 	r.last = now
 	r.progress.window = r.progress.window.Add(now.Sub(then))
 }
 
-// write adds a row to the log and to the curves.
+// write adds a row to the log and to the event file.
 func (r *trainer) write(row Fields, prefix string) {
 	text, err := json.Marshal(row)
 	if err == nil {
 		err = r.log.write(append(text, '\n'))
 	}
 	if err != nil && !r.logError {
-		r.warn("%s: %v; its rows wait in memory and are tried again", filepath.Base(r.c.Dir.Log()), err)
+		r.warn("%s: %v; its rows are kept in memory and written later", filepath.Base(r.c.Dir.Log()), err)
 	}
 	r.logError = err != nil
 	if err := r.events.add(time.Now(), r.state.Step, scalars(row, prefix)); err != nil {
@@ -185,7 +188,7 @@ func (r *trainer) write(row Fields, prefix string) {
 	}
 }
 
-// eventFault tells once that curves are incomplete: a run does not fail for them.
+// eventFault warns once that the event file is incomplete: a run does not fail for it.
 func (r *trainer) eventFault(err error) {
 	if !r.eventsError {
 		r.eventsError = true

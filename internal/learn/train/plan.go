@@ -12,7 +12,7 @@ import (
 	"albert/internal/run"
 )
 
-// assumedFraction of the peak is what a plan counts with before anything was measured.
+// assumedFraction is the share of the peak that a plan assumes until steps were measured.
 const assumedFraction = 0.6
 
 // GCPercent is how much garbage may grow on top of what a run holds, for debug.SetGCPercent: its large buffers are kept and used again,
@@ -22,7 +22,7 @@ const GCPercent = 4
 // ProgramBytes is about what code, runtime and tokenizer take.
 const ProgramBytes = 64 << 20
 
-// readable is a meter whose tensors can be read and written, as losses do: all of them have the same memory, in which there are no values.
+// readable is a meter with tensors that a loss may read and write: all have the same memory, whose values mean nothing.
 type readable struct {
 	*cpu.Meter
 	shared []float32
@@ -135,7 +135,7 @@ func (p *plan) String() string {
 	}
 	there := ""
 	if p.MemoryThere > 0 {
-		there = fmt.Sprintf(" of %s there", run.SizeText(p.MemoryThere))
+		there = fmt.Sprintf(" of %s available", run.SizeText(p.MemoryThere))
 	}
 	line("memory", "%s%s: %s", run.SizeText(p.MemoryNeeded), there, strings.Join(parts, ", "))
 	space := run.SizeText(p.CheckpointSize) + " a checkpoint"

@@ -3,7 +3,6 @@ package train
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -23,7 +22,7 @@ const (
 // barParts is how finely the bar shows a step, which may take hours.
 const barParts = 1000
 
-// progress shows how far a run is: a bar on a terminal, else a line now and then.
+// progress shows how far a run is: a bar on a terminal, else a line every ten seconds.
 type progress struct {
 	out   io.Writer
 	quiet bool
@@ -55,7 +54,10 @@ func newProgress(c *Config) *progress {
 func (p *progress) begin(done int) {
 	p.began, p.first = p.now(), done
 	p.window, p.shown = p.began, p.began
-	f, ok := p.out.(*os.File)
+	f, ok := p.out.(interface {
+		io.Writer
+		Fd() uintptr
+	})
 	if p.quiet || !ok || !term.IsTerminal(int(f.Fd())) {
 		return
 	}
@@ -80,14 +82,14 @@ func (p *progress) note(format string, args ...any) {
 	}
 }
 
-// leaf tells how far the step after done steps is, and what was just done.
+// leaf is told of each leaf: of the step after done steps so many of total pieces are finished, now of them by this leaf.
 func (p *progress) leaf(done, pieces, total, now int, flops float64) {
 	p.tokens += now
 	p.flops += flops
 	p.show(done, float64(pieces)/float64(total), false)
 }
 
-// step tells the row of a finished step.
+// step is told of each finished step, by its row in the log.
 func (p *progress) step(done int, row Fields) {
 	var s []string
 	for _, name := range []string{"loss", "mlm_accuracy", "sop_accuracy", "accuracy", "learning_rate"} {
@@ -136,7 +138,7 @@ func (p *progress) show(done int, part float64, now bool) {
 	_ = p.bar.Set64(int64((float64(done) + part) * barParts))
 }
 
-// end leaves the bar behind.
+// end removes the bar.
 func (p *progress) end() {
 	if p.bar != nil {
 		_ = p.bar.Clear()

@@ -52,7 +52,7 @@ func Run(ctx context.Context, c Config, params *ops.Params, learner Learner) err
 	return start(ctx, &c, params, learner, func(string) error { return nil })
 }
 
-// errTime is why a run stops that has used up its time.
+// errTime is why a run stops when Config.MaxTime is over.
 var errTime = errors.New("time is over")
 
 func start(ctx context.Context, c *Config, params *ops.Params, learner Learner, at func(string) error) (err error) {
@@ -105,7 +105,7 @@ func start(ctx context.Context, c *Config, params *ops.Params, learner Learner, 
 	return r.loop(ctx)
 }
 
-// open reads what the directory holds, or begins it. done: there is nothing left to do.
+// open reads the state of the run in the directory, or begins one. done: the run is finished.
 func (r *trainer) open() (done bool, err error) {
 	var fresh bool
 	if r.manifest, fresh, err = r.c.Dir.Open(r.c.Settings, r.c.Data, r.c.Changeable); err != nil {
@@ -117,7 +117,7 @@ func (r *trainer) open() (done bool, err error) {
 			if n := len(r.manifest.Starts); n > 0 {
 				steps = r.manifest.Starts[n-1].ToStep
 			}
-			r.progress.message("%s is finished: %s steps", r.c.Dir, grouped(steps))
+			r.progress.message("%s is finished: %s", r.c.Dir, r.stepsDone(steps))
 			return true, nil
 		}
 	}
@@ -163,7 +163,7 @@ func (r *trainer) open() (done bool, err error) {
 
 func (r *trainer) warn(format string, args ...any) { r.progress.message("warning: "+format, args...) }
 
-// plan shows the plan, made from the first batch, and holds it against the machine.
+// plan makes the plan from the first batch, shows and writes it, and warns where memory or disk will not do.
 func (r *trainer) plan(ctx context.Context) error {
 	if r.ended() {
 		return nil
@@ -175,7 +175,7 @@ func (r *trainer) plan(ctx context.Context) error {
 	p := r.newPlan(b)
 	r.progress.note("%s\n%s", r.c.Dir, strings.TrimRight(p.String(), "\n"))
 	if p.MemoryThere > 0 && p.MemoryNeeded > p.MemoryThere {
-		r.warn("the run needs %s of memory, %s is there: the system may end it", run.SizeText(p.MemoryNeeded), run.SizeText(p.MemoryThere))
+		r.warn("the run needs %s of memory, %s is available: the system may end it", run.SizeText(p.MemoryNeeded), run.SizeText(p.MemoryThere))
 	}
 	if p.DiskFree >= 0 && p.DiskFree < p.CheckpointSize {
 		return fmt.Errorf("%s: a checkpoint needs %s, the disk has %s: free some, or choose another output directory", r.c.Dir,
@@ -221,7 +221,7 @@ func (c *Config) changeable() Fields {
 	return slices.DeleteFunc(slices.Clone(c.Settings), func(x Field) bool { return !slices.Contains(c.Changeable, x.Name) })
 }
 
-// note writes down how far this start came.
+// note writes into the manifest how far this start came.
 func (r *trainer) note() error {
 	s := &r.manifest.Starts[len(r.manifest.Starts)-1]
 	s.Seconds, s.ToStep = time.Since(r.began).Seconds(), r.state.Step
