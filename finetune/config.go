@@ -95,9 +95,24 @@ func Defaults() Config {
 // job is a Config that is being done, with what it means: the task, where its data is, and all defaults resolved.
 type job struct {
 	Config
-	Task  dataset.Task
-	Data  splits
-	Spans task.SpanOptions
+	Task   dataset.Task
+	Data   splits
+	Spans  task.SpanOptions
+	metric string // chooses the best step
+	notes  *notes
+}
+
+// notes are what was said of the data, once each, in order.
+type notes struct{ list []string }
+
+// note says something of the data, which the log and result.json keep.
+func (c *job) note(list ...string) {
+	for _, n := range list {
+		if !slices.Contains(c.notes.list, n) {
+			c.notes.list = append(c.notes.list, n)
+			c.message("%s", n)
+		}
+	}
 }
 
 // newJob checks a Config.
@@ -112,7 +127,7 @@ func newJob(c Config) (*job, error) {
 	if err := run.CheckNumbers(&c); err != nil {
 		return nil, err
 	}
-	j := &job{Config: c, Task: t, Data: splits{Train: c.Train, Dev: c.Dev, Test: c.Test, Options: c.options(c.TextColumn)},
+	j := &job{Config: c, Task: t, notes: &notes{}, Data: splits{Train: c.Train, Dev: c.Dev, Test: c.Test, Options: c.options(c.TextColumn)},
 		Spans: task.SpanOptions{MaxSeqLength: c.MaxSeqLength, DocStride: c.DocStride, MaxQueryLength: c.MaxQueryLength,
 			MaxAnswerLength: c.MaxAnswerLength, NBest: task.DefaultSpanOptions.NBest}}
 	own := t.Submission == "" && t.Kind != model.Answer && t.Name != "race"

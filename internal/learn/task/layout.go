@@ -45,6 +45,22 @@ func LayoutLong(tok *tokenizer.Tokenizer, a, b []int32, most int) ([]tokenizer.E
 	return list, err
 }
 
+// LayoutTagged is [LayoutLong] of a text whose pieces are tagged, and gives for each piece the window and the row there in which it has
+// most pieces around it: there its tag is learned, and there it is read.
+func LayoutTagged(tok *tokenizer.Tokenizer, ids []int32, most int) (list []tokenizer.Encoding, at [][2]int, err error) {
+	if list, err = LayoutLong(tok, ids, nil, most); err != nil {
+		return nil, nil, err
+	}
+	parts := make([]tokenizer.Part, len(list))
+	for k := range list {
+		parts[k] = list[k].A
+	}
+	for i, k := range mostContext(parts, len(ids)) {
+		at = append(at, [2]int{k, parts[k].At + i - parts[k].From})
+	}
+	return list, at, nil
+}
+
 // MaxChoicePieces is how many pieces of question and choice are kept, the last ones (race_utils.py: max_qa_length).
 const MaxChoicePieces = 128
 
