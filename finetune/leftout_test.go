@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"albert/internal/formats"
+	"albert/internal/infer"
 	"albert/internal/learn/task"
 	"albert/internal/text/dataset"
 )
@@ -101,6 +102,26 @@ func TestLongSentencesAreTaggedWhole(t *testing.T) {
 	r, said := runOn(t, "tag", file, func(c *Config) { c.MaxSeqLength = 12 })
 	if *r.Median != 1 || strings.Contains(said, "cut to") {
 		t.Errorf("accuracy %v; %s", *r.Median, said)
+	}
+	tagger, err := infer.Open(r.Runs[0].Dir, infer.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tagger.Close()
+	for _, long := range []bool{false, true} {
+		question := slices.Values([]*infer.Question{{Text: strings.Repeat("good bad ", 50)}})
+		answers, err := tagger.Tag(context.Background(), question, infer.TagOptions{Long: long})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for a, err := range answers {
+			if err != nil || a.Truncated == long || len(a.Entities) != map[bool]int{false: 62, true: 100}[long] {
+				t.Errorf("in windows %v: %d pieces tagged, cut %v, %v", long, len(a.Entities), a.Truncated, err)
+			}
+			if last := a.Entities[len(a.Entities)-1]; long && (last.Word != "▁bad" || last.Index != 100 || last.Start != 496) {
+				t.Errorf("the last one is %+v", last)
+			}
+		}
 	}
 	m, err := formats.Open(filepath.Join(r.Runs[0].Dir, "model"))
 	if err != nil {

@@ -167,7 +167,7 @@ func TestWordTags(t *testing.T) {
 		}
 	}
 	r, err := WordTags([][]string{{"NOUN", "NOUN", "O", "INTJ"}, {"SYM"}}, [][]string{{"NOUN", "SYM", "O", "INTJ"}, {"O"}})
-	if err != nil || !slices.Equal(r.Types, []string{"INTJ", "NOUN", "SYM"}) || r.Accuracy != 0.6 || r.Micro != (PRF{2. / 3, 0.5, 4. / 7, 4}) {
+	if err != nil || !slices.Equal(r.Types, []string{"INTJ", "NOUN", "SYM"}) || r.Accuracy != 0.6 || r.Micro.Precision != 2./3 || r.Micro.Recall != 0.5 || r.Micro.Support != 4 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -51,14 +51,36 @@ func LayoutTagged(tok *tokenizer.Tokenizer, ids []int32, most int) (list []token
 	if list, err = LayoutLong(tok, ids, nil, most); err != nil {
 		return nil, nil, err
 	}
-	parts := make([]tokenizer.Part, len(list))
-	for k := range list {
-		parts[k] = list[k].A
+	return list, places(list), nil
+}
+
+// places are where the pieces of a text stand in its windows: in which one, and in which of its rows.
+func places(windows []tokenizer.Encoding) (at [][2]int) {
+	parts := make([]tokenizer.Part, len(windows))
+	for k := range windows {
+		parts[k] = windows[k].A
 	}
-	for i, k := range mostContext(parts, len(ids)) {
+	for i, k := range mostContext(parts, parts[len(parts)-1].To) {
 		at = append(at, [2]int{k, parts[k].At + i - parts[k].From})
 	}
-	return list, at, nil
+	return at
+}
+
+// JoinWindows gives the pieces of a text's windows as one encoding, and a row of logits for each.
+func JoinWindows(windows []Example, outs []Output) (e tokenizer.Encoding, logits [][]float32) {
+	if len(windows) == 1 {
+		return windows[0].Inputs[0], outs[0].Logits
+	}
+	list := make([]tokenizer.Encoding, len(windows))
+	for k, w := range windows {
+		list[k] = w.Inputs[0]
+	}
+	end := len(list) - 1
+	rows := append([][2]int{{0, 0}}, places(list)...) // with [CLS] and [SEP]
+	for _, at := range append(rows, [2]int{end, len(list[end].IDs) - 1}) {
+		e.IDs, logits = append(e.IDs, list[at[0]].IDs[at[1]]), append(logits, outs[at[0]].Logits[at[1]])
+	}
+	return e, logits
 }
 
 // MaxChoicePieces is how many pieces of question and choice are kept, the last ones (race_utils.py: max_qa_length).
