@@ -160,8 +160,10 @@ func TestCutPiecesAreCounted(t *testing.T) {
 	}{
 		{"classify", `{"text": "` + long + `", "label": "x"}` + "\n" + `{"text": "bad", "label": "y"}`,
 			[]string{"train: 1 of 2 examples cut to 20 pieces (--max-seq-length): 82 pieces cut off", "dev: 1 of 2 examples cut to 20"}},
-		{"classify", `{"text": "` + long + `", "text_pair": "bad", "label": "x"}` + "\n" + `{"text": "bad", "text_pair": "bad", "label": "y"}`, []string{"train: 1 of 2 examples cut to 20 pieces (--max-seq-length): 84 pieces cut off"}},
-		{"choice", `{"context": "` + long + `", "question": "bad", "choices": ["good", "bad"], "label": 0}`, []string{"train: 1 of 1 examples cut to 20 pieces (--max-seq-length): 170 pieces cut off"}},
+		{"classify", `{"text": "` + long + `", "text_pair": "bad", "label": "x"}` + "\n" + `{"text": "bad", "text_pair": "bad", "label": "y"}`,
+			[]string{"train: 1 of 2 examples cut to 20 pieces (--max-seq-length): 84 pieces cut off"}},
+		{"choice", `{"context": "` + long + `", "question": "bad", "choices": ["good", "bad"], "label": 0}`,
+			[]string{"train: 1 of 1 examples cut to 20 pieces (--max-seq-length): 170 pieces cut off"}},
 		{"squad1", `{"context": "good bad", "question": "` + long + `", "answers": {"text": ["bad"], "answer_start": [5]}}`,
 			[]string{"train: 1 of 1 examples have a question cut to 16 pieces (--max-query-length): 84 pieces cut off"}},
 		{"squad1", `{"context": "good bad", "question": "a", "answers": {"text": ["bad", "bad"], "answer_start": [1, 5]}}` + "\n" +

@@ -170,8 +170,8 @@ func ScoreFile(t dataset.Task, data []string, split dataset.Split, o dataset.Opt
 		return nil, err
 	}
 	notes := notesOf(set)
-	if known := labelled(set); len(known) < len(set.Examples) {
-		notes = append(notes, fmt.Sprintf("%s: %d of %d examples have no label: they are not measured", split, len(set.Examples)-len(known), len(set.Examples)))
+	if all, known := len(set.Examples), len(labelled(set)); known < all {
+		notes = append(notes, fmt.Sprintf("%s: %d of %d examples have no label: they are not measured", split, all-known, all))
 	}
 	m, err := scoreFile(set, path, odds, worst)
 	if err == nil {

@@ -106,7 +106,8 @@ func (c *conll) flush() {
 // begin learns from the first row which columns there are.
 func (c *conll) begin(l *columns) error {
 	c.columns = len(l.fields)
-	if c.names == nil && (strings.HasPrefix(c.in.kind, ".conllu") || strings.Contains(l.text, "\t") && c.columns == len(universal)) && wordID.MatchString(l.fields[0]) {
+	isUniversal := strings.HasPrefix(c.in.kind, ".conllu") || strings.Contains(l.text, "\t") && c.columns == len(universal)
+	if c.names == nil && isUniversal && wordID.MatchString(l.fields[0]) {
 		c.names = universal
 	}
 	var err error
