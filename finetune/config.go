@@ -118,9 +118,24 @@ func Defaults() Config {
 // job is a Config that is being done, with what it means: the task, where its data is, and all defaults resolved.
 type job struct {
 	Config
-	Task  dataset.Task
-	Data  splits
-	Spans task.SpanOptions
+	Task   dataset.Task
+	Data   splits
+	Spans  task.SpanOptions
+	metric string // chooses the best step
+	notes  *notes
+}
+
+// notes are what was said of the data, once each, in order.
+type notes struct{ list []string }
+
+// note says something of the data, which the log and result.json keep.
+func (c *job) note(list ...string) {
+	for _, n := range list {
+		if !slices.Contains(c.notes.list, n) {
+			c.notes.list = append(c.notes.list, n)
+			c.message("%s", n)
+		}
+	}
 }
 
 // newJob checks a Config.
@@ -135,7 +150,7 @@ func newJob(c Config) (*job, error) {
 	if err := run.Check(&c); err != nil {
 		return nil, err
 	}
-	j := &job{Config: c, Task: t, Data: splits{Train: c.Train, Dev: c.Dev, Test: c.Test, Options: c.Source.Options(c.TextColumn)},
+	j := &job{Config: c, Task: t, notes: &notes{}, Data: splits{Train: c.Train, Dev: c.Dev, Test: c.Test, Options: c.Source.Options(c.TextColumn)},
 		Spans: c.Windows.Options(c.MaxSeqLength)}
 	if err := c.Fits(t, c.TextColumn); err != nil {
 		return nil, err

@@ -44,11 +44,10 @@ func average(set *dataset.Set, all []*Predictions) (*Predictions, error) {
 			for w := range tags {
 				var rows [][]float64
 				for _, one := range all {
-					if one.Words[i][w] != nil { // a model with another tokenizer may have cut the word off
+					if one.Words[i][w] != nil { // a model with another tokenizer may have no pieces for the word
 						rows = append(rows, one.Words[i][w])
 					}
 				}
-				tags[w] = "O"
 				if len(rows) > 0 {
 					words[w] = meanRow(rows)
 					tags[w] = set.Labels[task.ArgMax(words[w])]
@@ -76,6 +75,7 @@ func average(set *dataset.Set, all []*Predictions) (*Predictions, error) {
 			p.Multi = append(p.Multi, chosen)
 		}
 	}
+	p.tagOthers(set.Labels)
 	return p, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"albert/internal/engine/cpu"
@@ -23,14 +24,14 @@ type Predictions struct {
 	Values []float64     // numbers
 	Multi  [][]bool      // of several labels, those above a half
 	Tags   [][]string    // of each word
-	Words  [][][]float64 // of tags: each word's score for each label; nil for a word that was cut off, or has no pieces
+	Words  [][][]float64 // of tags: each word's score for each label; nil for a word without pieces
 	Spans  []task.Spans  // of questions
 	Loss   float64       // mean; NaN-free: 0 without labels
 }
 
 // evaluated is what a model gives for an example of a set.
 type evaluated struct {
-	task.Output            // of several windows the mean
+	task.Output            // of several windows the mean; of tagging the logits of each word, nil for one without pieces
 	spans       task.Spans // of answering
 	windows     []float64  // the loss of each window
 }
@@ -43,13 +44,22 @@ func (f *Features) Predict(ctx context.Context, o *task.Objective, dev *cpu.Devi
 		Head: func(t *ops.Tape, b *ops.Batch, sequences []int, examples []task.Example) []task.Output {
 			return o.Outputs(t, b, sequences, o.Model.Encode(t, b, model.NoDropout), examples, ops.Dropout{}, 1)
 		},
-		Answer: func(at [2]int, examples []task.Example, outs []task.Output) (evaluated, error) {
-			if f.Kind != model.Answer {
-				e := evaluated{Output: task.Mean(outs)}
+		Answer: func(at [2]int, examples []task.Example, outs []task.Output) (e evaluated, err error) {
+			switch of := f.Of[at[0]]; f.Kind {
+			case model.Answer:
+				e.spans = task.BestOf(examples, outs, f.Set.Examples[of].Context, f.spans)
+			case model.Tag:
+				e.Logits = make([][]float32, len(f.words[of]))
+				for w, at := range f.words[of] {
+					if at[1] > 0 {
+						e.Logits[w] = outs[at[0]].Logits[at[1]]
+					}
+				}
+			default:
+				e.Output = task.Mean(outs)
 				e.windows = []float64{e.Loss}
 				return e, nil
 			}
-			e := evaluated{spans: task.BestOf(examples, outs, f.Set.Examples[f.Of[at[0]]].Context, f.spans)}
 			for _, out := range outs {
 				e.windows = append(e.windows, out.Loss)
 			}
@@ -62,15 +72,16 @@ func (f *Features) Predict(ctx context.Context, o *task.Objective, dev *cpu.Devi
 		if err != nil {
 			return nil, err
 		}
-		if x := &f.Examples[from]; known(f.Kind, f.Set, f.Of[from], x) {
-			for _, loss := range e.windows {
+		if known(f.Kind, f.Set, f.Of[from], &f.Examples[from]) {
+			for k, loss := range e.windows {
 				p.Loss += loss
-				labelled += weight(f.Kind, x)
+				labelled += weight(f.Kind, &f.Examples[from+k])
 			}
 		}
-		f.predict(p, from, &e)
+		f.predict(p, &e)
 		from = f.end(from)
 	}
+	p.tagOthers(f.Set.Labels)
 	p.Loss /= float64(max(1, labelled))
 	return p, nil
 }
@@ -95,8 +106,8 @@ func (f *Features) groups() iter.Seq[[2]int] {
 	}
 }
 
-// predict adds the prediction of the example of the set that Examples[i] comes from.
-func (f *Features) predict(p *Predictions, i int, e *evaluated) {
+// predict adds the prediction of an example of the set.
+func (f *Features) predict(p *Predictions, e *evaluated) {
 	switch f.Kind {
 	case model.Classify, model.Choice:
 		p.Labels = append(p.Labels, task.ArgMax(e.Logits[0]))
@@ -110,18 +121,41 @@ func (f *Features) predict(p *Predictions, i int, e *evaluated) {
 		}
 		p.Scores, p.Multi = append(p.Scores, scores(f.Kind, e.Logits[0])), append(p.Multi, chosen)
 	case model.Tag:
-		rows := f.wordRows[i]
-		tags, words := make([]string, len(rows)), make([][]float64, len(rows))
-		for w, row := range rows {
-			tags[w] = "O" // a word that was cut off, or has no pieces
-			if row > 0 {
-				tags[w] = f.Set.Labels[task.ArgMax(e.Logits[row])]
-				words[w] = scores(f.Kind, e.Logits[row])
+		tags, words := make([]string, len(e.Logits)), make([][]float64, len(e.Logits))
+		for w, logits := range e.Logits {
+			if logits != nil {
+				tags[w], words[w] = f.Set.Labels[task.ArgMax(logits)], scores(f.Kind, logits)
 			}
 		}
 		p.Tags, p.Words = append(p.Tags, tags), append(p.Words, words)
 	case model.Answer:
 		p.Spans = append(p.Spans, e.spans)
+	}
+}
+
+// outside is the tag of a word that is no part of what tags name, by convention.
+const outside = "O"
+
+// tagOthers tags the words without pieces: as outside where there is such a label, else as most of the other words are.
+func (p *Predictions) tagOthers(labels []string) {
+	tag := outside
+	if len(labels) > 0 && !slices.Contains(labels, outside) {
+		count := make([]float64, len(labels))
+		for i, tags := range p.Tags {
+			for w, t := range tags {
+				if p.Words[i][w] != nil {
+					count[slices.Index(labels, t)]++
+				}
+			}
+		}
+		tag = labels[task.ArgMax(count)]
+	}
+	for i, tags := range p.Tags {
+		for w := range tags {
+			if p.Words[i][w] == nil {
+				tags[w] = tag
+			}
+		}
 	}
 }
 
@@ -180,7 +214,7 @@ func Score(set *dataset.Set, p *Predictions) (metric.Scores, *float64, error) {
 		for i, e := range set.Examples {
 			gold[i] = e.Label
 		}
-		s, err := metric.Classify(name, gold, p.Labels)
+		s, err := metric.Classify(name, set.Labels, gold, p.Labels)
 		return s, nil, err
 	case model.Choice:
 		gold, high := make([]int, len(set.Examples)), make([]bool, len(set.Examples))
@@ -191,7 +225,7 @@ func Score(set *dataset.Set, p *Predictions) (metric.Scores, *float64, error) {
 			s, err := metric.RACE(gold, p.Labels, high)
 			return s, nil, err
 		}
-		s, err := metric.Classify(name, gold, p.Labels)
+		s, err := metric.Classify(name, set.Labels, gold, p.Labels)
 		return s, nil, err
 	case model.Regress:
 		gold := make([]float64, len(set.Examples))
@@ -207,7 +241,7 @@ func Score(set *dataset.Set, p *Predictions) (metric.Scores, *float64, error) {
 		}
 		return r.Scores(), nil, nil
 	case model.Tag:
-		r, err := metric.Tags(goldTags(set), p.Tags)
+		r, err := compareTags(set, p)
 		if err != nil {
 			return nil, nil, err
 		}

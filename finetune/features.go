@@ -2,6 +2,7 @@ package finetune
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,12 +17,19 @@ type Features struct {
 	Set      *dataset.Set
 	Kind     model.Kind
 	Examples []task.Example
-	// Of[i] is the example of the set that Examples[i] comes from: a long context gives several.
-	Of        []int
-	spans     task.SpanOptions
-	wordRows  [][]int // of tagging: for each example the rows of its words' first pieces, 0 for a word without any or cut off
-	Truncated int     // examples that were cut
-	Dropped   int     // examples of training that nothing can be learned from
+	// Of[i] is the example of the set that Examples[i] comes from: a long text or context gives several.
+	Of    []int
+	spans task.SpanOptions
+	// words are of tagging: for each example of the set the window and the row there of each word's first piece; row 0 of a word without
+	// any.
+	words [][][2]int
+
+	training bool
+	most     int // pieces of an example
+
+	// What is left out: examples that were cut and the pieces cut off, examples of training that nothing can be learned from, words and
+	// answers without pieces, answers that stand in no window as a whole.
+	Truncated, Cut, Dropped, NoPieces, Unplaced, Divided int
 }
 
 // Settings of how examples become pieces.
@@ -35,144 +43,224 @@ type Settings struct {
 
 // NewFeatures makes pieces of a set's examples. For training, those without a label, or whose answer's place is a guess, are dropped.
 func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, training bool) (*Features, error) {
-	f := &Features{Set: set, Kind: set.Task.Kind}
+	f := &Features{Set: set, Kind: set.Task.Kind, training: training, most: s.MaxSeqLength}
 	s.SpanOptions.MaxSeqLength = s.MaxSeqLength
 	f.spans = s.SpanOptions
 	contexts := map[string]tokenizer.Text{} // questions share their passage
 	articles := map[string][]int32{}
+	known := labelled(set)
 	for i := range set.Examples {
 		e := &set.Examples[i]
-		x := task.Example{Label: task.NoLabel}
-		switch f.Kind {
-		case model.Classify, model.MultiLabel, model.Regress:
-			switch f.Kind {
-			case model.Classify:
-				x.Label = int32(e.Label)
-			case model.Regress:
-				x.Values = []float32{float32(e.Score)}
-			default:
-				x.Values = make([]float32, len(set.Labels))
-				for _, l := range e.Labels {
-					x.Values[l] = 1
-				}
-			}
-			if training && (f.Kind == model.Classify && e.Label < 0 || f.Kind == model.Regress && e.Score != e.Score || f.Kind == model.MultiLabel && e.Labels == nil) {
+		if training { // what has no label is no training example
+			if len(known) == 0 || known[0] != i {
 				f.Dropped++
+				f.words = append(f.words, nil)
 				continue
 			}
-			list, err := textInputs(tok, e, s)
-			if err != nil {
-				return nil, err
-			}
-			for k := range list {
-				x.Inputs = list[k : k+1]
-				f.add(i, x)
-			}
+			known = known[1:]
+		}
+		var err error
+		switch f.Kind {
+		case model.Classify, model.MultiLabel, model.Regress:
+			err = f.addText(tok, i, s)
 		case model.Tag:
-			rows, err := f.layoutWords(tok, e, &x, s.MaxSeqLength)
-			if err != nil {
-				return nil, err
-			}
-			f.wordRows = append(f.wordRows, rows)
-			f.add(i, x)
+			err = f.addWords(tok, i)
 		case model.Choice:
 			article, ok := articles[e.Context]
 			if !ok {
 				article = tok.Encode(e.Context)
 				articles[e.Context] = article
 			}
-			var err error
-			if x.Inputs, err = task.Choices(tok, article, e.Question, e.Choices, s.MaxSeqLength); err != nil {
-				return nil, err
-			}
-			x.Label = int32(e.Label)
-			if training && e.Label < 0 {
-				f.Dropped++
-				continue
-			}
-			f.add(i, x)
+			err = f.addChoices(tok, i, article)
 		case model.Answer:
 			context, ok := contexts[e.Context]
 			if !ok {
 				context = tok.Cut(e.Context)
 				contexts[e.Context] = context
 			}
-			if training && !e.Impossible && (len(e.Answers) == 0 || !e.Answers[0].Exact) {
-				f.Dropped++
-				continue
-			}
-			ws, err := task.Windows(tok, tok.Encode(e.Question), context, s.SpanOptions)
-			if err != nil {
-				return nil, err
-			}
-			for k := range ws {
-				x := ws[k].Example()
-				if len(e.Answers) > 0 && !e.Impossible {
-					x.Start, x.End = ws[k].Rows(e.Answers[0].Start, e.Answers[0].End)
-				}
-				f.add(i, x)
-			}
+			err = f.addQuestion(tok, i, context)
 		default:
-			return nil, fmt.Errorf("task %s: nothing learns %q", set.Task.Name, set.Task.Kind)
+			err = fmt.Errorf("task %s: nothing learns %q", set.Task.Name, set.Task.Kind)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return f, nil
 }
 
-// layoutWords makes pieces and tags of a tagged example's words, and gives the rows of their first pieces, 0 for a word without any or cut
-// off.
-func (f *Features) layoutWords(tok *tokenizer.Tokenizer, e *dataset.Example, x *task.Example, most int) (rows []int, err error) {
-	var ids, tags []int32
-	rows = make([]int, len(e.Words))
-	for w, word := range e.Words {
-		for k, id := range tok.Encode(word) {
-			label := int32(task.NoLabel)
-			if k == 0 {
-				rows[w] = 1 + len(ids)
-				if e.Labels != nil {
-					label = int32(e.Labels[w])
-				}
-			}
-			ids, tags = append(ids, id), append(tags, label)
-		}
-	}
-	in, err := task.Layout(tok, ids, nil, most)
-	if err != nil {
-		return nil, err
-	}
-	kept := len(in.IDs) - 2
-	for w := range rows {
-		if rows[w] > kept {
-			rows[w] = 0
-		}
-	}
-	x.Inputs = []tokenizer.Encoding{in}
-	x.Tags = append(append([]int32{task.NoLabel}, tags[:kept]...), task.NoLabel)
-	return rows, nil
-}
-
 func (f *Features) add(of int, x task.Example) {
 	x.Index = uint64(len(f.Examples))
-	for _, in := range x.Inputs {
-		if in.Truncated {
-			f.Truncated++
-			break
-		}
-	}
 	f.Examples, f.Of = append(f.Examples, x), append(f.Of, of)
 }
 
-// textInputs lays out a text or pair: cut where it is too long, or with s.Long in windows.
-func textInputs(tok *tokenizer.Tokenizer, e *dataset.Example, s Settings) ([]tokenizer.Encoding, error) {
-	var pair []int32
+// cut counts the pieces of an example that are in none of its sequences.
+func (f *Features) cut(pieces int) {
+	if pieces > 0 {
+		f.Truncated++
+		f.Cut += pieces
+	}
+}
+
+// addText lays out a text or pair: cut where it is too long, or with s.Long in windows.
+func (f *Features) addText(tok *tokenizer.Tokenizer, i int, s Settings) error {
+	e, x := &f.Set.Examples[i], task.Example{Label: task.NoLabel}
+	switch f.Kind {
+	case model.Classify:
+		x.Label = int32(e.Label)
+	case model.Regress:
+		x.Values = []float32{float32(e.Score)}
+	default:
+		x.Values = make([]float32, len(f.Set.Labels))
+		for _, l := range e.Labels {
+			x.Values[l] = 1
+		}
+	}
+	text, pair := tok.Encode(e.Text), []int32(nil)
 	if e.HasPair {
 		pair = append([]int32{}, tok.Encode(e.Pair)...)
 	}
+	list, err := make([]tokenizer.Encoding, 1), error(nil)
 	if s.Long {
-		return task.LayoutLong(tok, tok.Encode(e.Text), pair, s.MaxSeqLength)
+		list, err = task.LayoutLong(tok, text, pair, s.MaxSeqLength)
+	} else {
+		list[0], err = task.Layout(tok, text, pair, s.MaxSeqLength)
 	}
-	one, err := task.Layout(tok, tok.Encode(e.Text), pair, s.MaxSeqLength)
-	return []tokenizer.Encoding{one}, err
+	if err != nil {
+		return err
+	}
+	last := list[len(list)-1]
+	f.cut(len(text) + len(pair) - last.A.To - last.B.To)
+	for k := range list {
+		x.Inputs = list[k : k+1]
+		f.add(i, x)
+	}
+	return nil
+}
+
+// addWords lays out a tagged example's words, in windows where there are many. A word's tag is that of its first piece.
+func (f *Features) addWords(tok *tokenizer.Tokenizer, i int) error {
+	e := &f.Set.Examples[i]
+	var ids []int32
+	first := make([]int, len(e.Words)) // pieces
+	for w, word := range e.Words {
+		pieces := tok.Encode(word)
+		if first[w] = len(ids); len(pieces) == 0 {
+			first[w] = -1
+			f.NoPieces++
+		}
+		ids = append(ids, pieces...)
+	}
+	list, at, err := task.LayoutTagged(tok, ids, f.most)
+	if err != nil {
+		return err
+	}
+	tags := make([][]int32, len(list))
+	for k, in := range list {
+		tags[k] = slices.Repeat([]int32{task.NoLabel}, len(in.IDs))
+	}
+	words := make([][2]int, len(e.Words))
+	for w, p := range first {
+		if p < 0 {
+			continue
+		}
+		words[w] = at[p]
+		if e.Labels != nil {
+			tags[at[p][0]][at[p][1]] = int32(e.Labels[w])
+		}
+	}
+	f.words = append(f.words, words)
+	for k := range list {
+		f.add(i, task.Example{Label: task.NoLabel, Inputs: list[k : k+1], Tags: tags[k]})
+	}
+	return nil
+}
+
+// addChoices lays out a question with its choices; article are the pieces of its context.
+func (f *Features) addChoices(tok *tokenizer.Tokenizer, i int, article []int32) error {
+	e := &f.Set.Examples[i]
+	list, err := task.Choices(tok, article, e.Question, e.Choices, f.most)
+	if err != nil {
+		return err
+	}
+	cut := 0
+	for k, text := range task.Continuations(e.Question, e.Choices) {
+		if list[k].Truncated {
+			cut += len(article) + len(tok.Encode(text)) - list[k].A.To - list[k].B.To
+		}
+	}
+	f.cut(cut)
+	f.add(i, task.Example{Label: int32(e.Label), Inputs: list})
+	return nil
+}
+
+// addQuestion lays out a question in windows over its context.
+func (f *Features) addQuestion(tok *tokenizer.Tokenizer, i int, context tokenizer.Text) error {
+	e := &f.Set.Examples[i]
+	begin, end := 0, 0
+	if len(e.Answers) > 0 {
+		begin, end = task.Covered(context.Offsets, e.Answers[0].Start, e.Answers[0].End)
+		if f.training && (begin == end || !e.Answers[0].Exact) {
+			if f.Dropped++; e.Answers[0].Exact {
+				f.Unplaced++
+			}
+			return nil
+		}
+	}
+	question := tok.Encode(e.Question)
+	ws, err := task.Windows(tok, question, context, f.spans)
+	if err != nil {
+		return err
+	}
+	f.cut(len(question) - ws[0].A.To)
+	found := begin == end
+	for k := range ws {
+		x := ws[k].Example()
+		if begin < end {
+			x.Start, x.End = ws[k].Rows(begin, end)
+			found = found || x.Start > 0
+		}
+		f.add(i, x)
+	}
+	if !found {
+		f.Divided++
+	}
+	return nil
+}
+
+// Notes say what was left out: how many and why.
+func (f *Features) Notes() []string {
+	var list []string
+	note := func(n int, format string, args ...any) {
+		if n > 0 {
+			list = append(list, fmt.Sprintf("%s: %d of ", f.Set.Split, n)+fmt.Sprintf(format, args...))
+		}
+	}
+	all, words := len(f.Set.Examples), 0
+	for i := range f.Set.Examples {
+		words += len(f.Set.Examples[i].Words)
+	}
+	why := fmt.Sprintf("cut to %d pieces (--max-seq-length)", f.most)
+	if f.Kind == model.Answer {
+		why = fmt.Sprintf("have a question cut to %d pieces (--max-query-length)", min(f.spans.MaxQueryLength, f.most-4))
+	}
+	note(f.Truncated, "%d examples %s: %d pieces cut off", all, why, f.Cut)
+	tagged := "nothing is learned from them"
+	if !f.training {
+		if unlabelled := all - len(labelled(f.Set)); unlabelled < all {
+			note(unlabelled, "%d examples have no label: they are not measured", all)
+		}
+		if tagged = "they are tagged as most of the other words are"; slices.Contains(f.Set.Labels, outside) {
+			tagged = fmt.Sprintf("they are tagged %q", outside)
+		}
+	}
+	note(f.NoPieces, "%d words have no pieces: %s", words, tagged)
+	note(f.Unplaced, "%d answers have no pieces: nothing is learned from them", all)
+	if f.training {
+		note(f.Dropped, "%d examples without a usable label left out", all)
+		note(f.Divided, "%d answers stand in no window as a whole: they are learned as no answer", all)
+	}
+	return list
 }
 
 // outputs is how many outputs the head for a set has.

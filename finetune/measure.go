@@ -53,6 +53,7 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 	}
 	defer dev.Close()
 	var set *dataset.Set
+	var notes []string
 	var all []*Predictions
 	var thresholds []float64
 	for i, path := range append([]string{e.Model}, e.With...) {
@@ -75,9 +76,12 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 		}
 		s := e.Settings
 		s.MaxSeqLength = min(s.MaxSeqLength, m.Config.MaxPositionEmbeddings)
-		p, _, err := predict(ctx, m, dev, set, s)
+		p, f, err := predict(ctx, m, dev, set, s)
 		if err != nil {
 			return nil, err
+		}
+		if i == 0 {
+			notes = append(notesOf(set), f.Notes()...)
 		}
 		all = append(all, p)
 		if t := infer.NullThreshold(&m.Config); t != nil {
@@ -104,7 +108,11 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 		}
 	}
 	measured, err := Measure(set, p, e.Worst)
-	if err == nil && e.Output != "" && set.Task.Submission != "" && set.Split == dataset.Test {
+	if err != nil {
+		return nil, err
+	}
+	measured.Notes = notes
+	if e.Output != "" && set.Task.Submission != "" && set.Split == dataset.Test {
 		note, err := zipSubmissions(e.Output)
 		if err != nil {
 			return nil, err
@@ -113,7 +121,7 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 			measured.Notes = append(measured.Notes, note)
 		}
 	}
-	return measured, err
+	return measured, nil
 }
 
 // zipSubmissions keeps dir/submission.zip of the predictions for GLUE's test sets that lie in dir, and says which are missing.
@@ -161,6 +169,19 @@ func ScoreFile(t dataset.Task, data []string, split dataset.Split, o dataset.Opt
 	if err != nil {
 		return nil, err
 	}
+	notes := notesOf(set)
+	if all, known := len(set.Examples), len(labelled(set)); known < all {
+		notes = append(notes, fmt.Sprintf("%s: %d of %d examples have no label: they are not measured", split, all-known, all))
+	}
+	m, err := scoreFile(set, path, odds, worst)
+	if err == nil {
+		m.Notes = append(notes, m.Notes...)
+	}
+	return m, err
+}
+
+// scoreFile is ScoreFile for a set that was read.
+func scoreFile(set *dataset.Set, path, odds string, worst int) (*Measured, error) {
 	if set.Task.Kind == model.MultiLabel || set.Task.Kind == model.Tag {
 		lists, err := dataset.ReadLists(path)
 		if err != nil {
@@ -176,8 +197,9 @@ func ScoreFile(t dataset.Task, data []string, split dataset.Split, o dataset.Opt
 	if err != nil {
 		return nil, err
 	}
-	if t.Kind == model.Answer {
-		if !t.Impossible {
+	if set.Task.Kind == model.Answer {
+		set, _ = only(set, &Predictions{}, labelled(set))
+		if !set.Task.Impossible {
 			s, unanswered, err := metric.SQuAD1(Questions(set), answers)
 			if err != nil {
 				return nil, err

@@ -2,6 +2,7 @@ package finetune
 
 import (
 	"albert/internal/learn/metric"
+	"albert/internal/model"
 	"albert/internal/text/dataset"
 )
 
@@ -48,5 +49,10 @@ func PresetOf(task string, examples int, v2 bool) Preset {
 	return p
 }
 
-// BestMetric is the metric that chooses a task's best step.
-func BestMetric(t dataset.Task) string { return metric.Names(t.Name)[0] }
+// bestMetric is the metric that chooses the best step: the task's first, but accuracy where tags name no entities.
+func bestMetric(t dataset.Task, labels []string) string {
+	if t.Kind == model.Tag && !metric.EntityTags(labels) {
+		return "overall_accuracy"
+	}
+	return metric.Names(t.Name)[0]
+}

@@ -28,7 +28,7 @@ type Measured struct {
 	Confusion   *Confusion                // of classes and choices, up to 200 of them
 	Calibration *metric.CalibrationReport // of classes and choices
 	Worst       []Worst                   // as many as were asked for, the worst first
-	Notes       []string                  // what a reader of the scores should know; no part of the JSON
+	Notes       []string                  // what was left out of the data, and what else a reader of the scores should know
 
 	threshold *float64 // of questions without answers: the best one
 }
@@ -73,8 +73,8 @@ type Worst struct {
 	At    string  `json:"at"` // file:line
 }
 
-// MarshalJSON writes one object: the official metrics by their names, then "report", "confusion", "calibration" and "worst", those that
-// there are.
+// MarshalJSON writes one object: the official metrics by their names, then "report", "confusion", "calibration", "worst" and "data_notes",
+// those that there are.
 func (m *Measured) MarshalJSON() ([]byte, error) {
 	text, err := json.Marshal(m.Scores)
 	if err != nil {
@@ -86,7 +86,7 @@ func (m *Measured) MarshalJSON() ([]byte, error) {
 		value any
 		there bool
 	}{{"report", m.Report, m.Report != nil}, {"confusion", m.Confusion, m.Confusion != nil}, {"calibration", m.Calibration, m.Calibration != nil},
-		{"worst", m.Worst, m.Worst != nil}} {
+		{"worst", m.Worst, m.Worst != nil}, {"data_notes", m.Notes, m.Notes != nil}} {
 		if !f.there {
 			continue
 		}
@@ -149,7 +149,7 @@ func Measure(set *dataset.Set, p *Predictions, n int) (*Measured, error) {
 		}
 	case model.Tag:
 		var r *metric.TagReport
-		if r, err = metric.Tags(goldTags(set), p.Tags); err == nil {
+		if r, err = compareTags(set, p); err == nil {
 			m.Report = table(r.Types, r.Entities, r.Accuracy, r.Micro, r.Macro, r.Weighted)
 		}
 	}
@@ -282,7 +282,7 @@ func worstOf(set *dataset.Set, p *Predictions, answers []string, n int) ([]Worst
 				switch {
 				case p.Words[i][k] != nil:
 					w.Score = min(w.Score, p.Words[i][k][l])
-				case gold[k] != "O":
+				case gold[k] != p.Tags[i][k]:
 					w.Score = 0
 				}
 			}
@@ -433,6 +433,14 @@ func goldLabels(set *dataset.Set) [][]bool {
 		}
 	}
 	return gold
+}
+
+// compareTags measures tags as entities or, where they name none, as classes of words.
+func compareTags(set *dataset.Set, p *Predictions) (*metric.TagReport, error) {
+	if metric.EntityTags(slices.Concat(append(p.Tags, set.Labels)...)) {
+		return metric.Tags(goldTags(set), p.Tags)
+	}
+	return metric.WordTags(goldTags(set), p.Tags)
 }
 
 // goldTags are the names of each word's tag.

@@ -26,6 +26,7 @@ type Result struct {
 	Deviation   *float64 `json:"standard_deviation"`
 	Undefined   string   `json:"undefined,omitempty"` // why the metric has no value
 	Submissions []string `json:"submissions,omitempty"`
+	Notes       []string `json:"data_notes,omitempty"` // what was left out of the data, and why
 	// Mismatched are the metrics on MNLI's mismatched dev set, where there is one; the matched one chooses the best step.
 	Mismatched json.RawMessage `json:"dev_mismatched,omitempty"`
 }
@@ -96,7 +97,7 @@ func (t *learner) result() (*RunResult, error) {
 		return nil, err
 	}
 	r.Dev = json.RawMessage(strings.TrimSpace(string(text)))
-	name := BestMetric(t.c.Task)
+	name := t.c.metric
 	var values map[string]json.RawMessage
 	if err := json.Unmarshal(text, &values); err != nil {
 		return nil, fmt.Errorf("%s: %w", evaluationFile, err)

@@ -20,6 +20,7 @@ import (
 	"albert/internal/engine/ops"
 	"albert/internal/formats"
 	"albert/internal/learn/figure"
+	"albert/internal/learn/metric"
 	"albert/internal/learn/optim"
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
@@ -52,6 +53,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if err := j.submissions(ctx, dev, data.test, result); err != nil {
 		return nil, err
 	}
+	result.Notes = j.notes.list
 	return result, run.Dir(j.Output).WriteResult(result)
 }
 
@@ -87,12 +89,22 @@ func (c *job) read() (*sets, error) {
 	}
 	for _, set := range []*dataset.Set{s.train, s.dev, s.test} {
 		if set != nil {
-			for _, n := range set.Notes {
-				c.message("%s", n)
-			}
+			c.note(notesOf(set)...)
 		}
 	}
+	if c.metric = bestMetric(c.Task, s.train.Labels); c.metric != metric.Names(c.Task.Name)[0] {
+		c.note(fmt.Sprintf("no tag begins with B- or I-, so tags are classes of words, not entities: %s decides which evaluation is best", c.metric))
+	}
 	return &s, c.checkLabels(s.train, s.dev)
+}
+
+// notesOf are a set's notes, with its split.
+func notesOf(set *dataset.Set) []string {
+	list := slices.Clone(set.Notes)
+	for i := range list {
+		list[i] = string(set.Split) + ": " + list[i]
+	}
+	return list
 }
 
 // hashes are those of the data, for the manifest.
@@ -106,7 +118,7 @@ func (s *sets) hashes() jsonobject.Fields {
 
 // runs does every run, each with a seed of its own, and makes the best one's model the result.
 func (c *job) runs(ctx context.Context, dev *cpu.Device, data *sets) (*Result, error) {
-	result := &Result{Task: c.Task.Name, Metric: BestMetric(c.Task)}
+	result := &Result{Task: c.Task.Name, Metric: c.metric}
 	var best *RunResult
 	features := &cut{}
 	for i := range max(1, c.Runs) {
@@ -198,11 +210,18 @@ func (f *cut) make(c *job, data *sets, tok *tokenizer.Tokenizer) (err error) {
 	if len(f.train.Examples) == 0 {
 		return fmt.Errorf("task %s: nothing can be learned from the training data: %d examples have no label", c.Task.Name, f.train.Dropped)
 	}
-	if f.train.Truncated > 0 || f.train.Dropped > 0 {
-		c.message("%d training examples: %d cut to %d pieces, %d without a usable label left out", len(data.train.Examples), f.train.Truncated,
-			c.MaxSeqLength, f.train.Dropped)
+	if f.dev, err = NewFeatures(data.dev, tok, settings, false); err != nil {
+		return err
 	}
-	f.dev, err = NewFeatures(data.dev, tok, settings, false)
+	c.note(f.train.Notes()...)
+	c.note(f.dev.Notes()...)
+	if data.test == nil {
+		return nil
+	}
+	test, err := NewFeatures(data.test, tok, settings, false) // for the log, which says all before the first step
+	if err == nil {
+		c.note(test.Notes()...)
+	}
 	return err
 }
 
@@ -257,9 +276,9 @@ func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cu
 		Dir: run.Dir(c.Output), Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: *c.WarmupSteps},
 		Optimizer: optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip},
 		Together:  train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
-		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: BestMetric(c.Task), UseBest: true, MaxTime: c.MaxTime,
+		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: c.metric, UseBest: true, MaxTime: c.MaxTime,
 		Patience: c.Patience, After: t.watch.after, Quiet: c.Quiet, Settings: c.settings(m), Changeable: run.Changeable(&c.Config),
-		Data: data.hashes(), About: append(jsonobject.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, run.About()...),
+		Data: data.hashes(), Notes: c.notes.list, About: append(jsonobject.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, run.About()...),
 		Files: files, Device: dev, Tensors: m.Tensors, Flops: func(n int) float64 { return 3 * m.Config.FlopsForward(n) }, Peak: dev.Peak(200),
 		Memory: t.memory, Messages: c.Messages, Finish: func(dir string) error { return t.finish(ctx, dir, tok) },
 	}, m.Params, t)

@@ -18,7 +18,7 @@ type PredictCmd struct {
 	Task   string `enum:",classify,multilabel,regress,tag,answer,choice,order" default:"" help:"What the head is for (${enum}), where the config does not say." placeholder:"TASK"`
 	All    bool   `negatable:"" help:"Classification: give all labels."`
 	Logits bool   `negatable:"" help:"Give what the head gives before softmax instead."`
-	Long   string `enum:"truncate,windows" default:"truncate" help:"Classes and numbers of texts that are too long: truncate them, or average over windows."`
+	Long   string `enum:"truncate,windows" default:"truncate" help:"Texts that are too long: truncate them, or read them in windows (classes, numbers: the average of all; tags: all of them)."`
 
 	Aggregate bool `negatable:"" help:"Tagging: join the pieces of an entity."`
 
@@ -53,7 +53,7 @@ func (c *PredictCmd) Run(ctx context.Context) error {
 			form = wire.TagLogits
 		}
 		return answer(ctx, &c.inputFlags, func(q iter.Seq[*infer.Question]) (iter.Seq2[infer.Tagged, error], error) {
-			return m.Tag(ctx, q, infer.TagOptions{Join: c.Aggregate, Logits: c.Logits})
+			return m.Tag(ctx, q, infer.TagOptions{Join: c.Aggregate, Logits: c.Logits, Long: c.Long == "windows"})
 		}, form)
 	case model.Answer:
 		form := wire.Spans(m, c.TopK, c.NullThreshold)

@@ -99,21 +99,22 @@ type Entity struct {
 type TagOptions struct {
 	Join   bool // neighbouring pieces of one entity become one (see [Join])
 	Logits bool // logits alone, of pairs, too
+	Long   bool // a text that is too long is not cut, but read in windows
 }
 
-// Tag labels the pieces of texts. A text that is too long is cut.
+// Tag labels the pieces of texts. A text that is too long is cut, or with o.Long read in windows.
 func (m *Model) Tag(ctx context.Context, questions iter.Seq[*Question], o TagOptions) (iter.Seq2[Tagged, error], error) {
 	return each(ctx, m, questions, m.answers("tag", model.Tag), Work[*Question, task.Output, Tagged]{
 		Layout: func(q *Question) ([]task.Example, error) {
 			if q.Pair != nil && !o.Logits {
 				return nil, inputError("text_pair", "tagging takes one text, not a pair")
 			}
-			return m.single(q, false)
+			return m.single(q, o.Long && q.Pair == nil)
 		},
 		Head: m.head,
 		Answer: func(q *Question, examples []task.Example, results []task.Output) (Tagged, error) {
-			e := examples[0].Inputs[0]
-			a := Tagged{Logits: results[0].Logits, Truncated: e.Truncated}
+			e, logits := task.JoinWindows(examples, results)
+			a := Tagged{Logits: logits, Truncated: e.Truncated}
 			if !o.Logits {
 				a.Entities = m.entities(q, e, a.Logits)
 			}

@@ -47,26 +47,39 @@ func Confusion(path string, labels []string, matrix [][]int) error {
 	cells.style.XAlign, cells.style.YAlign = text.XCenter, text.YCenter
 	p.Add(cells)
 	columns, rows := make(plot.ConstantTicks, n), make(plot.ConstantTicks, n)
-	longest := 0
+	widest := vg.Length(0)
 	for i, l := range labels {
 		l = short(clean(l))
-		longest = max(longest, len([]rune(l)))
+		widest = max(widest, width(p.X.Tick.Label, l))
 		columns[i] = plot.Tick{Value: float64(i), Label: l}
 		rows[i] = plot.Tick{Value: float64(n - 1 - i), Label: l}
 	}
 	p.X.Tick.Marker, p.Y.Tick.Marker = columns, rows
-	p.X.Tick.Length, p.Y.Tick.Length = 4, 4 // empty room instead of marks
+	p.X.Tick.Length, p.Y.Tick.Length = 8, 4+widest/4 // empty room instead of marks, into which a wider font than ours may reach
 	p.X.Tick.LineStyle.Width, p.Y.Tick.LineStyle.Width = 0, 0
 	p.X.LineStyle.Width, p.Y.LineStyle.Width = 0, 0
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -0.5, float64(n)-0.5, -0.5, float64(n)-0.5
 	cell := vg.Length(max(12, 56-2*n))
 	side := max(240, cell*vg.Length(n))
-	if vg.Length(longest)*5 > side/vg.Length(n) { // labels would run into each other
-		p.X.Tick.Label.Rotation = math.Pi / 2
-		p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = text.XRight, text.YCenter
+	below := vg.Length(70)
+	if widest > side/vg.Length(n) { // labels would run into each other: they hang from the matrix
+		p.X.Tick.Label.Rotation = -math.Pi / 2
+		p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = text.XLeft, text.YCenter
+		p.X.Label.Padding += widest / 6
+		below += widest
 	}
-	around := vg.Length(60 + 5*longest)
-	return save(path, side+around, side+around, p.Draw)
+	return save(path, side+50+widest+widest/4, side+below, p.Draw)
+}
+
+// width is about how wide a text becomes in a viewer's own font, which may be wider than ours, and has characters that ours lacks.
+func width(s text.Style, label string) vg.Length {
+	w := s.Width(label) * 1.15
+	for _, r := range label {
+		if r >= 0x1100 {
+			w += s.Font.Size / 2
+		}
+	}
+	return w
 }
 
 // short cuts a label to 24 characters, to leave room for the matrix.

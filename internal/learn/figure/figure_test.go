@@ -9,7 +9,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -238,6 +240,57 @@ func TestConfusion(t *testing.T) {
 	}
 	if Confusion(path, nil, nil) == nil || Confusion(path, make([]string, maxClasses+1), nil) == nil {
 		t.Error("no classes, or too many, are drawn")
+	}
+}
+
+// Labels that are too wide for a column hang from the matrix: they begin below its edge and end on the page.
+func TestLabelsOfColumnsAreWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.svg")
+	labels := []string{"hardware and peripherals", "account", "x"}
+	if err := Confusion(path, labels, [][]int{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	file, _ := readSVG(t, path)
+	edge := math.Inf(1)
+	for _, cell := range regexp.MustCompile(`<path d="M[\d.]+,([\d.]+)L[^"]*" style="fill:#084594`).FindAllSubmatch(file, -1) {
+		y, _ := strconv.ParseFloat(string(cell[1]), 64)
+		edge = min(edge, y)
+	}
+	hanging := regexp.MustCompile(`rotate\(-90\)[^<]*<text x="-([\d.]+)"[^>]*>([^<]*)<`).FindAllSubmatch(file, -1)
+	if len(hanging) != len(labels) {
+		t.Fatalf("%d labels hang", len(hanging))
+	}
+	for i, h := range hanging {
+		top, _ := strconv.ParseFloat(string(h[1]), 64)
+		if string(h[2]) != labels[i] || top >= edge || top < 5.5*float64(len(labels[i])) {
+			t.Errorf("%s begins at %v; the matrix ends at %v", h[2], top, edge)
+		}
+	}
+}
+
+// Curves that cannot be read on one axis have an axis each; a quantity's evaluations stay with it.
+func TestOnePlotForEachScale(t *testing.T) {
+	curves := []curve{{name: "loss"}, {name: "mlm_loss"}, {name: "sop_loss"}, {name: "dev loss"}, {name: "dev sop_loss"}, {name: "none"}}
+	for i, y := range []float64{9, 8, 0.69, 2, 0.1} {
+		curves[i].add(Point{1, y})
+	}
+	var got []string
+	for _, g := range byScale(curves) {
+		names := ""
+		for _, c := range g {
+			names += c.name + ";"
+		}
+		got = append(got, names)
+	}
+	if want := []string{"loss;mlm_loss;dev loss;", "sop_loss;dev sop_loss;"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	path := filepath.Join(t.TempDir(), "l.svg")
+	if err := lines(path, "Loss", "step", "loss", curves); err != nil {
+		t.Fatal(err)
+	}
+	if _, words := readSVG(t, path); strings.Count(words, "step") != 2 || strings.Count(words, "Loss") != 1 {
+		t.Errorf("%s", words)
 	}
 }
 

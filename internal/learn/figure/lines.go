@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
+	"strings"
 
+	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -28,22 +31,60 @@ var dashes = [][]vg.Length{nil, {6, 3}, {2, 2}, {6, 2, 2, 2}}
 // lines draws curves into an SVG file. A curve of more than 1,024 points is thinned; one of more than 400 is drawn pale, with its running
 // mean over it. It is an error if there is no point.
 func lines(path, title, x, y string, curves []curve) error {
-	p := newPlot(title, x, y)
+	colours := map[string]int{}
+	longest := 0
+	var xs span
+	for i := range curves {
+		c := &curves[i]
+		colours[c.name] = i
+		for _, q := range c.points() {
+			xs.add(q.X)
+		}
+		if name := short(clean(c.name)); len(c.segments) > 0 && (len(curves) > 1 || name != y) {
+			longest = max(longest, len([]rune(name)))
+		}
+	}
+	if !xs.any {
+		return fmt.Errorf("%s: there is no point to draw", path)
+	}
+	scales := byScale(curves)
+	height := vg.Length(pageHeight)
+	if len(scales) > 1 {
+		height *= 0.6
+	}
+	return save(path, pageWidth, height*vg.Length(len(scales)), func(page draw.Canvas) {
+		each := page.Size().Y / vg.Length(len(scales))
+		for k, group := range scales {
+			p := newPlot(title, x, y)
+			if k > 0 {
+				p.Title.Text = ""
+			}
+			legend := p.Legend // it is drawn beside the curves, not over them
+			legend.Top, legend.Left, legend.Padding = true, true, vg.Points(3)
+			addCurves(p, &legend, group, colours, longest > 0)
+			p.X.Min, p.X.Max = xs.widened(0)
+			right := vg.Length(2 * margin) // for the last tick's label
+			if longest > 0 {
+				right += vg.Points(30) + vg.Length(longest)*legend.TextStyle.Font.Size*0.6
+			}
+			part := draw.Crop(page, 0, 0, each*vg.Length(len(scales)-1-k), -each*vg.Length(k))
+			p.Draw(draw.Crop(part, 0, -right, 0, 0))
+			legend.Draw(draw.Crop(part, part.Size().X-right+margin, 0, 0, -4*margin))
+		}
+	})
+}
+
+// addCurves adds curves and their names to a plot, and sets its vertical range.
+func addCurves(p *plot.Plot, legend *plot.Legend, curves []curve, colours map[string]int, named bool) {
 	grid := draw.LineStyle{Color: color.Gray{0xe8}, Width: vg.Points(0.5)}
 	p.Add(&plotter.Grid{Vertical: grid, Horizontal: grid})
-	legend := p.Legend // it is drawn beside the curves, not over them
-	legend.Top, legend.Left, legend.Padding = true, true, vg.Points(3)
-	longest := 0
-	var xs, ys span
-	for i, c := range curves {
+	var ys span
+	for _, c := range curves {
 		points := c.points()
-		if len(points) == 0 {
-			continue
-		}
 		for _, q := range points {
-			xs.add(q.X)
 			ys.add(q.Y)
 		}
+		i := colours[c.name]
 		style := draw.LineStyle{Color: palette[i%len(palette)], Width: vg.Points(1.3), Dashes: dashes[i/len(palette)%len(dashes)]}
 		line := &plotter.Line{XYs: xys(points), LineStyle: style}
 		switch {
@@ -57,24 +98,41 @@ func lines(path, title, x, y string, curves []curve) error {
 			line.XYs = xys(c.means())
 			p.Add(&pale, line)
 		}
-		if name := short(clean(c.name)); len(curves) > 1 || name != p.Y.Label.Text {
-			legend.Add(name, line)
-			longest = max(longest, len([]rune(name)))
+		if named {
+			legend.Add(short(clean(c.name)), line)
 		}
 	}
-	if !xs.any {
-		return fmt.Errorf("%s: there is no point to draw", path)
-	}
-	p.X.Min, p.X.Max = xs.widened(0)
 	p.Y.Min, p.Y.Max = ys.widened(0.04)
-	right := vg.Length(2 * margin) // for the last tick's label
-	if longest > 0 {
-		right += vg.Points(30) + vg.Length(longest)*legend.TextStyle.Font.Size*0.6
+}
+
+// oneScale is how many times as high a curve may be as another with which it shares an axis.
+const oneScale = 4
+
+// byScale parts curves into those that can be read on one axis, in their order: what stays at 0.69 beside what falls to 6 cannot. A
+// quantity and its evaluations ("loss", "dev loss") stay together.
+func byScale(curves []curve) (groups [][]curve) {
+	high := map[string]float64{}
+	quantity := func(c *curve) string { return strings.TrimPrefix(c.name, "dev ") }
+	for i := range curves {
+		for _, q := range curves[i].points() {
+			high[quantity(&curves[i])] = max(high[quantity(&curves[i])], math.Abs(q.Y))
+		}
 	}
-	return save(path, pageWidth, pageHeight, func(page draw.Canvas) {
-		p.Draw(draw.Crop(page, 0, -right, 0, 0))
-		legend.Draw(draw.Crop(page, page.Size().X-right+margin, 0, 0, -4*margin))
-	})
+	for _, c := range curves {
+		if len(c.segments) == 0 {
+			continue
+		}
+		h := high[quantity(&c)]
+		k := slices.IndexFunc(groups, func(g []curve) bool {
+			first := high[quantity(&g[0])]
+			return min(h, first) == 0 || max(h, first)/min(h, first) < oneScale
+		})
+		if k < 0 {
+			k, groups = len(groups), append(groups, nil)
+		}
+		groups[k] = append(groups[k], c)
+	}
+	return groups
 }
 
 func xys(points []Point) plotter.XYs {

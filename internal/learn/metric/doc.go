@@ -3,7 +3,7 @@
 //
 // Each metric is a function over slices, the truth first. What commands print are [Scores]: values under their official names, in order.
 //
-//	s, err := metric.Classify("mrpc", gold, predicted)
+//	s, err := metric.Classify("mrpc", labels, gold, predicted)
 //	...
 //	fmt.Println(s) // accuracy 0.8675, f1 0.9043
 //

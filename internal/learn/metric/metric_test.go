@@ -39,7 +39,7 @@ func TestUndefinedSaysWhy(t *testing.T) {
 }
 
 func TestUnequalLengthsAreAFault(t *testing.T) {
-	_, err := Classify("cola", []int{1, 0}, []int{1})
+	_, err := Classify("cola", nil, []int{1, 0}, []int{1})
 	var u *Undefined
 	if err == nil || errors.As(err, &u) || !strings.Contains(err.Error(), "1 predictions for 2 examples") {
 		t.Error(err)
@@ -53,8 +53,8 @@ func TestUnequalLengthsAreAFault(t *testing.T) {
 		"levels":      func() error { _, err := RACE([]int{1}, []int{1}, nil); return err },
 		"confusion":   func() error { _, err := Confusion([]int{1}, []int{2}, 2); return err },
 		"no classes":  func() error { _, err := Confusion(nil, nil, 0); return err },
-		"no task":     func() error { _, err := Classify("wsc", []int{1}, []int{2}); return err },
-		"numbers":     func() error { _, err := Classify("stsb", []int{1}, []int{2}); return err },
+		"no task":     func() error { _, err := Classify("wsc", nil, []int{1}, []int{2}); return err },
+		"numbers":     func() error { _, err := Classify("stsb", nil, []int{1}, []int{2}); return err },
 		"not numbers": func() error { _, err := Regress("sst2", []float64{1}, []float64{2}); return err },
 	} {
 		if err := f(); err == nil || errors.As(err, &u) {
@@ -70,7 +70,7 @@ func TestTasks(t *testing.T) {
 		"cola": "matthews_correlation -0.3333", "sst2": "accuracy 0.5000", "mnli-mm": "accuracy 0.5000", "mrpc": "accuracy 0.5000, f1 0.6667",
 		"classify": "accuracy 0.5000, f1_macro 0.3333, matthews_correlation -0.3333",
 	} {
-		s, err := Classify(task, gold, predicted)
+		s, err := Classify(task, nil, gold, predicted)
 		if err != nil || s.String() != want {
 			t.Errorf("%s: got %s, %v, want %s", task, s, err, want)
 		}
@@ -93,13 +93,13 @@ func TestScoresJSON(t *testing.T) {
 		of   func() (Scores, error)
 		want string
 	}{
-		{func() (Scores, error) { return Classify("mrpc", []int{1, 0, 1, 1}, []int{1, 1, 1, 0}) }, `{"accuracy":0.5,"f1":0.6666666666666666}`},
-		{func() (Scores, error) { return Classify("classify", nil, nil) },
+		{func() (Scores, error) { return Classify("mrpc", nil, []int{1, 0, 1, 1}, []int{1, 1, 1, 0}) }, `{"accuracy":0.5,"f1":0.6666666666666666}`},
+		{func() (Scores, error) { return Classify("classify", nil, nil, nil) },
 			`{"accuracy":null,"f1_macro":null,"matthews_correlation":null,"undefined":{"accuracy":"there are no examples",` +
 				`"f1_macro":"there are no examples","matthews_correlation":"there are no examples"}}`},
-		{func() (Scores, error) { return Classify("cola", []int{1, 1}, []int{1, 0}) },
+		{func() (Scores, error) { return Classify("cola", nil, []int{1, 1}, []int{1, 0}) },
 			`{"matthews_correlation":0,"notes":{"matthews_correlation":"by convention: all labels are 1"}}`},
-		{func() (Scores, error) { return Classify("qqp", []int{0, 0}, []int{0, 0}) },
+		{func() (Scores, error) { return Classify("qqp", nil, []int{0, 0}, []int{0, 0}) },
 			`{"accuracy":1,"f1":0,"notes":{"f1":"by convention: no label or prediction is 1"}}`},
 		{func() (Scores, error) { return Regress("stsb", []float64{1, 1}, []float64{1, 2}) },
 			`{"pearson":null,"spearmanr":null,"undefined":{"pearson":"all labels are 1","spearmanr":"all labels are 1"}}`},
@@ -153,6 +153,30 @@ func TestEntities(t *testing.T) {
 	}
 	if _, err := Entities([]string{"O", ""}); err == nil {
 		t.Error("an empty tag is read")
+	}
+}
+
+// Tags that name no entities are classes of words, reported as they are; "O" is none of them.
+func TestWordTags(t *testing.T) {
+	for _, c := range []struct {
+		tags string
+		want bool
+	}{{"NOUN VERB O", false}, {"0 1 2", false}, {"O PER b-LOC X-Y", false}, {"O", false}, {"", false}, {"O B-PER", true}, {"I-X", true}, {"S-X O", true}, {"B I O", true}} {
+		if got := EntityTags(strings.Fields(c.tags)); got != c.want {
+			t.Errorf("%q name entities: %v", c.tags, got)
+		}
+	}
+	r, err := WordTags([][]string{{"NOUN", "NOUN", "O", "INTJ"}, {"SYM"}}, [][]string{{"NOUN", "SYM", "O", "INTJ"}, {"O"}})
+	if err != nil || !slices.Equal(r.Types, []string{"INTJ", "NOUN", "SYM"}) || r.Accuracy != 0.6 || r.Micro.Precision != 2./3 || r.Micro.Recall != 0.5 || r.Micro.Support != 4 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Notes name a class by its label.
+func TestNotesNameLabels(t *testing.T) {
+	s, err := Classify("classify", []string{"x", "y", "z"}, []int{0, 1}, []int{2, 2})
+	if err != nil || !strings.Contains(s.String(), "all predictions are z") {
+		t.Errorf("%s, %v", s, err)
 	}
 }
 

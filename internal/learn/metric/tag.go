@@ -75,6 +75,23 @@ func begins(previous, tag rune) bool {
 	return false
 }
 
+// EntityTags tells whether tags name entities: whether one begins with B-, I-, E- or S-, or all are such letters alone. Other tags are
+// classes of words: parts of speech, numbers.
+func EntityTags(tags []string) bool {
+	bare, letters := true, 0
+	for _, t := range tags {
+		letter := t != "" && strings.Contains("BIES", t[:1])
+		if letter && len(t) > 1 && t[1] == '-' {
+			return true
+		}
+		bare = bare && (letter && len(t) == 1 || t == "O")
+		if letter {
+			letters++
+		}
+	}
+	return bare && letters > 0
+}
+
 // TagReport is seqeval's classification_report: a row for each type of entity and the averages over types.
 type TagReport struct {
 	Types    []string `json:"types"` // ascending by code point
@@ -85,10 +102,27 @@ type TagReport struct {
 	Accuracy float64  `json:"accuracy"` // share of right tags
 }
 
+// WordTags compares [sequences][tags] that are classes of words: the report has a row for each tag but "O".
+func WordTags(gold, predicted [][]string) (*TagReport, error) {
+	return compareTags(gold, predicted, func(tags []string) (list []Entity, err error) {
+		for i, t := range tags {
+			if t != "O" {
+				list = append(list, Entity{t, i, i})
+			}
+		}
+		return list, nil
+	})
+}
+
 // Tags compares [sequences][tags] by entities: one counts where type, start and end are right. Nothing to divide by gives 0, as in seqeval;
 // so do averages where there are no entities at all (seqeval's macro average is NaN there). A sequence and its prediction must be of equal
 // length, and there must be a tag.
 func Tags(gold, predicted [][]string) (*TagReport, error) {
+	return compareTags(gold, predicted, Entities)
+}
+
+// compareTags compares what a sequence of tags names, by its type and place.
+func compareTags(gold, predicted [][]string, named func(tags []string) ([]Entity, error)) (*TagReport, error) {
 	if err := sameLength("f1", len(gold), len(predicted)); err != nil {
 		return nil, err
 	}
@@ -123,11 +157,11 @@ func Tags(gold, predicted [][]string) (*TagReport, error) {
 	if tags == 0 {
 		return nil, &Undefined{"f1", "there are no tags"}
 	}
-	ge, err := entitySet(flat[0])
+	ge, err := entitySet(named(flat[0]))
 	if err != nil {
 		return nil, err
 	}
-	pe, err := entitySet(flat[1])
+	pe, err := entitySet(named(flat[1]))
 	if err != nil {
 		return nil, err
 	}
@@ -155,8 +189,7 @@ func Tags(gold, predicted [][]string) (*TagReport, error) {
 }
 
 // entitySet is the set of a sequence's entities, sorted. Of malformed sequences seqeval's rules may find an entity twice.
-func entitySet(tags []string) ([]Entity, error) {
-	e, err := Entities(tags)
+func entitySet(e []Entity, err error) ([]Entity, error) {
 	slices.SortFunc(e, compareEntities)
 	return slices.Compact(e), err
 }

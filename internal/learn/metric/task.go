@@ -1,6 +1,9 @@
 package metric
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // names are the official metrics of the tasks that [Classify] and [Regress] know; by the first one the best step of fine-tuning is chosen.
 var names = map[string][]string{
@@ -21,11 +24,12 @@ var names = map[string][]string{
 // mismatched half; classify, regress, multilabel, tag and choice are for data of one's own.
 func Names(task string) []string { return append([]string(nil), names[task]...) }
 
-// Classify gives the scores of a task with one class for each example: GLUE's (all but stsb), choice and classify.
-func Classify(task string, gold, predicted []int) (Scores, error) {
+// Classify gives the scores of a task with one class for each example: GLUE's (all but stsb), choice and classify. labels are the names of
+// the classes, for notes; nil: their numbers.
+func Classify(task string, labels []string, gold, predicted []int) (Scores, error) {
 	s, err := measure(task, "classes", classMetrics, gold, predicted)
 	for i := range s {
-		s[i].note(gold, predicted)
+		s[i].note(labels, gold, predicted)
 	}
 	return s, err
 }
@@ -69,16 +73,22 @@ func rename(err error, name string) error {
 }
 
 // note explains a value of 0 that is given by convention, where the formula would divide by 0.
-func (s *Score) note(gold, predicted []int) {
+func (s *Score) note(labels []string, gold, predicted []int) {
+	name := func(class int) string {
+		if class < len(labels) {
+			return labels[class]
+		}
+		return strconv.Itoa(class)
+	}
 	if s.Undefined != "" || s.Value != 0 {
 		return
 	}
 	switch s.Name {
 	case "matthews_correlation":
 		if c, ok := oneClass(gold); ok {
-			s.Note = fmt.Sprintf("by convention: all labels are %d", c)
+			s.Note = fmt.Sprintf("by convention: all labels are %s", name(c))
 		} else if c, ok := oneClass(predicted); ok {
-			s.Note = fmt.Sprintf("by convention: all predictions are %d", c)
+			s.Note = fmt.Sprintf("by convention: all predictions are %s", name(c))
 		}
 	case "f1":
 		var c counts
@@ -86,7 +96,7 @@ func (s *Score) note(gold, predicted []int) {
 			c.add(g == 1, predicted[i] == 1)
 		}
 		if c.gold+c.predicted == 0 {
-			s.Note = "by convention: no label or prediction is 1"
+			s.Note = "by convention: no label or prediction is " + name(1)
 		}
 	}
 }

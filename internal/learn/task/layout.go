@@ -45,6 +45,44 @@ func LayoutLong(tok *tokenizer.Tokenizer, a, b []int32, most int) ([]tokenizer.E
 	return list, err
 }
 
+// LayoutTagged is [LayoutLong] of a text whose pieces are tagged, and gives for each piece the window and the row there in which it has
+// most pieces around it: there its tag is learned, and there it is read.
+func LayoutTagged(tok *tokenizer.Tokenizer, ids []int32, most int) (list []tokenizer.Encoding, at [][2]int, err error) {
+	if list, err = LayoutLong(tok, ids, nil, most); err != nil {
+		return nil, nil, err
+	}
+	return list, places(list), nil
+}
+
+// places are where the pieces of a text stand in its windows: in which one, and in which of its rows.
+func places(windows []tokenizer.Encoding) (at [][2]int) {
+	parts := make([]tokenizer.Part, len(windows))
+	for k := range windows {
+		parts[k] = windows[k].A
+	}
+	for i, k := range mostContext(parts, parts[len(parts)-1].To) {
+		at = append(at, [2]int{k, parts[k].At + i - parts[k].From})
+	}
+	return at
+}
+
+// JoinWindows gives the pieces of a text's windows as one encoding, and a row of logits for each.
+func JoinWindows(windows []Example, outs []Output) (e tokenizer.Encoding, logits [][]float32) {
+	if len(windows) == 1 {
+		return windows[0].Inputs[0], outs[0].Logits
+	}
+	list := make([]tokenizer.Encoding, len(windows))
+	for k, w := range windows {
+		list[k] = w.Inputs[0]
+	}
+	end := len(list) - 1
+	rows := append([][2]int{{0, 0}}, places(list)...) // with [CLS] and [SEP]
+	for _, at := range append(rows, [2]int{end, len(list[end].IDs) - 1}) {
+		e.IDs, logits = append(e.IDs, list[at[0]].IDs[at[1]]), append(logits, outs[at[0]].Logits[at[1]])
+	}
+	return e, logits
+}
+
 // MaxChoicePieces is how many pieces of question and choice are kept, the last ones (race_utils.py: max_qa_length).
 const MaxChoicePieces = 128
 

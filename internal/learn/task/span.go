@@ -45,22 +45,36 @@ func Windows(tok *tokenizer.Tokenizer, question []int32, context tokenizer.Text,
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Window, len(encodings))
+	list, parts := make([]Window, len(encodings)), make([]tokenizer.Part, len(encodings))
 	for k, e := range encodings {
+		parts[k] = e.B
 		e.Truncated = len(q) < len(question)
 		list[k] = Window{Encoding: e, Offsets: context.Offsets[e.B.From:e.B.To], MaxContext: make([]bool, e.B.To-e.B.From)}
 	}
-	for i := range context.IDs {
-		best, at := -1, 0
-		for k := min(i/step, len(list)-1); k >= 0 && i < list[k].B.To; k-- { // the windows that hold the piece, the last first
-			w := list[k].B
-			if score := 100*min(i-w.From, w.To-1-i) + w.To - w.From; score >= best { // in hundredths
-				best, at = score, k
-			}
-		}
-		list[at].MaxContext[i-list[at].B.From] = true
+	for i, k := range mostContext(parts, len(context.IDs)) {
+		list[k].MaxContext[i-parts[k].From] = true
 	}
 	return list, nil
+}
+
+// mostContext gives for each of a text's n pieces the window that has most of them around it, the first of equals: min(left, right) +
+// 0.01 of the window's pieces. parts are what the windows hold, each beginning and ending behind the one before.
+func mostContext(parts []tokenizer.Part, n int) []int {
+	list := make([]int, n)
+	first := 0 // of the windows that hold the piece
+	for i := range list {
+		for parts[first].To <= i {
+			first++
+		}
+		best := -1
+		for k := first; k < len(parts) && parts[k].From <= i; k++ {
+			w := parts[k]
+			if score := 100*min(i-w.From, w.To-1-i) + w.To - w.From; score > best { // in hundredths
+				best, list[i] = score, k
+			}
+		}
+	}
+	return list
 }
 
 // GivenWindow is a window whose pieces were given: its context stands between the first sep and the next, and its offsets are rows.
@@ -284,4 +298,18 @@ func (w *Window) Rows(begin, end int) (first, last int32) {
 		return 0, 0
 	}
 	return int32(w.B.At + from), int32(w.B.At + to)
+}
+
+// Covered is the part of code points [begin, end) of a context that its pieces, by their places, stand for: what is at the ends and in no
+// piece is left out. Where there is nothing else it is empty.
+func Covered(offsets [][2]int, begin, end int) (int, int) {
+	first := slices.IndexFunc(offsets, func(p [2]int) bool { return p[0] < p[1] && p[1] > begin })
+	if first < 0 || offsets[first][0] >= end {
+		return begin, begin
+	}
+	last := len(offsets) - 1
+	for offsets[last][0] == offsets[last][1] || offsets[last][0] >= end {
+		last--
+	}
+	return max(begin, offsets[first][0]), min(end, offsets[last][1])
 }

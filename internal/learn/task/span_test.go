@@ -165,3 +165,15 @@ func TestWindowsOfRealText(t *testing.T) {
 		t.Errorf("the last word's place holds %q", got)
 	}
 }
+
+func TestCovered(t *testing.T) {
+	offsets := [][2]int{{1, 3}, {3, 3}, {4, 6}, {4, 6}}
+	for _, c := range [][4]int{{1, 3, 1, 3}, {0, 4, 1, 3}, {3, 9, 4, 6}, {2, 5, 2, 5}, {3, 4, 3, 3}, {6, 9, 6, 6}, {0, 1, 0, 0}} {
+		if b, e := Covered(offsets, c[0], c[1]); b != c[2] || e != c[3] {
+			t.Errorf("%d to %d: %d to %d, want %d to %d", c[0], c[1], b, e, c[2], c[3])
+		}
+	}
+	if b, e := Covered(nil, 2, 3); b != e {
+		t.Error(b, e)
+	}
+}

@@ -114,6 +114,8 @@ type reader struct {
 	emptyTexts int  // examples with an empty text
 	misplaced  int  // answers that do not stand where the file says
 	guessed    int  // answers whose start the file marks as a guess
+
+	blankAnswers int // answers of nothing but white space
 }
 
 // Read reads a split from files given one by one. For RACE they may be directories and archives.
@@ -229,6 +231,9 @@ func (r *reader) finish() {
 	note := func(format string, args ...any) { s.Notes = append(s.Notes, fmt.Sprintf(format, args...)) }
 	if r.emptyTexts > 0 {
 		note("%d of %d examples have an empty text", r.emptyTexts, len(s.Examples))
+	}
+	if r.blankAnswers > 0 {
+		note("%d answers are nothing but white space: left out", r.blankAnswers)
 	}
 	if r.misplaced > 0 {
 		note("%d answers are not what stands at their answer_start (counted in code points); they are not for training", r.misplaced)

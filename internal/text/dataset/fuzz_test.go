@@ -105,12 +105,14 @@ func FuzzCSV(f *testing.F) {
 func FuzzCoNLL(f *testing.F) {
 	f.Add([]byte("-DOCSTART- -X- O\n\nAnn NNP B-PER\nruns VBZ O\n\nBob NNP B-PER\n"))
 	f.Add([]byte("New York\tB\nis\tO\n"))
+	f.Add([]byte("# id 1 x\n# O X O\nAnn _ _ O\n\n# global.columns = ID FORM\n1-2\tA\t_\t_\n"))
 	f.Fuzz(func(t *testing.T, data []byte) { fuzzText(t, data, "a.conll", "tag") })
 }
 
 func FuzzSQuAD(f *testing.F) {
 	f.Add([]byte(squadOf("Zoë met Émile.", `{"id": "a", "question": "Who?", "answers": [{"text": "Émile", "answer_start": 8, "start_exact": false}], "is_impossible": false}`)))
 	f.Add([]byte(`{"id": "1", "context": "A b.", "question": "?", "answers": {"text": ["b"], "answer_start": [2]}}`))
+	f.Add([]byte(`{"data": [{"context": "A b.", "question": "?", "answers": {"text": " b", "answer_start": -1}}, {"context": "", "qas": [{"question": ""}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) { fuzzText(t, data, "a.json", "squad1", "squad2") })
 }
 

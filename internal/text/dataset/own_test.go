@@ -77,6 +77,48 @@ func TestCoNLL(t *testing.T) {
 	}
 }
 
+// Lines before a sentence's first word that begin with # are comments where they cannot be rows.
+func TestCoNLLComments(t *testing.T) {
+	want := []string{"2 words=anna|sings labels=B-PER|O", "6 words=#|berlin labels=O|B-LOC", "9 words=#now labels=B-T"}
+	s := mustRead(t, "tag", Train, "a.conll", "# id 1 domain=en\nanna _ _ B-PER\nsings _ _ O\n\n# id 2 domain=en\n# _ _ O\nberlin _ _ B-LOC\n\n#now _ _ B-T\n\n# end\n", Options{})
+	wantExamples(t, s, want...)
+	if !slices.Equal(s.Labels, []string{"B-LOC", "B-PER", "B-T", "O"}) {
+		t.Errorf("labels %q", s.Labels)
+	}
+	if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "a.conll: 2 lines that begin with # are taken for comments") || !strings.Contains(s.Notes[0], "line 1)") {
+		t.Errorf("notes %q", s.Notes)
+	}
+	s = mustRead(t, "tag", Dev, "a.tsv", "# newdoc 7\n#\tSYM\n1\tNUM\n", Options{Labels: []string{"NUM", "SYM"}})
+	wantExamples(t, s, "2 words=#|1 labels=SYM|NUM")
+	s = mustRead(t, "tag", Train, "a.conll", "#a O\n\n#b B-X\n", Options{}) // no other line tells how many columns there are
+	wantExamples(t, s, "1 words=#a labels=O", "3 words=#b labels=B-X")
+}
+
+// CoNLL-U's words are FORM and their tags UPOS, or columns chosen by number or name; ranges and empty nodes are no words.
+func TestCoNLLU(t *testing.T) {
+	row := func(id, form, upos, xpos string) string {
+		return strings.Join([]string{id, form, "_", upos, xpos, "_", "_", "_", "_", "_"}, "\t") + "\n"
+	}
+	text := "# sent_id = 1\n" + row("1-2", "don't", "_", "_") + row("1", "do", "AUX", "VB") + row("2", "n't", "PART", "RB") + row("2.1", "sing", "VERB", "VB") +
+		"\n# text = #\n" + row("1", "#", "SYM", "NN")
+	for name, o := range map[string]Options{"a.conllu": {}, "a.conll": {LabelColumn: "4"}, "a.txt": {TextColumn: "form", LabelColumn: "upos"}} {
+		s := mustRead(t, "tag", Train, name, text, o)
+		wantExamples(t, s, "3 words=do|n't labels=AUX|PART", "8 words=# labels=SYM")
+		if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "2 rows of CoNLL-U left out") {
+			t.Errorf("notes %q", s.Notes)
+		}
+	}
+	wantExamples(t, mustRead(t, "tag", Train, "a.conllu", text, Options{LabelColumn: "5"}), "3 words=do|n't labels=VB|RB", "8 words=# labels=NN")
+	plus := "# global.columns = ID FORM UPOS MWE\n1\tdo\tAUX\t*\n"
+	wantExamples(t, mustRead(t, "tag", Train, "a.conllup", plus, Options{}), "2 words=do labels=AUX")
+	wantExamples(t, mustRead(t, "tag", Train, "a.conllup", plus, Options{LabelColumn: "MWE"}), "2 words=do labels=*")
+	wantExamples(t, mustRead(t, "tag", Test, "a.conllu", row("1", "do", "_", "_"), Options{}), "1 words=do")
+	_, err := readText(t, "tag", Train, "a.conllu", row("1", "do", "_", "VB"), Options{})
+	wantError(t, err, "a.conllu:1", `"do"`, "UPOS", "--label-column")
+	_, err = readText(t, "tag", Train, "a.conllu", text, Options{LabelColumn: "ner"})
+	wantError(t, err, `no column "ner"`, `"XPOS"`)
+}
+
 func TestOwnErrors(t *testing.T) {
 	for _, c := range []struct {
 		task, file, text string

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
+
+	"albert/internal/text/pystring"
 )
 
 // paragraph is a passage of SQuAD with its questions. plausible_answers are not read.
@@ -28,7 +31,7 @@ type answer struct {
 }
 
 // squad reads SQuAD's nesting of data, articles, paragraphs and questions, a paragraph at a time; or rows with a context, a question
-// and answers, one after the other.
+// and answers, one after the other or in a list "data".
 func (r *reader) squad(j *jsonStream) error {
 	for {
 		t, err := j.token()
@@ -117,17 +120,19 @@ func (j *jsonStream) list(item func(i int) error) error {
 	return nil
 }
 
+// articles reads the items of "data": articles with paragraphs or, as some write it, paragraphs or rows.
 func (r *reader) articles(j *jsonStream) error {
 	return j.list(func(i int) error {
 		t, err := j.token()
 		if err != nil {
 			return err
 		}
-		name := fmt.Sprintf("article %d", i+1)
+		name, line := fmt.Sprintf("article %d", i+1), j.line()
 		if t != json.Delim('{') {
-			return fmt.Errorf("%s: %s is not an object", place(j.meter.name, j.line()), name)
+			return fmt.Errorf("%s: %s is not an object", place(j.meter.name, line), name)
 		}
 		found := false
+		fields := map[string]json.RawMessage{}
 		err = j.object(func(key string) error {
 			if key == "paragraphs" {
 				found = true
@@ -136,28 +141,46 @@ func (r *reader) articles(j *jsonStream) error {
 				} else if t != json.Delim('[') {
 					return fmt.Errorf("%s: %s: \"paragraphs\" is not a list", place(j.meter.name, j.line()), name)
 				}
-				return j.list(func(i int) error { return r.paragraph(j, fmt.Sprintf("%s, paragraph %d", name, i+1)) })
+				return j.list(func(i int) error {
+					raw, line, err := j.value()
+					if err != nil {
+						return err
+					}
+					return r.paragraph(j.meter.name, line, fmt.Sprintf("%s, paragraph %d", name, i+1), raw)
+				})
 			}
 			raw, _, err := j.value()
 			var title string
 			if err == nil && key == "title" && json.Unmarshal(raw, &title) == nil {
 				name += fmt.Sprintf(" %q", short(title))
 			}
+			fields[key] = raw
 			return err
 		})
-		if err == nil && !found {
-			return fmt.Errorf("%s: %s has no \"paragraphs\"", place(j.meter.name, j.line()), name)
+		if err != nil || found {
+			return err
 		}
-		return err
+		_, questions := fields["qas"]
+		_, question := fields["question"]
+		raw, err := json.Marshal(fields)
+		switch {
+		case err != nil:
+			return err
+		case questions:
+			return r.paragraph(j.meter.name, line, name, raw)
+		case question:
+			w, err := objectOf(j.meter.name, line, raw)
+			if err != nil {
+				return err
+			}
+			return r.answerRow(w)
+		}
+		return fmt.Errorf("%s: %s has no \"paragraphs\"", place(j.meter.name, j.line()), name)
 	})
 }
 
-func (r *reader) paragraph(j *jsonStream, name string) error {
-	raw, line, err := j.value()
-	if err != nil {
-		return err
-	}
-	where := place(j.meter.name, line) + ": " + name
+func (r *reader) paragraph(file string, line int, name string, raw json.RawMessage) error {
+	where := place(file, line) + ": " + name
 	var p paragraph
 	if err := json.Unmarshal(raw, &p); err != nil {
 		return fmt.Errorf("%s: %w", where, typeError(err))
@@ -171,10 +194,11 @@ func (r *reader) paragraph(j *jsonStream, name string) error {
 		if err != nil {
 			return fmt.Errorf("%s, question %d: %w", where, i+1, err)
 		}
-		if id == "" {
-			return fmt.Errorf("%s, question %d: no \"id\"", where, i+1)
+		asked := fmt.Sprintf("%s, question %d", where, i+1)
+		if id != "" {
+			asked = fmt.Sprintf("%s, question %q", where, short(id))
 		}
-		if err := r.question(j.meter.name, line, fmt.Sprintf("%s, question %q", where, short(id)), c, id, q); err != nil {
+		if err := r.question(file, line, asked, c, id, q); err != nil {
 			return err
 		}
 	}
@@ -247,39 +271,66 @@ func (r *reader) question(file string, line int, where string, c *context, id st
 	}
 	test, task := r.set.Split == Test, &r.set.Task
 	impossible := q.Impossible != nil && *q.Impossible
+	for i, a := range q.Answers {
+		if a.Text == nil || a.Start == nil {
+			return fmt.Errorf("%s: answer %d has no \"text\" or no \"answer_start\"", where, i+1)
+		}
+		switch blank := strings.TrimFunc(*a.Text, isBlank) == ""; {
+		case impossible && (blank || *a.Start == -1): // so some write that there is no answer
+		case blank && *a.Start == -1 && task.Impossible && q.Impossible == nil:
+			impossible = true
+		case blank:
+			r.blankAnswers++
+		default:
+			out, err := r.answer(c, a)
+			if err != nil {
+				return fmt.Errorf("%s: answer %d, %w", where, i+1, err)
+			}
+			e.Answers = append(e.Answers, out)
+		}
+	}
 	switch {
 	case impossible && !task.Impossible:
 		return fmt.Errorf("%s: is_impossible, which SQuAD 1.1 does not have: use the task squad2", where)
-	case impossible && len(q.Answers) > 0:
+	case impossible && len(e.Answers) > 0:
 		return fmt.Errorf("%s: is_impossible, and yet there are answers", where)
 	case !impossible && len(q.Answers) == 0 && !test && (!task.Impossible || q.Impossible != nil):
 		return fmt.Errorf("%s: no answers", where)
 	}
 	e.Impossible = impossible || len(q.Answers) == 0 && task.Impossible && (!test || q.Impossible != nil)
-	for i, a := range q.Answers {
-		if a.Text == nil || a.Start == nil {
-			return fmt.Errorf("%s: answer %d has no \"text\" or no \"answer_start\"", where, i+1)
-		}
-		n := utf8.RuneCountInString(*a.Text)
-		out := Answer{Text: *a.Text, Start: *a.Start, End: *a.Start + n}
-		switch {
-		case n == 0:
-			return fmt.Errorf("%s: answer %d is an empty text", where, i+1)
-		case out.Start < 0 || out.Start > c.n || n > c.n-out.Start:
-			return fmt.Errorf("%s: answer %d, %q at answer_start %d, lies outside of the context, which has %d characters",
-				where, i+1, short(out.Text), out.Start, c.n)
-		}
-		there := c.slice(out.Start, out.End) == out.Text
-		guess := a.Exact != nil && !*a.Exact
-		out.Exact = there && !guess
-		if guess {
-			r.guessed++
-		} else if !there {
-			r.misplaced++
-		}
-		e.Answers = append(e.Answers, out)
-	}
 	return r.add(e)
+}
+
+// isBlank tells of white space of any kind: Python's, which includes Unicode's, and spaces without a width.
+func isBlank(r rune) bool {
+	return pystring.IsSpace(r) || strings.ContainsRune("\u180e\u200b\u2060\ufeff", r)
+}
+
+// answer finds an answer in its context: its text without the white space around it, which need not count in answer_start.
+func (r *reader) answer(c *context, a answer) (Answer, error) {
+	rest := strings.TrimLeftFunc(*a.Text, isBlank)
+	text := strings.TrimRightFunc(rest, isBlank)
+	n := utf8.RuneCountInString(text)
+	at := func(start int) (inside, there bool) {
+		inside = start >= 0 && start <= c.n && n <= c.n-start
+		return inside, inside && c.slice(start, start+n) == text
+	}
+	start := *a.Start
+	inside, there := at(start)
+	if blanks := utf8.RuneCountInString(*a.Text) - utf8.RuneCountInString(rest); blanks > 0 && !there {
+		start += blanks
+		inside, there = at(start)
+	}
+	if !inside {
+		return Answer{}, fmt.Errorf("%q at answer_start %d, lies outside of the context, which has %d characters", short(*a.Text), *a.Start, c.n)
+	}
+	guess := a.Exact != nil && !*a.Exact
+	if guess {
+		r.guessed++
+	} else if !there {
+		r.misplaced++
+	}
+	return Answer{Text: text, Start: start, End: start + n, Exact: there && !guess}, nil
 }
 
 // answerRow reads a row with a context, a question and, in lists, the texts and starts of its answers.
@@ -315,8 +366,7 @@ func (r *reader) answerRow(w *row) error {
 		}
 		texts, starts = t, s
 	}
-	ts, _ := texts.([]any)
-	ss, _ := starts.([]any)
+	ts, ss := asList(texts), asList(starts)
 	if len(ts) != len(ss) {
 		return w.fail("%d texts of answers and %d answer_start", len(ts), len(ss))
 	}
@@ -347,4 +397,12 @@ func (r *reader) answerRow(w *row) error {
 		where += fmt.Sprintf(": question %q", short(id))
 	}
 	return r.question(w.file, w.line, where, newContext(*context), id, q)
+}
+
+// asList is a list of values, which may be given as the only one.
+func asList(v any) []any {
+	if list, ok := v.([]any); ok || v == nil {
+		return list
+	}
+	return []any{v}
 }

@@ -59,14 +59,13 @@ func TestSQuADErrors(t *testing.T) {
 			[]string{"a.json:1:", `article 1 "T"`, "paragraph 1", `question "q"`, `answer 1, "b" at answer_start 4, lies outside`, "4 characters"}},
 		{"squad1", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": -1}]}`), []string{`question "q"`, "outside"}},
 		{"squad1", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": 9223372036854775807}]}`), []string{`question "q"`, "outside"}},
-		{"squad1", ask(`{"id": "q", "question": "?", "answers": [{"text": "", "answer_start": 1}]}`), []string{`question "q"`, "answer 1 is an empty text"}},
 		{"squad1", ask(`{"id": "q", "question": "?", "answers": [{"text": "b"}]}`), []string{`question "q"`, `no "answer_start"`}},
 		{"squad1", ask(`{"id": "q", "question": "?", "answers": []}`), []string{`question "q"`, "no answers"}},
 		{"squad1", ask(`{"id": "q", "question": "?", "answers": [], "is_impossible": true}`), []string{`question "q"`, "use the task squad2"}},
 		{"squad2", ask(`{"id": "q", "question": "?", "answers": [{"text": "b", "answer_start": 2}], "is_impossible": true}`), []string{"yet there are answers"}},
 		{"squad2", ask(`{"id": "q", "question": "?", "answers": [], "is_impossible": false}`), []string{"no answers"}},
 		{"squad1", ask(`{"id": "q", "answers": []}`), []string{`no "question"`}},
-		{"squad1", ask(`{"question": "?", "answers": []}`), []string{"paragraph 1, question 1", `no "id"`}},
+		{"squad1", ask(`{"question": "?", "answers": []}`), []string{"paragraph 1, question 1", "no answers"}},
 		{"squad1", ask(`{"id": ["q"], "question": "?"}`), []string{"the id is a list"}},
 		{"squad2", ask(`{"id": "q", "question": "?"}, {"id": "q", "question": "?"}`), []string{`question "q"`, "the id q was used before, in"}},
 		{"squad1", ask(`{"id": "q", "question": 3}`), []string{"paragraph 1", `"qas.question" is a number, not a string`}},
@@ -139,4 +138,48 @@ func TestAnswerFiles(t *testing.T) {
 		_, err := ReadPredictions(filepath.Join(write(t, "a.json", text), "a.json"))
 		wantError(t, err, words)
 	}
+}
+
+// White space around an answer is no part of it, whether or not answer_start counts it; an answer of nothing else is left out and counted.
+func TestBlanksAroundAnswers(t *testing.T) {
+	const want = "1 id=0 context=x=A\u3000\u00a0b. question=? answers=[{b 5 6 true}]"
+	for _, a := range []string{`"\u00a0b", "answer_start": 4`, `"\u3000\u00a0b", "answer_start": 3`, `" b\r\n", "answer_start": 5`, `"b\u200b", "answer_start": 5`,
+		`"\ufeffb\u2028", "answer_start": 4`} {
+		s := mustRead(t, "squad1", Train, "a.json", squadOf("x=A\u3000\u00a0b.", `{"question": "?", "answers": [{"text": `+a+`}]}`), Options{})
+		wantExamples(t, s, want)
+	}
+	for _, task := range []string{"squad1", "squad2"} {
+		s := mustRead(t, task, Dev, "a.json", squadOf("A b.", `{"question": "?", "answers": [{"text": " \u2003\n", "answer_start": 1}, {"text": "b", "answer_start": 2}]},
+			{"question": "?", "answers": [{"text": "", "answer_start": 0}]}`), Options{})
+		wantExamples(t, s, "1 id=0 context=A b. question=? answers=[{b 2 3 true}]", "1 id=1 context=A b. question=?")
+		if len(s.Notes) != 1 || s.Notes[0] != "2 answers are nothing but white space: left out" {
+			t.Errorf("%s: notes %q", task, s.Notes)
+		}
+	}
+}
+
+// "data" may be a list of rows or of paragraphs; ids are numbers where there are none.
+func TestSQuADFlat(t *testing.T) {
+	want := []string{"2 id=0 context=A b. question=? answers=[{b 2 3 true}]", "3 id=q context=A b. question=! answers=[{A 0 1 true}]"}
+	rows := `{"version": "1", "data": [
+{"title": "T", "context": "A b.", "question": "?", "answers": {"text": "b", "answer_start": 2}},
+{"question": "!", "id": "q", "answers": [{"text": "A", "answer_start": 0}], "context": "A b."}]}`
+	wantExamples(t, mustRead(t, "squad1", Train, "a.json", rows, Options{}), want...)
+	paragraphs := `{"data": [
+{"context": "A b.", "qas": [{"question": "?", "answers": [{"text": "b", "answer_start": 2}]}]},
+{"context": "A b.", "qas": [{"id": "q", "question": "!", "answers": [{"text": "A", "answer_start": 0}]}]}]}`
+	wantExamples(t, mustRead(t, "squad1", Train, "a.json", paragraphs, Options{}), want...)
+	_, err := readText(t, "squad1", Train, "a.json", `{"data": [`+"\n"+`{"question": "?", "answers": {"text": ["b"], "answer_start": [2]}}]}`, Options{})
+	wantError(t, err, "a.json:2", `no column "context"`)
+}
+
+// Some write that there is no answer as one at -1.
+func TestNoAnswerAtMinusOne(t *testing.T) {
+	for _, q := range []string{`"is_impossible": true, "answers": [{"text": "", "answer_start": -1}]`, `"is_impossible": true, "answers": [{"text": "none", "answer_start": -1}]`,
+		`"answers": [{"text": "", "answer_start": -1}]`, `"is_impossible": true, "answers": [{"text": "", "answer_start": 0}]`} {
+		s := mustRead(t, "squad2", Train, "a.json", squadOf("A b.", `{"id": "q", "question": "?", `+q+`}`), Options{})
+		wantExamples(t, s, "1 id=q context=A b. question=? impossible=true")
+	}
+	s := mustRead(t, "squad2", Train, "a.jsonl", `{"context": "A b.", "question": "?", "is_impossible": true, "answers": {"text": [""], "answer_start": [-1]}}`, Options{})
+	wantExamples(t, s, "1 id=0 context=A b. question=? impossible=true")
 }
