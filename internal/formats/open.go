@@ -152,6 +152,10 @@ func (s *source) open(path string, c *model.Config) (*Model, error) {
 		}
 		c = &own
 	}
+	r, without, err := plain(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.weights, err)
+	}
 	net, unused, err := model.FromFile(*c, r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.weights, err)
@@ -159,6 +163,9 @@ func (s *source) open(path string, c *model.Config) (*Model, error) {
 	m := &Model{Model: net, Tokenizer: tok, Format: s.format, Path: path, Weights: s.weights, DTypes: dtypes(r)}
 	if filepath.Base(s.config) == model.ConfigFile && s.format != Tar {
 		m.configDir = filepath.Dir(s.config)
+	}
+	if len(without) > 0 {
+		m.Notes = append(m.Notes, fmt.Sprintf("the tensors' names are read without %q", without))
 	}
 	if err := m.check(unused); err != nil {
 		return nil, err
@@ -193,9 +200,7 @@ func isSlot(name string) bool {
 }
 
 func dtypes(r safetensors.Reader) map[string]string {
-	t, ok := r.(interface {
-		Tensor(string) (safetensors.Tensor, error)
-	})
+	t, ok := r.(tensorReader)
 	if !ok {
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
@@ -73,7 +72,7 @@ func CheckNumerics(path string, made int) error {
 // ReadManifest reads the manifest of a run.
 func (d Dir) ReadManifest() (*Manifest, error) {
 	path := d.join(ManifestFile)
-	text, err := os.ReadFile(path)
+	text, err := disk.ReadFile(path, 1<<30)
 	if err != nil {
 		return nil, err
 	}

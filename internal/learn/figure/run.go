@@ -1,6 +1,7 @@
 package figure
 
 import (
+	"albert/internal/files/stream"
 	"albert/internal/run"
 	"bufio"
 	"bytes"
@@ -57,7 +58,11 @@ func readLog(path string) (logCurves, error) {
 	}
 	defer f.Close()
 	log := logCurves{}
-	if err := log.read(f); err != nil {
+	text, err := stream.Reader(f)
+	if err == nil {
+		err = log.read(text)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return log, nil
