@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"albert/internal/files/safetensors"
@@ -41,8 +42,8 @@ type tensorReader interface {
 
 // plain offers a reader's tensors without what training code puts before their names: "module." (DataParallel), "model." (Lightning),
 // "model_state_dict." (a dict inside the one that was saved), the name that a class of one's own gives its encoder, or several of
-// these; and without the [wrappers]. What it is, is what the word table has before its name. without lists what was taken away: with
-// none the reader comes back as it is. Two models in one file are an error, unless one of them has the plain names.
+// these; and without the [wrappers]. What it is, is what the word table has before its name. without lists, quoted, what was left
+// out; where nothing was, the reader comes back as it is. Two models in one file are an error, unless one of them has the plain names.
 func plain(r safetensors.Reader) (named safetensors.Reader, without []string, err error) {
 	clean := make([]string, len(r.Names()))
 	var before []string
@@ -51,8 +52,8 @@ func plain(r safetensors.Reader) (named safetensors.Reader, without []string, er
 		for _, w := range wrappers {
 			if strings.Contains(n, w) {
 				clean[i] = strings.ReplaceAll(clean[i], w, "")
-				if !slices.Contains(without, w) {
-					without = append(without, w)
+				if q := strconv.Quote(w); !slices.Contains(without, q) {
+					without = append(without, q)
 				}
 			}
 		}
@@ -74,7 +75,7 @@ func plain(r safetensors.Reader) (named safetensors.Reader, without []string, er
 		return nil, nil, fmt.Errorf("several models in it, whose tensors' names begin with %s and %s: keep one of them",
 			safetensors.Quote(before[0]), safetensors.Quote(before[1]))
 	default:
-		without = append([]string{before[0]}, without...)
+		without = append([]string{strconv.Quote(safetensors.Clip(before[0]))}, without...)
 	}
 	if len(without) == 0 {
 		return r, nil, nil

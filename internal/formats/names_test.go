@@ -24,8 +24,8 @@ func TestNamesFromTrainingCode(t *testing.T) {
 			{func(n string) string { return "module." + n }, `"module."`, ""},
 			{func(n string) string { return "model." + n }, `"model."`, ""},
 			{func(n string) string { return "_orig_mod." + n }, `"_orig_mod."`, ""},
-			{func(n string) string { return "module._orig_mod." + n }, `"module." "_orig_mod."`, ""},
-			{func(n string) string { return "_orig_mod.module." + n }, `"module." "_orig_mod."`, ""},
+			{func(n string) string { return "module._orig_mod." + n }, `"module." and "_orig_mod."`, ""},
+			{func(n string) string { return "_orig_mod.module." + n }, `"module." and "_orig_mod."`, ""},
 			{func(n string) string { return "model_state_dict.module." + n }, `"model_state_dict.module."`, ""},
 			{func(n string) string { return "state_dict.model.net." + n }, `"state_dict.model.net."`, ""},
 			{func(n string) string { // a class of one's own: self.bert, self.classifier
