@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -72,7 +73,7 @@ func CheckNumerics(path string, made int) error {
 // ReadManifest reads the manifest of a run.
 func (d Dir) ReadManifest() (*Manifest, error) {
 	path := d.join(ManifestFile)
-	text, err := disk.ReadFile(path, 1<<30)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

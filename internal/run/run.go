@@ -72,7 +72,7 @@ func (d Dir) WriteResult(result any) error { return disk.WriteJSON(d.join(result
 
 // ReadResult reads result.json into a pointer. It is fs.ErrNotExist that there is none yet.
 func (d Dir) ReadResult(result any) error {
-	text, err := disk.ReadFile(d.join(resultFile), 1<<30)
+	text, err := os.ReadFile(d.join(resultFile))
 	if err != nil {
 		return err
 	}

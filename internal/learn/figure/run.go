@@ -1,7 +1,6 @@
 package figure
 
 import (
-	"albert/internal/files/stream"
 	"albert/internal/run"
 	"bufio"
 	"bytes"
@@ -58,11 +57,7 @@ func readLog(path string) (logCurves, error) {
 	}
 	defer f.Close()
 	log := logCurves{}
-	text, err := stream.Reader(f)
-	if err == nil {
-		err = log.read(text)
-	}
-	if err != nil {
+	if err := log.read(f); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return log, nil
