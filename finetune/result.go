@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"albert/internal/files/disk"
 	"albert/internal/learn/train"
 	"albert/internal/run"
 )
@@ -92,7 +92,7 @@ func (t *learner) writeCard(dir string, scores []byte) error {
 // result reads what a finished run reached.
 func (t *learner) result() (*RunResult, error) {
 	r := &RunResult{Seed: t.c.Seed, Dir: t.c.Output}
-	text, err := os.ReadFile(filepath.Join(run.Dir(t.c.Output).Model(), evaluationFile))
+	text, err := disk.ReadFile(filepath.Join(run.Dir(t.c.Output).Model(), evaluationFile), 1<<30)
 	if err != nil {
 		return nil, err
 	}

@@ -122,8 +122,8 @@ func (c *InspectCmd) report() (*report, error) {
 			r.Run = m
 		}
 	}
-	if l := config.GroupsDifferInTransformers(); l >= 0 && c.Config != "" {
-		r.Notes = append(r.Notes, fmt.Sprintf("layer %d is of group %d here (layer * groups / layers in integers), transformers computes another", l, config.Group(l)))
+	if n := config.GroupsNote(); n != "" && c.Config != "" {
+		r.Notes = append(r.Notes, n)
 	}
 	if r.Config, err = json.Marshal(config); err != nil {
 		return nil, err

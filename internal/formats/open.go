@@ -62,7 +62,7 @@ type Model struct {
 	Path      string            // what was opened
 	Weights   string            // the file or directory that the tensors come from
 	DTypes    map[string]string // the type of each tensor where it was found, by its name there
-	Unused    []string          // tensors that are of no head that we know
+	Unused    []string          // tensors of no part of the model that we know
 	Notes     []string          // what a user should know
 
 	configDir string // the directory of its config.json; "" if it has none
@@ -152,6 +152,10 @@ func (s *source) open(path string, c *model.Config) (*Model, error) {
 		}
 		c = &own
 	}
+	r, without, err := plain(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.weights, err)
+	}
 	net, unused, err := model.FromFile(*c, r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.weights, err)
@@ -160,13 +164,16 @@ func (s *source) open(path string, c *model.Config) (*Model, error) {
 	if filepath.Base(s.config) == model.ConfigFile && s.format != Tar {
 		m.configDir = filepath.Dir(s.config)
 	}
+	if len(without) > 0 {
+		m.Notes = append(m.Notes, "the tensors' names are read without "+strings.Join(without, " and "))
+	}
 	if err := m.check(unused); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
-// check looks at the parts together, and takes notes.
+// check compares configuration, tokenizer and tensors with each other, and notes what a user should know.
 func (m *Model) check(unused []string) error {
 	c := &m.Config
 	for _, n := range unused {
@@ -177,25 +184,23 @@ func (m *Model) check(unused []string) error {
 	if m.Tokenizer != nil && m.Tokenizer.VocabSize() > c.VocabSize {
 		return fmt.Errorf("%s: the tokenizer has %d pieces, the model only %d", m.Path, m.Tokenizer.VocabSize(), c.VocabSize)
 	}
-	if l := c.GroupsDifferInTransformers(); l >= 0 {
-		m.Notes = append(m.Notes, fmt.Sprintf("layer %d is of group %d here (layer * groups / layers in integers), transformers computes another", l, c.Group(l)))
+	if n := c.GroupsNote(); n != "" {
+		m.Notes = append(m.Notes, n)
 	}
 	if len(m.Unused) > 0 {
-		m.Notes = append(m.Notes, "tensors of heads that are not read: "+strings.Join(m.Unused, ", "))
+		m.Notes = append(m.Notes, "tensors that are not read: "+strings.Join(m.Unused, ", "))
 	}
 	return nil
 }
 
-// isSlot tells whether a tensor is an optimizer's and no part of a model.
+// isSlot tells whether a tensor is the optimizer's (a moment of a parameter, a step count) and no part of the model.
 func isSlot(name string) bool {
 	last := name[strings.LastIndexAny(name, "/.")+1:]
 	return name == "global_step" || slices.Contains([]string{"adam_m", "adam_v", "lamb_m", "lamb_v"}, last)
 }
 
 func dtypes(r safetensors.Reader) map[string]string {
-	t, ok := r.(interface {
-		Tensor(string) (safetensors.Tensor, error)
-	})
+	t, ok := r.(tensorReader)
 	if !ok {
 		return nil
 	}

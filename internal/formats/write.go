@@ -44,7 +44,7 @@ func Guess(to string) Format {
 	return HuggingFace
 }
 
-// heads are what ONNX files compute of a class.
+// heads are the outputs that an ONNX file has, by transformers' class of the model.
 var heads = map[string]onnx.Head{model.Bare: onnx.Base, model.PreTraining: onnx.Pretraining, model.MaskedLM: onnx.MaskedLM,
 	model.SequenceClassification: onnx.SequenceClassification, model.TokenClassification: onnx.TokenClassification,
 	model.QuestionAnswering: onnx.QuestionAnswering, model.MultipleChoice: onnx.MultipleChoice}
@@ -52,7 +52,7 @@ var heads = map[string]onnx.Head{model.Bare: onnx.Base, model.PreTraining: onnx.
 // Write writes a model, its configuration and its tokenizer. A directory gets all that transformers loads; a file of tensors gets the
 // rest beside it, unless it is put beside the configuration that the model was read with; a .tar.gz is laid out as Google's releases.
 // Each file is written whole or not at all, and where one fails those that are new are removed again. What is there is replaced only
-// by force. It gives the format, and notes on what cannot be said in it.
+// by force. It returns the format, and notes on what that format cannot hold.
 func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err error) {
 	if f = o.Format; f == "" {
 		if f, err = guess(to); err != nil {
@@ -119,7 +119,7 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 	return f, notes, writeParts(dir, parts, o.Force)
 }
 
-// ErrTarget is what an error is that tells of a name, a format or an option that no model could be written to.
+// ErrTarget is in the errors (errors.Is) for a name, a format or an option with which no model can be written: the caller's mistake.
 var ErrTarget = errors.New("not a name, format or option to write with")
 
 type target struct{ text string }
@@ -129,7 +129,7 @@ func (e target) Is(target error) bool { return target == ErrTarget }
 
 func targetError(format string, args ...any) error { return target{fmt.Sprintf(format, args...)} }
 
-// guess is [Guess], and an error for a name that looks like a file of a format that is not written.
+// guess is [Guess], with an error for a name that ends like a file of a format that is not written.
 func guess(to string) (Format, error) {
 	f := Guess(to)
 	if f != HuggingFace {
@@ -307,7 +307,7 @@ func (m *Model) writeONNX(path string, int8 bool) (notes []string, err error) {
 	return notes, nil
 }
 
-// isMap tells whether a tensor is of the map from E to H that files have, as the identity, where the model has none.
+// isMap tells whether a tensor belongs to the map from E to H where the model has none: files then hold the identity.
 func (m *Model) isMap(name string) bool {
 	return m.Projection.W == nil && strings.HasPrefix(name, "albert.encoder.embedding_hidden_mapping_in.")
 }

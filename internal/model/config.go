@@ -25,8 +25,8 @@ const (
 	ShareNone      Sharing = "none"
 )
 
-// Config is ALBERT's config.json. Fields have the names and meanings of Hugging Face's AlbertConfig; Sharing and
-// EmbeddingProjection are ours and say how the tensors on disk, which AlbertForPreTraining loads, came about.
+// Config is ALBERT's config.json. Fields have the names and meanings of Hugging Face's AlbertConfig. Sharing, SharingInner and
+// EmbeddingProjection are ours: transformers loads the tensors as a file has them, and these fields say which of them are one parameter.
 type Config struct {
 	VocabSize                 int     `json:"vocab_size"`
 	EmbeddingSize             int     `json:"embedding_size"`
@@ -50,12 +50,12 @@ type Config struct {
 	BosTokenID                int     `json:"bos_token_id"`
 	EosTokenID                int     `json:"eos_token_id"`
 
-	// Sharing other than "all" stands on disk as NumHiddenGroups = NumHiddenLayers with repeated tensors. Inner groups are layers and
-	// groups of their own there, as many as layers times inner groups, for transformers cannot run them in so many groups;
-	// SharingInner then says how many they are, and is 0 here.
+	// With another Sharing than "all" a file has a group for every layer (num_hidden_groups = num_hidden_layers), and what layers share
+	// stands in each. transformers cannot run inner groups in so many groups, so each inner group is a layer with a group of its own in the
+	// file, which keeps their number as sharing_inner_group_num. In a Config that was read SharingInner is 0 and InnerGroupNum that number.
 	Sharing      Sharing `json:"sharing,omitempty"`
 	SharingInner int     `json:"sharing_inner_group_num,omitempty"`
-	// EmbeddingProjection false: no map from E to H, which must be equal; on disk it is the identity.
+	// EmbeddingProjection false: E = H and there is no map between them; a file has the identity in its place.
 	EmbeddingProjection *bool `json:"embedding_projection,omitempty"`
 
 	extra map[string]json.RawMessage // fields that we do not know, kept and written back
@@ -189,7 +189,8 @@ func ParseConfig(data []byte) (Config, error) {
 	}
 	if n := c.SharingInner; n != 0 {
 		if n < 1 || c.Sharing == ShareAll || c.InnerGroupNum != 1 || c.NumHiddenLayers%n != 0 || c.NumHiddenGroups != c.NumHiddenLayers {
-			return Config{}, fmt.Errorf("config: sharing_inner_group_num %d with sharing %q, inner_group_num %d, %d layers and %d groups", n, c.Sharing,
+			return Config{}, fmt.Errorf("config: sharing_inner_group_num %d with sharing %q, inner_group_num %d, %d layers and %d groups: want another sharing than all, "+
+				"inner_group_num 1, and as many groups as layers, a multiple of sharing_inner_group_num", n, c.Sharing,
 				c.InnerGroupNum, c.NumHiddenLayers, c.NumHiddenGroups)
 		}
 		c.NumHiddenLayers /= n
@@ -243,10 +244,10 @@ func (c *Config) Validate() error {
 		}
 	}
 	if !(c.InitializerRange >= 0 && c.InitializerRange < 100) {
-		return fmt.Errorf("config: initializer_range is %v", c.InitializerRange)
+		return fmt.Errorf("config: initializer_range is %v, want 0 <= x < 100", c.InitializerRange)
 	}
 	if !(c.LayerNormEps >= 0 && c.LayerNormEps < 1) {
-		return fmt.Errorf("config: layer_norm_eps is %v", c.LayerNormEps)
+		return fmt.Errorf("config: layer_norm_eps is %v, want 0 <= x < 1", c.LayerNormEps)
 	}
 	switch c.Sharing {
 	case ShareAll:
@@ -255,7 +256,7 @@ func (c *Config) Validate() error {
 		}
 	case ShareAttention, ShareFFN, ShareNone:
 		if c.NumHiddenGroups != 1 && c.NumHiddenGroups != c.NumHiddenLayers {
-			return fmt.Errorf("config: sharing %q with num_hidden_groups %d: want 1 or num_hidden_layers", c.Sharing, c.NumHiddenGroups)
+			return fmt.Errorf("config: sharing %q with num_hidden_groups %d: want 1 or num_hidden_layers (%d)", c.Sharing, c.NumHiddenGroups, c.NumHiddenLayers)
 		}
 	default:
 		return fmt.Errorf("config: sharing is %q, want all, attention, ffn or none", c.Sharing)
@@ -286,7 +287,7 @@ func (c *Config) Activation() (ops.Activation, error) {
 // Projects tells whether a map leads from the embeddings to the layers.
 func (c *Config) Projects() bool { return c.EmbeddingProjection == nil || *c.EmbeddingProjection }
 
-// groups is the number of groups of different layers: all of them unless everything is shared.
+// groups is the number of groups whose layers differ: one for every layer unless everything is shared.
 func (c *Config) groups() int {
 	if c.Sharing != ShareAll {
 		return c.NumHiddenLayers
@@ -320,8 +321,17 @@ func (c *Config) Repeats(name string) string {
 // Group is the group of layer i (modeling.py: int(i / layers * groups), here in integers).
 func (c *Config) Group(i int) int { return i * c.groups() / c.NumHiddenLayers }
 
-// GroupsDifferInTransformers reports the first layer whose group transformers computes differently, -1 if there is none. It
-// divides in floating point: int(i / (layers / groups)).
+// GroupsNote says which layer transformers runs with another group than we do, "" if there is none.
+func (c *Config) GroupsNote() string {
+	l := c.GroupsDifferInTransformers()
+	if l < 0 {
+		return ""
+	}
+	return fmt.Sprintf("layer %d uses group %d here (layer * groups / layers, rounded down), another one in transformers, which rounds twice", l, c.Group(l))
+}
+
+// GroupsDifferInTransformers is the first layer for which transformers computes another group, -1 if there is none. It divides twice in
+// floating point: int(i / (layers / groups)).
 func (c *Config) GroupsDifferInTransformers() int {
 	per := float64(c.NumHiddenLayers) / float64(c.groups())
 	for i := range c.NumHiddenLayers {
@@ -332,7 +342,7 @@ func (c *Config) GroupsDifferInTransformers() int {
 	return -1
 }
 
-// MarshalJSON writes the config as it stands in config.json: known fields, then those it was read with that we do not know.
+// MarshalJSON writes the text of config.json: the fields that we know, then those that it was read with and that we do not know.
 func (c Config) MarshalJSON() ([]byte, error) {
 	type plain Config
 	p := plain(c)

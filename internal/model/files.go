@@ -94,8 +94,8 @@ func FromFile(c Config, f safetensors.Reader) (m *Model, unused []string, err er
 	return m, unused, nil
 }
 
-// CopyFrom takes the values of the parameters that from has, too, under the same names and of the same shapes, and gives the names of
-// those that it has not.
+// CopyFrom takes over the values of the parameters that from has under the same names and in the same shapes. missing are the names of
+// the others.
 func (m *Model) CopyFrom(from *Model) (missing []string) {
 	has := map[string]*ops.Param{}
 	for _, p := range from.Params.List {
@@ -130,7 +130,7 @@ func identity(h int) []safetensors.Tensor {
 		safetensors.Float32Tensor(mapName+".bias", []int{h}, make([]float32, h))}
 }
 
-// checkIdentity takes the map of a model without one: on disk it must be the identity.
+// checkIdentity is for a model without a map from E to H: where a file has one it must be the identity. It takes the map's names out of left.
 func checkIdentity(c Config, f safetensors.Reader, left map[string]string) error {
 	for _, t := range identity(c.HiddenSize) {
 		from, ok := left[t.Name]
@@ -162,8 +162,8 @@ func (m *Model) Tensors() []safetensors.Tensor {
 	return list
 }
 
-// Class is the transformers class that a model's heads make it. A classifier is taken to be over whole sequences unless the
-// config's architectures say that it is of another class. The beam head is in none of transformers' classes: to it the model is bare.
+// Class is the transformers class that has the model's heads. A classifier is taken to be over whole sequences unless the
+// config's architectures say that it is of another class. No class of transformers has the beam head: with it a model counts as bare.
 func (m *Model) Class() string {
 	var listed []string
 	_ = json.Unmarshal(m.Config.Extra("architectures"), &listed) // anything else lists none
@@ -198,8 +198,8 @@ const (
 	MultipleChoice         = "AlbertForMultipleChoice"
 )
 
-// HeadKey is config.json's key, ours, for a head that architectures cannot name, and BeamHead its value for [Beam]. They are for
-// readers; the tensors decide.
+// HeadKey is a key of ours in config.json for a head that architectures cannot name, BeamHead its value for [Beam]. It informs people and
+// other programs; which heads a model has, its tensors say.
 const HeadKey, BeamHead = "head", "beam"
 
 // Save writes config.json and model.safetensors into dir, each whole or not at all.
@@ -217,7 +217,7 @@ func (m *Model) Save(dir string) error {
 	return disk.WriteFile(filepath.Join(dir, ConfigFile), text)
 }
 
-// ConfigJSON is config.json's text, with the class that the heads make it where the configuration says none.
+// ConfigJSON is config.json's text; architectures is [Model.Class] where the configuration names none.
 func (m *Model) ConfigJSON() ([]byte, error) {
 	c := m.Config
 	if raw := c.Extra("architectures"); raw == nil || string(raw) == "null" {
@@ -233,8 +233,8 @@ func (m *Model) ConfigJSON() ([]byte, error) {
 	return c.JSON()
 }
 
-// Hash is the weights_sha256: SHA-256 over the tensors' values as little-endian fp32, in byte order of their names. Repeated
-// tensors of a sharing mode count; a map that is no parameter does not.
+// Hash is the weights_sha256: SHA-256 over the tensors' values as little-endian fp32, in byte order of their names. A tensor
+// that layers share counts under each of its names; the identity that stands in a file for a missing map does not.
 func (m *Model) Hash() string {
 	list := slices.Clone(m.disk)
 	slices.SortFunc(list, func(a, b diskTensor) int { return strings.Compare(a.name, b.name) })

@@ -2,10 +2,10 @@ package model
 
 import "encoding/json"
 
-// Kind says what a head learns.
+// Kind says what a head answers.
 type Kind string
 
-// The kinds of head. None and Order are not learned here: they are what a pretrained model has.
+// The kinds of head. Fine-tuning learns all but None and Order, which pretrained models have.
 const (
 	None       Kind = ""           // no head but that of masked pieces, or none
 	Order      Kind = "order"      // whether two texts stand in order (AlbertForPreTraining)
@@ -30,7 +30,7 @@ func (k Kind) Class() string {
 	return SequenceClassification
 }
 
-// Heads are what a model needs for a kind with so many outputs.
+// Heads are the heads that a model of this kind has, its classifier with so many outputs.
 func (k Kind) Heads(outputs int) Heads {
 	switch k {
 	case Tag:

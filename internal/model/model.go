@@ -53,7 +53,7 @@ type Model struct {
 	disk []diskTensor
 }
 
-// diskTensor is one tensor of a model file: a parameter under a name, several names where a parameter is repeated.
+// diskTensor is a tensor of a model file: its name, and the parameter with its values. Several names have one parameter where layers share it.
 type diskTensor struct {
 	name string
 	p    *ops.Param
@@ -187,10 +187,11 @@ type Dropouts struct {
 	Key               [2]uint32
 }
 
-// NoDropout is inference.
+// NoDropout drops nothing, for inference.
 var NoDropout = Dropouts{}
 
-// Sites of dropout: the embedding's is 0, layer l's are 3l+1 (attention), 3l+2 and 3l+3.
+// hidden is the dropout of hidden values at a site, of those that a forward pass has: the embedding is site 0, layer l has 3l+1
+// (attention's probabilities), 3l+2 (after attention) and 3l+3 (after the feed-forward net).
 func (d Dropouts) hidden(site int) ops.Dropout {
 	return ops.Dropout{Rate: d.Hidden, Key: d.Key, Site: uint32(site)}
 }
@@ -250,7 +251,7 @@ func (m *Model) Pool(t *ops.Tape, b *ops.Batch, hidden *ops.Tensor) *ops.Tensor 
 	return t.Linear(first, ops.Tanh, m.Pooler)
 }
 
-// MLMTransform is the MLM head up to the decoder, [len(rows),E], for the given rows of hidden.
+// MLMTransform is the MLM head without its decoder, [len(rows),E], for the given rows of hidden.
 func (m *Model) MLMTransform(t *ops.Tape, hidden *ops.Tensor, rows []int32) *ops.Tensor {
 	x := t.Linear(t.Gather(hidden, rows), m.act, m.MLMDense)
 	return t.Norm(x, nil, m.MLMNorm.Gamma, m.MLMNorm.Beta, m.Config.LayerNormEps, nil, ops.Dropout{})

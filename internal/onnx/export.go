@@ -11,7 +11,7 @@ import (
 	"albert/internal/model"
 )
 
-// export is a model on its way into a graph. The first error stays and is looked at in the end; names after it mean nothing.
+// export is a model on its way into a graph. The first error stays and is looked at in the end; what is built after it is not used.
 // Activations are [rows, n], a row for each of the batch times sequence pieces, so that a map is one Gemm, bias included.
 type export struct {
 	c       model.Config
@@ -266,7 +266,8 @@ func (e *export) linear(g *graph, x, name string, out, in int) string {
 	return g.op("Gemm", []string{x, e.weight(name+".weight", out, in), bias}, attrInt("transB", 1))
 }
 
-// classifiers are the last maps of the heads: too small to gain from int8, and what is lost there is lost for good.
+// classifiers are the last maps of the heads. They stay fp32: they are too small for int8 to save time, and their rounding would go straight
+// into the answer.
 var classifiers = []string{"classifier", "qa_outputs", "sop_classifier"}
 
 // word looks the pieces up in the word table: [batch, sequence, E].

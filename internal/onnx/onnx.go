@@ -13,8 +13,8 @@
 // layers that name the same weights make a file as small and as fast, but a runtime may repack a weight for each node that uses it:
 // onnxruntime 1.20 needs 83 MB for base as a Loop and 395 MB unrolled (1.32: 84 and 97 MB), and takes three times as long to load it.
 //
-// In int8 the weights of every map but the small classifiers are symmetric, a scale for each output; activations are quantised as they
-// come, one scale a tensor, so that a row's result depends a little on the batch it is in. On x86 without VNNI onnxruntime adds pairs of
+// In int8 the weights of every map but the small classifiers are whole numbers from -127 to 127 times a scale, one for each output.
+// Activations are quantised while the graph runs, with one scale a tensor, so that a row's result depends a little on the rest of its batch. On x86 without VNNI onnxruntime adds pairs of
 // products in 16 bits, which can overflow; its session option session.x64quantprecision avoids that. What this package does not do: run ONNX.
 package onnx
 

@@ -106,7 +106,7 @@ func parseTensor(b []byte) (t tensorProto, err error) {
 			return fmt.Errorf("more than %d dimensions", maxDimensions)
 		}
 		if v > maxModel {
-			return fmt.Errorf("dimension %d is %d", len(t.shape), int64(v))
+			return fmt.Errorf("dimension %d is %d, want 0 to %d", len(t.shape), int64(v), maxModel)
 		}
 		t.shape = append(t.shape, int(v))
 		return nil
@@ -128,14 +128,14 @@ func parseTensor(b []byte) (t tensorProto, err error) {
 			}
 		case x.Number == 2 && x.Type == protobuf.Varint:
 			if x.Value > 1<<16 {
-				return fmt.Errorf("data_type %d", x.Value)
+				return fmt.Errorf("data_type %d, which ONNX does not have", x.Value)
 			}
 			t.kind = int(x.Value)
 		case x.Number == 4 && x.Type == protobuf.Fixed32:
 			t.floats = append(t.floats, x.Raw[len(x.Raw)-4:])
 		case x.Number == 4 && x.Type == protobuf.Bytes: // packed
 			if len(x.Bytes)%4 != 0 {
-				return fmt.Errorf("float_data of %d bytes", len(x.Bytes))
+				return fmt.Errorf("float_data of %d bytes, no multiple of 4", len(x.Bytes))
 			}
 			t.floats = append(t.floats, x.Bytes)
 		case x.Number == 8 && x.Type == protobuf.Bytes:

@@ -5,6 +5,7 @@
 package disk
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -139,13 +140,36 @@ func ReadFile(path string, most int64) ([]byte, error) {
 // ReadAll reads an input to its end if it has at most so many bytes. Errors begin with its name.
 func ReadAll(r io.Reader, name string, most int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, most+1))
-	if err == nil && int64(len(data)) > most {
+	switch {
+	case err != nil:
+	case IsPointer(data):
+		err = ErrPointer
+	case int64(len(data)) > most:
 		err = fmt.Errorf("larger than %d MiB", most>>20)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return data, nil
+}
+
+// PointerHead is what the file begins with that Git LFS leaves in place of one that was not fetched (git-lfs, docs/spec.md).
+const PointerHead = "version https://git-lfs.github.com/spec/"
+
+// IsPointer tells by its beginning whether a file is Git LFS's pointer to one.
+func IsPointer(data []byte) bool { return bytes.HasPrefix(data, []byte(PointerHead)) }
+
+// ErrPointer is the error for such a file, whoever opens it.
+var ErrPointer = errors.New("a Git LFS pointer, not the file: git lfs pull")
+
+// MapFile gives a file's bytes as memory, which the system reads when it is touched, where it can; not to be written to.
+func MapFile(path string) (data []byte, unmap func() error, err error) {
+	data, unmap, err = mapFile(path)
+	if err == nil && IsPointer(data) {
+		err = errors.Join(fmt.Errorf("%s: %w", path, ErrPointer), unmap())
+		return nil, nil, err
+	}
+	return data, unmap, err
 }
 
 // Mapped is a file in memory ([MapFile]), for the type that stands for it to embed: see [Open].

@@ -156,6 +156,21 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// What Git LFS leaves in place of a file is no file.
+func TestPointer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	if err := os.WriteFile(path, []byte(PointerHead+"v1\noid sha256:00\nsize 3\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, whole := ReadFile(path, 1<<20)
+	_, _, mapped := MapFile(path)
+	for _, err := range []error{whole, mapped} {
+		if !errors.Is(err, ErrPointer) || err.Error() != path+": a Git LFS pointer, not the file: git lfs pull" {
+			t.Error(err)
+		}
+	}
+}
+
 func TestFree(t *testing.T) {
 	if n := Free(t.TempDir()); n < 0 && runtime.GOOS == "linux" || n < -1 {
 		t.Error(n)

@@ -4,8 +4,8 @@ package disk
 
 import "os"
 
-// MapFile reads a file where it cannot be mapped.
-func MapFile(path string) (data []byte, unmap func() error, err error) {
+// mapFile reads a file where it cannot be mapped.
+func mapFile(path string) (data []byte, unmap func() error, err error) {
 	data, err = os.ReadFile(path)
 	return data, func() error { return nil }, err
 }

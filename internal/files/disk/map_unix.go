@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MapFile gives a file's bytes as memory that the system reads when it is touched, not to be written to.
-func MapFile(path string) (data []byte, unmap func() error, err error) {
+// mapFile maps a file into memory.
+func mapFile(path string) (data []byte, unmap func() error, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err

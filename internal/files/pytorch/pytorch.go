@@ -36,6 +36,7 @@ const (
 	maxLong      = 128      // bytes of an integer
 	maxTensors   = 1 << 17  // tensors, and storages
 	maxDims      = 64       // dimensions of a tensor, PyTorch's own bound
+	maxInner     = 1 << 8   // bytes of the names of the dicts that a tensor is in
 	maxDirectory = 16 << 20 // bytes of a zip file's directory
 
 	// What a file's tensors take once read, values shared between names and repeated by strides counted each time, and compressed
@@ -79,9 +80,10 @@ type File struct {
 	names   []string
 }
 
-// Open opens a file that torch.save wrote and reads which tensors it has. They are those of the dict that was saved, or of the dict
-// that it has under "state_dict" or else "model"; entries of that dict that are no tensors are passed over. Names that end in
-// LayerNorm.gamma and LayerNorm.beta, as in the first BERT files, are offered as LayerNorm.weight and LayerNorm.bias.
+// Open opens a file that torch.save wrote and reads which tensors it has: those of the dict that was saved, and of the dicts inside it
+// under the names of both with a dot between, as "state_dict.pooler.weight". Entries that are no tensors are passed over, and so is what
+// inner dicts have under keys that are no strings, as optimizers do. Names that end in LayerNorm.gamma and LayerNorm.beta, as in the first
+// BERT files, are offered as LayerNorm.weight and LayerNorm.bias.
 //
 // The values themselves are looked at when a tensor is asked for: a checksum that a zip file has for them is compared then.
 func Open(path string) (*File, error) { return disk.Open(path, parse) }
@@ -96,58 +98,60 @@ func parse(data []byte) (*File, error) {
 		object, err = readZip(data, b)
 	case stream.IsTar(data):
 		err = errors.New("a tar file, the form of PyTorch's first releases: load it in PyTorch and save it again")
-	case bytes.HasPrefix(data, []byte("version https://git-lfs")):
-		err = errors.New("a Git LFS pointer, not the file itself")
 	default:
 		object, err = readLegacy(data, b)
 	}
 	if err != nil {
 		return nil, err
 	}
-	d, ok := object.(*dict)
+	top, ok := object.(*dict)
 	if !ok {
 		return nil, errors.New("what was saved is not a dict of tensors")
 	}
-	d = stateDict(d)
 	f := &File{tensors: map[string]*tensor{}}
-	total := 0
-	for _, e := range d.entries {
-		t, ok := e.value.(*tensor)
-		if !ok {
-			continue
+	total, seen := 0, map[*dict]bool{}
+	var add func(d *dict, before string) error // the tensors of a dict, a text before their names
+	add = func(d *dict, before string) error {
+		seen[d] = true
+		for _, e := range d.entries {
+			name, isName := e.key.(string)
+			isName = isName && utf8.ValidString(name)
+			if inner, ok := e.value.(*dict); ok && isName && !seen[inner] && len(before)+len(name) < maxInner {
+				if err := add(inner, before+name+"."); err != nil {
+					return err
+				}
+			}
+			t, ok := e.value.(*tensor)
+			if !ok || !isName && before != "" {
+				continue
+			}
+			if !isName {
+				return errors.New("a tensor's name is not a string of UTF-8")
+			}
+			name = modern(before + name)
+			if f.tensors[name] != nil {
+				return fmt.Errorf("tensor %s appears twice", safetensors.Quote(name))
+			}
+			if len(f.names) == maxTensors {
+				return fmt.Errorf("more than %d tensors", maxTensors)
+			}
+			if total += t.bytes(); total > b.limit {
+				return fmt.Errorf("tensor %s: with it the tensors take more than %d bytes, which a file of %d may not ask for",
+					safetensors.Quote(name), b.limit, len(data))
+			}
+			f.tensors[name] = t
+			f.names = append(f.names, name)
 		}
-		name, ok := e.key.(string)
-		if !ok || !utf8.ValidString(name) {
-			return nil, errors.New("a tensor's name is not a string of UTF-8")
-		}
-		name = modern(name)
-		if f.tensors[name] != nil {
-			return nil, fmt.Errorf("tensor %s appears twice", safetensors.Quote(name))
-		}
-		if total += t.bytes(); total > b.limit {
-			return nil, fmt.Errorf("tensor %s: with it the tensors take more than %d bytes, which a file of %d may not ask for",
-				safetensors.Quote(name), b.limit, len(data))
-		}
-		f.tensors[name] = t
-		f.names = append(f.names, name)
+		return nil
+	}
+	if err := add(top, ""); err != nil {
+		return nil, err
 	}
 	if len(f.names) == 0 {
 		return nil, errors.New("no tensors in it")
 	}
 	slices.Sort(f.names)
 	return f, nil
-}
-
-// stateDict finds the dict of tensors in the dict that was saved.
-func stateDict(top *dict) *dict {
-	for _, key := range []string{"state_dict", "model"} {
-		for _, e := range top.entries {
-			if d, ok := e.value.(*dict); ok && e.key == any(key) {
-				return d
-			}
-		}
-	}
-	return top
 }
 
 // modern is the name that a tensor has today.

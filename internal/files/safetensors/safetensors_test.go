@@ -275,3 +275,22 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Whatever an index says, it is refused or each tensor that it names is one of a file of its directory.
+func FuzzIndex(f *testing.F) {
+	f.Add(`{"weight_map":{"a":"one","b":"two"}}`)
+	f.Add(`{"weight_map":{"a":"../one","a":1}}`)
+	f.Add(`{"weight_map":null}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		s := &shards{index: "dir/index.json", files: map[string]Reader{}, of: map[string]Reader{}}
+		err := s.open([]byte(text), func(path string) (Reader, error) {
+			if filepath.Dir(path) != "dir" {
+				t.Errorf("opens %s", path)
+			}
+			return &File{names: []string{"a", "b"}}, nil
+		}, func(name string) string { return name })
+		if err == nil && len(s.names) > 2 {
+			t.Errorf("%q", s.names)
+		}
+	})
+}

@@ -18,6 +18,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"albert/internal/files/disk"
 )
 
 // BufferSize is the size in bytes of the buffer that [Reader] reads through.
@@ -49,6 +51,8 @@ func ReaderSize(in io.Reader, size int) (*bufio.Reader, error) {
 		case begins(br, "\x28\xb5\x2f\xfd"):
 			format = "zstd"
 			decoder, err = zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		case begins(br, disk.PointerHead):
+			return nil, disk.ErrPointer
 		case begins(br, "\ufeff"):
 			_, err = br.Discard(len("\ufeff"))
 			return br, err

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"albert/internal/engine/ops"
+	"albert/internal/files/disk"
 	"albert/internal/files/jsonobject"
 	"albert/internal/files/safetensors"
 	"albert/internal/run"
@@ -198,7 +199,7 @@ func BestStep(dir run.Dir) (int, error) {
 }
 
 func readState(checkpoint string) (*state, error) {
-	text, err := os.ReadFile(filepath.Join(checkpoint, run.StateFile))
+	text, err := disk.ReadFile(filepath.Join(checkpoint, run.StateFile), 1<<30)
 	if err != nil {
 		return nil, err
 	}

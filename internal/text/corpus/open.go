@@ -74,7 +74,7 @@ func IsShards(dir string) bool {
 // fail. An error names the file and what is wrong with it.
 func OpenShards(dir string) (*Shards, error) {
 	path := filepath.Join(dir, metaFile)
-	text, err := os.ReadFile(path)
+	text, err := disk.ReadFile(path, 1<<30)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, e := os.Stat(filepath.Join(dir, progressFile)); e == nil {
 			return nil, fmt.Errorf("%s: the shards are not finished: run the same command again to go on", dir)
