@@ -61,14 +61,33 @@ type Source struct {
 	// Data is one folder or file, or files.
 	Data        []string `sep:"none" help:"The task's folder, GLUE's root, or a file." placeholder:"DIR|FILE" resume:"-"`
 	PairColumn  string   `help:"Own data: the column of the second text." placeholder:"NAME"`
-	LabelColumn string   `help:"Own data: the column of the label." placeholder:"NAME"`
+	LabelColumn string   `help:"Own data: the column of the label; several columns of 0 and 1, a class each, with commas between." placeholder:"NAME[,NAME...]"`
 	Multi       bool     `negatable:"" help:"classify: any number of labels, in TSV and CSV separated by |."`
 	Level       string   `enum:",middle,high" default:"" help:"RACE: middle or high; both by default." placeholder:"LEVEL"`
+	Delimiter   string   `help:"TSV and CSV: what parts columns: tab, comma, semicolon, pipe, or a character; it is found without." placeholder:"CHAR"`
+	Quotes      string   `enum:",csv,none" default:"" help:"TSV and CSV: csv, double quotes enclose fields, or none, they are characters; it is found without." placeholder:"QUOTES"`
 }
 
-// Options are the ones of package dataset.
-func (s *Source) options(textColumn string) dataset.Options {
-	return dataset.Options{Multi: s.Multi, TextColumn: textColumn, PairColumn: s.PairColumn, LabelColumn: s.LabelColumn, Level: s.Level}
+// Options are the ones of package dataset, for a task whose data the source is. A field that says nothing about it is refused.
+func (s *Source) Options(t dataset.Task, textColumn string) (dataset.Options, error) {
+	o := dataset.Options{Multi: s.Multi, TextColumn: textColumn, PairColumn: s.PairColumn, LabelColumn: s.LabelColumn, Level: s.Level,
+		Delimiter: s.Delimiter, Quotes: s.Quotes}
+	own := t.Submission == "" && t.Kind != model.Answer && t.Name != "race"
+	if s.Level != "" && t.Name != "race" {
+		return o, &run.FieldError{Field: "Level", Value: s.Level, Problem: "RACE has levels, " + t.Name + " has none"}
+	}
+	for _, f := range []struct{ field, value string }{{"TextColumn", textColumn}, {"PairColumn", s.PairColumn}, {"LabelColumn", s.LabelColumn},
+		{"Multi", map[bool]string{true: "true"}[s.Multi]}, {"Delimiter", s.Delimiter}, {"Quotes", s.Quotes}} {
+		if f.value != "" && !own {
+			return o, &run.FieldError{Field: f.field, Value: f.value, Problem: "the files of " + t.Name + " have columns of their own; for other files --task classify"}
+		}
+	}
+	if s.Delimiter != "" {
+		if _, err := dataset.Delimiter(s.Delimiter); err != nil {
+			return o, &run.FieldError{Field: "Delimiter", Value: s.Delimiter, Problem: err.Error()}
+		}
+	}
+	return o, nil
 }
 
 // Windows are the settings of answering.
@@ -112,19 +131,18 @@ func newJob(c Config) (*job, error) {
 	if err := run.CheckNumbers(&c); err != nil {
 		return nil, err
 	}
-	j := &job{Config: c, Task: t, Data: splits{Train: c.Train, Dev: c.Dev, Test: c.Test, Options: c.options(c.TextColumn)},
+	options, err := c.Source.Options(t, c.TextColumn)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{Config: c, Task: t, Data: splits{Train: c.Train, Dev: c.Dev, Test: c.Test, Options: options},
 		Spans: task.SpanOptions{MaxSeqLength: c.MaxSeqLength, DocStride: c.DocStride, MaxQueryLength: c.MaxQueryLength,
 			MaxAnswerLength: c.MaxAnswerLength, NBest: task.DefaultSpanOptions.NBest}}
-	own := t.Submission == "" && t.Kind != model.Answer && t.Name != "race"
 	switch {
 	case c.Output == "":
 		return nil, refuse("Output", nil, "no run directory given")
 	case len(c.Data) > 1:
 		return nil, refuse("Data", nil, "one folder or file; several files are given as Train")
-	case c.Level != "" && t.Name != "race":
-		return nil, refuse("Level", c.Level, "RACE has levels, "+t.Name+" has none")
-	case !own && (c.TextColumn != "" || c.PairColumn != "" || c.LabelColumn != "" || c.Multi):
-		return nil, refuse("TextColumn", c.TextColumn, "the files of "+t.Name+" have columns of their own")
 	case c.Steps != 0 && c.Epochs != 0:
 		return nil, refuse("Epochs", c.Epochs, "steps are given, too")
 	case c.MaxSeqLength != 0 && c.MaxSeqLength < 8:
@@ -166,6 +184,13 @@ func BeamHead(t dataset.Task, head string) (bool, error) {
 
 func (c *job) message(format string, args ...any) {
 	if !c.Quiet && c.Messages != nil {
+		fmt.Fprintf(c.Messages, format+"\n", args...)
+	}
+}
+
+// warn says what a person has to know, also with Quiet.
+func (c *job) warn(format string, args ...any) {
+	if c.Messages != nil {
 		fmt.Fprintf(c.Messages, format+"\n", args...)
 	}
 }

@@ -22,6 +22,15 @@ type Features struct {
 	wordRows  [][]int // of tagging: for each example the rows of its words' first pieces, 0 for a word without any or cut off
 	Truncated int     // examples that were cut
 	Dropped   int     // examples of training that nothing can be learned from
+	notes     []string
+}
+
+// cutNote says how many examples were cut; "": none.
+func (f *Features) cutNote(most int) string {
+	if f.Truncated == 0 || f.Kind == model.Answer {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d %s examples are cut to %d pieces", f.Truncated, len(f.Set.Examples), f.Set.Split, most)
 }
 
 // Settings of how examples become pieces.

@@ -15,6 +15,7 @@ import (
 	"albert/internal/infer"
 	"albert/internal/learn/metric"
 	"albert/internal/model"
+	"albert/internal/run"
 	"albert/internal/text/dataset"
 )
 
@@ -26,6 +27,7 @@ type Evaluation struct {
 	Data     []string // a folder, or files
 	Split    dataset.Split
 	Options  dataset.Options
+	Labels   []string // names of the model's classes in its order, instead of its configuration's; nil: those
 	Settings Settings
 	Threads  int
 	Worst    int    // so many of the examples that were answered worst are listed
@@ -55,9 +57,13 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 	var set *dataset.Set
 	var all []*Predictions
 	var thresholds []float64
+	var notes []string
 	for i, path := range append([]string{e.Model}, e.With...) {
 		m, err := formats.Open(path) // one model at a time is in memory
 		if err != nil {
+			return nil, err
+		}
+		if err := nameOutputs(m, e.Labels); err != nil {
 			return nil, err
 		}
 		if i == 0 {
@@ -72,14 +78,20 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 			if len(set.Examples) == 0 {
 				return nil, fmt.Errorf("%s: there are no examples", strings.Join(e.Data, ", "))
 			}
+			notes = set.Notes
 		}
 		s := e.Settings
 		s.MaxSeqLength = min(s.MaxSeqLength, m.Config.MaxPositionEmbeddings)
-		p, _, err := predict(ctx, m, dev, set, s)
+		p, f, err := predict(ctx, m, dev, set, s)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, p)
+		for _, n := range f.notes {
+			if !slices.Contains(notes, n) {
+				notes = append(notes, n)
+			}
+		}
 		if t := infer.NullThreshold(&m.Config); t != nil {
 			thresholds = append(thresholds, *t)
 		}
@@ -104,6 +116,9 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 		}
 	}
 	measured, err := Measure(set, p, e.Worst)
+	if err == nil {
+		measured.DataNotes = notes
+	}
 	if err == nil && e.Output != "" && set.Task.Submission != "" && set.Split == dataset.Test {
 		note, err := zipSubmissions(e.Output)
 		if err != nil {
@@ -127,21 +142,20 @@ func zipSubmissions(dir string) (note string, err error) {
 }
 
 // inOrder puts a classifier's outputs into the order of a set's labels, where the model names the same labels in another one: MNLI's
-// three, say, stand in a different order in every project.
-func inOrder(m *formats.Model, set *dataset.Set) {
+// three, say, stand in a different order in every project. Where it names others they are taken by their order, which the note says.
+func inOrder(m *formats.Model, set *dataset.Set) (note string) {
 	c := m.Classifier
 	if c.W == nil || len(set.Labels) != c.W.Rows() || set.Task.Kind == model.Regress || set.Task.Kind == model.Choice {
-		return
+		return ""
 	}
-	named, all := infer.Labels(&m.Config, c.W.Rows())
-	if !all {
-		return
-	}
+	named, _ := infer.Labels(&m.Config, c.W.Rows())
+	byOrder := fmt.Sprintf("%s calls its classes %s: they are taken in this order as %s; --labels A,B,... names them in the model's order", m.Path,
+		strings.Join(named, ", "), strings.Join(set.Labels, ", "))
 	from := make([]int, len(named))
 	for i, l := range set.Labels {
 		k := slices.IndexFunc(named, func(n string) bool { return strings.EqualFold(n, l) })
 		if k < 0 {
-			return // other names: by their order
+			return byOrder
 		}
 		from[i], named[k] = k, "" // a name stands for one output
 	}
@@ -152,6 +166,26 @@ func inOrder(m *formats.Model, set *dataset.Set) {
 		c.B.Data[i] = b[k]
 	}
 	m.Params.Touch()
+	return ""
+}
+
+// nameOutputs gives a model's classes names, in its own order; nil leaves them.
+func nameOutputs(m *formats.Model, names []string) error {
+	if names == nil {
+		return nil
+	}
+	outputs := 0
+	if m.Classifier.W != nil {
+		outputs = m.Classifier.W.Rows()
+	}
+	if len(names) != outputs {
+		return &run.FieldError{Field: "Labels", Value: strings.Join(names, ","), Problem: fmt.Sprintf("%d names for the %d classes of %s", len(names), outputs, m.Path)}
+	}
+	id2label := map[string]string{}
+	for i, n := range names {
+		id2label[strconv.Itoa(i)] = n
+	}
+	return m.Config.SetExtra("id2label", id2label)
 }
 
 // ScoreFile scores a file of predictions by the official metrics, and lists the worst answers. Without probabilities there is no
@@ -161,6 +195,14 @@ func ScoreFile(t dataset.Task, data []string, split dataset.Split, o dataset.Opt
 	if err != nil {
 		return nil, err
 	}
+	m, err := scoreFile(t, set, path, odds, worst)
+	if err == nil {
+		m.DataNotes = set.Notes
+	}
+	return m, err
+}
+
+func scoreFile(t dataset.Task, set *dataset.Set, path, odds string, worst int) (*Measured, error) {
 	if set.Task.Kind == model.MultiLabel || set.Task.Kind == model.Tag {
 		lists, err := dataset.ReadLists(path)
 		if err != nil {

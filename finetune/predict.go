@@ -46,10 +46,15 @@ func predict(ctx context.Context, m *formats.Model, dev *cpu.Device, set *datase
 	case want.Pooler && m.Pooler.W == nil:
 		return nil, nil, fmt.Errorf("%s: the model has no pooler, which its head needs", m.Path)
 	}
-	inOrder(m, set)
+	note := inOrder(m, set)
 	f, err := NewFeatures(set, m.Tokenizer, s, false)
 	if err != nil {
 		return nil, nil, err
+	}
+	for _, n := range []string{note, f.cutNote(s.MaxSeqLength)} {
+		if n != "" {
+			f.notes = append(f.notes, n)
+		}
 	}
 	p, err := f.Predict(ctx, &task.Objective{Kind: kind, Model: m.Model, Device: dev}, dev)
 	return p, f, err

@@ -29,6 +29,7 @@ type Measured struct {
 	Calibration *metric.CalibrationReport // of classes and choices
 	Worst       []Worst                   // as many as were asked for, the worst first
 	Notes       []string                  // what a reader of the scores should know; no part of the JSON
+	DataNotes   []string                  // what was left out of the data, cut or assumed, and how often
 
 	threshold *float64 // of questions without answers: the best one
 }
@@ -73,8 +74,8 @@ type Worst struct {
 	At    string  `json:"at"` // file:line
 }
 
-// MarshalJSON writes one object: the official metrics by their names, then "report", "confusion", "calibration" and "worst", those that
-// there are.
+// MarshalJSON writes one object: the official metrics by their names, then "report", "confusion", "calibration", "worst" and
+// "data_notes", those that there are.
 func (m *Measured) MarshalJSON() ([]byte, error) {
 	text, err := json.Marshal(m.Scores)
 	if err != nil {
@@ -86,7 +87,7 @@ func (m *Measured) MarshalJSON() ([]byte, error) {
 		value any
 		there bool
 	}{{"report", m.Report, m.Report != nil}, {"confusion", m.Confusion, m.Confusion != nil}, {"calibration", m.Calibration, m.Calibration != nil},
-		{"worst", m.Worst, m.Worst != nil}} {
+		{"worst", m.Worst, m.Worst != nil}, {"data_notes", m.DataNotes, m.DataNotes != nil}} {
 		if !f.there {
 			continue
 		}

@@ -26,6 +26,8 @@ type Result struct {
 	Deviation   *float64 `json:"standard_deviation"`
 	Undefined   string   `json:"undefined,omitempty"` // why the metric has no value
 	Submissions []string `json:"submissions,omitempty"`
+	// DataNotes say what was left out of the data, cut or assumed, and how often.
+	DataNotes []string `json:"data_notes,omitempty"`
 	// Mismatched are the metrics on MNLI's mismatched dev set, where there is one; the matched one chooses the best step.
 	Mismatched json.RawMessage `json:"dev_mismatched,omitempty"`
 }

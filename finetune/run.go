@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 
 	"albert/internal/files/disk"
@@ -49,6 +50,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	result.DataNotes = data.notes()
 	if err := j.submissions(ctx, dev, data.test, result); err != nil {
 		return nil, err
 	}
@@ -74,8 +76,9 @@ func (c *job) read() (*sets, error) {
 			return nil, err
 		}
 	}
-	o := c.Data.Options
-	o.Labels, o.Multi = s.train.Labels, s.train.Task.Kind == model.MultiLabel
+	c.nameClasses(s.train)
+	o, known := c.Data.Options, s.train.Options()
+	o.Labels, o.Multi, o.ByPlace = known.Labels, known.Multi, known.ByPlace
 	if s.dev, err = c.Data.load(c.Task, dataset.Dev, o); err != nil {
 		return nil, err
 	}
@@ -85,14 +88,54 @@ func (c *job) read() (*sets, error) {
 	if s.test, err = c.Data.load(c.Task, dataset.Test, o); err != nil {
 		return nil, err
 	}
+	for _, n := range s.notes() {
+		c.warn("%s", n)
+	}
+	return &s, c.checkLabels(s.train, s.dev)
+}
+
+// notes are what reading the data has to say, each once.
+func (s *sets) notes() (list []string) {
 	for _, set := range []*dataset.Set{s.train, s.dev, s.test} {
-		if set != nil {
-			for _, n := range set.Notes {
-				c.message("%s", n)
+		if set == nil {
+			continue
+		}
+		for _, n := range set.Notes {
+			if !slices.Contains(list, n) {
+				list = append(list, n)
 			}
 		}
 	}
-	return &s, c.checkLabels(s.train, s.dev)
+	return list
+}
+
+// nameClasses gives classes by place, which the data does not name, the names that the model's configuration has for as many.
+func (c *job) nameClasses(set *dataset.Set) {
+	if !set.Unnamed {
+		return
+	}
+	for _, dir := range []string{run.Dir(c.Model).Model(), c.Model} {
+		text, err := os.ReadFile(filepath.Join(dir, model.ConfigFile))
+		var config struct {
+			Names map[string]string `json:"id2label"`
+		}
+		if err != nil || json.Unmarshal(text, &config) != nil {
+			continue
+		}
+		names := make([]string, len(set.Labels))
+		for i := range names {
+			name := config.Names[strconv.Itoa(i)]
+			if name == "" || name == fmt.Sprintf("LABEL_%d", i) || slices.Contains(names, name) {
+				return
+			}
+			names[i] = name
+		}
+		if len(config.Names) == len(names) {
+			set.Labels = names
+			set.Notes = append(set.Notes, fmt.Sprintf("the %d classes have the names of %s: %s", len(names), c.Model, strings.Join(names, ", ")))
+		}
+		return
+	}
 }
 
 // hashes are those of the data, for the manifest.
@@ -199,11 +242,18 @@ func (f *cut) make(c *job, data *sets, tok *tokenizer.Tokenizer) (err error) {
 		return fmt.Errorf("task %s: nothing can be learned from the training data: %d examples have no label", c.Task.Name, f.train.Dropped)
 	}
 	if f.train.Truncated > 0 || f.train.Dropped > 0 {
-		c.message("%d training examples: %d cut to %d pieces, %d without a usable label left out", len(data.train.Examples), f.train.Truncated,
-			c.MaxSeqLength, f.train.Dropped)
+		data.train.Notes = append(data.train.Notes, fmt.Sprintf("%d training examples: %d cut to %d pieces, %d without a usable label left out",
+			len(data.train.Examples), f.train.Truncated, c.MaxSeqLength, f.train.Dropped))
+		c.warn("%s", data.train.Notes[len(data.train.Notes)-1])
 	}
-	f.dev, err = NewFeatures(data.dev, tok, settings, false)
-	return err
+	if f.dev, err = NewFeatures(data.dev, tok, settings, false); err != nil {
+		return err
+	}
+	if n := f.dev.cutNote(c.MaxSeqLength); n != "" {
+		data.dev.Notes = append(data.dev.Notes, n)
+		c.warn("%s", n)
+	}
+	return nil
 }
 
 // model makes the model that a run starts from: the pretrained one with a new head, or random weights.
@@ -248,7 +298,7 @@ func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cu
 	}
 	o := &task.Objective{Kind: c.Task.Kind, Model: m, Device: dev, Seed: c.Seed, Dropout: *c.ClassifierDropout,
 		Drop: model.Dropouts{Hidden: *c.Dropout, Attention: *c.Dropout}}
-	t := &learner{c: c, o: o, dev: dev, train: features.train, eval: features.dev, watch: newWatch(c, features.train)}
+	t := &learner{c: c, o: o, dev: dev, train: features.train, eval: features.dev, watch: newWatch(c, features.train), notes: data.notes()}
 	files := tok.Files()
 	if files[model.ConfigFile], err = m.Config.JSON(); err != nil {
 		return nil, err
@@ -278,6 +328,7 @@ type learner struct {
 	dev         *cpu.Device
 	train, eval *Features
 	watch       *watch
+	notes       []string // for the log: what reading the data had to say
 }
 
 // Batch gives a step's examples: those of an epoch in the order of a keyed permutation, one epoch after the other.
@@ -356,6 +407,9 @@ func (t *learner) Evaluate(ctx context.Context) (train.Fields, error) {
 			v = s.Value
 		}
 		fields = append(fields, train.Field{Name: s.Name, Value: v})
+	}
+	if t.notes != nil { // once
+		fields, t.notes = append(fields, train.Field{Name: "data_notes", Value: t.notes}), nil
 	}
 	t.watch.constant = sameAnswers(t.eval, p)
 	return fields, nil

@@ -17,11 +17,6 @@ import (
 	"albert/pretrain"
 )
 
-// dataOptions say how labelled data is read.
-func dataOptions(s *finetune.Source, textColumn string) dataset.Options {
-	return dataset.Options{Multi: s.Multi, TextColumn: textColumn, PairColumn: s.PairColumn, LabelColumn: s.LabelColumn, Level: s.Level}
-}
-
 // taskNamed finds a task, for a usage error.
 func taskNamed(name string) (dataset.Task, error) {
 	t, err := dataset.TaskNamed(name)
@@ -41,16 +36,13 @@ func spanOptions(w finetune.Windows, length int) (task.SpanOptions, error) {
 		NBest: task.DefaultSpanOptions.NBest}, nil
 }
 
-// checkData refuses flags that say nothing about the data of a task.
-func checkData(s *finetune.Source, t dataset.Task, textColumn string) error {
-	own := t.Submission == "" && t.Kind != model.Answer && t.Name != "race"
-	switch {
-	case s.Level != "" && t.Name != "race":
-		return usagef("--level: RACE has levels, %s has none", t.Name)
-	case !own && (textColumn != "" || s.PairColumn != "" || s.LabelColumn != "" || s.Multi):
-		return usagef("--text-column, --pair-column, --label-column, --multi: the files of %s have columns of their own; for other files --task classify", t.Name)
+// dataOptions say how labelled data is read; flags that say nothing about the data of a task are refused.
+func dataOptions(s *finetune.Source, t dataset.Task, textColumn string) (dataset.Options, error) {
+	o, err := s.Options(t, textColumn)
+	if err != nil {
+		return o, usageError{err}
 	}
-	return nil
+	return o, nil
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
@@ -96,7 +88,7 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 	if err := minLength(c.MaxSeqLength); err != nil {
 		return err
 	}
-	if err := checkData(&c.Source, t, c.TextColumn); err != nil {
+	if _, err := dataOptions(&c.Source, t, c.TextColumn); err != nil {
 		return err
 	}
 	if t.Name == "ax" {
@@ -142,6 +134,7 @@ type EvalCmd struct {
 	Model string `arg:"" optional:"" help:"Model in any format, or run directory."`
 	Task  string `help:"pretrain, or a task of albert finetune (default: what the run was fine-tuned for, else pretrain)." placeholder:"TASK"`
 	finetune.Source
+	Labels      []string `help:"Names of the model's classes, in its order, with commas between, where its configuration has none or others." placeholder:"A,B,..."`
 	Split       string   `default:"dev" help:"The split of a folder: train, dev or test."`
 	With        []string `sep:"none" help:"A further model, may be repeated: the predictions of all are averaged." placeholder:"MODEL"`
 	Long        string   `enum:"truncate,windows" default:"truncate" help:"Classes and numbers of texts that are too long: truncate them, or average over windows."`
@@ -190,13 +183,17 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 	if c.Worst < 0 {
 		return usagef("eval: --worst %d is negative", c.Worst)
 	}
+	if c.Predictions != "" && c.Labels != nil {
+		return usagef("eval: --labels names a model's classes; --predictions have names")
+	}
 	if c.Predictions != "" && len(c.With) > 0 {
 		return usagef("eval: --with averages models, not --predictions")
 	}
 	if err := minLength(c.MaxSeqLength); err != nil {
 		return err
 	}
-	if err := checkData(&c.Source, t, c.TextColumn); err != nil {
+	options, err := dataOptions(&c.Source, t, c.TextColumn)
+	if err != nil {
 		return err
 	}
 	split, err := dataset.SplitNamed(c.Split)
@@ -204,7 +201,7 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		return usageError{err}
 	}
 	if c.Predictions != "" {
-		m, err := finetune.ScoreFile(t, c.Data, split, dataOptions(&c.Source, c.TextColumn), c.Predictions, c.NullOdds, c.Worst)
+		m, err := finetune.ScoreFile(t, c.Data, split, options, c.Predictions, c.NullOdds, c.Worst)
 		if err != nil {
 			return err
 		}
@@ -224,8 +221,8 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: dataOptions(&c.Source, c.TextColumn),
-		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", SpanOptions: spans}, Threads: c.Threads, Output: c.Output})
+	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split,
+		Options: options, Labels: c.Labels, Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", SpanOptions: spans}, Threads: c.Threads, Output: c.Output})
 	if err != nil {
 		return noModel(c.Model, err)
 	}
@@ -263,7 +260,7 @@ func setting(dir, name string) json.RawMessage {
 }
 
 func (c *EvalCmd) print(m *finetune.Measured) error {
-	for _, n := range m.Notes {
+	for _, n := range append(m.DataNotes, m.Notes...) {
 		fmt.Fprintln(os.Stderr, n)
 	}
 	if c.JSON {

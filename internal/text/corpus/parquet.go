@@ -88,7 +88,7 @@ func (r *reader) page(name, column string, repeats bool, page parquet.Page, valu
 				r.counts.Empty++
 				continue
 			}
-			if v.Kind() != parquet.ByteArray {
+			if v.Kind() != parquet.ByteArray && v.Kind() != parquet.FixedLenByteArray {
 				return fmt.Errorf("%s: column %q is not a string", place, column)
 			}
 			text := r.utf8(v.ByteArray())
