@@ -171,6 +171,9 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		if c.Report || c.Worst != 0 || len(c.With) > 0 || c.Long != "truncate" {
 			return usagef("eval: --report, --worst, --with and --long are for the tasks of albert finetune: --task TASK")
 		}
+		if c.Labels != nil || c.LabelColumn+c.PairColumn+c.Level+c.Delimiter+c.Quotes != "" || c.Multi {
+			return usagef("eval: --labels, --label-column, --pair-column, --level, --delimiter, --quotes and --multi are for the tasks of albert finetune: --task TASK")
+		}
 		return noModel(c.Model, c.pretrain(ctx))
 	}
 	t, err := taskNamed(c.Task)

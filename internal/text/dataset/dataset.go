@@ -256,6 +256,9 @@ func (r *reader) finish() error {
 	if r.labels.aliased != "" {
 		note("%s", r.labels.aliased)
 	}
+	if s.Skipped > 0 && s.Task.glue == nil {
+		note("%d rows left out: their label is -1, where the classes have names", s.Skipped)
+	}
 	if r.bare > 0 && r.scored > 0 {
 		note("%d of %d examples have no label: they are predicted and not scored", r.bare, len(s.Examples))
 	}

@@ -219,7 +219,7 @@ func (r *reader) finishHot() error {
 	}
 	r.set.ByPlace = true
 	names := h.names
-	if known := r.labels.names; r.labels.fixed && len(known) == n && (names == nil || otherName(known[0]) != "" && otherName(names[0]) == "") {
+	if known := r.labels.names; r.labels.fixed && (names == nil || len(known) == n && otherName(known[0]) != "" && otherName(names[0]) == "") {
 		if names != nil {
 			r.note("the classes %s are taken by their place as the model's %s", list(names), list(known))
 		}

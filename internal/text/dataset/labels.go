@@ -44,6 +44,9 @@ func (l *labels) id(name string) (int, error) {
 	}
 	if l.fixed {
 		if i, ok := l.index[otherName(name)]; ok {
+			if l.aliased != "" {
+				return i, nil
+			}
 			l.aliased = fmt.Sprintf("the model's labels are %s: %q is taken as %q, and so on", list(l.names), short(name), otherName(name))
 			return i, nil
 		}

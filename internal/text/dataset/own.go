@@ -147,6 +147,10 @@ func (r *reader) textRow(w *row) error {
 		names = scoreColumns
 	}
 	name, v, err := r.labelCell(w, names)
+	if err == errNoClass {
+		r.set.Skipped++
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -185,12 +189,14 @@ func (r *reader) labelCell(w *row, names []string) (name string, v any, err erro
 		}
 		return "", nil, w.fail("no column %s; there are %s: choose with --label-column%s", what, w.columns(), several)
 	}
-	if err, ok := v.(error); ok {
+	if err, ok := v.(error); ok && err != errNoClass {
 		return "", nil, w.fail("column %q: %v", name, err)
 	}
 	switch {
+	case !test && v == errNoClass:
+		return "", nil, errNoClass
 	case !test:
-	case v == nil || v == "":
+	case v == nil || v == "" || v == errNoClass:
 		r.bare++
 		return "", nil, nil
 	case isMinus(v):

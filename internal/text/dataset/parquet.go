@@ -26,6 +26,9 @@ type leaf struct {
 
 var errNotRead = errors.New("a column that is not read (a list of lists, or one that nobody asks for)")
 
+// errNoClass stands for the label -1 in a column whose classes have names: the hub's sign for pairs without a gold label, as SNLI has them.
+var errNoClass = errors.New("-1, where the classes have names")
+
 // parquet reads a file row by row, and of it the columns that examples may have something of.
 func (r *reader) parquet(path string, f *os.File, each func(*row) error) error {
 	if err := r.hashed(path, stream.NewHasher(f, nil)); err != nil {
@@ -147,8 +150,12 @@ func (l *leaf) cell(values []any, unreadable error) any {
 				unreadable = err
 			}
 		case json.Number:
-			if n, err := strconv.ParseUint(string(v), 10, 31); err == nil && int(n) < len(l.names) {
+			n, err := strconv.ParseInt(string(v), 10, 32)
+			switch {
+			case err == nil && n >= 0 && int(n) < len(l.names):
 				values[i] = l.names[n]
+			case n == -1 && l.names != nil && !l.list:
+				return errNoClass
 			}
 		}
 	}

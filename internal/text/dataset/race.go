@@ -141,8 +141,8 @@ func (r *reader) passages(in *input) error {
 		if err != nil {
 			return unlessEOF(err)
 		}
-		var row struct{ Question, Questions json.RawMessage }
-		if json.Unmarshal(raw, &row) == nil && row.Question != nil && row.Questions == nil {
+		var row struct{ Article, Question, Questions json.RawMessage }
+		if json.Unmarshal(raw, &row) == nil && row.Questions == nil && (row.Question != nil || row.Article == nil) {
 			r.rowForm = true
 			w, err := objectOf(in.name, line, raw)
 			if err == nil {
