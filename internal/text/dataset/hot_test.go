@@ -157,7 +157,7 @@ func TestMinusOne(t *testing.T) {
 func TestNumbersAreLabels(t *testing.T) {
 	s := mustRead(t, "classify", Dev, "a.csv", "text,label\nA,1\nB,0\n", Options{Labels: []string{"LABEL_0", "LABEL_1"}})
 	wantExamples(t, s, "2 text=A label=LABEL_1", "3 text=B label=LABEL_0")
-	if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], `"0" is taken as "LABEL_0"`) {
+	if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], `"1" is taken as "LABEL_1"`) {
 		t.Errorf("%q", s.Notes)
 	}
 	s = mustRead(t, "tag", Dev, "a.jsonl", `{"tokens": ["A", "B"], "tags": [1, 0]}`, Options{Labels: []string{"LABEL_0", "LABEL_1"}})
