@@ -58,32 +58,40 @@ type Source struct {
 	// Data is one folder or file, or files.
 	Data        []string `sep:"none" help:"The task's folder, GLUE's root, or a file." placeholder:"DIR|FILE" resume:"-"`
 	PairColumn  string   `help:"Own data: the column of the second text." placeholder:"NAME"`
-	LabelColumn string   `help:"Own data: the column of the label." placeholder:"NAME"`
+	LabelColumn string   `help:"Own data: the column of the label; several columns of 0 and 1, a class each, with commas between." placeholder:"NAME[,NAME...]"`
 	Multi       bool     `negatable:"" help:"classify: any number of labels, in TSV and CSV separated by |."`
 	Level       string   `enum:",middle,high" default:"" help:"RACE: middle or high; both by default." placeholder:"LEVEL"`
+	Delimiter   string   `help:"TSV and CSV: what parts columns: tab, comma, semicolon, pipe, or a character; it is found without." placeholder:"CHAR"`
+	Quotes      string   `enum:",csv,none" default:"" help:"TSV and CSV: csv, double quotes enclose fields, or none, they are characters; it is found without." placeholder:"QUOTES"`
 }
 
 // Options are the ones of package dataset.
 func (s *Source) Options(textColumn string) dataset.Options {
-	return dataset.Options{Multi: s.Multi, TextColumn: textColumn, PairColumn: s.PairColumn, LabelColumn: s.LabelColumn, Level: s.Level}
+	return dataset.Options{Multi: s.Multi, TextColumn: textColumn, PairColumn: s.PairColumn, LabelColumn: s.LabelColumn, Level: s.Level,
+		Delimiter: s.Delimiter, Quotes: s.Quotes}
 }
 
-// Fits refuses what says nothing about the files of a task.
+// Fits refuses what says nothing about the files of a task, and a delimiter that is none.
 func (s *Source) Fits(t dataset.Task, textColumn string) error {
-	own := t.Submission == "" && t.Kind != model.Answer && t.Name != "race"
-	problem := "the files of " + t.Name + " have columns of their own; those of other data are read by task classify"
-	switch {
-	case s.Level != "" && t.Name != "race":
+	if s.Level != "" && t.Name != "race" {
 		return &run.FieldError{Field: "Level", Value: s.Level, Problem: "RACE has levels, " + t.Name + " has none"}
-	case own:
-	case textColumn != "":
-		return &run.FieldError{Field: "TextColumn", Value: textColumn, Problem: problem}
-	case s.PairColumn != "":
-		return &run.FieldError{Field: "PairColumn", Value: s.PairColumn, Problem: problem}
-	case s.LabelColumn != "":
-		return &run.FieldError{Field: "LabelColumn", Value: s.LabelColumn, Problem: problem}
-	case s.Multi:
-		return &run.FieldError{Field: "Multi", Problem: problem}
+	}
+	own := t.Submission == "" && t.Kind != model.Answer && t.Name != "race"
+	for _, f := range []struct {
+		field string
+		value any
+		given bool
+	}{{"TextColumn", textColumn, textColumn != ""}, {"PairColumn", s.PairColumn, s.PairColumn != ""}, {"LabelColumn", s.LabelColumn, s.LabelColumn != ""},
+		{"Multi", nil, s.Multi}, {"Delimiter", s.Delimiter, s.Delimiter != ""}, {"Quotes", s.Quotes, s.Quotes != ""}} {
+		if f.given && !own {
+			return &run.FieldError{Field: f.field, Value: f.value,
+				Problem: "the files of " + t.Name + " have columns of their own; those of other data are read by task classify"}
+		}
+	}
+	if s.Delimiter != "" {
+		if _, err := dataset.Delimiter(s.Delimiter); err != nil {
+			return &run.FieldError{Field: "Delimiter", Value: s.Delimiter, Problem: err.Error()}
+		}
 	}
 	return nil
 }
@@ -133,7 +141,9 @@ func (c *job) note(list ...string) {
 	for _, n := range list {
 		if !slices.Contains(c.notes.list, n) {
 			c.notes.list = append(c.notes.list, n)
-			c.message("%s", n)
+			if c.Messages != nil { // also with Quiet
+				fmt.Fprintln(c.Messages, n)
+			}
 		}
 	}
 }

@@ -30,6 +30,7 @@ type Features struct {
 	// What is left out: examples that were cut and the pieces cut off, examples of training that nothing can be learned from, words and
 	// answers without pieces, answers that stand in no window as a whole.
 	Truncated, Cut, Dropped, NoPieces, Unplaced, Divided int
+	notes                                                []string // what was assumed
 }
 
 // Settings of how examples become pieces.
@@ -230,7 +231,7 @@ func (f *Features) addQuestion(tok *tokenizer.Tokenizer, i int, context tokenize
 
 // Notes say what was left out: how many and why.
 func (f *Features) Notes() []string {
-	var list []string
+	list := slices.Clone(f.notes)
 	note := func(n int, format string, args ...any) {
 		if n > 0 {
 			list = append(list, fmt.Sprintf("%s: %d of ", f.Set.Split, n)+fmt.Sprintf(format, args...))
@@ -240,9 +241,9 @@ func (f *Features) Notes() []string {
 	for i := range f.Set.Examples {
 		words += len(f.Set.Examples[i].Words)
 	}
-	why := fmt.Sprintf("cut to %d pieces (--max-seq-length)", f.most)
+	why := fmt.Sprintf("cut to %d pieces (max_seq_length)", f.most)
 	if f.Kind == model.Answer {
-		why = fmt.Sprintf("have a question cut to %d pieces (--max-query-length)", min(f.spans.MaxQueryLength, f.most-4))
+		why = fmt.Sprintf("have a question cut to %d pieces (max_query_length)", min(f.spans.MaxQueryLength, f.most-4))
 	}
 	note(f.Truncated, "%d examples %s: %d pieces cut off", all, why, f.Cut)
 	tagged := "nothing is learned from them"

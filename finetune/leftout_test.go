@@ -49,7 +49,7 @@ func holdNote(t *testing.T, r *Result, said, want string) {
 	}
 	quoted, _ := json.Marshal(want)
 	inside := string(quoted[1 : len(quoted)-1])
-	if !bytes.Contains(log, []byte(`"note":"`)) || strings.Count(string(log), inside) != 1 || !strings.Contains(string(text), inside) {
+	if !bytes.Contains(log, []byte(`"data_notes":["`)) || strings.Count(string(log), inside) != 1 || !strings.Contains(string(text), inside) {
 		t.Errorf("%q: log %.300s\nresult %s", want, log, text)
 	}
 }
@@ -159,13 +159,13 @@ func TestCutPiecesAreCounted(t *testing.T) {
 		want       []string
 	}{
 		{"classify", `{"text": "` + long + `", "label": "x"}` + "\n" + `{"text": "bad", "label": "y"}`,
-			[]string{"train: 1 of 2 examples cut to 20 pieces (--max-seq-length): 82 pieces cut off", "dev: 1 of 2 examples cut to 20"}},
+			[]string{"train: 1 of 2 examples cut to 20 pieces (max_seq_length): 82 pieces cut off", "dev: 1 of 2 examples cut to 20"}},
 		{"classify", `{"text": "` + long + `", "text_pair": "bad", "label": "x"}` + "\n" + `{"text": "bad", "text_pair": "bad", "label": "y"}`,
-			[]string{"train: 1 of 2 examples cut to 20 pieces (--max-seq-length): 84 pieces cut off"}},
+			[]string{"train: 1 of 2 examples cut to 20 pieces (max_seq_length): 84 pieces cut off"}},
 		{"choice", `{"context": "` + long + `", "question": "bad", "choices": ["good", "bad"], "label": 0}`,
-			[]string{"train: 1 of 1 examples cut to 20 pieces (--max-seq-length): 170 pieces cut off"}},
+			[]string{"train: 1 of 1 examples cut to 20 pieces (max_seq_length): 170 pieces cut off"}},
 		{"squad1", `{"context": "good bad", "question": "` + long + `", "answers": {"text": ["bad"], "answer_start": [5]}}`,
-			[]string{"train: 1 of 1 examples have a question cut to 16 pieces (--max-query-length): 84 pieces cut off"}},
+			[]string{"train: 1 of 1 examples have a question cut to 16 pieces (max_query_length): 84 pieces cut off"}},
 		{"squad1", `{"context": "good bad", "question": "a", "answers": {"text": ["bad", "bad"], "answer_start": [1, 5]}}` + "\n" +
 			`{"context": "good \u0301 bad", "question": "a", "answers": {"text": ["\u0301"], "answer_start": [5]}}` + "\n" +
 			`{"context": "good bad", "question": "a", "answers": {"text": [" \u2003bad\u00a0"], "answer_start": [3]}}` + "\n" +

@@ -15,6 +15,7 @@ import (
 	"albert/internal/infer"
 	"albert/internal/learn/metric"
 	"albert/internal/model"
+	"albert/internal/run"
 	"albert/internal/text/dataset"
 )
 
@@ -26,6 +27,7 @@ type Evaluation struct {
 	Data     []string // a folder, or files
 	Split    dataset.Split
 	Options  dataset.Options
+	Labels   []string // names of the model's classes in its order, instead of its configuration's; nil: those
 	Settings Settings
 	Threads  int
 	Worst    int    // so many of the examples that were answered worst are listed
@@ -61,6 +63,9 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := nameOutputs(m, e.Labels); err != nil {
+			return nil, err
+		}
 		if i == 0 {
 			if o := e.Task; o.Labels == nil && (o.Kind == model.Classify || o.Kind == model.MultiLabel || o.Kind == model.Tag) && m.Classifier.W != nil {
 				if named, all := infer.Labels(&m.Config, m.Classifier.W.Rows()); all {
@@ -73,6 +78,7 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 			if len(set.Examples) == 0 {
 				return nil, fmt.Errorf("%s: there are no examples", strings.Join(e.Data, ", "))
 			}
+			notes = notesOf(set)
 		}
 		s := e.Settings
 		s.MaxSeqLength = min(s.MaxSeqLength, m.Config.MaxPositionEmbeddings)
@@ -80,10 +86,12 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 		if err != nil {
 			return nil, err
 		}
-		if i == 0 {
-			notes = append(notesOf(set), f.Notes()...)
-		}
 		all = append(all, p)
+		for _, n := range f.Notes() {
+			if !slices.Contains(notes, n) {
+				notes = append(notes, n)
+			}
+		}
 		if t := infer.NullThreshold(&m.Config); t != nil {
 			thresholds = append(thresholds, *t)
 		}
@@ -135,21 +143,20 @@ func zipSubmissions(dir string) (note string, err error) {
 }
 
 // inOrder puts a classifier's outputs into the order of a set's labels, where the model names the same labels in another one: MNLI's
-// three, say, stand in a different order in every project.
-func inOrder(m *formats.Model, set *dataset.Set) {
+// three, say, stand in a different order in every project. Where it names others they are taken by their order, which the note says.
+func inOrder(m *formats.Model, set *dataset.Set) (note string) {
 	c := m.Classifier
 	if c.W == nil || len(set.Labels) != c.W.Rows() || set.Task.Kind == model.Regress || set.Task.Kind == model.Choice {
-		return
+		return ""
 	}
-	named, all := infer.Labels(&m.Config, c.W.Rows())
-	if !all {
-		return
-	}
+	named, _ := infer.Labels(&m.Config, c.W.Rows())
+	byOrder := fmt.Sprintf("%s calls its classes %s: they are taken in this order as %s; --labels A,B,... names them in the model's order", m.Path,
+		strings.Join(named, ", "), strings.Join(set.Labels, ", "))
 	from := make([]int, len(named))
 	for i, l := range set.Labels {
 		k := slices.IndexFunc(named, func(n string) bool { return strings.EqualFold(n, l) })
 		if k < 0 {
-			return // other names: by their order
+			return byOrder
 		}
 		from[i], named[k] = k, "" // a name stands for one output
 	}
@@ -160,6 +167,26 @@ func inOrder(m *formats.Model, set *dataset.Set) {
 		c.B.Data[i] = b[k]
 	}
 	m.Params.Touch()
+	return ""
+}
+
+// nameOutputs gives a model's classes names, in its own order; nil leaves them.
+func nameOutputs(m *formats.Model, names []string) error {
+	if names == nil {
+		return nil
+	}
+	outputs := 0
+	if m.Classifier.W != nil {
+		outputs = m.Classifier.W.Rows()
+	}
+	if len(names) != outputs {
+		return &run.FieldError{Field: "Labels", Value: strings.Join(names, ","), Problem: fmt.Sprintf("%d names for the %d classes of %s", len(names), outputs, m.Path)}
+	}
+	id2label := map[string]string{}
+	for i, n := range names {
+		id2label[strconv.Itoa(i)] = n
+	}
+	return m.Config.SetExtra("id2label", id2label)
 }
 
 // ScoreFile scores a file of predictions by the official metrics, and lists the worst answers. Without probabilities there is no

@@ -46,10 +46,13 @@ func predict(ctx context.Context, m *formats.Model, dev *cpu.Device, set *datase
 	case want.Pooler && m.Pooler.W == nil:
 		return nil, nil, fmt.Errorf("%s: the model has no pooler, which its head needs", m.Path)
 	}
-	inOrder(m, set)
+	note := inOrder(m, set)
 	f, err := NewFeatures(set, m.Tokenizer, s, false)
 	if err != nil {
 		return nil, nil, err
+	}
+	if note != "" {
+		f.notes = append(f.notes, note)
 	}
 	p, err := f.Predict(ctx, &task.Objective{Kind: kind, Model: m.Model, Device: dev}, dev)
 	return p, f, err

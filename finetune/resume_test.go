@@ -49,6 +49,8 @@ func TestResumeWithOtherSettings(t *testing.T) {
 		"PairColumn":        {func(c *Config) { c.PairColumn = "second" }, "pair-column"},
 		"LabelColumn":       {func(c *Config) { c.LabelColumn = "class" }, "label-column"},
 		"Multi":             {func(c *Config) { c.Multi = true }, "multi"},
+		"Delimiter":         {func(c *Config) { c.Delimiter = "tab" }, "delimiter"},
+		"Quotes":            {func(c *Config) { c.Quotes = "csv" }, "quotes"},
 		"TextColumn":        {func(c *Config) { c.TextColumn = "other" }, "text-column"},
 		"Train":             {func(c *Config) { c.Train = file("train2", 4) }, "train"},
 		"Dev":               {func(c *Config) { c.Dev = file("dev2", 4) }, "dev"},

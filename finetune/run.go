@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 
 	"albert/internal/files/disk"
@@ -76,8 +77,9 @@ func (c *job) read() (*sets, error) {
 			return nil, err
 		}
 	}
-	o := c.Data.Options
-	o.Labels, o.Multi = s.train.Labels, s.train.Task.Kind == model.MultiLabel
+	c.nameClasses(s.train)
+	o, known := c.Data.Options, s.train.Options()
+	o.Labels, o.Multi, o.ByPlace = known.Labels, known.Multi, known.ByPlace
 	if s.dev, err = c.Data.load(c.Task, dataset.Dev, o); err != nil {
 		return nil, err
 	}
@@ -96,6 +98,35 @@ func (c *job) read() (*sets, error) {
 		c.note(fmt.Sprintf("no tag begins with B- or I-, so tags are classes of words, not entities: %s decides which evaluation is best", c.metric))
 	}
 	return &s, c.checkLabels(s.train, s.dev)
+}
+
+// nameClasses gives classes by place, which the data does not name, the names that the model's configuration has for as many.
+func (c *job) nameClasses(set *dataset.Set) {
+	if !set.Unnamed {
+		return
+	}
+	for _, dir := range []string{run.Dir(c.Model).Model(), c.Model} {
+		text, err := disk.ReadFile(filepath.Join(dir, model.ConfigFile), 1<<20)
+		var config struct {
+			Names map[string]string `json:"id2label"`
+		}
+		if err != nil || json.Unmarshal(text, &config) != nil {
+			continue
+		}
+		names := make([]string, len(set.Labels))
+		for i := range names {
+			name := config.Names[strconv.Itoa(i)]
+			if name == "" || name == fmt.Sprintf("LABEL_%d", i) || slices.Contains(names, name) {
+				return
+			}
+			names[i] = name
+		}
+		if len(config.Names) == len(names) {
+			set.Labels = names
+			set.Notes = append(set.Notes, fmt.Sprintf("the %d classes have the names of %s: %s", len(names), c.Model, strings.Join(names, ", ")))
+		}
+		return
+	}
 }
 
 // notesOf are a set's notes, with its split.

@@ -80,6 +80,7 @@ type EvalCmd struct {
 	Model string `arg:"" optional:"" help:"Model in any format, or run directory."`
 	Task  string `help:"pretrain, or a task of albert finetune (default: what the run was fine-tuned for, else pretrain)." placeholder:"TASK"`
 	finetune.Source
+	Labels      []string `help:"Names of the model's classes, in its order, with commas between, where its configuration has none or others." placeholder:"A,B,..."`
 	Split       string   `default:"dev" help:"The split of a folder: train, dev or test."`
 	With        []string `sep:"none" help:"A further model, may be repeated: the predictions of all are averaged." placeholder:"MODEL"`
 	Long        string   `enum:"truncate,windows" default:"truncate" help:"Classes and numbers of texts that are too long: truncate them, or average over windows."`
@@ -116,6 +117,9 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		if c.Report || c.Worst != 0 || len(c.With) > 0 || c.Long != "truncate" {
 			return usagef("eval: --report, --worst, --with and --long are for the tasks of albert finetune: --task TASK")
 		}
+		if c.Labels != nil || c.LabelColumn+c.PairColumn+c.Level+c.Delimiter+c.Quotes != "" || c.Multi {
+			return usagef("eval: --labels, --label-column, --pair-column, --level, --delimiter, --quotes and --multi are for the tasks of albert finetune: --task TASK")
+		}
 		return noModel(c.Model, c.pretrain(ctx))
 	}
 	t, err := taskNamed(c.Task)
@@ -124,6 +128,9 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 	}
 	if (c.Model == "") == (c.Predictions == "") {
 		return usagef("eval: give a model, or --predictions FILE")
+	}
+	if c.Predictions != "" && c.Labels != nil {
+		return usagef("eval: --labels names a model's classes; --predictions have names")
 	}
 	if c.Predictions != "" && len(c.With) > 0 {
 		return usagef("eval: --with averages models, not --predictions")
@@ -152,7 +159,7 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 			length = task.DefaultSpanOptions.MaxSeqLength
 		}
 	}
-	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: c.Source.Options(c.TextColumn),
+	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: c.Source.Options(c.TextColumn), Labels: c.Labels,
 		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", SpanOptions: c.Windows.Options(length)}, Threads: c.Threads, Output: c.Output})
 	if err != nil {
 		return noModel(c.Model, err)

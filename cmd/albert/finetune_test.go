@@ -124,3 +124,71 @@ func TestFinetuneUsage(t *testing.T) {
 		t.Errorf("eval: status %d: %s", status, errs)
 	}
 }
+
+// Every data flag reaches what eval reads; without it the file is refused or read in another way.
+func TestEvalDataFlags(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	classes := file("p.tsv", "index\tprediction\n0\tx\n1\ty\n")
+	lists := file("lists.json", `{"0": ["x"], "1": ["y", "x"]}`)
+	letters := file("letters.json", `{"middle1-0": "A", "high1-0": "B"}`)
+	passage := `{"id": "%s1", "article": "Y", "questions": ["Q"], "options": [["c", "d"]], "answers": ["A"]}` + "\n"
+	for field, c := range map[string]struct {
+		task, data, predictions string
+		flags                   []string
+		want, without           string
+	}{
+		"PairColumn":  {"classify", file("pair.csv", "text,more,label\nA,B,x\nC,D,y\n"), classes, []string{"--text-column", "text", "--pair-column", "more", "--worst", "1"}, `"text_pair":"B"`, ""},
+		"LabelColumn": {"classify", file("label.csv", "text,kind,label\nA,x,y\nC,y,x\n"), classes, []string{"--label-column", "kind"}, `"accuracy":1`, `"accuracy":0`},
+		"TextColumn":  {"classify", file("text.csv", "body,label\nA,x\nC,y\n"), classes, []string{"--text-column", "body"}, `"accuracy":1`, "no column for the text"},
+		"Multi":       {"classify", file("multi.csv", "text,label\nA,x\nC,x|y\n"), lists, []string{"--multi"}, `"subset_accuracy":1`, "not"},
+		"Level":       {"race", file("race.txt", fmt.Sprintf(passage+passage, "middle", "high")), letters, []string{"--level", "middle"}, `"accuracy":1`, `"accuracy":0.5`},
+		"Delimiter":   {"classify", file("delimiter.csv", "text^label\nA^x\nC^y\n"), classes, []string{"--delimiter", "^"}, `"accuracy":1`, "no column"},
+		"Quotes":      {"classify", file("quotes.tsv", "text\tlabel\n\"A\"\tx\nC\ty\n"), classes, []string{"--quotes", "none", "--worst", "2"}, `"text":"\"A\""`, `"text":"A"`},
+		"Split":       {"classify", file("split.csv", "text,label\nA,x\nC,\n"), classes, []string{"--split", "test"}, `"data_notes":["test: 1 of 2 examples have no label`, "no label"},
+	} {
+		args := []string{"eval", "--task", c.task, "--data", c.data, "--predictions", c.predictions, "--json"}
+		status, out, errs := call(t, append(args, c.flags...)...)
+		if status != 0 || !strings.Contains(out, c.want) {
+			t.Errorf("%s: status %d, %s%s; want %s", field, status, out, errs, c.want)
+		}
+		if c.without == "" {
+			continue
+		}
+		if _, out, errs = call(t, append(args, "--worst", "2")...); !strings.Contains(out+errs, c.without) || strings.Contains(out, c.want) {
+			t.Errorf("without %s: %s%s; want %s", field, out, errs, c.without)
+		}
+	}
+	for _, flags := range [][]string{{"--level", "low"}, {"--quotes", "x"}, {"--task", "sst2", "--delimiter", ";"}, {"--task", "classify", "--delimiter", "and"},
+		{"--task", "pretrain", "--label-column", "x"}, {"--task", "pretrain", "--labels", "a,b"}} {
+		if status, _, errs := call(t, append([]string{"eval", "m", "--data", "x"}, flags...)...); status != 2 {
+			t.Errorf("%q: status %d, %s", flags, status, errs)
+		}
+	}
+}
+
+// Texts to answer are the same in every encoding and with every line end.
+func TestTextsOfEveryEncoding(t *testing.T) {
+	for _, text := range []string{"Größe\nab\n", "Größe\r\nab\r\n", "Größe\rab\r", "\ufeffGröße\nab", "G\x00r\x00\xf6\x00\xdf\x00e\x00\r\x00a\x00b\x00", "\xfe\xff\x00G\x00r\x00\xf6\x00\xdf\x00e\x00\n\x00a\x00b"} {
+		path := filepath.Join(t.TempDir(), "a.txt")
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for it := range items([]string{path}) {
+			if it.Err != nil {
+				t.Error(it.Err)
+			}
+			got = append(got, strings.TrimSuffix(it.Text, "\r"))
+		}
+		if len(got) != 2 || got[0] != "Größe" || got[1] != "ab" {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}

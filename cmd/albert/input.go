@@ -40,7 +40,11 @@ func itemsOf(arg string, n int) iter.Seq[*wire.Item] {
 	return func(yield func(*wire.Item) bool) {
 		failed := func(err error) { yield(&wire.Item{Question: infer.Question{Err: err}, File: arg}) }
 		if arg == "-" {
-			if text, err := stream.Reader(os.Stdin); err != nil {
+			text, err := stream.Reader(os.Stdin)
+			if err == nil {
+				text, err = stream.Text(text)
+			}
+			if err != nil {
 				yield(&wire.Item{Question: infer.Question{Err: err}})
 			} else {
 				wire.Lines(text, "")(yield)
@@ -84,6 +88,10 @@ func textOf(r io.Reader, file string) (*bufio.Reader, error) {
 	if err := stream.CheckText(head); err != nil {
 		return nil, err
 	}
+	if text, err = stream.Text(text); err != nil {
+		return nil, err
+	}
+	head, _ = text.Peek(512)
 	if bytes.IndexByte(head, 0) >= 0 {
 		return nil, errors.New("is no text: want a text a line, or JSON lines")
 	}

@@ -74,7 +74,7 @@ func (d Dir) WriteResult(result any) error { return disk.WriteJSON(d.join(result
 func (d Dir) ReadResult(result any) error { return readJSON(d.join(resultFile), result) }
 
 func readJSON(path string, to any) error {
-	text, err := os.ReadFile(path)
+	text, err := disk.ReadFile(path, 1<<30)
 	if err != nil {
 		return err
 	}

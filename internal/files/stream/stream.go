@@ -123,8 +123,6 @@ var notText = []struct{ head, what string }{
 	{"BZh", "packed with bzip2: unpack it"},
 	{"\xfd7zXZ\x00", "packed with xz: unpack it"},
 	{"%PDF-", "a PDF: extract its text"},
-	{"\xff\xfe", "UTF-16: convert it to UTF-8"},
-	{"\xfe\xff", "UTF-16: convert it to UTF-8"},
 	{"\xd0\xcf\x11\xe0", "an Excel or Word file: save it as CSV or as text"},
 }
 

@@ -46,7 +46,7 @@ type Config struct {
 	Changeable     []string
 	// About is what the program knows of itself and the machine, for the manifest.
 	About Fields
-	// Notes say what is known of the data before the first step, as what was left out; they begin the log: {"step": 0, "note": ...}.
+	// Notes say what is known of the data before the first step, as what was left out: "data_notes" in the log's row of step 1.
 	Notes []string
 	// Files are written into the run directory and into every checkpoint: a model's config.json, say.
 	Files map[string][]byte

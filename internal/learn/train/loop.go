@@ -98,6 +98,9 @@ func (r *trainer) step(ctx context.Context) error {
 		row = append(row, Field{Name: "skipped", Value: true}, Field{Name: "loss", Value: nil}, Field{Name: "examples", Value: ids})
 		r.warn("step %d skipped: loss %v, gradient norm %v", n, report.Get("loss"), norm)
 	}
+	if n == 1 && r.c.Notes != nil {
+		row = append(row, Field{Name: "data_notes", Value: r.c.Notes})
+	}
 	r.state.Step = n
 	r.state.Tokens += int64(total)
 	r.write(row, "train")

@@ -3,7 +3,6 @@ package train
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -201,17 +200,6 @@ func (r *trainer) openLogs() error {
 	}
 	if r.log, err = openAppend(path); err != nil {
 		return err
-	}
-	if r.log.size == 0 {
-		for _, note := range r.c.Notes {
-			text, err := json.Marshal(Fields{{Name: "step", Value: 0}, {Name: "note", Value: note}})
-			if err != nil {
-				return err
-			}
-			if err := r.log.write(append(text, '\n')); err != nil {
-				return err
-			}
-		}
 	}
 	r.log.fault = func() error { return r.at("log") }
 	dir := r.c.Dir.Events()

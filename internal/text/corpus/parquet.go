@@ -71,7 +71,7 @@ func (r *reader) rows(name, column string, repeats bool, in parquet.ValueReader,
 				r.counts.Empty++
 				continue
 			}
-			if v.Kind() != parquet.ByteArray {
+			if v.Kind() != parquet.ByteArray && v.Kind() != parquet.FixedLenByteArray {
 				return fmt.Errorf("%s: column %q is not a string", place, column)
 			}
 			text := r.utf8(v.ByteArray())

@@ -175,10 +175,21 @@ func (r *reader) unpack(name string, in io.Reader, buffer, depth int) error {
 	if stream.IsTar(head) {
 		return r.archive(name, br, depth)
 	}
-	for _, check := range []func([]byte) error{stream.CheckText, parquetfile.CheckStream, checkText} {
+	for _, check := range []func([]byte) error{stream.CheckText, parquetfile.CheckStream} {
 		if err := check(head); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
+	}
+	if br, err = stream.Text(br); err == nil {
+		if head, err = br.Peek(br.Size()); err == io.EOF {
+			err = nil
+		}
+	}
+	if err == nil {
+		err = checkText(head)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	text := newTextReader(name, br, br.Size(), r.counts)
 	if isJSON(head) {

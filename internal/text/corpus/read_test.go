@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf16"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -197,6 +198,39 @@ func TestDirectory(t *testing.T) {
 	}
 }
 
+// Text is the same in every encoding and with every line end; of Latin-1, which cannot be told, bytes are replaced and counted.
+func TestEncodingsAndLineEnds(t *testing.T) {
+	want := []string{"Größe hat er.|Ein Satz.", "zwölf."}
+	for _, end := range []string{"\n", "\r\n", "\r"} {
+		for name, text := range map[string]string{"text": "Größe hat er.\nEin Satz.\n\nzwölf.\n",
+			"JSONL": "{\"text\": \"Größe hat er. Ein Satz.\"}\n{\"text\": \"zwölf.\"}\n"} {
+			text = strings.ReplaceAll(text, "\n", end)
+			for _, in := range []string{text, "\ufeff" + text, string(inUTF16(text, false)), string(inUTF16(text, true)), string(inUTF16("\ufeff"+text, false)),
+				string(inUTF16("\ufeff"+text, true))} {
+				docs, _, err := read(ReadOptions{}, filepath.Join(write(t, "input", in), "input"))
+				if err != nil || !slices.Equal(docs, want) {
+					t.Errorf("%s, %q, %q: %q, %v", name, end, in[:4], docs, err)
+				}
+			}
+			_, counts, err := read(ReadOptions{}, filepath.Join(write(t, "input", strings.NewReplacer("ö", "\xf6", "ß", "\xdf").Replace(text)), "input"))
+			if err != nil || counts.InvalidUTF8 != 3 {
+				t.Errorf("%s in Latin-1: %d bytes, %v", name, counts.InvalidUTF8, err)
+			}
+		}
+	}
+}
+
+func inUTF16(text string, big bool) (b []byte) {
+	for _, u := range utf16.Encode([]rune(text)) {
+		if big {
+			b = append(b, byte(u>>8), byte(u))
+		} else {
+			b = append(b, byte(u), byte(u>>8))
+		}
+	}
+	return b
+}
+
 // What cannot be read is one clear line with the place.
 func TestBadInput(t *testing.T) {
 	long := strings.Repeat("Some text that is here. ", 1000)
@@ -209,7 +243,8 @@ func TestBadInput(t *testing.T) {
 		{"noise", string(random), "not text in UTF-8"},
 		{"controls", strings.Repeat("\x01a\x02", 100), "control characters"},
 		{"late zero", strings.Repeat(long+"\n", 4) + "ab\x00", "input:5: a zero byte: not text"},
-		{"UTF-16", "\xff\xfea\x00", "UTF-16: convert it to UTF-8"},
+		{"half of UTF-16", "\xff\xfea\x00\x00\xd8", "UTF-16: half a character"},
+		{"Latin-1", strings.Repeat("\xe4\xf6\xfc\xdf", 9), "Latin-1?): convert it: iconv -f latin1 -t utf-8"},
 		{"zip", "PK\x03\x04abc", "a zip archive"},
 		{"PDF", "%PDF-1.4\n", "a PDF"},
 		{"truncated gzip", zipped(long)[:100], "gzip: cut short"},

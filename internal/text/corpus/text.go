@@ -19,7 +19,7 @@ const maxInvalid = 0.3
 // checkText looks at the beginning of an input.
 func checkText(head []byte) error {
 	if i := bytes.IndexByte(head, 0); i >= 0 {
-		return fmt.Errorf("a binary file, not text (byte %d is zero)", i)
+		return fmt.Errorf("a binary file, not text (byte %d is zero), or UTF-16 without a byte order mark: iconv -f utf-16le -t utf-8", i)
 	}
 	invalid, controls := 0, 0
 	for b := head; len(b) > 0; {
@@ -34,7 +34,7 @@ func checkText(head []byte) error {
 	}
 	switch total := float64(len(head)); {
 	case float64(invalid) > maxInvalid*total:
-		return fmt.Errorf("not text in UTF-8 (%.0f %% of its first %d bytes are invalid): convert it", 100*float64(invalid)/total, len(head))
+		return fmt.Errorf("not text in UTF-8 (%.0f %% of its first %d bytes are invalid; Latin-1?): convert it: iconv -f latin1 -t utf-8", 100*float64(invalid)/total, len(head))
 	case float64(controls) > maxInvalid*total:
 		return fmt.Errorf("a binary file, not text (%.0f %% control characters)", 100*float64(controls)/total)
 	}

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
+	"albert/internal/files/stream"
 	"albert/internal/model"
 	"albert/internal/text/corpus"
 )
@@ -77,6 +77,8 @@ type Set struct {
 	Split    Split
 	Labels   []string // for Classify, MultiLabel, Tag: in the task's order, else integers by value, else in byte order
 	Examples []Example
+	ByPlace  bool          // MultiLabel: the labels are lists of 0 and 1, or columns of them, a class each
+	Unnamed  bool          // ByPlace: nothing names the classes, whose labels are their numbers from 0
 	Skipped  int           // lines left out: those broken in the published file, and pairs without a gold label
 	Notes    []string      // sentences for the user: what was left out, what was assumed
 	Files    []corpus.File // what was read, in order
@@ -84,7 +86,7 @@ type Set struct {
 
 // Options gives the options with which to read another split of the same data: with this set's labels.
 func (s *Set) Options() Options {
-	return Options{Labels: s.Labels, Multi: s.Task.Kind == model.MultiLabel}
+	return Options{Labels: s.Labels, Multi: s.Task.Kind == model.MultiLabel, ByPlace: s.ByPlace}
 }
 
 // Options say how files are read. The zero value is for a training set that names its columns as most do.
@@ -94,8 +96,13 @@ type Options struct {
 	// Multi reads the labels of a Classify task as any number of classes: a list, in TSV and CSV separated by "|". Without it a list in
 	// JSON or Parquet still makes the task MultiLabel, but "|" is part of a label.
 	Multi bool
-	// TextColumn, PairColumn and LabelColumn choose columns by name, in TSV without a header and in CoNLL by number, from 1.
+	// ByPlace reads lists of 0 and 1 as classes by their place even where they could be the classes 0 and 1.
+	ByPlace bool
+	// TextColumn, PairColumn and LabelColumn choose columns by name, in TSV without a header and in CoNLL by number, from 1. LabelColumn may be
+	// several columns of 0 and 1, a class each, with commas between.
 	TextColumn, PairColumn, LabelColumn string
+	// Delimiter parts the columns of TSV and CSV (see [Delimiter]); "": it is found. Quotes is [QuotesAuto], [QuotesCSV] or [QuotesNone].
+	Delimiter, Quotes string
 	// Level chooses RACE's middle or high; "": both.
 	Level string
 }
@@ -108,8 +115,14 @@ type reader struct {
 	o      Options
 	set    *Set
 	labels labels
-	ids    map[string]string // of questions and choices, with the file and line of each
+	ids    map[string]string    // of questions and choices, with the file and line of each
+	shared map[string]*sharedID // of choices, by the id of their text
 
+	hot    hotLabels
+	minus  []minusOne // rows of a test set whose label is -1
+	scored int        // rows of a test set with another label
+
+	rowForm    bool // of RACE: a row for each question, as the hub has it, not a passage
 	kindKnown  bool // it is known whether the labels of a Classify task are single ones or lists
 	emptyTexts int  // examples with an empty text
 	misplaced  int  // answers that do not stand where the file says
@@ -135,17 +148,24 @@ func Read(task Task, split Split, files []string, o Options) (*Set, error) {
 	if len(r.set.Examples) == 0 {
 		return nil, fmt.Errorf("%s: no examples there", files[0])
 	}
-	r.finish()
+	if err := r.finish(); err != nil {
+		return nil, err
+	}
 	return r.set, nil
 }
 
 func newReader(task Task, split Split, o Options) (*reader, error) {
-	r := &reader{o: o, set: &Set{Task: task, Split: split}, ids: map[string]string{}}
+	r := &reader{o: o, set: &Set{Task: task, Split: split}, ids: map[string]string{}, shared: map[string]*sharedID{}}
 	if o.Multi {
 		if task.glue != nil || task.Kind != model.Classify && task.Kind != model.MultiLabel {
 			return nil, fmt.Errorf("an example of task %s cannot have several labels", task.Name)
 		}
 		r.set.Task.Kind, r.kindKnown = model.MultiLabel, true
+	}
+	if o.Delimiter != "" {
+		if _, err := Delimiter(o.Delimiter); err != nil {
+			return nil, err
+		}
 	}
 	names := o.Labels
 	if names == nil {
@@ -225,10 +245,21 @@ func (r *reader) add(e Example) error {
 }
 
 // finish orders the labels and notes what the user should know.
-func (r *reader) finish() {
-	s := r.set
+func (r *reader) finish() error {
+	s, note := r.set, r.note
+	if err := r.finishMinus(); err != nil {
+		return err
+	}
+	if err := r.finishHot(); err != nil {
+		return err
+	}
 	r.labels.finish(s)
-	note := func(format string, args ...any) { s.Notes = append(s.Notes, fmt.Sprintf(format, args...)) }
+	if r.labels.aliased != "" {
+		note("%s", r.labels.aliased)
+	}
+	if s.Skipped > 0 && s.Task.glue == nil {
+		note("%d rows left out: their label is -1, where the classes have names", s.Skipped)
+	}
 	if r.emptyTexts > 0 {
 		note("%d of %d examples have an empty text", r.emptyTexts, len(s.Examples))
 	}
@@ -241,6 +272,12 @@ func (r *reader) finish() {
 	if r.guessed > 0 {
 		note("%d answers have an answer_start that is a guess (start_exact false); they are not for training", r.guessed)
 	}
+	return nil
+}
+
+// note adds a sentence for the user.
+func (r *reader) note(format string, args ...any) {
+	r.set.Notes = append(r.set.Notes, fmt.Sprintf(format, args...))
 }
 
 // unlabelled is an example without any answer yet.
@@ -248,23 +285,12 @@ func unlabelled(file string, line int) Example {
 	return Example{File: file, Line: line, Label: -1, Score: math.NaN()}
 }
 
-// checkText gives an error for a text with a zero byte or invalid UTF-8, and says at which byte.
+// checkText gives an error for a text with a zero byte or invalid UTF-8.
 func checkText(s string) error {
-	for i := 0; i < len(s); {
-		if s[i] == 0 {
-			return fmt.Errorf("a zero byte (byte %d): not text", i)
-		}
-		if s[i] < utf8.RuneSelf {
-			i++
-			continue
-		}
-		c, n := utf8.DecodeRuneInString(s[i:])
-		if c == utf8.RuneError && n == 1 {
-			return fmt.Errorf("not UTF-8 (byte %d is 0x%02x): convert the file", i, s[i])
-		}
-		i += n
+	if strings.IndexByte(s, 0) >= 0 {
+		return stream.ErrZero
 	}
-	return nil
+	return stream.CheckUTF8(s)
 }
 
 var errEmpty = errors.New("an empty file")

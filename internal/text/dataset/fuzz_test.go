@@ -40,7 +40,9 @@ func fuzzText(t *testing.T, data []byte, name string, tasks ...string) {
 				}
 				continue
 			}
-			r.finish()
+			if r.finish() != nil {
+				continue
+			}
 			for _, e := range r.set.Examples {
 				checkExample(t, r.set, &e)
 			}

@@ -44,7 +44,7 @@ func (j *jsonStream) value() (json.RawMessage, int, error) {
 			c, n := utf8.DecodeRune(raw[i:])
 			if c == utf8.RuneError && n == 1 {
 				at := j.meter.lineAt(j.dec.InputOffset() - int64(len(raw)-i))
-				return nil, 0, fmt.Errorf("%s: not UTF-8 (a byte 0x%02x): convert the file", place(j.meter.name, at), raw[i])
+				return nil, 0, fmt.Errorf("%s: %w", place(j.meter.name, at), stream.CheckUTF8(string(raw[i:])))
 			}
 			i += n
 		}

@@ -16,6 +16,8 @@ type labels struct {
 	names []string
 	index map[string]int
 	fixed bool // no others are accepted
+
+	aliased string // a sentence for the user: numbers were taken for names, or names for numbers
 }
 
 // start begins with the labels that there may be; nil: any.
@@ -41,7 +43,21 @@ func (l *labels) id(name string) (int, error) {
 		return i, nil
 	}
 	if l.fixed {
-		return 0, fmt.Errorf("label %q is not one of the known ones: %s", short(name), list(l.names))
+		if i, ok := l.index[otherName(name)]; ok {
+			if l.aliased != "" {
+				return i, nil
+			}
+			l.aliased = fmt.Sprintf("the model's labels are %s: %q is taken as %q, and so on", list(l.names), short(name), otherName(name))
+			return i, nil
+		}
+		hint := ""
+		switch {
+		case name == minusLabel:
+			hint = `; -1 is "no label" only in a test set in which every row has it`
+		case len(l.names) > 0 && l.names[0] == otherName("0"):
+			hint = "; --labels A,B,... names the model's classes in its order"
+		}
+		return 0, fmt.Errorf("label %q is not one of the known ones: %s%s", short(name), list(l.names), hint)
 	}
 	if len(l.names) == maxLabels {
 		return 0, fmt.Errorf("label %q is the %dth that is different from all others: is this the label's column?", short(name), maxLabels+1)
@@ -51,6 +67,19 @@ func (l *labels) id(name string) (int, error) {
 	l.names = append(l.names, name)
 	l.index[name] = i
 	return i, nil
+}
+
+// otherName is LABEL_n of the number n, as models call classes that nobody named, and n of LABEL_n; "" of any other label.
+func otherName(name string) string {
+	const prefix = "LABEL_"
+	n, named := strings.CutPrefix(name, prefix)
+	if n == "" || strings.Trim(n, "0123456789") != "" {
+		return ""
+	}
+	if named {
+		return n
+	}
+	return prefix + n
 }
 
 // maxLabels bounds how many labels may be found: a column with more different values does not hold labels.

@@ -40,7 +40,7 @@ func Files(task Task, data string, split Split) ([]string, error) {
 	case task.glue != nil:
 		return glueFiles(task, data, split)
 	case task.Name == "race":
-		return raceFiles(data, split)
+		return raceFiles(task, data, split)
 	}
 	return ownFiles(task, data, split)
 }
@@ -91,7 +91,7 @@ func isFile(path string) bool {
 	return err == nil && st.Mode().IsRegular()
 }
 
-func raceFiles(data string, split Split) ([]string, error) {
+func raceFiles(task Task, data string, split Split) ([]string, error) {
 	for _, dir := range []string{filepath.Join(data, "RACE"), data} {
 		if isDir(filepath.Join(dir, string(split))) {
 			return []string{filepath.Join(dir, string(split))}, nil
@@ -111,6 +111,9 @@ func raceFiles(data string, split Split) ([]string, error) {
 	}
 	switch len(archives) {
 	case 0:
+		if files, err := ownFiles(task, data, split); err == nil { // rows, as the hub has them
+			return files, nil
+		}
 		return nil, fmt.Errorf("%s: neither a folder %s, as RACE has it, nor RACE's archive", data, split)
 	case 1:
 		return archives, nil

@@ -50,15 +50,24 @@ func (r *reader) unpack(name string, in io.Reader, buffer int, read func(*input)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	head, err := br.Peek(br.Size())
-	if err == io.EOF {
-		err = nil
+	peek := func() []byte {
+		head, e := br.Peek(br.Size())
+		if err == nil && e != io.EOF {
+			err = e
+		}
+		return head
 	}
+	head := peek()
 	if err == nil {
 		err = stream.CheckText(head)
 	}
 	if err == nil {
 		err = parquetfile.CheckStream(head)
+	}
+	if err == nil && !stream.IsTar(head) {
+		if br, err = stream.Text(br); err == nil {
+			head = peek()
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)

@@ -22,15 +22,54 @@ var (
 	idColumns    = []string{"id", "idx", "index", "guid", "example_id"}
 	wordColumns  = []string{"tokens", "words"}
 	tagColumns   = []string{"tags", "ner_tags", "labels", "pos_tags", "label"}
+	nameColumns  = []string{"label_names", "id2label"} // of classes by place
 )
 
+// wellKnown are all the names of columns that are looked for.
+var wellKnown = func() map[string]bool {
+	known := map[string]bool{}
+	for _, names := range [][]string{textColumns, labelColumns, scoreColumns, idColumns, wordColumns, tagColumns, nameColumns, contextColumns, questionColumns,
+		choicesColumns, choiceLabels, {"ctx_a", "ctx_b", "choices.text", "choices.label", "ind"}} {
+		for _, n := range names {
+			known[n] = true
+		}
+	}
+	for _, p := range pairColumns {
+		known[p[0]], known[p[1]] = true, true
+	}
+	return known
+}()
+
+// isNamed tells whether a column is asked for, or its name is well known.
+func (r *reader) isNamed(name string) bool {
+	if name == "" {
+		return false
+	}
+	if numbered(name) || wellKnown[name] || name == r.o.TextColumn || name == r.o.PairColumn || name == r.o.LabelColumn {
+		return true
+	}
+	return slices.Contains(splitColumns(r.o.LabelColumn), name)
+}
+
+// splitColumns are the names of several columns, which commas part.
+func splitColumns(names string) []string {
+	list := strings.Split(names, ",")
+	for i, n := range list {
+		list[i] = strings.TrimSpace(n)
+	}
+	return list
+}
+
 // id gives the id in a row, "" if it has none.
-func (w *row) id() (string, error) {
-	name, ok := w.find(idColumns...)
+func (w *row) id(more ...string) (string, error) {
+	name, ok := w.find(append(more, idColumns...)...)
 	if !ok {
 		return "", nil
 	}
+	w.used = append(w.used, name)
 	switch v := w.cells[name].(type) {
+	case error:
+		return "", w.fail("column %q: %v", name, v)
 	case nil:
 		return "", nil
 	case string:
@@ -59,8 +98,8 @@ func (r *reader) texts(w *row, e *Example) error {
 	}
 	if text == "" {
 		hint := "choose with --text-column"
-		if w.flat && len(w.cells) > 1 {
-			hint += "; if the file has no header, give its columns by number: --text-column 1 --label-column 2"
+		if w.flat && len(w.cells) > 0 {
+			hint += "; if the file has no header, give its columns by number: --text-column 1 --label-column 2; --delimiter says what parts columns"
 		}
 		return w.fail("no column for the text; there are %s: %s", w.columns(), hint)
 	}
@@ -68,6 +107,10 @@ func (r *reader) texts(w *row, e *Example) error {
 		v, ok := w.cells[name]
 		if !ok {
 			return "", w.fail("no column %q; there are %s", name, w.columns())
+		}
+		w.used = append(w.used, name)
+		if err, ok := v.(error); ok {
+			return "", w.fail("column %q: %v", name, err)
 		}
 		s, ok := v.(string)
 		if !ok {
@@ -104,6 +147,10 @@ func (r *reader) textRow(w *row) error {
 		names = scoreColumns
 	}
 	name, v, err := r.labelCell(w, names)
+	if err == errNoClass {
+		r.set.Skipped++
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -116,23 +163,46 @@ func (r *reader) textRow(w *row) error {
 	return r.add(e)
 }
 
-// labelCell finds the column and the value of a row's label; name is "" where a test set has none.
+// labelCell finds the column and the value of a row's label; name is "" where a test set has none. Several columns are a list.
 func (r *reader) labelCell(w *row, names []string) (name string, v any, err error) {
+	test := r.set.Split == Test
 	name = r.o.LabelColumn
 	if name == "" {
 		name, _ = w.find(names...)
 	}
 	v, ok := w.cells[name]
-	test := r.set.Split == Test
+	if several := splitColumns(name); !ok && len(several) > 1 {
+		v, ok, err = r.labelColumns(w, several)
+	} else {
+		w.used = append(w.used, name)
+	}
+	if err != nil {
+		return "", nil, err
+	}
 	if !ok && (!test || r.o.LabelColumn != "") {
-		what := "for the label"
+		what, several := "for the label", ""
 		if r.o.LabelColumn != "" {
 			what = strconv.Quote(r.o.LabelColumn)
 		}
-		return "", nil, w.fail("no column %s; there are %s: choose with --label-column", what, w.columns())
+		if k := r.set.Task.Kind; k == model.Classify || k == model.MultiLabel {
+			several = " NAME, or NAME,NAME,... where each class has a column of 0 and 1"
+		}
+		return "", nil, w.fail("no column %s; there are %s: choose with --label-column%s", what, w.columns(), several)
 	}
-	if test && (v == nil || v == "" || v == json.Number("-1")) {
+	if err, ok := v.(error); ok && err != errNoClass {
+		return "", nil, w.fail("column %q: %v", name, err)
+	}
+	switch {
+	case !test && v == errNoClass:
+		return "", nil, errNoClass
+	case !test:
+	case v == nil || v == "" || v == errNoClass:
 		return "", nil, nil
+	case isMinus(v):
+		r.minus = append(r.minus, minusOne{len(r.set.Examples), row{file: w.file, line: w.line}, name})
+		return "", nil, nil
+	default:
+		r.scored++
 	}
 	return name, v, nil
 }
@@ -141,6 +211,9 @@ func (r *reader) labelCell(w *row, names []string) (name string, v any, err erro
 func (r *reader) setLabel(w *row, e *Example, name string, v any) error {
 	k := &r.set.Task.Kind
 	items, isList := v.([]any)
+	if text, ok := v.(string); ok && !isList && (*k == model.Classify || *k == model.MultiLabel) {
+		items, isList = hotText(text)
+	}
 	if *k == model.Classify && isList && !r.kindKnown {
 		*k = model.MultiLabel
 	}
@@ -176,6 +249,12 @@ func (r *reader) setLabel(w *row, e *Example, name string, v any) error {
 	}
 	// MultiLabel: a list, or labels separated by bars. An empty list is a valid value.
 	e.Labels = []int{}
+	if text, ok := v.(string); ok && !isList {
+		items = barred(text)
+	}
+	if hot, err := r.addHot(w, name, items, isList); hot || err != nil {
+		return err
+	}
 	var texts []string
 	switch s, isText := v.(string); {
 	case isList:
@@ -192,6 +271,11 @@ func (r *reader) setLabel(w *row, e *Example, name string, v any) error {
 	default:
 		return w.fail("column %q is neither a list nor labels with \"|\" between them", name)
 	}
+	return r.addLabels(w, e, name, texts)
+}
+
+// addLabels gives an example several labels.
+func (r *reader) addLabels(w *row, e *Example, name string, texts []string) error {
 	for _, text := range texts {
 		i, err := r.ownLabel(text)
 		if err != nil {
@@ -279,61 +363,4 @@ func (r *reader) tagRow(w *row) error {
 		}
 	}
 	return r.add(e)
-}
-
-// choiceRow reads a context, a question, choices and the right one of them.
-func (r *reader) choiceRow(w *row) error {
-	e := unlabelled(w.file, w.line)
-	var err error
-	if e.ID, err = w.id(); err != nil {
-		return err
-	}
-	texts := 0
-	for _, f := range []struct {
-		to     *string
-		chosen string
-		names  []string
-	}{{&e.Context, r.o.TextColumn, []string{"context", "article", "passage", "text"}}, {&e.Question, r.o.PairColumn, []string{"question"}}} {
-		name := f.chosen
-		if name == "" {
-			name, _ = w.find(f.names...)
-		}
-		v, ok := w.cells[name]
-		if !ok || v == nil {
-			if f.chosen != "" {
-				return w.fail("no column %q; there are %s", name, w.columns())
-			}
-			continue
-		}
-		texts++
-		if *f.to, ok = v.(string); !ok {
-			return w.fail("column %q is not a string", name)
-		}
-	}
-	if texts == 0 {
-		return w.fail("neither a context nor a question; there are %s", w.columns())
-	}
-	name, _ := w.find("choices", "options", "endings")
-	choices, ok := w.cells[name].([]any)
-	if !ok {
-		return w.fail("no column \"choices\" that is a list; there are %s", w.columns())
-	}
-	for i, v := range choices {
-		s, ok := v.(string)
-		if !ok {
-			return w.fail("choice %d is not a string", i+1)
-		}
-		e.Choices = append(e.Choices, s)
-	}
-	name, v, err := r.labelCell(w, []string{"label", "answer"})
-	if err != nil {
-		return err
-	}
-	if name != "" {
-		text, _ := scalar(v)
-		if e.Label, err = choiceIndex(strings.TrimSpace(text)); err != nil {
-			return w.fail("column %q: %v", name, err)
-		}
-	}
-	return r.addChoice(e, place(w.file, w.line))
 }

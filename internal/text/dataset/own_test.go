@@ -161,7 +161,8 @@ func TestOwnErrors(t *testing.T) {
 		{"choice", "a.jsonl", `{"context": "C", "choices": ["a"], "label": 0}`, Options{}, []string{"1 choices; there must be two"}},
 		{"choice", "a.jsonl", `{"context": "C", "choices": ["a", "b"]}`, Options{}, []string{"no column for the label"}},
 		{"choice", "a.jsonl", `{"choices": ["a", "b"], "label": 0}`, Options{}, []string{"neither a context nor a question"}},
-		{"choice", "a.tsv", "context\tchoices\n", Options{}, []string{"choice data is JSON or Parquet, not tsv"}},
+		{"choice", "a.tsv", "context\tchoices\nC\ta|b\n", Options{}, []string{`no column "choices" that is a list, nor ending0, ending1`}},
+		{"squad1", "a.tsv", "context\tquestion\n", Options{}, []string{"answer data is JSON or Parquet, not tsv"}},
 		{"regress", "a.tsv", "text\tscore\nA\t1\n", Options{Multi: true}, []string{"cannot have several labels"}},
 		{"classify", "a.tsv", "text\tlabel\nA\t1\n", Options{Labels: []string{"1", "1"}}, []string{`"1" is given twice`}},
 	} {

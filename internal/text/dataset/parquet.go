@@ -1,12 +1,11 @@
 package dataset
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -14,20 +13,23 @@ import (
 
 	"albert/internal/files/parquetfile"
 	"albert/internal/files/stream"
+	"albert/internal/model"
 )
-
-// parquetBatch is how many rows are read at a time.
-const parquetBatch = 64
 
 // leaf is a column of values, or of lists of them.
 type leaf struct {
 	name  string // "label"; a field of a record is "answers.text"
 	list  bool
 	names []string // of the classes whose indices the values are; nil: the values are no indices
-	skip  bool     // a list of lists, which is not read
+	skip  bool     // it is not read: nobody asks for it, or it is a list of lists
 }
 
-// parquet reads a file row by row.
+var errNotRead = errors.New("a column that is not read (a list of lists, or one that nobody asks for)")
+
+// errNoClass stands for the label -1 in a column whose classes have names: the hub's sign for pairs without a gold label, as SNLI has them.
+var errNoClass = errors.New("-1, where the classes have names")
+
+// parquet reads a file row by row, and of it the columns that examples may have something of.
 func (r *reader) parquet(path string, f *os.File, each func(*row) error) error {
 	if err := r.hashed(path, stream.NewHasher(f, nil)); err != nil {
 		return err
@@ -44,43 +46,57 @@ func (r *reader) parquet(path string, f *os.File, each func(*row) error) error {
 		return fmt.Errorf("%s: Parquet: %w", path, err)
 	}
 	w := &row{file: path, cells: map[string]any{}}
-	buf := make([]parquet.Row, parquetBatch)
+	for i := range leaves {
+		l := &leaves[i]
+		l.skip = l.skip || r.set.Task.Kind != model.Answer && !r.isNamed(l.name)
+		if l.skip && l.name != "" {
+			w.cells[l.name] = errNotRead
+		}
+	}
 	for _, group := range file.RowGroups() {
-		rows := group.Rows()
-		for {
-			n, end := 0, false
-			err := parquetfile.Guard(func() error {
-				got, err := rows.ReadRows(buf)
-				n, end = got, errors.Is(err, io.EOF)
-				if end {
-					return nil
-				}
-				if err == nil && got == 0 {
-					return io.ErrNoProgress
-				}
-				return err
-			})
-			if err != nil {
-				rows.Close()
-				return fmt.Errorf("%s: Parquet: %w", place(path, w.line+1), err)
-			}
-			for _, values := range buf[:n] {
-				w.line++
-				if err := w.parquet(leaves, values); err != nil {
-					rows.Close()
-					return err
-				}
-				if err := each(w); err != nil {
-					rows.Close()
-					return err
-				}
-			}
-			if end {
-				break
+		if err := r.rowGroup(w, leaves, group, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rowGroup reads the rows of a part of the file.
+func (r *reader) rowGroup(w *row, leaves []leaf, group parquet.RowGroup, each func(*row) error) (err error) {
+	columns := make([]*parquetfile.Column, len(leaves))
+	defer func() {
+		for _, c := range columns {
+			if c != nil {
+				err = cmp.Or(err, c.Close())
 			}
 		}
-		if err := rows.Close(); err != nil {
-			return fmt.Errorf("%s: Parquet: %w", path, err)
+	}()
+	fail := func(err error) error { return fmt.Errorf("%s: Parquet: %w", place(w.file, w.line+1), err) }
+	err = parquetfile.Guard(func() error {
+		for i := range leaves {
+			if !leaves[i].skip {
+				columns[i] = parquetfile.OpenColumn(group, i)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fail(err)
+	}
+	for range group.NumRows() {
+		for i, c := range columns {
+			if c == nil {
+				continue
+			}
+			values, unreadable, err := c.Row()
+			if err != nil {
+				return fail(err)
+			}
+			w.cells[leaves[i].name] = leaves[i].cell(values, unreadable)
+		}
+		w.line++
+		if err := each(w); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -125,58 +141,31 @@ func leavesOf(file *parquet.File) []leaf {
 	return leaves
 }
 
-// parquet fills a row's cells with values.
-func (w *row) parquet(leaves []leaf, values parquet.Row) error {
-	clear(w.cells)
-	for _, v := range values {
-		i := v.Column()
-		if i < 0 || i >= len(leaves) || leaves[i].skip {
-			continue
+// cell makes a cell of a row's value or values.
+func (l *leaf) cell(values []any, unreadable error) any {
+	for i, v := range values {
+		switch v := v.(type) {
+		case string:
+			if err := checkText(v); err != nil && unreadable == nil {
+				unreadable = err
+			}
+		case json.Number:
+			n, err := strconv.ParseInt(string(v), 10, 32)
+			switch {
+			case err == nil && n >= 0 && int(n) < len(l.names):
+				values[i] = l.names[n]
+			case n == -1 && l.names != nil && !l.list:
+				return errNoClass
+			}
 		}
-		l := &leaves[i]
-		x, err := l.cell(v)
-		if err != nil {
-			return w.fail("column %q: %v", l.name, err)
-		}
-		if !l.list {
-			w.cells[l.name] = x
-			continue
-		}
-		items, _ := w.cells[l.name].([]any)
-		if items == nil {
-			items = []any{}
-		}
-		if !v.IsNull() || v.RepetitionLevel() > 0 { // else an empty list
-			items = append(items, x)
-		}
-		w.cells[l.name] = items
 	}
-	return nil
-}
-
-func (l *leaf) cell(v parquet.Value) (any, error) {
-	if v.IsNull() {
-		return nil, nil
+	switch {
+	case unreadable != nil:
+		return unreadable
+	case !l.list:
+		return values[0]
+	case len(values) == 1 && values[0] == nil:
+		return []any{} // no list, or an empty one
 	}
-	switch v.Kind() {
-	case parquet.Boolean:
-		return v.Boolean(), nil
-	case parquet.Int32, parquet.Int64:
-		n := v.Int64()
-		if v.Kind() == parquet.Int32 {
-			n = int64(v.Int32())
-		}
-		if l.names != nil && n >= 0 && n < int64(len(l.names)) {
-			return l.names[n], nil
-		}
-		return json.Number(strconv.FormatInt(n, 10)), nil
-	case parquet.Float:
-		return json.Number(strconv.FormatFloat(float64(v.Float()), 'g', -1, 32)), nil
-	case parquet.Double:
-		return json.Number(strconv.FormatFloat(v.Double(), 'g', -1, 64)), nil
-	case parquet.ByteArray, parquet.FixedLenByteArray:
-		s := string(slices.Clone(v.ByteArray()))
-		return s, checkText(s)
-	}
-	return nil, nil // a type that no example has
+	return values
 }

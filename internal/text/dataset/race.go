@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"archive/tar"
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"albert/internal/files/parquetfile"
 	"albert/internal/files/stream"
 	"albert/internal/text/corpus"
 )
@@ -36,8 +38,8 @@ func (r *reader) race(name string) error {
 	} else {
 		err = r.raceFile(name)
 	}
-	if err != nil {
-		return err
+	if err != nil || r.rowForm {
+		return err // rows stay in their order
 	}
 	level := func(e *Example) int {
 		if levelOf(e.File, e.ID) == "middle" {
@@ -86,10 +88,23 @@ func (r *reader) raceFolder(dir string) error {
 	return nil
 }
 
+// raceFile reads an archive, a file of passages, or rows of a question each.
 func (r *reader) raceFile(name string) error {
+	if f, err := os.Open(name); err == nil {
+		isParquet := parquetfile.Is(f)
+		f.Close()
+		if isParquet {
+			r.rowForm = true
+			return r.rows(name, r.choiceRow)
+		}
+	}
 	return r.open(name, func(in *input) error {
 		if stream.IsTar(in.head) {
 			return r.raceTar(in)
+		}
+		if bytes.HasPrefix(bytes.TrimLeft(in.head, " \t\r\n"), []byte("[")) {
+			r.rowForm = true
+			return r.table(in, r.choiceRow)
 		}
 		return r.passages(in)
 	})
@@ -118,13 +133,25 @@ func (r *reader) raceTar(in *input) error {
 	return nil
 }
 
-// passages reads passages, one a line.
+// passages reads passages, one a line; rows of a question each are read, too.
 func (r *reader) passages(in *input) error {
 	j := newJSON(in)
 	for {
 		raw, line, err := j.value()
 		if err != nil {
 			return unlessEOF(err)
+		}
+		var row struct{ Article, Question, Questions json.RawMessage }
+		if json.Unmarshal(raw, &row) == nil && row.Questions == nil && (row.Question != nil || row.Article == nil) {
+			r.rowForm = true
+			w, err := objectOf(in.name, line, raw)
+			if err == nil {
+				err = r.choiceRow(w)
+			}
+			if err != nil {
+				return err
+			}
+			continue
 		}
 		if err := r.passage(in.name, line, raw); err != nil {
 			return fmt.Errorf("%s: %w", place(in.name, line), err)

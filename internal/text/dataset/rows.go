@@ -2,9 +2,7 @@ package dataset
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -17,17 +15,21 @@ import (
 	"albert/internal/model"
 )
 
-// row is a row of a table or an object of JSON. A cell is nil, a string, a json.Number, a bool, a []any or, in JSON, a map[string]any.
+// row is a row of a table or an object of JSON. A cell is nil, a string, a json.Number, a bool, a []any, in JSON a map[string]any, or in
+// Parquet an error that says why it is not read.
 type row struct {
 	file  string
 	line  int
 	cells map[string]any
-	flat  bool // the row is from TSV or CSV, where every cell is a string
+	flat  bool     // the row is from TSV or CSV, where every cell is a string
+	used  []string // names of cells that the example has something of
 }
 
 func (w *row) fail(format string, args ...any) error {
 	return fmt.Errorf("%s: %s", place(w.file, w.line), fmt.Sprintf(format, args...))
 }
+
+func (w *row) place() string { return place(w.file, w.line) }
 
 // columns lists the names of a row's columns, for messages.
 func (w *row) columns() string { return list(slices.Sorted(maps.Keys(w.cells))) }
@@ -49,10 +51,36 @@ func (r *reader) rows(path string, each func(*row) error) error {
 		return err
 	}
 	defer f.Close()
-	if parquetfile.Is(f) {
-		return r.parquet(path, f, each)
+	first := true
+	noted := func(w *row) error {
+		w.used = w.used[:0]
+		err := each(w)
+		if first && err == nil {
+			first = false
+			r.noteUnused(w)
+		}
+		return err
 	}
-	return r.open(path, func(in *input) error { return r.table(in, each) })
+	if parquetfile.Is(f) {
+		return r.parquet(path, f, noted)
+	}
+	return r.open(path, func(in *input) error { return r.table(in, noted) })
+}
+
+// noteUnused names the columns of a file that its examples have nothing of.
+func (r *reader) noteUnused(w *row) {
+	if k := r.set.Task.Kind; k == model.Answer || k == model.Tag {
+		return
+	}
+	var unused []string
+	for _, n := range slices.Sorted(maps.Keys(w.cells)) {
+		if !slices.Contains(w.used, n) {
+			unused = append(unused, n)
+		}
+	}
+	if len(unused) > 0 && len(w.used) > 0 {
+		r.note("%s: %d of %d columns are not used: %s", w.file, len(unused), len(w.cells), list(unused))
+	}
 }
 
 // table reads a file that is not Parquet.
@@ -74,7 +102,7 @@ func (r *reader) table(in *input, each func(*row) error) error {
 			form = ".conll"
 		case bytes.Contains(first, []byte("\t")):
 			form = ".tsv"
-		case bytes.Contains(first, []byte(",")):
+		case bytes.ContainsAny(first, delimiters) || r.o.Delimiter != "":
 			form = ".csv"
 		default:
 			return fmt.Errorf("%s: cannot tell what form this is: name it .tsv, .csv, .jsonl or .parquet", in.name)
@@ -86,126 +114,12 @@ func (r *reader) table(in *input, each func(*row) error) error {
 		return r.jsonRows(in, each)
 	case k == model.Tag:
 		return r.conll(in)
-	case k == model.Answer || k == model.Choice:
+	case k == model.Answer:
 		return fmt.Errorf("%s: %s data is JSON or Parquet, not %s", in.name, k, strings.TrimPrefix(form, "."))
-	case form == ".csv":
-		return r.csvRows(in, each)
-	case form == ".tsv":
-		return r.tsvRows(in, each)
+	case form == ".csv" || form == ".tsv":
+		return r.tableRows(in, form, each)
 	}
 	return fmt.Errorf("%s: columns of words are for the task tag", in.name)
-}
-
-// tsvRows reads tab-separated rows under a header. Quotes are characters like others.
-func (r *reader) tsvRows(in *input, each func(*row) error) error {
-	l := linesOf(in)
-	w := &row{file: in.name, cells: map[string]any{}, flat: true}
-	h := header{noHeader: r.noHeader()}
-	for {
-		line, err := l.next()
-		if err != nil {
-			return unlessEOF(err)
-		}
-		if line == "" {
-			continue
-		}
-		f := strings.Split(line, "\t")
-		w.line = l.Number
-		if err := h.row(w, f, each); err != nil {
-			return err
-		}
-	}
-}
-
-// noHeader tells whether columns are chosen by number, which means that there is no header.
-func (r *reader) noHeader() bool {
-	number := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
-	return number(r.o.TextColumn) && (r.o.LabelColumn == "" || number(r.o.LabelColumn)) && (r.o.PairColumn == "" || number(r.o.PairColumn))
-}
-
-// header is the names of a table's columns, from its first line, or their numbers if noHeader.
-type header struct {
-	names    []string
-	noHeader bool
-}
-
-// row calls each with a line's fields, unless they are the header.
-func (h *header) row(w *row, f []string, each func(*row) error) (err error) {
-	switch {
-	case h.names == nil && !h.noHeader:
-		h.names, err = headerOf(w, f)
-		return err
-	case h.names == nil:
-		for i := range f {
-			h.names = append(h.names, fmt.Sprint(i+1))
-		}
-	}
-	if err := w.fill(h.names, f); err != nil {
-		return err
-	}
-	return each(w)
-}
-
-func headerOf(w *row, f []string) ([]string, error) {
-	header := make([]string, len(f))
-	for i, n := range f {
-		header[i] = strings.TrimSpace(n)
-		if header[i] != "" && slices.Contains(header[:i], header[i]) {
-			return nil, w.fail("two columns are called %q", short(header[i]))
-		}
-	}
-	return header, nil
-}
-
-func (w *row) fill(header, f []string) error {
-	if len(f) != len(header) {
-		return w.fail("%d columns, where there are %d in the first line: %s", len(f), len(header), list(header))
-	}
-	for i, n := range header {
-		if len(f[i]) > maxField {
-			return w.fail("column %q has %.1f MB; the limit is %d MB: is this one example?", short(n), float64(len(f[i]))/(1<<20), maxField>>20)
-		}
-		if n != "" { // a column without a name cannot be chosen
-			w.cells[n] = f[i]
-		}
-	}
-	return nil
-}
-
-// csvRows reads RFC 4180: commas, fields in double quotes where needed.
-func (r *reader) csvRows(in *input, each func(*row) error) error {
-	m := &meter{in: in.Reader, name: in.name}
-	c := csv.NewReader(m)
-	c.FieldsPerRecord = -1
-	w := &row{file: in.name, cells: map[string]any{}, flat: true}
-	h := header{noHeader: r.noHeader()}
-	for {
-		m.limit = c.InputOffset() + stream.MaxLine
-		f, err := c.Read()
-		if err == io.EOF {
-			return nil
-		}
-		if m.err != nil {
-			return fmt.Errorf("%w: is a quote not closed?", m.err)
-		}
-		var parse *csv.ParseError
-		if errors.As(err, &parse) {
-			return fmt.Errorf("%s: CSV: %w (the row begins in line %d)", place(in.name, parse.Line), parse.Err, parse.StartLine)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", in.name, err)
-		}
-		m.passed(c.InputOffset())
-		w.line, _ = c.FieldPos(0)
-		for _, s := range f {
-			if err := checkText(s); err != nil {
-				return w.fail("%v", err)
-			}
-		}
-		if err := h.row(w, f, each); err != nil {
-			return err
-		}
-	}
 }
 
 // jsonRows reads objects one after the other, or a list of them, however they are laid out in lines; and SQuAD's nesting.
