@@ -18,11 +18,13 @@ type ConvertCmd struct {
 	As     formats.Format `name:"to" enum:",hf,safetensors,pytorch,tensorflow,tar,onnx" default:"" help:"The format, where the name does not say: ${enum}." placeholder:"FORMAT"`
 	Int8   bool           `name:"int8" negatable:"" help:"ONNX: weights in int8."`
 	Force  bool           `negatable:"" help:"Replace a model that is there."`
-	JSON   bool           `name:"json" help:"Give one JSON object."`
+	JSON   bool           `name:"json" negatable:"" help:"Give one JSON object."`
+	allFlags
 }
 
 // Run converts, and says what it did.
 func (c *ConvertCmd) Run() error {
+	defer c.limit()()
 	switch {
 	case c.To == "":
 		c.To = c.Output
@@ -65,7 +67,9 @@ func (c *ConvertCmd) Run() error {
 	if c.Int8 {
 		what += " int8"
 	}
-	fmt.Fprintf(os.Stderr, "%s (%s) to %s (%s): %s, %d parameters, weights_sha256 %s\n", c.From, m.Format, c.To, what, m.Class(), m.Params.Size(), m.Hash())
+	if !c.Quiet {
+		fmt.Fprintf(os.Stderr, "%s (%s) to %s (%s): %s, %d parameters, weights_sha256 %s\n", c.From, m.Format, c.To, what, m.Class(), m.Params.Size(), m.Hash())
+	}
 	for _, n := range notes {
 		fmt.Fprintf(os.Stderr, "note: %s\n", n)
 	}

@@ -68,7 +68,7 @@ func minLength(n int) error {
 // FinetuneCmd teaches a model a task.
 type FinetuneCmd struct {
 	finetune.Config
-	JSON bool `name:"json" help:"Give result.json on stdout."`
+	JSON bool `name:"json" negatable:"" help:"Give result.json on stdout."`
 }
 
 // Run fine-tunes.
@@ -162,8 +162,8 @@ type EvalCmd struct {
 	UpstreamQuirks bool    `negatable:"" help:"pretrain: make examples as the released code does, quirks included."`
 	EvalExamples   int     `default:"0" help:"pretrain: examples at most (0: all)."`
 	Seed           uint64  `default:"12345" help:"pretrain: seed of the examples."`
-	Threads        int     `help:"Threads (0: all)."`
-	JSON           bool    `name:"json" help:"Give one JSON object."`
+	JSON           bool    `name:"json" negatable:"" help:"Give one JSON object."`
+	allFlags
 }
 
 // Run evaluates.

@@ -99,7 +99,7 @@ type inputFlags struct {
 	Input    []string `arg:"" optional:"" help:"Texts, or files with an example a line; stdin without any."`
 	More     []string `name:"input" sep:"none" help:"An input file; may be repeated." placeholder:"FILE"`
 	Truncate bool     `default:"true" negatable:"" help:"Cut texts that are too long for the model."`
-	Threads  int      `help:"Threads (0: all)."`
+	allFlags
 }
 
 // gcPercent is how much garbage may grow on top of what answering needs.

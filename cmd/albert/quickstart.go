@@ -12,13 +12,12 @@ import (
 
 // QuickstartCmd is the main job on what every Go installation has.
 type QuickstartCmd struct {
-	Output  string `default:"albert-quickstart" help:"Run directory." placeholder:"DIR"`
-	Force   bool   `help:"Begin anew what is there."`
-	GOROOT  string `name:"goroot" help:"Go installation whose comments are read (go env GOROOT)." placeholder:"DIR"`
-	Steps   int    `help:"Training steps of pretraining (default: what takes some minutes on two cores)."`
-	Seed    uint64 `default:"12345" help:"Seed of everything random."`
-	Threads int    `help:"Threads (0: all)."`
-	Quiet   bool   `help:"No progress."`
+	Output string `default:"albert-quickstart" help:"Run directory." placeholder:"DIR"`
+	Force  bool   `negatable:"" help:"Begin anew what is there."`
+	GOROOT string `name:"goroot" help:"Go installation whose comments are read (go env GOROOT)." placeholder:"DIR"`
+	Steps  int    `help:"Training steps of pretraining (default: what takes some minutes on two cores)."`
+	Seed   uint64 `default:"12345" help:"Seed of everything random."`
+	allFlags
 }
 
 // Run does it.

@@ -38,6 +38,7 @@ type TokenizerEncodeCmd struct {
 	NBest       int      `name:"nbest" help:"Give the N likeliest ways to cut each line, a line for each (jsonl: with scores)." placeholder:"N"`
 	Input       []string `arg:"" optional:"" help:"Files and directories; without any, standard input."`
 	More        []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`
+	allFlags
 }
 
 // openTokenizer opens a tokenizer for one of the tokenizer commands.
@@ -131,6 +132,7 @@ func linesOf(r io.Reader, name string, f func(line, file string, n int) error) e
 
 // Run encodes.
 func (c *TokenizerEncodeCmd) Run() error {
+	defer c.limit()()
 	t, err := openTokenizer(c.Model, c.Cleanup)
 	if err != nil {
 		return err
@@ -285,10 +287,12 @@ type TokenizerDecodeCmd struct {
 	Model string   `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
 	Input []string `arg:"" optional:"" help:"Files and directories; without any, standard input."`
 	More  []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`
+	allFlags
 }
 
 // Run decodes.
 func (c *TokenizerDecodeCmd) Run() error {
+	defer c.limit()()
 	t, err := openTokenizer(c.Model, "")
 	if err != nil {
 		return err
@@ -313,7 +317,8 @@ func (c *TokenizerDecodeCmd) Run() error {
 // TokenizerInfoCmd says what a tokenizer is.
 type TokenizerInfoCmd struct {
 	Model string `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
-	JSON  bool   `name:"json" help:"Give one JSON object."`
+	JSON  bool   `name:"json" negatable:"" help:"Give one JSON object."`
+	allFlags
 }
 
 // tokenizerInfo is the answer of "tokenizer info".

@@ -77,9 +77,9 @@ type TokenizerTrainCmd struct {
 	VocabularyOutputPieceScore bool `aliases:"vocabulary_output_piece_score" default:"true" negatable:"" help:"P.vocab has the scores, too."`
 	TrainExtremelyLargeCorpus  bool `aliases:"train_extremely_large_corpus" negatable:"" hidden:"" help:"Without effect, as in spm_train today."`
 
-	Seed       uint64           `aliases:"random_seed,random-seed" default:"12345" help:"Seed of the sampling."`
-	Threads    int              `aliases:"num_threads,num-threads" help:"Threads (0: all); changes no bits."`
-	Quiet      bool             `negatable:"" help:"No progress."`
+	Seed    uint64 `aliases:"random_seed,random-seed" default:"12345" help:"Seed of the sampling."`
+	Threads int    `aliases:"num_threads,num-threads" help:"Threads (0: all); changes no bits."`
+	quietFlag
 	Sentences  corpus.Sentences `default:"lines" enum:"auto,lines" help:"lines takes one sentence a line, as spm_train; auto finds sentences in prose."`
 	TextColumn string           `help:"Column of JSONL and Parquet that holds the text (default: text)." placeholder:"NAME"`
 	GoDoc      bool             `negatable:"" help:"Directories are Go source trees: their comments are read."`

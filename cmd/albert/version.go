@@ -13,7 +13,8 @@ import (
 
 // VersionCmd says what this binary is.
 type VersionCmd struct {
-	JSON bool `name:"json" help:"Give one JSON object."`
+	JSON bool `name:"json" negatable:"" help:"Give one JSON object."`
+	allFlags
 }
 
 type versionInfo struct {
