@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"albert/internal/files/jsonobject"
 	"albert/internal/files/stream"
@@ -34,7 +35,7 @@ type TokenizerEncodeCmd struct {
 	Format      string   `default:"ids" enum:"ids,pieces,jsonl" help:"ids, pieces or jsonl."`
 	Cleanup     string   `enum:",none,albert" default:"" help:"none (default for a file: SentencePiece itself) or albert (default for a directory)."`
 	Special     bool     `negatable:"" help:"Add [CLS] and [SEP]."`
-	InputFormat string   `default:"text" enum:"text,auto" help:"text, or auto to read lines that start with { as JSON."`
+	InputFormat string   `default:"text" enum:"text,auto" help:"text, or auto to read JSON, too: lines that start with {, lists, objects."`
 	NBest       int      `name:"nbest" help:"Give the N likeliest ways to cut each line, a line for each (jsonl: with scores)." placeholder:"N"`
 	Input       []string `arg:"" optional:"" help:"Files and directories; without any, standard input."`
 	More        []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`
@@ -72,14 +73,21 @@ func ownCleanup(t *tokenizer.Tokenizer) error {
 	return nil
 }
 
-// eachLine calls f for every line of files, of all files in directories by byte order of path, or of stdin. Only '\n' ends a line.
-func eachLine(paths []string, f func(line, file string, n int) error) error {
+// eachInput calls f for files, for all files in directories by byte order of path, or for stdin. Each is unpacked; errors name it.
+func eachInput(paths []string, f func(text *bufio.Reader, name string) error) error {
 	if len(paths) == 0 {
 		paths = []string{"-"}
 	}
+	read := func(r io.Reader, name string) error {
+		text, err := stream.Reader(r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return f(text, name)
+	}
 	for _, path := range paths {
 		if path == "-" {
-			if err := linesOf(os.Stdin, "stdin", f); err != nil {
+			if err := read(os.Stdin, stdin); err != nil {
 				return err
 			}
 			continue
@@ -99,7 +107,7 @@ func eachLine(paths []string, f func(line, file string, n int) error) error {
 			if err != nil {
 				return err
 			}
-			err = linesOf(file, name, f)
+			err = read(file, name)
 			file.Close()
 			if err != nil {
 				return err
@@ -109,12 +117,16 @@ func eachLine(paths []string, f func(line, file string, n int) error) error {
 	return nil
 }
 
-// linesOf calls f for the lines of an input, which is unpacked. Errors name the line.
-func linesOf(r io.Reader, name string, f func(line, file string, n int) error) error {
-	text, err := stream.Reader(r)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
+// stdin is what errors call it.
+const stdin = "stdin"
+
+// eachLine calls f for every line of the inputs. Only '\n' ends a line. Errors name the line.
+func eachLine(paths []string, f func(line string) error) error {
+	return eachInput(paths, func(text *bufio.Reader, name string) error { return linesOf(text, name, f) })
+}
+
+// linesOf calls f for the lines of a text. Errors name the line.
+func linesOf(text *bufio.Reader, name string, f func(line string) error) error {
 	lines := stream.NewLines(text)
 	for {
 		line, err := lines.Next()
@@ -122,7 +134,7 @@ func linesOf(r io.Reader, name string, f func(line, file string, n int) error) e
 			return nil
 		}
 		if err == nil {
-			err = f(string(line), name, lines.Number)
+			err = f(string(line))
 		}
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", name, lines.Number, err)
@@ -147,37 +159,60 @@ func (c *TokenizerEncodeCmd) Run() error {
 		return usagef("--nbest is SentencePiece's own: it needs --cleanup none and plain text, and adds no special pieces")
 	}
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
-	failed := 0
-	err = eachLine(append(c.Input, c.More...), func(line, file string, n int) error {
-		if c.NBest != 0 {
-			for _, path := range t.NBest(line, c.NBest) {
-				if err := c.write(out, encoded{tokens: path.Tokens, score: &path.Score}); err != nil {
-					return err
-				}
-			}
-			return nil
+	if c.InputFormat == "auto" {
+		err = c.items(t, out)
+	} else {
+		err = c.lines(t, out)
+	}
+	return errors.Join(err, out.Flush())
+}
+
+// lines encodes every line as it is.
+func (c *TokenizerEncodeCmd) lines(t *tokenizer.Tokenizer, out *bufio.Writer) error {
+	invalid := int64(0)
+	err := eachLine(append(c.Input, c.More...), func(line string) error {
+		if !utf8.ValidString(line) {
+			invalid++
 		}
-		if c.InputFormat == "text" || !strings.HasPrefix(line, "{") {
+		if c.NBest == 0 {
 			return c.write(out, c.encode(t, line))
 		}
-		if file == "stdin" {
-			file = ""
+		for _, path := range t.NBest(line, c.NBest) {
+			if err := c.write(out, encoded{tokens: path.Tokens, score: &path.Score}); err != nil {
+				return err
+			}
 		}
-		it := wire.Parse(line, file, n)
-		e, err := c.encodeItem(t, it)
-		if err != nil {
-			failed++
-			return writeLine(out, it.Failure(err))
-		}
-		return c.write(out, e)
+		return nil
 	})
-	if err := errors.Join(err, out.Flush()); err != nil {
-		return err
+	warnCount(invalid, "lines are not all UTF-8: U+FFFD stands for each byte that is not")
+	return err
+}
+
+// items encodes what fill, embed and predict read as questions.
+func (c *TokenizerEncodeCmd) items(t *tokenizer.Tokenizer, out *bufio.Writer) error {
+	failed := 0
+	err := eachInput(append(c.Input, c.More...), func(text *bufio.Reader, name string) error {
+		if name == stdin {
+			name = ""
+		}
+		for it := range wire.Lines(text, name) {
+			e, err := c.encodeItem(t, it)
+			if err != nil {
+				failed++
+				err = writeLine(out, it.Failure(err))
+			} else {
+				err = c.write(out, e)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && failed > 0 {
+		err = fmt.Errorf("%d lines could not be read: see their \"error\"", failed)
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d lines could not be read: see their \"error\"", failed)
-	}
-	return nil
+	return err
 }
 
 // encoded is what comes of a line.
@@ -299,7 +334,7 @@ func (c *TokenizerDecodeCmd) Run() error {
 	}
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
 	var ids []int32
-	err = eachLine(append(c.Input, c.More...), func(line, _ string, _ int) error {
+	err = eachLine(append(c.Input, c.More...), func(line string) error {
 		ids = ids[:0]
 		for _, f := range strings.Fields(line) {
 			id, err := strconv.ParseInt(f, 10, 32)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"albert/internal/files/disk"
+	"albert/internal/files/stream"
 	"albert/pretrain"
 
 	"github.com/alecthomas/kong"
@@ -128,7 +129,11 @@ func fileLines(flag, path string) ([]string, error) {
 	}
 	defer f.Close()
 	var list []string
-	err = linesOf(f, path, func(line, _ string, _ int) error {
+	text, err := stream.Reader(f)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %s: %w", flag, path, err)
+	}
+	err = linesOf(text, path, func(line string) error {
 		list = append(list, strings.TrimSuffix(line, "\r"))
 		return nil
 	})
