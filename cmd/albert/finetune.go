@@ -162,7 +162,7 @@ type EvalCmd struct {
 	UpstreamQuirks bool    `negatable:"" help:"pretrain: make examples as the released code does, quirks included."`
 	EvalExamples   int     `default:"0" help:"pretrain: examples at most (0: all)."`
 	Seed           uint64  `default:"12345" help:"pretrain: seed of the examples."`
-	JSON           bool    `name:"json" negatable:"" help:"Give one JSON object."`
+	jsonFlag
 	allFlags
 }
 
@@ -269,6 +269,9 @@ func (c *EvalCmd) print(m *finetune.Measured) error {
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(m)
 	}
+	if c.forPerson() {
+		return c.show(m)
+	}
 	for _, x := range m.Scores {
 		if x.Undefined != "" {
 			fmt.Printf("%-24s undefined: %s\n", x.Name, x.Undefined)
@@ -295,6 +298,37 @@ func (c *EvalCmd) print(m *finetune.Measured) error {
 	return nil
 }
 
+// show prints what was measured for a person.
+func (c *EvalCmd) show(m *finetune.Measured) error {
+	t := newTable()
+	var list []jsonobject.Fields
+	for _, x := range m.Scores {
+		r := jsonobject.Fields{{Name: "metric", Value: x.Name}, {Name: "value", Value: x.Value}, {Name: "note", Value: x.Note}}
+		if x.Undefined != "" {
+			r[1].Value, r[2].Value = "undefined", x.Undefined
+		}
+		list = append(list, r)
+	}
+	t.rows(list, 0)
+	if c.Report {
+		if err := m.Write(t.out); err != nil {
+			return err
+		}
+	}
+	for _, w := range m.Worst {
+		var r jsonobject.Fields
+		text, err := jsonobject.Marshal(w)
+		if err == nil {
+			err = json.Unmarshal(text, &r)
+		}
+		if err != nil {
+			return err
+		}
+		t.row(r)
+	}
+	return t.Flush()
+}
+
 // pretrain evaluates the objectives of pretraining.
 func (c *EvalCmd) pretrain(ctx context.Context) error {
 	if c.Model == "" {
@@ -315,6 +349,15 @@ func (c *EvalCmd) pretrain(ctx context.Context) error {
 		}
 		_, err = fmt.Printf("%s\n", text)
 		return err
+	}
+	if c.forPerson() {
+		t := newTable()
+		var list []jsonobject.Fields
+		for _, x := range f {
+			list = append(list, jsonobject.Fields{{Name: "metric", Value: x.Name}, {Name: "value", Value: x.Value}})
+		}
+		t.rows(list, 0)
+		return t.Flush()
 	}
 	for _, x := range f {
 		fmt.Printf("%-22s %v\n", x.Name, x.Value)

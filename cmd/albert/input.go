@@ -99,6 +99,7 @@ type inputFlags struct {
 	Input    []string `arg:"" optional:"" help:"Texts, or files with an example a line; stdin without any."`
 	More     []string `name:"input" sep:"none" help:"An input file; may be repeated." placeholder:"FILE"`
 	Truncate bool     `default:"true" negatable:"" help:"Cut texts that are too long for the model."`
+	jsonFlag
 	allFlags
 }
 
@@ -125,5 +126,5 @@ func answer[A any](ctx context.Context, f *inputFlags, ask func(iter.Seq[*infer.
 			}
 		}
 	}
-	return wire.Answer(ctx, wire.NewWriter(os.Stdout), all, ask, form)
+	return wire.Answer(ctx, f.answers(), all, ask, form)
 }
