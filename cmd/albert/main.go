@@ -34,6 +34,7 @@ type CLI struct {
 	Convert    ConvertCmd    `cmd:"" help:"Take a model to another format: Hugging Face, PyTorch, TensorFlow, ONNX."`
 	Inspect    InspectCmd    `cmd:"" help:"Show a model's or run's configuration, parameters, or a step's examples."`
 	Bench      BenchCmd      `cmd:"" help:"Measure this machine against its own peak."`
+	Completion CompletionCmd `cmd:"" help:"Print a script that completes command lines in a shell."`
 	Version    VersionCmd    `cmd:"" help:"Say what this binary is."`
 }
 
