@@ -30,12 +30,15 @@ type Settings struct {
 	// Long reads texts (of classes and numbers) that are too long in windows, over which the answers are averaged, instead of cutting
 	// them. Not for training.
 	Long bool
+	// TruncationSide is where texts are cut; "": where the tokenizer says.
+	TruncationSide tokenizer.Side
 	task.SpanOptions
 }
 
 // NewFeatures makes pieces of a set's examples. For training, those without a label, or whose answer's place is a guess, are dropped.
 func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, training bool) (*Features, error) {
 	f := &Features{Set: set, Kind: set.Task.Kind}
+	tok = tok.CutAt(s.TruncationSide)
 	s.SpanOptions.MaxSeqLength = s.MaxSeqLength
 	f.spans = s.SpanOptions
 	contexts := map[string]tokenizer.Text{} // questions share their passage
@@ -140,14 +143,14 @@ func (f *Features) layoutWords(tok *tokenizer.Tokenizer, e *dataset.Example, x *
 	if err != nil {
 		return nil, err
 	}
-	kept := len(in.IDs) - 2
 	for w := range rows {
-		if rows[w] > kept {
+		if rows[w] > in.A.To {
 			rows[w] = 0
 		}
+		rows[w] = max(0, rows[w]-in.A.From)
 	}
 	x.Inputs = []tokenizer.Encoding{in}
-	x.Tags = append(append([]int32{task.NoLabel}, tags[:kept]...), task.NoLabel)
+	x.Tags = append(append([]int32{task.NoLabel}, tags[in.A.From:in.A.To]...), task.NoLabel)
 	return rows, nil
 }
 

@@ -162,6 +162,7 @@ type EvalCmd struct {
 	UpstreamQuirks bool    `negatable:"" help:"pretrain: make examples as the released code does, quirks included."`
 	EvalExamples   int     `default:"0" help:"pretrain: examples at most (0: all)."`
 	Seed           uint64  `default:"12345" help:"pretrain: seed of the examples."`
+	sideFlag
 	jsonFlag
 	allFlags
 }
@@ -175,8 +176,8 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		c.Task = taskOfRun(c.Model)
 	}
 	if c.Task == "pretrain" {
-		if c.Report || c.Worst != 0 || len(c.With) > 0 || c.Long != "truncate" {
-			return usagef("eval: --report, --worst, --with and --long are for the tasks of albert finetune: --task TASK")
+		if c.Report || c.Worst != 0 || len(c.With) > 0 || c.Long != "truncate" || c.TruncationSide != "" {
+			return usagef("eval: --report, --worst, --with, --long and --truncation-side are for the tasks of albert finetune: --task TASK")
 		}
 		return noModel(c.Model, c.pretrain(ctx))
 	}
@@ -225,7 +226,7 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		return err
 	}
 	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: dataOptions(&c.Source, c.TextColumn),
-		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", SpanOptions: spans}, Threads: c.Threads, Output: c.Output})
+		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", TruncationSide: c.TruncationSide, SpanOptions: spans}, Threads: c.Threads, Output: c.Output})
 	if err != nil {
 		return noModel(c.Model, err)
 	}

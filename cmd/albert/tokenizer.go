@@ -31,10 +31,12 @@ type TokenizerCmd struct {
 
 // TokenizerEncodeCmd cuts text into pieces.
 type TokenizerEncodeCmd struct {
-	Model       string   `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
-	Format      string   `default:"ids" enum:"ids,pieces,jsonl" help:"ids, pieces or jsonl."`
-	Cleanup     string   `enum:",none,albert" default:"" help:"none (default for a file: SentencePiece itself) or albert (default for a directory)."`
-	Special     bool     `negatable:"" help:"Add [CLS] and [SEP]."`
+	Model        string `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
+	Format       string `default:"ids" enum:"ids,pieces,jsonl" help:"ids, pieces or jsonl."`
+	Cleanup      string `enum:",none,albert" default:"" help:"none (default for a file: SentencePiece itself) or albert (default for a directory)."`
+	Special      bool   `negatable:"" help:"Add [CLS] and [SEP]."`
+	MaxSeqLength int    `help:"Pieces at most of a line, special ones included (0: all)." placeholder:"N"`
+	sideFlag
 	InputFormat string   `default:"text" enum:"text,auto" help:"text, or auto to read JSON, too: lines that start with {, lists, objects."`
 	NBest       int      `name:"nbest" help:"Give the N likeliest ways to cut each line, a line for each (jsonl: with scores)." placeholder:"N"`
 	Input       []string `arg:"" optional:"" help:"Files and directories; without any, standard input."`
@@ -58,6 +60,7 @@ func openTokenizer(path, cleanup string) (*tokenizer.Tokenizer, error) {
 		o := t.Options
 		if o.Cleanup == tokenizer.CleanupNone {
 			o = tokenizer.DefaultOptions
+			o.TruncationSide = t.TruncationSide
 		}
 		o.Cleanup = tokenizer.Cleanup(cleanup)
 		t = t.With(o)
@@ -155,8 +158,12 @@ func (c *TokenizerEncodeCmd) Run() error {
 	if c.NBest != 0 && (c.NBest < 1 || c.NBest > tokenizer.MaxNBest) {
 		return usagef("--nbest %d: want 1 to %d", c.NBest, tokenizer.MaxNBest)
 	}
-	if c.NBest != 0 && (c.InputFormat != "text" || c.Special || t.Cleanup != tokenizer.CleanupNone) {
-		return usagef("--nbest is SentencePiece's own: it needs --cleanup none and plain text, and adds no special pieces")
+	t = t.CutAt(c.TruncationSide)
+	if c.MaxSeqLength < 0 || c.Special && c.MaxSeqLength > 0 && c.MaxSeqLength < 3 {
+		return usagef("--max-seq-length %d: want at least 1, with --special 3, or 0 for all", c.MaxSeqLength)
+	}
+	if c.NBest != 0 && (c.InputFormat != "text" || c.Special || c.MaxSeqLength > 0 || t.Cleanup != tokenizer.CleanupNone) {
+		return usagef("--nbest is SentencePiece's own: it needs --cleanup none and plain text, adds no special pieces and cuts nothing off")
 	}
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
 	if c.InputFormat == "auto" {
@@ -175,7 +182,7 @@ func (c *TokenizerEncodeCmd) lines(t *tokenizer.Tokenizer, out *bufio.Writer) er
 			invalid++
 		}
 		if c.NBest == 0 {
-			return c.write(out, c.encode(t, line))
+			return c.write(out, c.encode(t, line, nil))
 		}
 		for _, path := range t.NBest(line, c.NBest) {
 			if err := c.write(out, encoded{tokens: path.Tokens, score: &path.Score}); err != nil {
@@ -217,59 +224,84 @@ func (c *TokenizerEncodeCmd) items(t *tokenizer.Tokenizer, out *bufio.Writer) er
 
 // encoded is what comes of a line.
 type encoded struct {
-	tokens []tokenizer.Token
-	types  []int // of the pieces, for a pair
-	id     json.RawMessage
-	score  *float32
+	tokens    []tokenizer.Token
+	types     []int // of the pieces, for a pair
+	id        json.RawMessage
+	score     *float32
+	truncated bool
 }
 
-// encode cuts one text.
-func (c *TokenizerEncodeCmd) encode(t *tokenizer.Tokenizer, text string) encoded {
-	var tokens []tokenizer.Token
-	if c.Format == "ids" {
-		for _, id := range t.Encode(text) {
-			tokens = append(tokens, tokenizer.Token{ID: id})
+// pieces cuts one text.
+func (c *TokenizerEncodeCmd) pieces(t *tokenizer.Tokenizer, text string) (tokens []tokenizer.Token) {
+	if c.Format != "ids" {
+		return t.EncodeWithOffsets(text)
+	}
+	for _, id := range t.Encode(text) {
+		tokens = append(tokens, tokenizer.Token{ID: id})
+	}
+	return tokens
+}
+
+// encode encodes a text or a pair, of which no more pieces are kept than there may be: [CLS] A [SEP] or [CLS] A [SEP] B [SEP] with --special.
+// Places are those of each text.
+func (c *TokenizerEncodeCmd) encode(t *tokenizer.Tokenizer, text string, pair *string) (e encoded) {
+	var a, b []tokenizer.Token
+	a, specials := c.pieces(t, text), 2
+	if pair != nil {
+		b, specials = c.pieces(t, *pair), 3
+	}
+	if !c.Special {
+		specials = 0
+	}
+	if room := c.MaxSeqLength - specials; c.MaxSeqLength > 0 && len(a)+len(b) > room {
+		na, nb := max(0, room), 0
+		if pair != nil {
+			na, nb = tokenizer.Shares(len(a), len(b), max(0, room))
 		}
-	} else {
-		tokens = t.EncodeWithOffsets(text)
+		from, to := t.TruncationSide.Keep(len(a), na)
+		a = a[from:to]
+		from, to = t.TruncationSide.Keep(len(b), nb)
+		b, e.truncated = b[from:to], true
 	}
-	if c.Special {
-		tokens = append(slices.Insert(tokens, 0, tokenizer.Token{ID: t.CLS, Piece: t.Piece(t.CLS)}),
-			tokenizer.Token{ID: t.SEP, Begin: len(text), End: len(text), Piece: t.Piece(t.SEP)})
+	special := func(id int32, text string) {
+		if c.Special {
+			e.tokens = append(e.tokens, tokenizer.Token{ID: id, Begin: len(text), End: len(text), Piece: t.Piece(id)})
+		}
 	}
-	return encoded{tokens: tokens}
+	special(t.CLS, "")
+	e.tokens = append(e.tokens, a...)
+	special(t.SEP, text)
+	if pair == nil {
+		return e
+	}
+	first := len(e.tokens)
+	e.tokens = append(e.tokens, b...)
+	special(t.SEP, *pair)
+	e.types = make([]int, len(e.tokens))
+	for i := first; i < len(e.types); i++ {
+		e.types[i] = 1
+	}
+	return e
 }
 
-// encodeItem cuts what a JSON line says: a text, a pair (places are those of its texts), or pieces given by their ids.
-func (c *TokenizerEncodeCmd) encodeItem(t *tokenizer.Tokenizer, it *wire.Item) (encoded, error) {
-	if it.Err != nil {
-		return encoded{}, it.Err
-	}
-	e := encoded{}
+// encodeItem encodes what a JSON line says: a text, a pair, or pieces given by their ids.
+func (c *TokenizerEncodeCmd) encodeItem(t *tokenizer.Tokenizer, it *wire.Item) (e encoded, err error) {
 	switch {
+	case it.Err != nil:
+		return e, it.Err
 	case it.List:
 		return e, errors.New(`"input_ids" is a list of lists, which only choices are`)
-	case it.Pieces != nil:
+	case it.Pieces == nil:
+		e = c.encode(t, it.Text, it.Pair)
+	case c.MaxSeqLength > 0 && len(it.Pieces[0].IDs) > c.MaxSeqLength:
+		return e, fmt.Errorf("%d input_ids, --max-seq-length is %d: pieces that are given are not cut", len(it.Pieces[0].IDs), c.MaxSeqLength)
+	default:
 		for i, id := range it.Pieces[0].IDs {
 			if id < 0 || int(id) >= t.VocabSize() {
 				return e, fmt.Errorf("input_ids[%d] is %d, the vocabulary has %d pieces", i, id, t.VocabSize())
 			}
 			e.tokens = append(e.tokens, tokenizer.Token{ID: id, Begin: i, End: i + 1, Piece: t.Piece(id)})
 		}
-	case it.Pair != nil:
-		e = c.encode(t, it.Text)
-		first := len(e.tokens)
-		second := c.encode(t, *it.Pair).tokens
-		if c.Special {
-			second = second[1:] // its [CLS]
-		}
-		e.tokens = append(e.tokens, second...)
-		e.types = make([]int, len(e.tokens))
-		for i := range second {
-			e.types[first+i] = 1
-		}
-	default:
-		e = c.encode(t, it.Text)
 	}
 	e.id = it.ID
 	return e, nil
@@ -288,6 +320,9 @@ func (c *TokenizerEncodeCmd) write(out *bufio.Writer, e encoded) error {
 		}
 		if e.score != nil {
 			object = append(object, jsonobject.Field{Name: "score", Value: *e.score})
+		}
+		if e.truncated {
+			object = slices.Insert(object, 0, jsonobject.Field{Name: "truncated", Value: true})
 		}
 		if e.id != nil {
 			object = slices.Insert(object, 0, jsonobject.Field{Name: "id", Value: e.id})
