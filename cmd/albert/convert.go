@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,13 +18,14 @@ type ConvertCmd struct {
 	Output string         `help:"The same as TO." placeholder:"TO"`
 	As     formats.Format `name:"to" enum:",hf,safetensors,pytorch,tensorflow,tar,onnx" default:"" help:"The format, where the name does not say: ${enum}." placeholder:"FORMAT"`
 	Int8   bool           `name:"int8" negatable:"" help:"ONNX: weights in int8."`
+	DType  formats.DType  `name:"dtype" enum:"fp32,fp16,bf16,keep" default:"fp32" help:"Hugging Face, safetensors, PyTorch: the weights' type: ${enum} (each tensor's own)."`
 	Force  bool           `negatable:"" help:"Replace a model that is there."`
 	JSON   bool           `name:"json" negatable:"" help:"Give one JSON object."`
 	allFlags
 }
 
 // Run converts, and says what it did.
-func (c *ConvertCmd) Run() error {
+func (c *ConvertCmd) Run(ctx context.Context) error {
 	defer c.limit()()
 	switch {
 	case c.To == "":
@@ -41,7 +43,10 @@ func (c *ConvertCmd) Run() error {
 	if err != nil {
 		return noModel(c.From, err)
 	}
-	format, notes, err := formats.Write(c.To, m, formats.WriteOptions{Format: c.As, Int8: c.Int8, Force: c.Force})
+	format, notes, err := formats.Write(ctx, c.To, m, formats.WriteOptions{Format: c.As, Int8: c.Int8, DType: c.DType, Force: c.Force})
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return errors.New("stopped; nothing is written")
+	}
 	if errors.Is(err, formats.ErrTarget) {
 		return usageError{err}
 	}
@@ -66,6 +71,9 @@ func (c *ConvertCmd) Run() error {
 	what := string(format)
 	if c.Int8 {
 		what += " int8"
+	}
+	if c.DType != formats.FP32 {
+		what += " " + string(c.DType)
 	}
 	if !c.Quiet {
 		fmt.Fprintf(os.Stderr, "%s (%s) to %s (%s): %s, %d parameters, weights_sha256 %s\n", c.From, m.Format, c.To, what, m.Class(), m.Params.Size(), m.Hash())

@@ -23,12 +23,12 @@ func TestTruncationSide(t *testing.T) {
 
 	rows := ""
 	for range 10 {
-		rows += `{"words": ["` + strings.Join(strings.Fields(words)[:40], `", "`) + `", "END"], "tags": ["` + strings.Repeat(`O", "`, 40) + `B-X"]}` + "\n"
+		rows += `{"words": ["` + strings.Join(strings.Fields(words)[:40], `", "`) + `", "END"], "tags": ["` + strings.Repeat(`B-X", "`, 40) + `B-Y"]}` + "\n"
 	}
 	if err := os.WriteFile(in("tags.jsonl"), []byte(rows), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	must(t, "finetune", in("run"), "--task", "tag", "--train", in("tags.jsonl"), "--dev", in("tags.jsonl"), "--output", in("tagger"), "--steps", "40",
+	must(t, "finetune", in("run"), "--task", "tag", "--train", in("tags.jsonl"), "--dev", in("tags.jsonl"), "--output", in("tagger"), "--steps", "12",
 		"--learning-rate", "0.01", "--truncation-side", "left", "--quiet", "--max-seq-length", "48")
 	config, err := os.ReadFile(in("tagger/model/tokenizer_config.json"))
 	if err != nil || !strings.Contains(string(config), `"truncation_side": "left"`) {
@@ -39,13 +39,8 @@ func TestTruncationSide(t *testing.T) {
 	if err := json.Unmarshal([]byte(must(t, "predict", in("tagger"), "--aggregate", text)), &found); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range found.Result {
-		if f.Start < len(text)/3 || f.End > len(text) {
-			t.Errorf("found %d to %d of %d characters: not where the text was kept", f.Start, f.End, len(text))
-		}
-	}
-	if len(found.Result) == 0 {
-		t.Error("nothing was learned of the end")
+	if n := len(found.Result); n == 0 || found.Result[0].Start < len(text)/3 || found.Result[n-1].End != len(text) {
+		t.Errorf("%+v: not the end of the text's %d characters", found, len(text))
 	}
 	if status, _, errs := call(t, "embed", in("run"), "--truncation-side", "top", "a"); status != 2 || !strings.Contains(errs, "--truncation-side must be one of") {
 		t.Errorf("top: %d, %s", status, errs)
