@@ -39,13 +39,13 @@ func (c *ConvertCmd) Run(ctx context.Context) error {
 	if ext := filepath.Ext(c.To); ext == ".gguf" || ext == ".ggml" {
 		return usagef("convert: %s: llama.cpp's formats are not written; there are Hugging Face, PyTorch, TensorFlow and ONNX", c.To)
 	}
-	m, err := formats.Open(c.From)
+	m, err := openUntil(ctx, c.From)
 	if err != nil {
 		return noModel(c.From, err)
 	}
 	format, notes, err := formats.Write(ctx, c.To, m, formats.WriteOptions{Format: c.As, Int8: c.Int8, DType: c.DType, Force: c.Force})
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return errors.New("stopped; nothing is written")
+		return errInterrupted
 	}
 	if errors.Is(err, formats.ErrTarget) {
 		return usageError{err}
@@ -82,4 +82,26 @@ func (c *ConvertCmd) Run(ctx context.Context) error {
 		fmt.Fprintf(os.Stderr, "note: %s\n", n)
 	}
 	return nil
+}
+
+var errInterrupted = errors.New("stopped; nothing is written")
+
+// openUntil opens a model. It does not wait for that where ctx ends before, but for an archive, which is unpacked into files that are removed again.
+func openUntil(ctx context.Context, path string) (*formats.Model, error) {
+	var m *formats.Model
+	var err error
+	done := make(chan struct{})
+	go func() {
+		m, err = formats.Open(path)
+		close(done)
+	}()
+	if formats.Guess(path) == formats.Tar {
+		<-done
+	}
+	select {
+	case <-ctx.Done():
+		return nil, errInterrupted
+	case <-done:
+		return m, err
+	}
 }

@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -20,7 +21,7 @@ const (
 
 // narrow gives the model's tensors as numbers of a type, or of 16 bits where they were read so, the name of the type that all have that are not
 // fp32 ("": there are several), and a note if values were rounded.
-func (m *Model) narrow(f Format, to DType) (list []safetensors.Tensor, dtype string, notes []string, err error) {
+func (m *Model) narrow(ctx context.Context, f Format, to DType) (list []safetensors.Tensor, dtype string, notes []string, err error) {
 	list = m.Tensors()
 	names := map[safetensors.DType]string{"F32": "float32", "F16": "float16", "BF16": "bfloat16"} // as PyTorch has them
 	all := map[DType]safetensors.DType{"": "F32", FP32: "F32", FP16: "F16", BF16: "BF16", KeepDType: ""}
@@ -36,6 +37,9 @@ func (m *Model) narrow(f Format, to DType) (list []safetensors.Tensor, dtype str
 	dtype = names["F32"]
 	changed := false
 	for i, t := range list {
+		if err := ctx.Err(); err != nil {
+			return nil, "", nil, err
+		}
 		d := want
 		if to == KeepDType {
 			d = "F32"

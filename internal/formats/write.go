@@ -72,7 +72,7 @@ func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, 
 	if f == ONNX && m.Beam.Start.W != nil {
 		return f, nil, fmt.Errorf("%s: the beam head of SQuAD 2.0 (start_logits, end_logits, answer_class) has no ONNX form", m.Path)
 	}
-	tensors, dtype, notes, err := m.narrow(f, o.DType)
+	tensors, dtype, notes, err := m.narrow(ctx, f, o.DType)
 	if err != nil {
 		return f, nil, err
 	}
