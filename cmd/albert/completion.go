@@ -114,7 +114,14 @@ func names(list []word, prefix string) string {
 
 // posixPath finds the command on a line whose words from $1 on are given, in bash and zsh alike.
 func posixPath(list []completion) string {
-	return "  local at=\"\" word\n  for word in \"$@\"; do\n    case \"${at:+$at }$word\" in\n      " + known(list, single, "|") + ") at=\"${at:+$at }$word\" ;;\n    esac\n  done\n  command_at=$at\n"
+	return `  local at="" word
+  for word in "$@"; do
+    case "${at:+$at }$word" in
+      ` + known(list, single, "|") + `) at="${at:+$at }$word" ;;
+    esac
+  done
+  command_at=$at
+`
 }
 
 func bashScript(list []completion) string {
