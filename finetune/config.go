@@ -10,6 +10,7 @@ import (
 	"albert/internal/model"
 	"albert/internal/run"
 	"albert/internal/text/dataset"
+	"albert/tokenizer"
 )
 
 // Config is all that a fine-tuning run is asked; [Defaults] gives one to begin with. It is also the command's flags: the tags are theirs. Where a
@@ -32,6 +33,8 @@ type Config struct {
 	Runs int `default:"1" help:"So many runs with other seeds; median, mean and deviation." resume:"change"`
 
 	MaxSeqLength int `range:"0 or [8,)" help:"Pieces of an example at most (default: the task's, 384 or 512, or what the model takes)."`
+	// TruncationSide is the end at which texts that are too long are cut; "": what the model's tokenizer says. The result's tokenizer keeps it.
+	TruncationSide tokenizer.Side `enum:",left,right" default:"" help:"The end at which a text that is too long is cut: left or right (default: the tokenizer's, as a rule right)." placeholder:"SIDE"`
 	Windows
 	LearningRate      float64  `help:"Highest learning rate (default: the task's by the paper's Table 14)."`
 	BatchSize         int      `help:"Examples of a step (default: the task's)."`
@@ -172,6 +175,8 @@ func newJob(c Config) (*job, error) {
 		return nil, refuse("Data", nil, "one folder or file; several files are given as Train")
 	case c.Steps != 0 && c.Epochs != 0:
 		return nil, refuse("Epochs", c.Epochs, "steps are given, too")
+	case !slices.Contains([]tokenizer.Side{"", tokenizer.Left, tokenizer.Right}, c.TruncationSide):
+		return nil, refuse("TruncationSide", c.TruncationSide, "want left or right")
 	}
 	if len(c.Data) == 1 {
 		j.Data.Dir = c.Data[0]
@@ -254,7 +259,8 @@ func (c *job) settings(m *model.Model) jsonobject.Fields {
 	if m.Beam.Start.W != nil {
 		head = HeadBeam
 	}
-	return run.Settings(&c.Config, jsonobject.Fields{{Name: "task", Value: c.Task.Name}, {Name: "model", Value: m.Hash()}, {Name: "head", Value: head}})
+	list := run.Settings(&c.Config, jsonobject.Fields{{Name: "task", Value: c.Task.Name}, {Name: "model", Value: m.Hash()}, {Name: "head", Value: head}})
+	return slices.DeleteFunc(list, func(f jsonobject.Field) bool { return f.Value == tokenizer.Side("") }) // older runs do not have it
 }
 
 // cardSettings are those that a model's card shows: what is given.

@@ -39,12 +39,15 @@ type Settings struct {
 	// Long reads texts (of classes and numbers) that are too long in windows, over which the answers are averaged, instead of cutting
 	// them. Not for training.
 	Long bool
+	// TruncationSide is where texts are cut; "": where the tokenizer says.
+	TruncationSide tokenizer.Side
 	task.SpanOptions
 }
 
 // NewFeatures makes pieces of a set's examples. For training, those without a label, or whose answer's place is a guess, are dropped.
 func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, training bool) (*Features, error) {
 	f := &Features{Set: set, Kind: set.Task.Kind, training: training, most: s.MaxSeqLength}
+	tok = tok.CutAt(s.TruncationSide)
 	s.SpanOptions.MaxSeqLength = s.MaxSeqLength
 	f.spans = s.SpanOptions
 	contexts := map[string]tokenizer.Text{} // questions share their passage
@@ -131,7 +134,7 @@ func (f *Features) addText(tok *tokenizer.Tokenizer, i int, s Settings) error {
 		return err
 	}
 	last := list[len(list)-1]
-	f.cut(len(text) + len(pair) - last.A.To - last.B.To)
+	f.cut(len(text) + len(pair) - (last.A.To - list[0].A.From) - (last.B.To - list[0].B.From))
 	for k := range list {
 		x.Inputs = list[k : k+1]
 		f.add(i, x)
@@ -187,7 +190,7 @@ func (f *Features) addChoices(tok *tokenizer.Tokenizer, i int, article []int32) 
 	cut := 0
 	for k, text := range task.Continuations(e.Question, e.Choices) {
 		if list[k].Truncated {
-			cut += len(article) + len(tok.Encode(text)) - list[k].A.To - list[k].B.To
+			cut += len(article) + len(tok.Encode(text)) - (list[k].A.To - list[k].A.From) - (list[k].B.To - list[k].B.From)
 		}
 	}
 	f.cut(cut)
@@ -213,7 +216,7 @@ func (f *Features) addQuestion(tok *tokenizer.Tokenizer, i int, context tokenize
 	if err != nil {
 		return err
 	}
-	f.cut(len(question) - ws[0].A.To)
+	f.cut(len(question) - (ws[0].A.To - ws[0].A.From))
 	found := begin == end
 	for k := range ws {
 		x := ws[k].Example()

@@ -80,6 +80,7 @@ func TestResumeWithOtherSettings(t *testing.T) {
 		"MaxTime":           {func(c *Config) { c.MaxTime = 1e12 }, ""},
 		"Seed":              {func(c *Config) { c.Seed++ }, "seed"},
 		"Threads":           {func(c *Config) { c.Threads = 1 }, ""},
+		"TruncationSide":    {func(c *Config) { c.TruncationSide = "left" }, "truncation-side"},
 		"Quiet":             {func(c *Config) { c.Quiet = false }, ""},
 		"Messages":          {func(c *Config) { c.Messages = t.Output() }, ""},
 	}

@@ -288,6 +288,7 @@ func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cu
 	if tok == nil {
 		return nil, fmt.Errorf("%s: the model has no tokenizer, which fine-tuning needs", c.Model)
 	}
+	tok = tok.CutAt(c.TruncationSide)
 	c.resolve(&from.Config, len(data.train.Examples))
 	m, err := c.model(from, data.train)
 	if err != nil {

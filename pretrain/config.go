@@ -47,7 +47,7 @@ type Config struct {
 	SaveEvery        int      `default:"1000" help:"Steps from one checkpoint to the next (0: at the end)." resume:"change"`
 	Common           `set:"optimizer=lamb" set:"optimizers=lamb or adamw" set:"keep=3" set:"better=, by their loss"`
 	// DryRun writes the run directory and its plan, and stops.
-	DryRun bool `help:"Write the run directory and its plan, and stop." resume:"-"`
+	DryRun bool `negatable:"" help:"Write the run directory and its plan, and stop." resume:"-"`
 
 	// Messages is where plan, progress and warnings go; nil: nowhere.
 	Messages io.Writer `kong:"-" resume:"-"`

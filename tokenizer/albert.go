@@ -30,6 +30,8 @@ type Options struct {
 	KeepAccents bool // keep_accents; in WordPiece the opposite of strip_accents
 	RemoveSpace bool // remove_space
 	JoinChinese bool // WordPiece: the opposite of tokenize_chinese_chars; if set, Chinese characters are not words of their own
+	// TruncationSide is Left or "": see [Side].
+	TruncationSide Side
 }
 
 // DefaultOptions are ALBERT's.

@@ -39,6 +39,7 @@ type config struct {
 	Chinese      *bool   `json:"tokenize_chinese_chars,omitempty"`
 	Basic        *bool   `json:"do_basic_tokenize,omitempty"`
 	Cleanup      Cleanup `json:"cleanup,omitempty"`
+	Side         Side    `json:"truncation_side,omitempty"`
 }
 
 // fullConfig is tokenizer_config.json with the further fields that transformers reads.
@@ -138,7 +139,7 @@ func fromFile(file string, data []byte, c *config) (t *Tokenizer, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: not a usable %s: %w", file, what, err)
 	}
-	return t, nil
+	return t.CutAt(c.Side), nil
 }
 
 // parseConfig reads the text of tokenizer_config.json; without a text all fields are missing.
@@ -154,6 +155,9 @@ func parseConfig(text []byte) (*config, error) {
 	case "", CleanupAlbert, CleanupNone, CleanupBert:
 	default:
 		return nil, fmt.Errorf("cleanup %q: want %s or %s", c.Cleanup, CleanupAlbert, CleanupNone)
+	}
+	if c.Side != "" && c.Side != Left && c.Side != Right {
+		return nil, fmt.Errorf("truncation_side %q: want %s or %s", c.Side, Left, Right)
 	}
 	if !or(c.Basic, true) {
 		return nil, errors.New("do_basic_tokenize is false: WordPiece without splitting into words is not supported")
@@ -198,6 +202,7 @@ func (t *Tokenizer) Files() map[string][]byte {
 		o.Lower, o.KeepAccents, o.RemoveSpace = false, true, false // the least that transformers' tokenizer can do
 		c.Cleanup = CleanupNone
 	}
+	c.Side = o.TruncationSide
 	return map[string][]byte{name: t.data, ConfigFile: indented(c)}
 }
 

@@ -17,8 +17,40 @@ type Text struct {
 // Truncation says which of two texts gives way when they are too long together, by transformers' names.
 type Truncation string
 
+// Side is the end at which a text that is too long is cut, by transformers' names (truncation_side); "" is the right one.
+type Side string
+
+// The sides.
+const (
+	Right Side = "right"
+	Left  Side = "left"
+)
+
+// Keep gives which of n pieces are kept, [from, to), where there is room for so many: the first ones or, cut at the left, the last.
+func (s Side) Keep(n, room int) (from, to int) {
+	room = max(0, min(n, room))
+	if s == Left {
+		return n - room, n
+	}
+	return 0, room
+}
+
+// CutAt is the tokenizer with another side at which texts are cut; "" leaves it.
+func (t *Tokenizer) CutAt(s Side) *Tokenizer {
+	o := t.Options
+	switch s {
+	case "":
+		return t
+	case Right:
+		o.TruncationSide = ""
+	default:
+		o.TruncationSide = s
+	}
+	return t.With(o)
+}
+
 // With LongestFirst the longer text loses its last piece until there is room, of equal ones the second. With OnlyFirst and OnlySecond
-// one text loses its last pieces; one at least must be left to it.
+// one text loses its last pieces; one at least must be left to it. Cut at the left, texts lose their first pieces instead ([Side]).
 const (
 	DoNotTruncate Truncation = "do_not_truncate"
 	LongestFirst  Truncation = "longest_first"
@@ -99,7 +131,12 @@ func (t *Tokenizer) Prepare(a Text, b *Text, most int, how Truncation) (Encoding
 	if err != nil {
 		return Encoding{}, err
 	}
-	e := t.join(a, b, Part{To: na}, Part{To: nb})
+	var pa, pb Part
+	pa.From, pa.To = t.TruncationSide.Keep(len(a.IDs), na)
+	if b != nil {
+		pb.From, pb.To = t.TruncationSide.Keep(len(b.IDs), nb)
+	}
+	e := t.join(a, b, pa, pb)
 	e.Truncated = na < len(a.IDs) || b != nil && nb < len(b.IDs)
 	return e, nil
 }

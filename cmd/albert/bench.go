@@ -16,8 +16,8 @@ type BenchCmd struct {
 	Work    []string `help:"What to measure: gemm-MxKxN, forward-CONFIG-BxS, train-CONFIG-BxS, tokenize." placeholder:"NAME"`
 	Threads []int    `help:"Numbers of threads (1 and all by default)."`
 	Rounds  int      `default:"7" help:"Interleaved rounds, at least 5; medians are given."`
-	JSON    bool     `name:"json" help:"Give one JSON object."`
-	Quiet   bool     `help:"No progress."`
+	JSON    bool     `name:"json" negatable:"" help:"Give one JSON object."`
+	quietFlag
 }
 
 // Run measures and prints.

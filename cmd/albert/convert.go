@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,12 +18,15 @@ type ConvertCmd struct {
 	Output string         `help:"The same as TO." placeholder:"TO"`
 	As     formats.Format `name:"to" enum:",hf,safetensors,pytorch,tensorflow,tar,onnx" default:"" help:"The format, where the name does not say: ${enum}." placeholder:"FORMAT"`
 	Int8   bool           `name:"int8" negatable:"" help:"ONNX: weights in int8."`
+	DType  formats.DType  `name:"dtype" enum:"fp32,fp16,bf16,keep" default:"fp32" help:"Hugging Face, safetensors, PyTorch: the weights' type: ${enum} (each tensor's own)."`
 	Force  bool           `negatable:"" help:"Replace a model that is there."`
-	JSON   bool           `name:"json" help:"Give one JSON object."`
+	JSON   bool           `name:"json" negatable:"" help:"Give one JSON object."`
+	allFlags
 }
 
 // Run converts, and says what it did.
-func (c *ConvertCmd) Run() error {
+func (c *ConvertCmd) Run(ctx context.Context) error {
+	defer c.limit()()
 	switch {
 	case c.To == "":
 		c.To = c.Output
@@ -35,11 +39,14 @@ func (c *ConvertCmd) Run() error {
 	if ext := filepath.Ext(c.To); ext == ".gguf" || ext == ".ggml" {
 		return usagef("convert: %s: llama.cpp's formats are not written; there are Hugging Face, PyTorch, TensorFlow and ONNX", c.To)
 	}
-	m, err := formats.Open(c.From)
+	m, err := openUntil(ctx, c.From)
 	if err != nil {
 		return noModel(c.From, err)
 	}
-	format, notes, err := formats.Write(c.To, m, formats.WriteOptions{Format: c.As, Int8: c.Int8, Force: c.Force})
+	format, notes, err := formats.Write(ctx, c.To, m, formats.WriteOptions{Format: c.As, Int8: c.Int8, DType: c.DType, Force: c.Force})
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return errInterrupted
+	}
 	if errors.Is(err, formats.ErrTarget) {
 		return usageError{err}
 	}
@@ -65,9 +72,36 @@ func (c *ConvertCmd) Run() error {
 	if c.Int8 {
 		what += " int8"
 	}
-	fmt.Fprintf(os.Stderr, "%s (%s) to %s (%s): %s, %d parameters, weights_sha256 %s\n", c.From, m.Format, c.To, what, m.Class(), m.Params.Size(), m.Hash())
+	if c.DType != formats.FP32 {
+		what += " " + string(c.DType)
+	}
+	if !c.Quiet {
+		fmt.Fprintf(os.Stderr, "%s (%s) to %s (%s): %s, %d parameters, weights_sha256 %s\n", c.From, m.Format, c.To, what, m.Class(), m.Params.Size(), m.Hash())
+	}
 	for _, n := range notes {
 		fmt.Fprintf(os.Stderr, "note: %s\n", n)
 	}
 	return nil
+}
+
+var errInterrupted = errors.New("stopped; nothing is written")
+
+// openUntil opens a model. It does not wait for that where ctx ends before, but for an archive, which is unpacked into files that are removed again.
+func openUntil(ctx context.Context, path string) (*formats.Model, error) {
+	var m *formats.Model
+	var err error
+	done := make(chan struct{})
+	go func() {
+		m, err = formats.Open(path)
+		close(done)
+	}()
+	if formats.Guess(path) == formats.Tar {
+		<-done
+	}
+	select {
+	case <-ctx.Done():
+		return nil, errInterrupted
+	case <-done:
+		return m, err
+	}
 }

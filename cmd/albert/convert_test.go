@@ -14,6 +14,7 @@ func TestConvert(t *testing.T) {
 	must(t, pretrainArgs(in, "run", "--train", in("train.txt"), "--steps", "2")...)
 	want := inspect(t, in("run"))
 	filled := must(t, "fill", in("run"), "The reader [MASK] the network.")
+	var half struct{ Tensors []struct{ DType string } }
 	from := in("run")
 	for _, to := range []string{"hf", "a/pytorch_model.bin", "b/model.ckpt-best", "c.tar.gz", "d/model.onnx", "e/model.safetensors", "f/x.pt", "out"} {
 		var said struct {
@@ -30,6 +31,13 @@ func TestConvert(t *testing.T) {
 		if got := must(t, "fill", from, "The reader [MASK] the network."); got != filled {
 			t.Errorf("%s: fills %s, want %s", to, got, filled)
 		}
+	}
+	must(t, "convert", in("out"), in("half"), "--dtype", "fp16")
+	if err := json.Unmarshal([]byte(must(t, "inspect", in("half"), "--json")), &half); err != nil || half.Tensors[0].DType != "F16" {
+		t.Errorf("--dtype fp16: %v, %+v", err, half)
+	}
+	if must(t, "convert", in("half"), in("kept/x.pt"), "--dtype", "keep"); inspect(t, in("kept/x.pt")) != inspect(t, in("half")) {
+		t.Error("--dtype keep: the weights are others")
 	}
 	must(t, "convert", in("out"), in("small/model.onnx"), "--int8")
 	must(t, "embed", in("small/model.onnx"), "The reader opens a file.")
@@ -62,6 +70,7 @@ func TestConvertRefuses(t *testing.T) {
 		{"run", "m", []string{"--int8"}, 2, "int8 is written as ONNX only"},
 		{"run", "m", []string{"--to", "onnx"}, 2, "does not end as a file of onnx"},
 		{"run", "m", []string{"--to", "gguf"}, 2, "--to must be one of"},
+		{"run", "m.onnx", []string{"--dtype", "bf16"}, 2, "onnx is written as fp32 only"},
 		{"evil.bin", "m", nil, 1, "refuses to call posix.system"},
 		{"absent", "m", nil, 1, "no such file, directory or checkpoint"},
 		{"train.txt", "m", nil, 1, "is no model"},

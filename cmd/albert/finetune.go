@@ -29,7 +29,7 @@ func taskNamed(name string) (dataset.Task, error) {
 // FinetuneCmd teaches a model a task.
 type FinetuneCmd struct {
 	finetune.Config
-	JSON bool `name:"json" help:"Give result.json on stdout."`
+	JSON bool `name:"json" negatable:"" help:"Give result.json on stdout."`
 }
 
 // Run fine-tunes.
@@ -101,8 +101,9 @@ type EvalCmd struct {
 	UpstreamQuirks bool    `negatable:"" help:"pretrain: make examples as the released code does, quirks included."`
 	EvalExamples   int     `default:"0" help:"pretrain: examples at most (0: all)."`
 	Seed           uint64  `default:"12345" help:"pretrain: seed of the examples."`
-	Threads        int     `range:"-" help:"Threads (0: all)."`
-	JSON           bool    `name:"json" help:"Give one JSON object."`
+	sideFlag
+	jsonFlag
+	allFlags
 }
 
 // Run evaluates.
@@ -114,8 +115,8 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		c.Task = taskOfRun(c.Model)
 	}
 	if c.Task == "pretrain" {
-		if c.Report || c.Worst != 0 || len(c.With) > 0 || c.Long != "truncate" {
-			return usagef("eval: --report, --worst, --with and --long are for the tasks of albert finetune: --task TASK")
+		if c.Report || c.Worst != 0 || len(c.With) > 0 || c.Long != "truncate" || c.TruncationSide != "" {
+			return usagef("eval: --report, --worst, --with, --long and --truncation-side are for the tasks of albert finetune: --task TASK")
 		}
 		if c.Labels != nil || c.LabelColumn+c.PairColumn+c.Level+c.Delimiter+c.Quotes != "" || c.Multi {
 			return usagef("eval: --labels, --label-column, --pair-column, --level, --delimiter, --quotes and --multi are for the tasks of albert finetune: --task TASK")
@@ -160,7 +161,7 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		}
 	}
 	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: c.Source.Options(c.TextColumn), Labels: c.Labels,
-		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", SpanOptions: c.Windows.Options(length)}, Threads: c.Threads, Output: c.Output})
+		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", TruncationSide: c.TruncationSide, SpanOptions: c.Windows.Options(length)}, Threads: c.Threads, Output: c.Output})
 	if err != nil {
 		return noModel(c.Model, err)
 	}
@@ -204,6 +205,9 @@ func (c *EvalCmd) print(m *finetune.Measured) error {
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(m)
 	}
+	if c.forPerson() {
+		return c.show(m)
+	}
 	for _, x := range m.Scores {
 		if x.Undefined != "" {
 			fmt.Printf("%-24s undefined: %s\n", x.Name, x.Undefined)
@@ -230,6 +234,37 @@ func (c *EvalCmd) print(m *finetune.Measured) error {
 	return nil
 }
 
+// show prints what was measured for a person.
+func (c *EvalCmd) show(m *finetune.Measured) error {
+	t := newTable()
+	var list []jsonobject.Fields
+	for _, x := range m.Scores {
+		r := jsonobject.Fields{{Name: "metric", Value: x.Name}, {Name: "value", Value: x.Value}, {Name: "note", Value: x.Note}}
+		if x.Undefined != "" {
+			r[1].Value, r[2].Value = "undefined", x.Undefined
+		}
+		list = append(list, r)
+	}
+	t.rows(list, 0)
+	if c.Report {
+		if err := m.Write(t.out); err != nil {
+			return err
+		}
+	}
+	for _, w := range m.Worst {
+		var r jsonobject.Fields
+		text, err := jsonobject.Marshal(w)
+		if err == nil {
+			err = json.Unmarshal(text, &r)
+		}
+		if err != nil {
+			return err
+		}
+		t.row(r)
+	}
+	return t.Flush()
+}
+
 // pretrain evaluates the objectives of pretraining.
 func (c *EvalCmd) pretrain(ctx context.Context) error {
 	if c.Model == "" {
@@ -250,6 +285,15 @@ func (c *EvalCmd) pretrain(ctx context.Context) error {
 		}
 		_, err = fmt.Printf("%s\n", text)
 		return err
+	}
+	if c.forPerson() {
+		t := newTable()
+		var list []jsonobject.Fields
+		for _, x := range f {
+			list = append(list, jsonobject.Fields{{Name: "metric", Value: x.Name}, {Name: "value", Value: x.Value}})
+		}
+		t.rows(list, 0)
+		return t.Flush()
 	}
 	for _, x := range f {
 		fmt.Printf("%-22s %v\n", x.Name, x.Value)

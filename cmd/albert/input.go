@@ -16,6 +16,7 @@ import (
 	"albert/internal/files/stream"
 	"albert/internal/infer"
 	"albert/internal/wire"
+	"albert/tokenizer"
 )
 
 // items reads texts: arguments that name files (or "-"), line by line; other arguments are texts themselves; stdin without any.
@@ -107,7 +108,14 @@ type inputFlags struct {
 	Input    []string `arg:"" optional:"" help:"Texts, or files with an example a line; stdin without any."`
 	More     []string `name:"input" sep:"none" help:"An input file; may be repeated." placeholder:"FILE"`
 	Truncate bool     `default:"true" negatable:"" help:"Cut texts that are too long for the model."`
-	Threads  int      `range:"-" help:"Threads (0: all)."`
+	sideFlag
+	jsonFlag
+	allFlags
+}
+
+// sideFlag is taken by commands that cut texts.
+type sideFlag struct {
+	TruncationSide tokenizer.Side `enum:",left,right" default:"" help:"The end at which a text that is too long is cut: left or right (default: the tokenizer's, as a rule right)." placeholder:"SIDE"`
 }
 
 // gcPercent is how much garbage may grow on top of what answering needs.
@@ -116,7 +124,7 @@ const gcPercent = 25
 // open opens the model.
 func (f *inputFlags) open(o infer.Options) (*infer.Model, error) {
 	debug.SetGCPercent(gcPercent)
-	o.Threads = f.Threads
+	o.Threads, o.TruncationSide = f.Threads, f.TruncationSide
 	m, err := infer.Open(f.Model, o)
 	debug.FreeOSMemory() // the model file
 	return m, noModel(f.Model, err)
@@ -133,5 +141,5 @@ func answer[A any](ctx context.Context, f *inputFlags, ask func(iter.Seq[*infer.
 			}
 		}
 	}
-	return wire.Answer(ctx, wire.NewWriter(os.Stdout), all, ask, form)
+	return wire.Answer(ctx, f.answers(), all, ask, form)
 }

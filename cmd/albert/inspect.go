@@ -20,7 +20,8 @@ type InspectCmd struct {
 	Config    string `help:"A configuration by name (base, large, xlarge, xxlarge, base-v1, bert-base, ...) or a config.json." placeholder:"NAME|FILE"`
 	SeqLength int    `default:"128" help:"Pieces of the sequence that flops_forward counts."`
 	Step      int    `help:"Show the examples that this step of the run learns from, a JSON line each."`
-	JSON      bool   `name:"json" help:"Give one JSON object."`
+	JSON      bool   `name:"json" negatable:"" help:"Give one JSON object."`
+	allFlags
 }
 
 // report is the object that --json gives.
@@ -52,6 +53,7 @@ type memoryInfo struct {
 
 // Run inspects.
 func (c *InspectCmd) Run(ctx context.Context) error {
+	defer c.limit()()
 	switch {
 	case c.Path == "" && c.Config == "":
 		return usagef("inspect: give a model or run directory, or --config NAME")

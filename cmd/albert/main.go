@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -34,7 +35,28 @@ type CLI struct {
 	Convert    ConvertCmd    `cmd:"" help:"Take a model to another format: Hugging Face, PyTorch, TensorFlow, ONNX."`
 	Inspect    InspectCmd    `cmd:"" help:"Show a model's or run's configuration, parameters, or a step's examples."`
 	Bench      BenchCmd      `cmd:"" help:"Measure this machine against its own peak."`
+	Completion CompletionCmd `cmd:"" help:"Print a script that completes command lines in a shell."`
 	Version    VersionCmd    `cmd:"" help:"Say what this binary is."`
+}
+
+// quietFlag is taken by every command.
+type quietFlag struct {
+	Quiet bool `negatable:"" help:"No progress and no hints; warnings are shown."`
+}
+
+// allFlags are taken by every command; those that train have them in [run.Common].
+type allFlags struct {
+	Threads int `range:"-" help:"Threads (0: all)."`
+	quietFlag
+}
+
+// limit bounds the processors that a command uses which runs no model. The function that it gives takes that back.
+func (f *allFlags) limit() func() {
+	if f.Threads <= 0 {
+		return func() {}
+	}
+	before := runtime.GOMAXPROCS(f.Threads)
+	return func() { runtime.GOMAXPROCS(before) }
 }
 
 // usageError is an error of the command line itself: exit status 2.

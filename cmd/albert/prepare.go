@@ -31,8 +31,7 @@ type PrepareCmd struct {
 	Output    string   `required:"" help:"Directory for the shards." placeholder:"DIR"`
 	Input     []string `arg:"" optional:"" help:"Files and directories; without any, standard input."`
 	More      []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`
-	Threads   int      `help:"Threads (0: all)."`
-	Quiet     bool     `help:"No progress."`
+	allFlags
 	pretrain.Reading
 	pretrain.Cleaning
 }

@@ -12,13 +12,12 @@ import (
 
 // QuickstartCmd pretrains and fine-tunes a small model on the comments in Go's own source.
 type QuickstartCmd struct {
-	Output  string `default:"albert-quickstart" help:"Run directory." placeholder:"DIR"`
-	Force   bool   `help:"Delete an earlier quickstart and begin anew."`
-	GOROOT  string `name:"goroot" help:"Go installation whose comments are read (go env GOROOT)." placeholder:"DIR"`
-	Steps   int    `help:"Training steps of pretraining (default: what takes some minutes on two cores)."`
-	Seed    uint64 `default:"12345" help:"Seed of everything random."`
-	Threads int    `help:"Threads (0: all)."`
-	Quiet   bool   `help:"No progress."`
+	Output string `default:"albert-quickstart" help:"Run directory." placeholder:"DIR"`
+	Force  bool   `negatable:"" help:"Delete an earlier quickstart and begin anew."`
+	GOROOT string `name:"goroot" help:"Go installation whose comments are read (go env GOROOT)." placeholder:"DIR"`
+	Steps  int    `help:"Training steps of pretraining (default: what takes some minutes on two cores)."`
+	Seed   uint64 `default:"12345" help:"Seed of everything random."`
+	allFlags
 }
 
 // Run does the quickstart.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"albert/internal/files/jsonobject"
 	"albert/internal/files/stream"
@@ -30,14 +31,17 @@ type TokenizerCmd struct {
 
 // TokenizerEncodeCmd cuts text into pieces.
 type TokenizerEncodeCmd struct {
-	Model       string   `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
-	Format      string   `default:"ids" enum:"ids,pieces,jsonl" help:"ids, pieces or jsonl."`
-	Cleanup     string   `enum:",none,albert" default:"" help:"none (default for a file: SentencePiece itself) or albert (default for a directory)."`
-	Special     bool     `negatable:"" help:"Add [CLS] and [SEP]."`
-	InputFormat string   `default:"text" enum:"text,auto" help:"text, or auto to read lines that start with { as JSON."`
+	Model        string `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
+	Format       string `default:"ids" enum:"ids,pieces,jsonl" help:"ids, pieces or jsonl."`
+	Cleanup      string `enum:",none,albert" default:"" help:"none (default for a file: SentencePiece itself) or albert (default for a directory)."`
+	Special      bool   `negatable:"" help:"Add [CLS] and [SEP]."`
+	MaxSeqLength int    `help:"Pieces at most of a line, special ones included (0: all)." placeholder:"N"`
+	sideFlag
+	InputFormat string   `default:"text" enum:"text,auto" help:"text, or auto to read JSON, too: lines that start with {, lists, objects."`
 	NBest       int      `name:"nbest" help:"Give the N likeliest ways to cut each line, a line for each (jsonl: with scores)." placeholder:"N"`
 	Input       []string `arg:"" optional:"" help:"Files and directories; without any, standard input."`
 	More        []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`
+	allFlags
 }
 
 // openTokenizer opens a tokenizer for one of the tokenizer commands.
@@ -56,6 +60,7 @@ func openTokenizer(path, cleanup string) (*tokenizer.Tokenizer, error) {
 		o := t.Options
 		if o.Cleanup == tokenizer.CleanupNone {
 			o = tokenizer.DefaultOptions
+			o.TruncationSide = t.TruncationSide
 		}
 		o.Cleanup = tokenizer.Cleanup(cleanup)
 		t = t.With(o)
@@ -63,14 +68,29 @@ func openTokenizer(path, cleanup string) (*tokenizer.Tokenizer, error) {
 	return t, nil
 }
 
-// eachLine calls f for every line of files, of all files in directories by byte order of path, or of stdin. Only '\n' ends a line.
-func eachLine(paths []string, f func(line, file string, n int) error) error {
+// ownCleanup refuses another clean-up for a tokenizer that has only one.
+func ownCleanup(t *tokenizer.Tokenizer) error {
+	if t.Cleanup == tokenizer.CleanupBert {
+		return usagef("--cleanup: a WordPiece tokenizer has its own")
+	}
+	return nil
+}
+
+// eachInput calls f for files, for all files in directories by byte order of path, or for stdin. Each is unpacked; errors name it.
+func eachInput(paths []string, f func(text *bufio.Reader, name string) error) error {
 	if len(paths) == 0 {
 		paths = []string{"-"}
 	}
+	read := func(r io.Reader, name string) error {
+		text, err := stream.Reader(r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return f(text, name)
+	}
 	for _, path := range paths {
 		if path == "-" {
-			if err := linesOf(os.Stdin, "stdin", f); err != nil {
+			if err := read(os.Stdin, stdin); err != nil {
 				return err
 			}
 			continue
@@ -90,7 +110,7 @@ func eachLine(paths []string, f func(line, file string, n int) error) error {
 			if err != nil {
 				return err
 			}
-			err = linesOf(file, name, f)
+			err = read(file, name)
 			file.Close()
 			if err != nil {
 				return err
@@ -100,12 +120,16 @@ func eachLine(paths []string, f func(line, file string, n int) error) error {
 	return nil
 }
 
-// linesOf calls f for the lines of an input, which is unpacked. Errors name the line.
-func linesOf(r io.Reader, name string, f func(line, file string, n int) error) error {
-	text, err := stream.Reader(r)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
+// stdin is what errors call it.
+const stdin = "stdin"
+
+// eachLine calls f for every line of the inputs. Only '\n' ends a line. Errors name the line.
+func eachLine(paths []string, f func(line string) error) error {
+	return eachInput(paths, func(text *bufio.Reader, name string) error { return linesOf(text, name, f) })
+}
+
+// linesOf calls f for the lines of a text. Errors name the line.
+func linesOf(text *bufio.Reader, name string, f func(line string) error) error {
 	lines := stream.NewLines(text)
 	for {
 		line, err := lines.Next()
@@ -113,7 +137,7 @@ func linesOf(r io.Reader, name string, f func(line, file string, n int) error) e
 			return nil
 		}
 		if err == nil {
-			err = f(string(line), name, lines.Number)
+			err = f(string(line))
 		}
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", name, lines.Number, err)
@@ -123,6 +147,7 @@ func linesOf(r io.Reader, name string, f func(line, file string, n int) error) e
 
 // Run encodes.
 func (c *TokenizerEncodeCmd) Run() error {
+	defer c.limit()()
 	t, err := openTokenizer(c.Model, c.Cleanup)
 	if err != nil {
 		return err
@@ -133,98 +158,150 @@ func (c *TokenizerEncodeCmd) Run() error {
 	if c.NBest != 0 && (c.NBest < 1 || c.NBest > tokenizer.MaxNBest) {
 		return usagef("--nbest %d: want 1 to %d", c.NBest, tokenizer.MaxNBest)
 	}
-	if c.NBest != 0 && (c.InputFormat != "text" || c.Special || t.Cleanup != tokenizer.CleanupNone) {
-		return usagef("--nbest is SentencePiece's own: it needs --cleanup none and plain text, and adds no special pieces")
+	t = t.CutAt(c.TruncationSide)
+	if c.MaxSeqLength < 0 || c.Special && c.MaxSeqLength > 0 && c.MaxSeqLength < 3 {
+		return usagef("--max-seq-length %d: want at least 1, with --special 3, or 0 for all", c.MaxSeqLength)
+	}
+	if c.NBest != 0 && (c.InputFormat != "text" || c.Special || c.MaxSeqLength > 0 || t.Cleanup != tokenizer.CleanupNone) {
+		return usagef("--nbest is SentencePiece's own: it needs --cleanup none and plain text, adds no special pieces and cuts nothing off")
 	}
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
-	failed := 0
-	err = eachLine(append(c.Input, c.More...), func(line, file string, n int) error {
-		if c.NBest != 0 {
-			for _, path := range t.NBest(line, c.NBest) {
-				if err := c.write(out, encoded{tokens: path.Tokens, score: &path.Score}); err != nil {
-					return err
-				}
+	if c.InputFormat == "auto" {
+		err = c.items(t, out)
+	} else {
+		err = c.lines(t, out)
+	}
+	return errors.Join(err, out.Flush())
+}
+
+// lines encodes every line as it is.
+func (c *TokenizerEncodeCmd) lines(t *tokenizer.Tokenizer, out *bufio.Writer) error {
+	invalid := int64(0)
+	err := eachLine(append(c.Input, c.More...), func(line string) error {
+		if !utf8.ValidString(line) {
+			invalid++
+		}
+		if c.NBest == 0 {
+			return c.write(out, c.encode(t, line, nil))
+		}
+		for _, path := range t.NBest(line, c.NBest) {
+			if err := c.write(out, encoded{tokens: path.Tokens, score: &path.Score}); err != nil {
+				return err
 			}
-			return nil
 		}
-		if c.InputFormat == "text" || !strings.HasPrefix(line, "{") {
-			return c.write(out, c.encode(t, line))
-		}
-		if file == "stdin" {
-			file = ""
-		}
-		it := wire.Parse(line, file, n)
-		e, err := c.encodeItem(t, it)
-		if err != nil {
-			failed++
-			return writeLine(out, it.Failure(err))
-		}
-		return c.write(out, e)
+		return nil
 	})
-	if err := errors.Join(err, out.Flush()); err != nil {
-		return err
+	warnCount(invalid, "lines are not all UTF-8: U+FFFD stands for each byte that is not")
+	return err
+}
+
+// items encodes what fill, embed and predict read as questions.
+func (c *TokenizerEncodeCmd) items(t *tokenizer.Tokenizer, out *bufio.Writer) error {
+	failed := 0
+	err := eachInput(append(c.Input, c.More...), func(text *bufio.Reader, name string) error {
+		if name == stdin {
+			name = ""
+		}
+		for it := range wire.Lines(text, name) {
+			e, err := c.encodeItem(t, it)
+			if err != nil {
+				failed++
+				err = writeLine(out, it.Failure(err))
+			} else {
+				err = c.write(out, e)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && failed > 0 {
+		err = fmt.Errorf("%d lines could not be read: see their \"error\"", failed)
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d lines could not be read: see their \"error\"", failed)
-	}
-	return nil
+	return err
 }
 
 // encoded is what comes of a line.
 type encoded struct {
-	tokens []tokenizer.Token
-	types  []int // of the pieces, for a pair
-	id     json.RawMessage
-	score  *float32
+	tokens    []tokenizer.Token
+	types     []int // of the pieces, for a pair
+	id        json.RawMessage
+	score     *float32
+	truncated bool
 }
 
-// encode cuts one text.
-func (c *TokenizerEncodeCmd) encode(t *tokenizer.Tokenizer, text string) encoded {
-	var tokens []tokenizer.Token
-	if c.Format == "ids" {
-		for _, id := range t.Encode(text) {
-			tokens = append(tokens, tokenizer.Token{ID: id})
+// pieces cuts one text.
+func (c *TokenizerEncodeCmd) pieces(t *tokenizer.Tokenizer, text string) (tokens []tokenizer.Token) {
+	if c.Format != "ids" {
+		return t.EncodeWithOffsets(text)
+	}
+	for _, id := range t.Encode(text) {
+		tokens = append(tokens, tokenizer.Token{ID: id})
+	}
+	return tokens
+}
+
+// encode encodes a text or a pair, of which no more pieces are kept than there may be: [CLS] A [SEP] or [CLS] A [SEP] B [SEP] with --special.
+// Places are those of each text.
+func (c *TokenizerEncodeCmd) encode(t *tokenizer.Tokenizer, text string, pair *string) (e encoded) {
+	var a, b []tokenizer.Token
+	a, specials := c.pieces(t, text), 2
+	if pair != nil {
+		b, specials = c.pieces(t, *pair), 3
+	}
+	if !c.Special {
+		specials = 0
+	}
+	if room := c.MaxSeqLength - specials; c.MaxSeqLength > 0 && len(a)+len(b) > room {
+		na, nb := max(0, room), 0
+		if pair != nil {
+			na, nb = tokenizer.Shares(len(a), len(b), max(0, room))
 		}
-	} else {
-		tokens = t.EncodeWithOffsets(text)
+		from, to := t.TruncationSide.Keep(len(a), na)
+		a = a[from:to]
+		from, to = t.TruncationSide.Keep(len(b), nb)
+		b, e.truncated = b[from:to], true
 	}
-	if c.Special {
-		tokens = append(slices.Insert(tokens, 0, tokenizer.Token{ID: t.CLS, Piece: t.Piece(t.CLS)}),
-			tokenizer.Token{ID: t.SEP, Begin: len(text), End: len(text), Piece: t.Piece(t.SEP)})
+	special := func(id int32, text string) {
+		if c.Special {
+			e.tokens = append(e.tokens, tokenizer.Token{ID: id, Begin: len(text), End: len(text), Piece: t.Piece(id)})
+		}
 	}
-	return encoded{tokens: tokens}
+	special(t.CLS, "")
+	e.tokens = append(e.tokens, a...)
+	special(t.SEP, text)
+	if pair == nil {
+		return e
+	}
+	first := len(e.tokens)
+	e.tokens = append(e.tokens, b...)
+	special(t.SEP, *pair)
+	e.types = make([]int, len(e.tokens))
+	for i := first; i < len(e.types); i++ {
+		e.types[i] = 1
+	}
+	return e
 }
 
-// encodeItem cuts what a JSON line says: a text, a pair (places are those of its texts), or pieces given by their ids.
-func (c *TokenizerEncodeCmd) encodeItem(t *tokenizer.Tokenizer, it *wire.Item) (encoded, error) {
-	if it.Err != nil {
-		return encoded{}, it.Err
-	}
-	e := encoded{}
+// encodeItem encodes what a JSON line says: a text, a pair, or pieces given by their ids.
+func (c *TokenizerEncodeCmd) encodeItem(t *tokenizer.Tokenizer, it *wire.Item) (e encoded, err error) {
 	switch {
+	case it.Err != nil:
+		return e, it.Err
 	case it.List:
 		return e, errors.New(`"input_ids" is a list of lists, which only choices are`)
-	case it.Pieces != nil:
+	case it.Pieces == nil:
+		e = c.encode(t, it.Text, it.Pair)
+	case c.MaxSeqLength > 0 && len(it.Pieces[0].IDs) > c.MaxSeqLength:
+		return e, fmt.Errorf("%d input_ids, --max-seq-length is %d: pieces that are given are not cut", len(it.Pieces[0].IDs), c.MaxSeqLength)
+	default:
 		for i, id := range it.Pieces[0].IDs {
 			if id < 0 || int(id) >= t.VocabSize() {
 				return e, fmt.Errorf("input_ids[%d] is %d, the vocabulary has %d pieces", i, id, t.VocabSize())
 			}
 			e.tokens = append(e.tokens, tokenizer.Token{ID: id, Begin: i, End: i + 1, Piece: t.Piece(id)})
 		}
-	case it.Pair != nil:
-		e = c.encode(t, it.Text)
-		first := len(e.tokens)
-		second := c.encode(t, *it.Pair).tokens
-		if c.Special {
-			second = second[1:] // its [CLS]
-		}
-		e.tokens = append(e.tokens, second...)
-		e.types = make([]int, len(e.tokens))
-		for i := range second {
-			e.types[first+i] = 1
-		}
-	default:
-		e = c.encode(t, it.Text)
 	}
 	e.id = it.ID
 	return e, nil
@@ -243,6 +320,9 @@ func (c *TokenizerEncodeCmd) write(out *bufio.Writer, e encoded) error {
 		}
 		if e.score != nil {
 			object = append(object, jsonobject.Field{Name: "score", Value: *e.score})
+		}
+		if e.truncated {
+			object = slices.Insert(object, 0, jsonobject.Field{Name: "truncated", Value: true})
 		}
 		if e.id != nil {
 			object = slices.Insert(object, 0, jsonobject.Field{Name: "id", Value: e.id})
@@ -277,17 +357,19 @@ type TokenizerDecodeCmd struct {
 	Model string   `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
 	Input []string `arg:"" optional:"" help:"Files and directories; without any, standard input."`
 	More  []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`
+	allFlags
 }
 
 // Run decodes.
 func (c *TokenizerDecodeCmd) Run() error {
+	defer c.limit()()
 	t, err := openTokenizer(c.Model, "")
 	if err != nil {
 		return err
 	}
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
 	var ids []int32
-	err = eachLine(append(c.Input, c.More...), func(line, _ string, _ int) error {
+	err = eachLine(append(c.Input, c.More...), func(line string) error {
 		ids = ids[:0]
 		for _, f := range strings.Fields(line) {
 			id, err := strconv.ParseInt(f, 10, 32)
@@ -305,7 +387,8 @@ func (c *TokenizerDecodeCmd) Run() error {
 // TokenizerInfoCmd says what a tokenizer is.
 type TokenizerInfoCmd struct {
 	Model string `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
-	JSON  bool   `name:"json" help:"Give one JSON object."`
+	JSON  bool   `name:"json" negatable:"" help:"Give one JSON object."`
+	allFlags
 }
 
 // tokenizerInfo is the answer of "tokenizer info".

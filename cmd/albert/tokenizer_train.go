@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"albert/internal/files/disk"
+	"albert/internal/files/stream"
 	"albert/pretrain"
 
 	"github.com/alecthomas/kong"
@@ -77,9 +78,9 @@ type TokenizerTrainCmd struct {
 	VocabularyOutputPieceScore bool `aliases:"vocabulary_output_piece_score" default:"true" negatable:"" help:"P.vocab has the scores, too."`
 	TrainExtremelyLargeCorpus  bool `aliases:"train_extremely_large_corpus" negatable:"" hidden:"" help:"Without effect, as in spm_train today."`
 
-	Seed       uint64           `aliases:"random_seed,random-seed" default:"12345" help:"Seed of the sampling."`
-	Threads    int              `aliases:"num_threads,num-threads" help:"Threads (0: all); changes no bits."`
-	Quiet      bool             `negatable:"" help:"No progress."`
+	Seed    uint64 `aliases:"random_seed,random-seed" default:"12345" help:"Seed of the sampling."`
+	Threads int    `aliases:"num_threads,num-threads" help:"Threads (0: all); changes no bits."`
+	quietFlag
 	Sentences  corpus.Sentences `default:"lines" enum:"auto,lines" help:"lines takes one sentence a line, as spm_train; auto finds sentences in prose."`
 	TextColumn string           `help:"Column of JSONL and Parquet that holds the text (default: text)." placeholder:"NAME"`
 	GoDoc      bool             `negatable:"" help:"Directories are Go source trees: their comments are read."`
@@ -128,7 +129,11 @@ func fileLines(flag, path string) ([]string, error) {
 	}
 	defer f.Close()
 	var list []string
-	err = linesOf(f, path, func(line, _ string, _ int) error {
+	text, err := stream.Reader(f)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %s: %w", flag, path, err)
+	}
+	err = linesOf(text, path, func(line string) error {
 		list = append(list, strings.TrimSuffix(line, "\r"))
 		return nil
 	})

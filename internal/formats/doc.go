@@ -4,7 +4,7 @@
 //
 //	m, err := formats.Open("albert_base_v2.tar.gz")
 //	...
-//	format, notes, err := formats.Write("albert-base-v2", m, formats.WriteOptions{})
+//	format, notes, err := formats.Write(ctx, "albert-base-v2", m, formats.WriteOptions{})
 //
 // It alone decides what a path means. The formats themselves are in packages safetensors, pytorch, tensorflow and onnx, which know
 // tensors by name; this one knows what else a model has, configuration and tokenizer, and where they are.

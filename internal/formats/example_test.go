@@ -1,6 +1,7 @@
 package formats_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ func Example() {
 	m := &formats.Model{Model: model.New(c, 1), Path: "random"}
 	for _, name := range []string{"small.tar.gz", "torch/pytorch_model.bin", "onnx/model.onnx", "hf"} {
 		path := filepath.Join(dir, name)
-		if _, _, err := formats.Write(path, m, formats.WriteOptions{}); err != nil {
+		if _, _, err := formats.Write(context.Background(), path, m, formats.WriteOptions{}); err != nil {
 			fmt.Println(err)
 			return
 		}

@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -42,7 +43,7 @@ func makeModel(t *testing.T, class, more string) *Model {
 func write(t *testing.T, m *Model, to string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), to)
-	if _, _, err := Write(path, m, WriteOptions{}); err != nil {
+	if _, _, err := Write(t.Context(), path, m, WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -113,7 +114,7 @@ func TestCleanupSurvives(t *testing.T) {
 	want := m.Tokenizer.Options
 	for _, to := range []string{"a.tar.gz", "model.ckpt", "hf", "model.onnx"} {
 		path := filepath.Join(t.TempDir(), to)
-		_, notes, err := Write(path, m, WriteOptions{})
+		_, notes, err := Write(t.Context(), path, m, WriteOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +175,7 @@ func TestBesideItsOwnConfig(t *testing.T) {
 	}
 	m := openModel(t, dir)
 	for _, name := range []string{"model.onnx", "pytorch_model.bin"} {
-		if _, _, err := Write(filepath.Join(dir, name), m, WriteOptions{}); err != nil {
+		if _, _, err := Write(t.Context(), filepath.Join(dir, name), m, WriteOptions{}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -209,20 +210,20 @@ func TestNothingIsReplaced(t *testing.T) {
 	for _, to := range everyName {
 		path := write(t, one, to)
 		before := tree(t, filepath.Dir(path))
-		if _, _, err := Write(path, other, WriteOptions{}); err == nil || !strings.Contains(err.Error(), "--force") {
+		if _, _, err := Write(t.Context(), path, other, WriteOptions{}); err == nil || !strings.Contains(err.Error(), "--force") {
 			t.Errorf("%s: %v", to, err)
 		}
 		if !maps.Equal(before, tree(t, filepath.Dir(path))) {
 			t.Errorf("%s: changed", to)
 		}
 		m := openModel(t, path)
-		if _, _, err := Write(path, m, WriteOptions{Force: true}); err != nil {
+		if _, _, err := Write(t.Context(), path, m, WriteOptions{Force: true}); err != nil {
 			t.Errorf("%s onto itself: %v", to, err)
 		}
 		if openModel(t, path).Hash() != one.Hash() {
 			t.Errorf("%s onto itself: other weights", to)
 		}
-		if _, _, err := Write(path, other, WriteOptions{Force: true}); err != nil {
+		if _, _, err := Write(t.Context(), path, other, WriteOptions{Force: true}); err != nil {
 			t.Errorf("%s by force: %v", to, err)
 		}
 		if m := openModel(t, path); m.Hash() != other.Hash() || m.Config.HiddenSize != 16 {
@@ -237,12 +238,12 @@ func TestOtherWeightsBeside(t *testing.T) {
 	other.MLMBias.Data[0] = 1
 	dir := write(t, one, "hf")
 	for _, force := range []bool{false, true} {
-		_, _, err := Write(filepath.Join(dir, "pytorch_model.bin"), other, WriteOptions{Force: force})
+		_, _, err := Write(t.Context(), filepath.Join(dir, "pytorch_model.bin"), other, WriteOptions{Force: force})
 		if err == nil || !strings.Contains(err.Error(), "another model's weights") || exists(dir, "pytorch_model.bin") {
 			t.Errorf("force %v: %v", force, err)
 		}
 	}
-	if _, _, err := Write(filepath.Join(dir, "pytorch_model.bin"), one, WriteOptions{}); err != nil {
+	if _, _, err := Write(t.Context(), filepath.Join(dir, "pytorch_model.bin"), one, WriteOptions{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -254,7 +255,7 @@ func TestStaleTokenizer(t *testing.T) {
 		path := write(t, m, to)
 		bare := makeModel(t, model.MaskedLM, "")
 		bare.Tokenizer = nil
-		if _, _, err := Write(path, bare, WriteOptions{Force: true}); err != nil {
+		if _, _, err := Write(t.Context(), path, bare, WriteOptions{Force: true}); err != nil {
 			t.Fatal(err)
 		}
 		if got := openModel(t, path); got.Tokenizer != nil || got.Hash() != bare.Hash() {
@@ -271,7 +272,7 @@ func TestRefusedNames(t *testing.T) {
 	}
 	for name, o := range map[string]WriteOptions{"m.h5": {}, "m.zip": {}, "m.tar": {}, "m.safetensor": {}, "file": {}, "hf": {Int8: true},
 		"x": {Format: ONNX}, "y.bin": {Format: SafeTensors}, "z": {Format: Tar}} {
-		if _, _, err := Write(filepath.Join(dir, name), m, o); !errors.Is(err, ErrTarget) {
+		if _, _, err := Write(t.Context(), filepath.Join(dir, name), m, o); !errors.Is(err, ErrTarget) {
 			t.Errorf("%s %+v: %v", name, o, err)
 		}
 	}
@@ -285,7 +286,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	m := makeModel(t, model.PreTraining, `, "embedding_size": 12`) // a map where E = H: not to be said in Google's names
 	for _, to := range []string{"deep/er/model.ckpt", "deep/a.tar.gz"} {
 		dir := t.TempDir()
-		_, _, err := Write(filepath.Join(dir, to), m, WriteOptions{})
+		_, _, err := Write(t.Context(), filepath.Join(dir, to), m, WriteOptions{})
 		if err == nil || !strings.Contains(err.Error(), "Google's code has no map where E = H") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", to, err)
 		}
@@ -296,7 +297,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	dir := t.TempDir()
 	parts := append(files(filepath.Join(dir, "deep", "er"), map[string][]byte{"a": {1}, "b": {2}}),
 		part{path: filepath.Join(dir, "deep", "er", "c"), write: func(string) error { return errors.New("no space") }})
-	if err := writeParts(filepath.Join(dir, "deep", "er"), parts, false); err == nil || exists(dir, "deep") {
+	if err := writeParts(t.Context(), filepath.Join(dir, "deep", "er"), parts, false); err == nil || exists(dir, "deep") {
 		t.Errorf("%v; left: %v", err, tree(t, dir))
 	}
 }
@@ -311,5 +312,117 @@ func TestArchitecturesAreSaid(t *testing.T) {
 	var list []string
 	if err := json.Unmarshal(got.Config.Extra("architectures"), &list); err != nil || !slices.Equal(list, []string{model.QuestionAnswering}) {
 		t.Errorf("%v %v", list, err)
+	}
+}
+
+// typeOf is the type that all of a model's tensors have in its file.
+func typeOf(m *Model) string {
+	list := slices.Collect(maps.Values(m.DTypes))
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), ", ")
+}
+
+// Weights in 16 bits: what was read in them is written in them without a change, and config.json says what they are.
+func TestWeightsIn16Bits(t *testing.T) {
+	dir := t.TempDir()
+	c, err := model.ParseConfig([]byte(`{"model_type":"albert","vocab_size":30,"embedding_size":8,"hidden_size":12,"num_hidden_layers":2,"num_attention_heads":2,
+"intermediate_size":16,"max_position_embeddings":16,"hidden_act":"gelu_new","hidden_dropout_prob":0,"attention_probs_dropout_prob":0}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := filepath.Join(dir, "fp32")
+	if err := model.NewWith(c, model.Heads{}, 4).Save(first); err != nil {
+		t.Fatal(err)
+	}
+	write := func(from, to string, d DType) (*Model, []string) {
+		t.Helper()
+		m, err := Open(filepath.Join(dir, from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, notes, err := Write(t.Context(), filepath.Join(dir, to), m, WriteOptions{DType: d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err = Open(filepath.Join(dir, to)); err != nil {
+			t.Fatal(err)
+		}
+		return m, notes
+	}
+	for d, of := range map[DType][2]string{FP16: {"F16", `"float16"`}, BF16: {"BF16", `"bfloat16"`}} {
+		name := string(d)
+		m, notes := write("fp32", name, d)
+		if len(notes) != 1 || !strings.Contains(notes[0], "rounds the weights") {
+			t.Errorf("%s: notes %q", d, notes)
+		}
+		if got := typeOf(m); got != of[0] {
+			t.Errorf("%s: %s", d, got)
+		}
+		if got := string(m.Config.Extra("torch_dtype")); got != of[1] {
+			t.Errorf("%s: torch_dtype %s", d, got)
+		}
+		for _, to := range []string{"again-" + name, name + "/pytorch_model.bin", name + "-st/model.safetensors"} {
+			again, notes := write(name, to, KeepDType)
+			if again.Hash() != m.Hash() || len(notes) > 0 || typeOf(again) != of[0] {
+				t.Errorf("%s to %s: %s, notes %q", d, to, typeOf(again), notes)
+			}
+		}
+		wide, notes := write(name, "wide-"+name, FP32)
+		if wide.Hash() != m.Hash() || len(notes) > 0 || typeOf(wide) != "F32" || string(wide.Config.Extra("torch_dtype")) != `"float32"` {
+			t.Errorf("%s as fp32: %s, torch_dtype %s", d, typeOf(wide), wide.Config.Extra("torch_dtype"))
+		}
+	}
+	m, err := Open(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"x.onnx", "x.ckpt", "x.tar.gz"} {
+		if _, _, err := Write(t.Context(), filepath.Join(dir, to), m, WriteOptions{DType: FP16}); !errors.Is(err, ErrTarget) || !strings.Contains(err.Error(), "written as fp32 only") {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+	values, err := m.Tensors()[0].Float32() // the model's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	values[0] = 1e6
+	if _, _, err := Write(t.Context(), filepath.Join(dir, "large"), m, WriteOptions{DType: FP16}); err == nil || !strings.Contains(err.Error(), "the value 1e+06 is beyond") {
+		t.Error(err)
+	}
+}
+
+// An interrupt leaves nothing, or what was there before.
+func TestAnInterruptLeavesNothing(t *testing.T) {
+	for _, to := range []string{"hf", "a/pytorch_model.bin", "b/model.safetensors", "c/model.onnx", "d/model.ckpt-best", "e.tar.gz"} {
+		dir := t.TempDir()
+		from := filepath.Join(dir, "from")
+		c, _ := model.NamedConfig("base")
+		c.NumHiddenLayers, c.HiddenSize, c.IntermediateSize, c.NumAttentionHeads, c.VocabSize = 1, 16, 16, 2, 50
+		if err := model.NewWith(c, model.Heads{}, 4).Save(from); err != nil {
+			t.Fatal(err)
+		}
+		m, err := Open(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		if _, _, err := Write(ctx, filepath.Join(dir, to), m, WriteOptions{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", to, err)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 1 {
+			t.Errorf("%s: left behind: %q", to, left)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) != 0 {
+			t.Errorf("%s: left behind: %q", to, left)
+		}
+	}
+	var b strings.Builder
+	ctx, stop := context.WithCancel(t.Context())
+	w := stopping{ctx, &b}
+	w.Write([]byte("a"))
+	stop()
+	if n, err := w.Write([]byte("b")); n != 0 || !errors.Is(err, context.Canceled) || b.String() != "a" {
+		t.Errorf("%d, %v, %q", n, err, b.String())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ import (
 type WriteOptions struct {
 	Format Format // "": as the name says (see [Guess])
 	Int8   bool   // ONNX: weights in int8, a scale for each output
+	DType  DType  // of the weights in Hugging Face's files, safetensors and PyTorch; "": fp32
 	Force  bool   // replace a model that is there
 }
 
@@ -52,8 +54,9 @@ var heads = map[string]onnx.Head{model.Bare: onnx.Base, model.PreTraining: onnx.
 // Write writes a model, its configuration and its tokenizer. A directory gets all that transformers loads; a file of tensors gets the
 // rest beside it, unless it is put beside the configuration that the model was read with; a .tar.gz is laid out as Google's releases.
 // Each file is written whole or not at all, and where one fails those that are new are removed again. What is there is replaced only
-// by force. It returns the format, and notes on what that format cannot hold.
-func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err error) {
+// by force. It returns the format, and notes on what that format cannot hold. When ctx ends before the weights are in place nothing is
+// written, and the error is that of ctx.
+func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, notes []string, err error) {
 	if f = o.Format; f == "" {
 		if f, err = guess(to); err != nil {
 			return f, nil, err
@@ -68,7 +71,11 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 	if f == ONNX && m.Beam.Start.W != nil {
 		return f, nil, fmt.Errorf("%s: the beam head of SQuAD 2.0 (start_logits, end_logits, answer_class) has no ONNX form", m.Path)
 	}
-	config, err := m.ConfigJSON()
+	tensors, dtype, notes, err := m.narrow(ctx, f, o.DType)
+	if err != nil {
+		return f, nil, err
+	}
+	config, err := m.configOf(dtype)
 	if err != nil {
 		return f, nil, err
 	}
@@ -80,17 +87,19 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 		if run.Dir(to).Is() {
 			return f, nil, fmt.Errorf("%s is a run of training: give a directory of the model's own", to)
 		}
-		parts = append(parts, part{path: filepath.Join(to, model.WeightsFile), write: m.writeSafeTensors})
+		parts = append(parts, part{path: filepath.Join(to, model.WeightsFile), write: writeSafeTensors(ctx, tensors)})
 		if m.Tokenizer != nil {
 			parts = append(parts, files(to, m.Tokenizer.DirFiles())...)
 		}
 		parts = append(parts, part{path: filepath.Join(to, cardFile), data: m.card(to), keep: true},
 			part{path: filepath.Join(to, model.ConfigFile), data: config})
 	case SafeTensors, PyTorch, ONNX:
-		w := map[Format]func(string) error{SafeTensors: m.writeSafeTensors,
-			PyTorch: func(path string) error { return pytorch.Write(path, m.Tensors()) },
+		w := map[Format]func(string) error{SafeTensors: writeSafeTensors(ctx, tensors),
+			PyTorch: func(path string) error {
+				return disk.Atomically(path, func(w io.Writer) error { return pytorch.WriteTo(stopping{ctx, w}, tensors) })
+			},
 			ONNX: func(path string) (err error) {
-				notes, err = m.writeONNX(path, o.Int8)
+				notes, err = m.writeONNX(ctx, path, o.Int8)
 				return err
 			}}[f]
 		parts = append(parts, part{path: to, write: w})
@@ -108,7 +117,7 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 	case Tar:
 		var inside []part
 		if inside, notes, err = m.googleParts("", "model.ckpt-best", config); err == nil {
-			parts = []part{{path: to, write: func(path string) error { return writeTar(path, inside) }}}
+			parts = []part{{path: to, write: func(path string) error { return writeTar(ctx, path, inside) }}}
 		}
 	default:
 		err = fmt.Errorf("format %q is not written: want %s, %s, %s, %s, %s or %s", f, HuggingFace, SafeTensors, PyTorch, TensorFlow, Tar, ONNX)
@@ -116,7 +125,20 @@ func Write(to string, m *Model, o WriteOptions) (f Format, notes []string, err e
 	if err != nil {
 		return f, nil, fmt.Errorf("%s: %w", to, err)
 	}
-	return f, notes, writeParts(dir, parts, o.Force)
+	return f, notes, writeParts(ctx, dir, parts, o.Force)
+}
+
+// stopping is a writer that fails once its context has ended.
+type stopping struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (s stopping) Write(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.w.Write(p)
 }
 
 // ErrTarget is in the errors (errors.Is) for a name, a format or an option with which no model can be written: the caller's mistake.
@@ -177,8 +199,8 @@ func files(dir string, data map[string][]byte) []part {
 }
 
 // writeParts writes parts, whose paths are in dir. One that is there with other content is an error, unless forced, and so is another
-// model's tokenizer. Where a part fails, those that were not there before are removed, and dir if it was made.
-func writeParts(dir string, parts []part, force bool) error {
+// model's tokenizer. Where a part fails, or ctx ends before one is replaced, those that were not there before are removed, and dir if it was made.
+func writeParts(ctx context.Context, dir string, parts []part, force bool) error {
 	todo := make([]part, 0, len(parts))
 	var made []string
 	mine := map[string]bool{}
@@ -222,12 +244,18 @@ func writeParts(dir string, parts []part, force bool) error {
 	if err != nil {
 		return err
 	}
+	replaced := false
 	for _, p := range todo {
 		write := p.write
 		if write == nil {
 			write = func(path string) error { return disk.WriteFile(path, p.data) }
 		}
-		if err := write(p.path); err != nil {
+		err := ctx.Err()
+		if err == nil || replaced { // what is half replaced would be no model
+			err = write(p.path)
+		}
+		replaced = replaced || !slices.Contains(made, p.path)
+		if err != nil {
 			for _, path := range made {
 				_ = os.Remove(path) // it need not be there
 			}
@@ -277,14 +305,21 @@ func sameFile(a, b string) bool {
 	return a != "" && err == nil && other == nil && os.SameFile(x, y)
 }
 
-func (m *Model) writeSafeTensors(path string) error {
-	return safetensors.Write(path, m.Tensors(), map[string]string{"format": "pt"})
+func writeSafeTensors(ctx context.Context, tensors []safetensors.Tensor) func(path string) error {
+	return func(path string) error {
+		return disk.Atomically(path, func(w io.Writer) error {
+			return safetensors.WriteTo(stopping{ctx, w}, tensors, map[string]string{"format": "pt"})
+		})
+	}
 }
 
 // writeONNX writes a graph of the model's class; the notes name the tensors that it has no use for.
-func (m *Model) writeONNX(path string, int8 bool) (notes []string, err error) {
+func (m *Model) writeONNX(ctx context.Context, path string, int8 bool) (notes []string, err error) {
 	head := heads[m.Class()]
-	if err := onnx.Write(path, m.Model, onnx.Options{Head: head, Int8: int8}); err != nil {
+	err = disk.Atomically(path, func(w io.Writer) error {
+		return onnx.WriteTo(stopping{ctx, w}, m.Config, m.Tensors(), onnx.Options{Head: head, Int8: int8})
+	})
+	if err != nil {
 		return nil, err
 	}
 	f, err := onnx.Open(path)
@@ -357,7 +392,7 @@ func (m *Model) googleParts(dir, prefix string, config []byte) (parts []part, no
 }
 
 // writeTar writes an archive as Google's releases are: a directory with the parts in it.
-func writeTar(to string, parts []part) error {
+func writeTar(ctx context.Context, to string, parts []part) error {
 	tmp, err := os.MkdirTemp("", "albert-tar-")
 	if err != nil {
 		return err
@@ -366,7 +401,7 @@ func writeTar(to string, parts []part) error {
 	for i := range parts {
 		parts[i].path = filepath.Join(tmp, parts[i].path)
 	}
-	if err := writeParts(tmp, parts, true); err != nil {
+	if err := writeParts(ctx, tmp, parts, true); err != nil {
 		return err
 	}
 	base := strings.TrimSuffix(filepath.Base(to), filepath.Ext(to))
@@ -376,7 +411,7 @@ func writeTar(to string, parts []part) error {
 		return err
 	}
 	return disk.Atomically(to, func(w io.Writer) error {
-		z := gzip.NewWriter(w)
+		z := gzip.NewWriter(stopping{ctx, w})
 		t := tar.NewWriter(z)
 		for _, e := range entries {
 			if err := addFile(t, filepath.Join(tmp, e.Name()), base+"/"+e.Name()); err != nil {

@@ -143,7 +143,8 @@ func (m *Model) entities(q *Question, e tokenizer.Encoding, logits [][]float32) 
 		}
 		x := Entity{Entity: names[best], Score: Scores(model.Tag, row)[best], Index: i, Start: i, End: i + 1}
 		if q.Pieces == nil {
-			x.Start, x.End = text.Offsets[i-1][0], text.Offsets[i-1][1]
+			place := text.Offsets[e.A.From+i-e.A.At]
+			x.Start, x.End = place[0], place[1]
 			if x.Word = tok.Piece(id); id == tok.UNK && x.Start < x.End {
 				x.Word = string(runes[x.Start:x.End])
 			}

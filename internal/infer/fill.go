@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"albert/internal/engine/ops"
@@ -48,8 +49,8 @@ func (m *Model) Fill(ctx context.Context, questions iter.Seq[*Question], o FillO
 	return each(ctx, m, questions, err, Work[*Question, Filled, Filled]{
 		Layout: func(q *Question) ([]task.Example, error) {
 			examples, err := m.single(q, false)
-			if err == nil && len(m.masks(examples[0].Inputs[0])) == 0 {
-				err = noMask(q.Text)
+			if err == nil {
+				err = m.checkMasks(q, examples[0].Inputs[0])
 			}
 			return examples, err
 		},
@@ -88,15 +89,42 @@ func (m *Model) Fill(ctx context.Context, questions iter.Seq[*Question], o FillO
 }
 
 // masks are the positions of [MASK].
-func (m *Model) masks(e tokenizer.Encoding) []int {
+func (m *Model) masks(e tokenizer.Encoding) []int { return m.masksIn(e.IDs) }
+
+func (m *Model) masksIn(ids []int32) []int {
 	_, mask := m.special()
 	var at []int
-	for i, id := range e.IDs {
+	for i, id := range ids {
 		if id == mask {
 			at = append(at, i)
 		}
 	}
 	return at
+}
+
+// checkMasks reports that there is nothing to fill, or that a mask was cut off: the answer would be one for fewer.
+func (m *Model) checkMasks(q *Question, e tokenizer.Encoding) error {
+	if e.Truncated {
+		all, lost := 0, []string{}
+		count := func(text string, kept tokenizer.Part) {
+			for _, at := range m.masksIn(m.Tokenizer.Encode(text)) {
+				if all++; at < kept.From || at >= kept.To {
+					lost = append(lost, strconv.Itoa(all))
+				}
+			}
+		}
+		count(q.Text, e.A)
+		if q.Pair != nil {
+			count(*q.Pair, e.B)
+		}
+		if len(lost) > 0 {
+			return inputError("text", "[MASK] %s of %d was cut off: the text is %w (%d pieces)", strings.Join(lost, ", "), all, ErrTooLong, m.Config.MaxPositionEmbeddings)
+		}
+	}
+	if len(m.masks(e)) == 0 {
+		return noMask(q.Text)
+	}
+	return nil
 }
 
 // fillings turns a mask's logits, which it overwrites, into the k likeliest fillings. With one mask the sequence leaves special pieces

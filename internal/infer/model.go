@@ -26,6 +26,8 @@ type Model struct {
 type Options struct {
 	Threads int        // 0: GOMAXPROCS
 	Kind    model.Kind // what the head is for; None: what the model's config says
+	// TruncationSide is the end at which texts that are too long are cut; "": what the tokenizer says.
+	TruncationSide tokenizer.Side
 }
 
 // Open opens a model as [formats.Open] does and starts its threads.
@@ -45,6 +47,9 @@ func New(f *formats.Model, o Options) (*Model, error) {
 	}
 	if m.Kind == model.None {
 		m.Kind = f.Kind()
+	}
+	if f.Tokenizer != nil {
+		f.Tokenizer = f.Tokenizer.CutAt(o.TruncationSide)
 	}
 	dev, err := cpu.New("", o.Threads)
 	if err != nil {

@@ -41,7 +41,7 @@ type Common struct {
 	// Threads is how many are used; 0: as many as there are processors.
 	Threads int `help:"Threads (0: all)." resume:"change"`
 	// Quiet leaves out plan and progress; warnings are shown all the same.
-	Quiet bool `help:"No progress." resume:"change"`
+	Quiet bool `negatable:"" help:"No progress." resume:"change"`
 }
 
 // FieldError tells that a field of a record, or of options with the same fields, has a value that it must not have.

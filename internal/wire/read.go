@@ -7,6 +7,7 @@
 package wire
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"unicode/utf8"
 
 	"albert/internal/files/stream"
 	"albert/internal/infer"
@@ -40,11 +42,23 @@ type item struct {
 	ID       json.RawMessage `json:"id"`
 }
 
-// Lines gives the items of a text, one a line. An error of reading is the last item's.
+// Lines gives the items of a text: one a line, or those of a JSON list or of JSON objects over several lines (see [formOf]). An error of reading is
+// the last item's.
 func Lines(r io.Reader, file string) iter.Seq[*Item] {
 	return func(yield func(*Item) bool) {
-		lines := stream.NewLines(r)
-		for {
+		br, ok := r.(*bufio.Reader)
+		if !ok {
+			br = bufio.NewReaderSize(r, stream.BufferSize)
+		}
+		lines := stream.NewLines(br)
+		for begun := false; ; {
+			if !begun {
+				form := formOf(br, file != "")
+				if begun = form != blankLine; form == jsonList || form == jsonObjects {
+					values(br, file, lines.Number, form == jsonList, yield)
+					return
+				}
+			}
 			line, err := lines.Next()
 			if err == io.EOF {
 				return
@@ -62,13 +76,35 @@ func Lines(r io.Reader, file string) iter.Seq[*Item] {
 	}
 }
 
-// Parse reads one item: a text or, if it starts with "{", JSON.
+// IsObject tells whether a line is JSON: its first character that is no blank is "{".
+func IsObject(line string) bool { return strings.HasPrefix(strings.TrimLeft(line, blanks), "{") }
+
+// Parse reads one item: a text or, if it is an object ([IsObject]), JSON. Bytes that are not UTF-8 are an error: their text is not known.
 func Parse(text, file string, line int) *Item {
 	it := &Item{File: file, Line: line}
-	if !strings.HasPrefix(text, "{") {
+	if IsObject(text) {
+		it.parse(text)
+	} else {
 		it.Text = text
-		return it
 	}
+	if err := checkUTF8(text); err != nil {
+		it.Err = err
+	}
+	return it
+}
+
+// checkUTF8 names the first byte that is not UTF-8.
+func checkUTF8(text string) error {
+	for i, r := range text {
+		if r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD") {
+			return fmt.Errorf("not UTF-8: byte 0x%02X after %d characters (of a file in another encoding: convert it to UTF-8)", text[i], utf8.RuneCountInString(text[:i]))
+		}
+	}
+	return nil
+}
+
+// parse reads an object.
+func (it *Item) parse(text string) {
 	var raw item
 	dec := json.NewDecoder(strings.NewReader(text))
 	if err := dec.Decode(&raw); err != nil {
@@ -78,17 +114,17 @@ func Parse(text, file string, line int) *Item {
 			it.Err = fmt.Errorf("%q is a %s, want a text", te.Field, te.Value)
 			it.ID = raw.ID // what was read before and after it is there
 		}
-		return it
+		return
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		it.Err = errors.New("broken JSON: text after the object")
-		return it
+		return
 	}
 	it.ID = raw.ID
 	if raw.Choices != nil {
 		if err := json.Unmarshal(raw.Choices, &it.Choices); err != nil {
 			it.Err = errors.New(`"choices" is not a list of texts`)
-			return it
+			return
 		}
 		it.Choices = append([]string{}, it.Choices...)
 	}
@@ -106,7 +142,6 @@ func Parse(text, file string, line int) *Item {
 	default:
 		it.Err = errors.New(`no field "text" or "input_ids": want {"text": ...}`)
 	}
-	return it
 }
 
 // pieces reads input_ids and token_type_ids: lists of numbers, or lists of such lists.

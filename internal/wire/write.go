@@ -104,9 +104,15 @@ func answerLine(it *Item, value any, truncated bool, failed error) ([]byte, erro
 	return line, err
 }
 
+// Sink takes the answers to items in order: a [Writer], or what shows them to a person.
+type Sink interface {
+	Write(it *Item, value any, truncated bool, failed error) error
+	Flush() error
+}
+
 // Answer answers items in order and writes a line for each, while further ones are read. ask is a method of [infer.Model]; form gives an answer's
 // JSON form, and whether a text was cut. It returns an error if any item could not be answered.
-func Answer[A any](ctx context.Context, w *Writer, items iter.Seq[*Item], ask func(iter.Seq[*infer.Question]) (iter.Seq2[A, error], error),
+func Answer[A any](ctx context.Context, w Sink, items iter.Seq[*Item], ask func(iter.Seq[*infer.Question]) (iter.Seq2[A, error], error),
 	form func(it *Item, a A) (value any, truncated bool)) error {
 	var asked queue
 	answers, err := ask(func(yield func(*infer.Question) bool) {

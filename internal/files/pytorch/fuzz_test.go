@@ -38,7 +38,7 @@ func FuzzOpen(f *testing.F) {
 		}
 		tensors := all(t, file)
 		var out bytes.Buffer
-		if err := writeTo(&out, tensors); err != nil {
+		if err := WriteTo(&out, tensors); err != nil {
 			t.Fatal(err)
 		}
 		again, err := parse(out.Bytes())

@@ -23,10 +23,11 @@ const alignment = 64
 // Write writes tensors as a state dict, an OrderedDict in the order given, which torch.load reads with weights_only; whole or not at
 // all. The bytes depend on the tensors alone. U16, U32 and U64 are refused: PyTorch has no storages of them.
 func Write(path string, tensors []safetensors.Tensor) error {
-	return disk.Atomically(path, func(w io.Writer) error { return writeTo(w, tensors) })
+	return disk.Atomically(path, func(w io.Writer) error { return WriteTo(w, tensors) })
 }
 
-func writeTo(w io.Writer, tensors []safetensors.Tensor) error {
+// WriteTo is [Write] to a writer.
+func WriteTo(w io.Writer, tensors []safetensors.Tensor) error {
 	program, err := pickle(tensors)
 	if err != nil {
 		return err

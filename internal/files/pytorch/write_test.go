@@ -35,7 +35,7 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	var again bytes.Buffer
-	if err := writeTo(&again, sample()); err != nil || !bytes.Equal(data, again.Bytes()) {
+	if err := WriteTo(&again, sample()); err != nil || !bytes.Equal(data, again.Bytes()) {
 		t.Error("the bytes differ", err)
 	}
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
@@ -88,7 +88,7 @@ func TestRefusedTensors(t *testing.T) {
 	if b, _ := os.ReadFile(path); string(b) != "old" {
 		t.Errorf("file holds %q", b)
 	}
-	if err := writeTo(full{}, sample()); err != io.ErrShortWrite {
+	if err := WriteTo(full{}, sample()); err != io.ErrShortWrite {
 		t.Error(err)
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Layout lays out a text, or a pair if b is not nil, as one encoding of at most so many pieces, special ones included. While it is too
-// long the longer text loses its last piece, b where they are equal.
+// long the longer text loses its last piece, b where they are equal; cut at the left ([tokenizer.Side]), the first.
 func Layout(tok *tokenizer.Tokenizer, a, b []int32, most int) (tokenizer.Encoding, error) {
 	return tok.Prepare(tokenizer.Text{IDs: a}, second(b), most, tokenizer.LongestFirst)
 }
@@ -33,7 +33,8 @@ func LayoutLong(tok *tokenizer.Tokenizer, a, b []int32, most int) ([]tokenizer.E
 				windowed, other = tokenizer.OnlySecond, &a
 			}
 			if kept := room / 2; len(*other) > kept {
-				*other, cut = (*other)[:kept], true
+				from, to := tok.TruncationSide.Keep(len(*other), kept)
+				*other, cut = (*other)[from:to], true
 			}
 			room -= len(*other)
 		}
@@ -77,6 +78,7 @@ func JoinWindows(windows []Example, outs []Output) (e tokenizer.Encoding, logits
 	}
 	end := len(list) - 1
 	rows := append([][2]int{{0, 0}}, places(list)...) // with [CLS] and [SEP]
+	e.A = tokenizer.Part{At: 1, To: len(rows) - 1}
 	for _, at := range append(rows, [2]int{end, len(list[end].IDs) - 1}) {
 		e.IDs, logits = append(e.IDs, list[at[0]].IDs[at[1]]), append(logits, outs[at[0]].Logits[at[1]])
 	}
@@ -87,7 +89,7 @@ func JoinWindows(windows []Example, outs []Output) (e tokenizer.Encoding, logits
 const MaxChoicePieces = 128
 
 // Choices lays out a question with choices, one encoding each: [CLS] context [SEP] continuation [SEP] (see [Continuations]). The
-// context, given as pieces, is cut at its end. most counts special pieces too. (race_utils.py)
+// context, given as pieces, is cut at its end, or where the tokenizer says. most counts special pieces too. (race_utils.py)
 func Choices(tok *tokenizer.Tokenizer, context []int32, question string, choices []string, most int) ([]tokenizer.Encoding, error) {
 	var list []tokenizer.Encoding
 	for _, text := range Continuations(question, choices) {
@@ -95,7 +97,8 @@ func Choices(tok *tokenizer.Tokenizer, context []int32, question string, choices
 		over := len(b) - min(MaxChoicePieces, max(0, most-3))
 		b = b[max(0, over):]
 		room := max(0, most-3-len(b))
-		e, err := tok.Prepare(tokenizer.Text{IDs: context[:min(len(context), room)]}, &tokenizer.Text{IDs: b}, 0, tokenizer.DoNotTruncate)
+		from, to := tok.TruncationSide.Keep(len(context), room)
+		e, err := tok.Prepare(tokenizer.Text{IDs: context[from:to]}, &tokenizer.Text{IDs: b}, 0, tokenizer.DoNotTruncate)
 		if err != nil {
 			return nil, err
 		}

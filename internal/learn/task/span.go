@@ -35,10 +35,11 @@ type Window struct {
 	MaxContext []bool
 }
 
-// Windows lays out a question, given as pieces, and its context ([tokenizer.Tokenizer.Cut]): the question's first pieces, as many as
-// there may be and leave room for one of the context, and windows over the context.
+// Windows lays out a question, given as pieces, and its context ([tokenizer.Tokenizer.Cut]): the question's first pieces (the last, where
+// the tokenizer says that texts are cut at the left), as many as there may be and leave room for one of the context, and windows over the context.
 func Windows(tok *tokenizer.Tokenizer, question []int32, context tokenizer.Text, o SpanOptions) ([]Window, error) {
-	q := question[:max(0, min(len(question), o.MaxQueryLength, o.MaxSeqLength-4))]
+	from, to := tok.TruncationSide.Keep(len(question), min(o.MaxQueryLength, o.MaxSeqLength-4))
+	q := question[from:to]
 	room := max(1, o.MaxSeqLength-len(q)-3)
 	step := max(1, min(o.DocStride, room))
 	encodings, err := tok.Windows(tokenizer.Text{IDs: q}, &context, len(q)+3+room, room-step, tokenizer.OnlySecond)
