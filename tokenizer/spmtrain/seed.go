@@ -34,9 +34,6 @@ func (t *trainer) seeds() []piece {
 	letters := t.words.letters
 	most := t.o.MaxSentencepieceLength
 	sa := t.suffixArray(most + 1)
-	if t.ctx.Err() != nil {
-		return nil // not sorted
-	}
 	lead := make([]follower, len(t.alphabet))
 	for i, r := range t.alphabet {
 		lead[i] = follower(string(r)[0])
@@ -77,6 +74,9 @@ func (t *trainer) seeds() []piece {
 		}
 	}
 	for i, suffix := range sa {
+		if i%4096 == 0 && t.ctx.Err() != nil {
+			return nil // the suffixes may not be sorted, either
+		}
 		shared := 0
 		if i > 0 {
 			before := sa[i-1]
