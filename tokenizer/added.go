@@ -131,7 +131,7 @@ func parseAdditions(config []byte, read func(name string) ([]byte, error)) (x ad
 		if err := json.Unmarshal(f.Value.(json.RawMessage), &a.id); err != nil {
 			return x, fmt.Errorf("%s: %q: %w", addedFile, f.Name, err)
 		}
-		names := append(x.Additional, x.of()...)
+		names := slices.Concat(x.Additional, x.of())
 		a.Special = slices.ContainsFunc(names, func(s addedToken) bool { return s.Content == f.Name })
 		a.Normalized = !a.Special
 		x.tokens = append(x.tokens, a)
