@@ -8,13 +8,14 @@
 #   parity/tokenizer.sh fast5        # the same in transformers 5, with an environment of its own
 #   parity/tokenizer.sh wordpiece    # vocab.txt against BertTokenizer
 #   parity/tokenizer.sh prepare      # pairs, truncation and windows
+#   parity/tokenizer.sh added        # added tokens, in every file that can hold them
 #   parity/tokenizer.sh golden
 #
 # Data comes from ALBERT_DATA (default ../shared/data beside the repository).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/.." && pwd)
-what=${1:?spm, hf, fast, fast5, wordpiece, prepare or golden}
+what=${1:?spm, hf, fast, fast5, wordpiece, prepare, added or golden}
 shift
 venv=${PARITY_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/albert-parity-tokenizer}
 requirements=requirements.txt

@@ -2,7 +2,7 @@ package tokenizer
 
 import (
 	"crypto/sha256"
-	"fmt"
+	"encoding/hex"
 	"slices"
 	"strings"
 	"sync"
@@ -51,39 +51,47 @@ type Tokenizer struct {
 	start    []bool           // by id: the piece starts a word
 	comma    []bool           // by id: the piece ends with a digit and a comma
 	commaID  int32            // of the piece ","
-	specials []special
+	base     int              // pieces in the model file; the others are added tokens
+	added    []addedToken
+	finder   *finder
 	cleaners *sync.Pool // *cleaner
 }
 
 // New makes a tokenizer from the bytes of a model file.
-func New(data []byte, o Options) (*Tokenizer, error) {
+func New(data []byte, o Options) (*Tokenizer, error) { return newUnigram(data, o, additions{}) }
+
+func newUnigram(data []byte, o Options, x additions) (*Tokenizer, error) {
 	m, err := Parse(data)
 	if err != nil {
 		return nil, err
 	}
-	return newTokenizer(m, data, o), nil
+	return newTokenizer(m, data, o, x)
 }
 
 // specialTexts are the texts of [CLS], [SEP], [MASK], the padding and the unknown piece.
 var specialTexts = map[bool][]string{false: {"[CLS]", "[SEP]", "[MASK]", "<pad>", "<unk>"}, true: {"[CLS]", "[SEP]", "[MASK]", "[PAD]", "[UNK]"}}
 
-func newTokenizer(m *Model, data []byte, o Options) *Tokenizer {
-	t := &Tokenizer{Options: o, Encoder: NewEncoder(m), data: data, sum: fmt.Sprintf("%x", sha256.Sum256(data)), ids: make(map[string]int32, len(m.Pieces))}
+func newTokenizer(m *Model, data []byte, o Options, x additions) (*Tokenizer, error) {
+	t := &Tokenizer{Options: o, Encoder: NewEncoder(m), data: data, ids: make(map[string]int32, len(m.Pieces)), base: len(m.Pieces)}
 	t.cleaners = &sync.Pool{New: func() any { return new(cleaner) }}
 	for i := range m.Pieces {
 		p := &m.Pieces[i]
 		if _, taken := t.ids[p.Text]; !taken || p.Type.reserved() {
 			t.ids[p.Text] = int32(i)
 		}
+	}
+	if err := t.addTokens(x); err != nil {
+		return nil, err
+	}
+	for i := range m.Pieces {
+		p := &m.Pieces[i]
 		t.start = append(t.start, m.wordPiece && !strings.HasPrefix(p.Text, continuation) || !m.wordPiece && startsWord(p.Text))
 		t.comma = append(t.comma, endsInDigitComma(p.Text))
 	}
 	for i, to := range []*int32{&t.CLS, &t.SEP, &t.MASK, &t.PAD, &t.UNK} {
 		*to = -1
-		text := specialTexts[m.wordPiece][i]
-		if id, ok := t.ids[text]; ok {
+		if id, ok := t.ids[specialTexts[m.wordPiece][i]]; ok {
 			*to = id
-			t.specials = append(t.specials, special{text, id, to == &t.MASK && !m.wordPiece})
 		}
 	}
 	if t.unkID >= 0 {
@@ -93,17 +101,24 @@ func newTokenizer(m *Model, data []byte, o Options) *Tokenizer {
 		clear(t.comma) // without a piece "," they cannot be split
 	}
 	if m.wordPiece {
-		t.Cleanup, t.tails = CleanupBert, tails(m)
+		t.tails = tails(m)
 	}
-	return t
+	t.sum = t.hash()
+	return t.With(o), nil
 }
 
 // With gives the same tokenizer with other options. The clean-up of WordPiece stays [CleanupBert].
 func (t *Tokenizer) With(o Options) *Tokenizer {
 	u := *t
 	u.Options = o
-	if t.model.wordPiece {
+	switch {
+	case t.model.wordPiece:
 		u.Cleanup = CleanupBert
+		fallthrough
+	case o.Cleanup == CleanupAlbert:
+		u.finder = newFinder(t.added)
+	default:
+		u.finder = newFinder(t.extra())
 	}
 	return &u
 }
@@ -122,7 +137,7 @@ func (t *Tokenizer) VocabSize() int { return len(t.model.Pieces) }
 // Piece is the text of a piece.
 func (t *Tokenizer) Piece(id int32) string { return t.model.Pieces[id].Text }
 
-// SHA256 is the hash of the model file, in hexadecimal.
+// SHA256 is the hash of the model file, in hexadecimal; of it and of the added tokens if there are others than the special pieces.
 func (t *Tokenizer) SHA256() string { return t.sum }
 
 // Model gives the SentencePiece model, which must not be changed.
@@ -187,7 +202,7 @@ func (t *Tokenizer) EncodeWithOffsets(text string) []Token {
 // run for the text between special tokens, cut into pieces after the clean-up, with a function that gives where a byte of the normal form
 // stood. Unless aligned is set all places are 0, and that function is not to be called.
 func (t *Tokenizer) parts(text string, aligned bool, one func(id int32, from, to int), run func(l *lattice, place func(i int) int)) {
-	if t.Cleanup == CleanupNone {
+	if t.Cleanup == CleanupNone && len(t.finder.tokens) == 0 {
 		l := t.cut(text, aligned)
 		run(l, func(i int) int { return l.normal.from[i] })
 		t.release(l)
@@ -195,54 +210,49 @@ func (t *Tokenizer) parts(text string, aligned bool, one func(id int32, from, to
 	}
 	c := t.cleaners.Get().(*cleaner)
 	c.lower.aligned = aligned || t.model.wordPiece
-	t.lowerRunes(text, t.specials, &c.lower)
-	eachPart(&c.lower, t.specials, func(s *special, from, to int) {
+	o := t.Options
+	o.Lower = o.Lower && o.Cleanup != CleanupNone
+	o.lowerRunes(text, t.finder, &c.lower)
+	t.finder.each(c, func(a *addedToken, from, to int) {
 		switch {
-		case s != nil:
-			one(s.id, c.lower.place(from), c.lower.place(to))
+		case a != nil:
+			one(a.id, c.lower.place(from), c.lower.place(to))
+			return
 		case t.model.wordPiece:
 			t.words(&c.lower, from, to, one)
-		default:
-			t.clean(c, from, to)
-			l := t.cut(string(c.part.text), aligned)
-			t.splitCommas(l)
-			run(l, func(i int) int { return c.part.from[l.normal.from[i]] })
-			t.release(l)
+			return
 		}
+		in := &c.part
+		if o.Cleanup == CleanupNone {
+			in = &normal{text: c.lower.text[from:to]}
+			if aligned {
+				in.from = c.lower.from[from : to+1]
+			}
+		} else {
+			t.clean(c, from, to)
+		}
+		l := t.cut(string(in.text), aligned)
+		if o.Cleanup != CleanupNone {
+			t.splitCommas(l)
+		}
+		t.addedPieces(l)
+		run(l, func(i int) int { return in.from[l.normal.from[i]] })
+		t.release(l)
 	})
 	if cap(c.lower.text) <= keepBytes {
 		t.cleaners.Put(c)
 	}
 }
 
-// eachPart calls f in turn for each special token in a text and, with nil, for the text between them, with byte offsets in text.text.
-func eachPart(text *normal, specials []special, f func(s *special, from, to int)) {
-	lower, from := text.text, 0
-	for i := 0; i < len(lower); i++ {
-		if lower[i] != '[' && lower[i] != '<' {
+// addedPieces gives unknown text that is an added token, which was not found because it does not stand alone, its id.
+func (t *Tokenizer) addedPieces(l *lattice) {
+	for i, p := range l.path {
+		if p.id != t.unkID || len(t.extra()) == 0 {
 			continue
 		}
-		s := specialAt(lower[i:], specials)
-		if s == nil {
-			continue
+		if a := t.finder.tokens[t.text(l, p)]; a != nil {
+			l.path[i].id = a.id
 		}
-		to := i
-		for s.lstrip && to > from {
-			r, n := utf8.DecodeLastRune(lower[from:to])
-			if !pystring.IsSpace(r) {
-				break
-			}
-			to -= n
-		}
-		if from < to {
-			f(nil, from, to)
-		}
-		from = i + len(s.text)
-		f(s, i, from)
-		i = from - 1
-	}
-	if from < len(lower) {
-		f(nil, from, len(lower))
 	}
 }
 
@@ -329,8 +339,32 @@ func (t *Tokenizer) Contradiction() string {
 }
 
 // Decode gives the text of pieces. With ALBERT's clean-up special pieces are written out, as AlbertTokenizer.decode does; else it is
-// [Encoder.Decode].
+// [Encoder.Decode]. Other added tokens are written out with spaces between.
 func (t *Tokenizer) Decode(ids []int32) string {
+	var texts []string
+	from := 0
+	for i, id := range ids {
+		a := t.tokenOf(id)
+		if a == nil || a.own || a.named && int(id) < t.base {
+			continue
+		}
+		if text := t.decodeRun(ids[from:i]); text != "" {
+			texts = append(texts, text)
+		}
+		texts, from = append(texts, a.Content), i+1
+	}
+	if from < len(ids) {
+		texts = append(texts, t.decodeRun(ids[from:]))
+	}
+	if text := strings.Join(texts, " "); !t.model.wordPiece {
+		return text
+	} else {
+		return tidy(text)
+	}
+}
+
+// decodeRun gives the text of pieces that are no added tokens, or that are special.
+func (t *Tokenizer) decodeRun(ids []int32) string {
 	if t.model.wordPiece {
 		return t.decodeWords(ids)
 	}
@@ -341,8 +375,8 @@ func (t *Tokenizer) Decode(ids []int32) string {
 	afterSpecial := false
 	written := 0 // how many ids are decoded
 	for i, id := range ids {
-		at := slices.IndexFunc(t.specials, func(s special) bool { return s.id == id })
-		if at < 0 {
+		a := t.tokenOf(id)
+		if a == nil {
 			afterSpecial = false
 			continue
 		}
@@ -350,9 +384,19 @@ func (t *Tokenizer) Decode(ids []int32) string {
 			b.WriteByte(' ')
 		}
 		b.WriteString(t.Encoder.Decode(ids[written:i]))
-		b.WriteString(t.specials[at].text)
+		b.WriteString(a.Content)
 		afterSpecial, written = true, i+1
 	}
 	b.WriteString(t.Encoder.Decode(ids[written:]))
 	return strings.TrimFunc(b.String(), pystring.IsSpace)
+}
+
+// hash gives SHA256.
+func (t *Tokenizer) hash() string {
+	h := sha256.New()
+	h.Write(t.data)
+	if len(t.extra()) > 0 {
+		h.Write(indented(t.addedFields()))
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }

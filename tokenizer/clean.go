@@ -13,6 +13,7 @@ import (
 type cleaner struct {
 	lower normal // the text with lower-case letters
 	part  normal // a part of it, cleaned up
+	parts []part // the text cut at added tokens
 	swap  normal // room for making a part lower-case
 }
 
@@ -26,19 +27,17 @@ func (o Options) Clean(s string) string {
 	return string(c.part.text)
 }
 
-// lowerRunes makes each character of s lower-case on its own, if o.Lower is set, but leaves special tokens as they are. A byte that is no
+// lowerRunes makes each character of s lower-case on its own, if o.Lower is set, but leaves some added tokens as they are. A byte that is no
 // UTF-8 becomes U+FFFD.
-func (o Options) lowerRunes(s string, specials []special, out *normal) {
+func (o Options) lowerRunes(s string, added *finder, out *normal) {
 	out.text, out.from = out.text[:0], out.from[:0]
 	for i := 0; i < len(s); {
+		if kept := added.keptAt(s[i:]); kept != "" {
+			out.copy(kept, i)
+			i += len(kept)
+			continue
+		}
 		if b := s[i]; b < utf8.RuneSelf {
-			if b == '[' || b == '<' {
-				if sp := specialAt(s[i:], specials); sp != nil {
-					out.copy(sp.text, i)
-					i += len(sp.text)
-					continue
-				}
-			}
 			if o.Lower && 'A' <= b && b <= 'Z' {
 				b += 'a' - 'A'
 			}
@@ -70,7 +69,7 @@ func (o Options) clean(c *cleaner, from, to int) {
 	end := len(text)  // where trailing spaces begin
 	gap := -1         // where the spaces before i begin; -1: there are none
 	inside := false   // something other than a space came before
-	capitals := false // a decomposition has capital letters
+	capitals := false // a decomposition has capital letters, or a token was left as it was
 	for i := 0; i < len(text); {
 		r, n := rune(text[i]), 1
 		if r >= utf8.RuneSelf {
@@ -95,8 +94,10 @@ func (o Options) clean(c *cleaner, from, to int) {
 			out.add(`"`, offset(i))
 			n = 2
 		case r < utf8.RuneSelf:
+			capitals = capitals || 'A' <= r && r <= 'Z'
 			out.addByte(byte(r), offset(i))
 		case o.KeepAccents:
+			capitals = capitals || unicode.ToLower(r) != r
 			out.add(string(text[i:i+n]), offset(i))
 		default:
 			capitals = out.decompose(text[i:i+n], offset(i)) || capitals
@@ -148,21 +149,4 @@ func lowerText(in, out *normal) {
 		i += n
 	}
 	out.end(in.place(len(in.text)))
-}
-
-// special is a piece such as [MASK] that is recognised in text.
-type special struct {
-	text   string
-	id     int32
-	lstrip bool // the spaces before it belong to it
-}
-
-// specialAt gives the special token that s begins with.
-func specialAt[S string | []byte](s S, specials []special) *special {
-	for i := range specials {
-		if n := len(specials[i].text); len(s) >= n && string(s[:n]) == specials[i].text {
-			return &specials[i]
-		}
-	}
-	return nil
 }

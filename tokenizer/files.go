@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"albert/internal/files/disk"
+	"albert/internal/files/jsonobject"
 )
 
 // The names of a tokenizer's files in a Hugging Face directory.
@@ -24,6 +25,7 @@ const (
 	JSONFile   = "tokenizer.json"
 	ConfigFile = "tokenizer_config.json"
 	mapFile    = "special_tokens_map.json"
+	addedFile  = "added_tokens.json"
 )
 
 // ErrNone tells that a directory has no tokenizer.
@@ -40,14 +42,16 @@ type config struct {
 	Basic        *bool   `json:"do_basic_tokenize,omitempty"`
 	Cleanup      Cleanup `json:"cleanup,omitempty"`
 	Side         Side    `json:"truncation_side,omitempty"`
+
+	added additions
 }
 
 // fullConfig is tokenizer_config.json with the further fields that transformers reads.
 type fullConfig struct {
 	Class string `json:"tokenizer_class"`
 	config
-	Tidy  bool                  `json:"clean_up_tokenization_spaces"`
-	Added map[string]addedToken `json:"added_tokens_decoder"`
+	Tidy  bool              `json:"clean_up_tokenization_spaces"`
+	Added jsonobject.Fields `json:"added_tokens_decoder"`
 	specialNames
 }
 
@@ -107,6 +111,15 @@ func openDir(dir string, read func(name string, most int64) ([]byte, error)) (*T
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, ConfigFile), err)
 		}
+		c.added, err = parseAdditions(text, func(other string) ([]byte, error) {
+			if other == name {
+				return nil, fs.ErrNotExist // it is read as a whole
+			}
+			return read(other, maxModelBytes)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", dir, err)
+		}
 		return fromFile(filepath.Join(dir, name), data, c)
 	}
 	return nil, fmt.Errorf("%s: %w: no %s, %s or %s there", dir, ErrNone, ModelFile, VocabFile, JSONFile)
@@ -127,14 +140,14 @@ func fromFile(file string, data []byte, c *config) (t *Tokenizer, err error) {
 	switch name := strings.ToLower(file); {
 	case strings.HasSuffix(name, ".json"):
 		what = JSONFile
-		if t, err = FromJSON(data); err == nil {
+		if t, err = fromJSON(data, c.added); err == nil {
 			t.RemoveSpace = or(c.RemoveSpace, t.RemoveSpace)
 		}
 	case strings.HasSuffix(name, ".txt"):
 		what = "vocabulary of WordPiece"
-		t, err = NewWordPiece(data, c.options(true))
+		t, err = newWordPiece(data, c.options(true), c.added)
 	default:
-		t, err = New(data, c.options(false))
+		t, err = newUnigram(data, c.options(false), c.added)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: not a usable %s: %w", file, what, err)
@@ -186,13 +199,8 @@ func or(setting *bool, otherwise bool) bool { return *cmp.Or(setting, &otherwise
 // Files gives the content of the files that [Open] needs, by name, as transformers' AlbertTokenizer (with WordPiece BertTokenizer) loads them.
 func (t *Tokenizer) Files() map[string][]byte {
 	o := t.Options
-	c := fullConfig{Class: "AlbertTokenizer", Added: map[string]addedToken{}, specialNames: t.specialNames()}
+	c := fullConfig{Class: "AlbertTokenizer", Added: t.addedFields(), specialNames: t.specialNames()}
 	c.config = config{Lower: &o.Lower, KeepAccents: &o.KeepAccents, RemoveSpace: &o.RemoveSpace}
-	for _, a := range t.addedTokens() {
-		if slices.ContainsFunc(t.specials, func(s special) bool { return s.id == a.ID }) { // the others are not recognised in text
-			c.Added[strconv.Itoa(int(a.ID))] = a.addedToken
-		}
-	}
 	name := ModelFile
 	switch {
 	case t.model.wordPiece:
@@ -206,13 +214,23 @@ func (t *Tokenizer) Files() map[string][]byte {
 	return map[string][]byte{name: t.data, ConfigFile: indented(c)}
 }
 
+// addedFields gives the added tokens by their ids, as text: the special pieces in the order of these, the others as they came.
+func (t *Tokenizer) addedFields() jsonobject.Fields {
+	f := jsonobject.Fields{}
+	for _, a := range t.added {
+		f = append(f, jsonobject.Field{Name: strconv.Itoa(int(a.id)), Value: a})
+	}
+	slices.SortFunc(f[:len(f)-len(t.extra())], func(a, b jsonobject.Field) int { return strings.Compare(a.Name, b.Name) })
+	return f
+}
+
 // indented is JSON with a line for each field.
 func indented(v any) []byte {
 	return append(must(json.MarshalIndent(v, "", "  ")), '\n') // strings, numbers and booleans
 }
 
 // FileNames are the names of all files that a tokenizer can have in a Hugging Face directory.
-var FileNames = []string{ModelFile, VocabFile, JSONFile, ConfigFile, mapFile}
+var FileNames = []string{ModelFile, VocabFile, JSONFile, ConfigFile, mapFile, addedFile}
 
 // DirFiles gives the content of all files of a Hugging Face directory, by name: those of [Tokenizer.Files], special_tokens_map.json and, if
 // the tokenizer can be described in it ([Tokenizer.JSON]), tokenizer.json.
@@ -247,9 +265,14 @@ func OpenClean(file, configFile string) (*Tokenizer, error) {
 		if c, err = parseConfig(text); err != nil {
 			return nil, fmt.Errorf("%s: %w", configFile, err)
 		}
+		if c.added, err = parseAdditions(text, func(string) ([]byte, error) { return nil, fs.ErrNotExist }); err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Dir(configFile), err)
+		}
 	}
 	return openFile(file, c)
 }
 
-// IsDefault tells whether the clean-up is the default one, which needs no tokenizer_config.json.
-func (t *Tokenizer) IsDefault() bool { return t.Options == (&config{}).options(t.model.wordPiece) }
+// IsDefault tells whether clean-up and added tokens are the default ones, which need no tokenizer_config.json.
+func (t *Tokenizer) IsDefault() bool {
+	return t.Options == (&config{}).options(t.model.wordPiece) && len(t.extra()) == 0
+}

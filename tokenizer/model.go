@@ -9,6 +9,8 @@
 // [Tokenizer] cleans text up before, as transformers' slow AlbertTokenizer does; with a vocab.txt it is transformers' slow
 // BertTokenizer. It reads tokenizer.json, too, and writes it for the fast tokenizers.
 //
+// Tokens that were added to a tokenizer are found in text before that is cut, as transformers finds them, and written back.
+//
 // It does not train models: package spmtrain does. There is no sampling of segmentations and no BPE.
 package tokenizer
 

@@ -13,15 +13,21 @@ import (
 
 // FromJSON makes a tokenizer from a tokenizer.json (Hugging Face tokenizers) with a Unigram or a WordPiece model. It encodes as
 // transformers' slow tokenizer does: pieces that end with a digit and a comma get back the score that the file lowered, and are split;
-// pieces with the score 0 are user-defined. Of added tokens only [CLS], [SEP], [MASK] and those for padding and unknown pieces are
-// recognised in text. What is not supported is an error that names the field.
-func FromJSON(data []byte) (*Tokenizer, error) {
+// pieces with the score 0 are user-defined. Added tokens are found in text, but for those that are user-defined pieces. What is not
+// supported is an error that names the field.
+func FromJSON(data []byte) (*Tokenizer, error) { return fromJSON(data, additions{}) }
+
+// fromJSON also takes added tokens of other files.
+func fromJSON(data []byte, x additions) (*Tokenizer, error) {
 	if len(data) > maxModelBytes {
 		return nil, fmt.Errorf("larger than %d MiB", maxModelBytes>>20)
 	}
 	var j tokenizerJSON
 	if err := json.Unmarshal(data, &j); err != nil {
 		return nil, err
+	}
+	if x.Mask == nil {
+		x.Mask = &addedToken{plain: true} // its flags are the file's
 	}
 	kind := j.Model.Type
 	if kind == "" { // older files
@@ -36,9 +42,9 @@ func FromJSON(data []byte) (*Tokenizer, error) {
 	}
 	switch kind {
 	case "Unigram":
-		return fromUnigram(&j)
+		return fromUnigram(&j, x)
 	case "WordPiece":
-		return fromWordPiece(&j)
+		return fromWordPiece(&j, x)
 	case "":
 		return nil, errors.New("model.type is missing: not a tokenizer.json of Hugging Face tokenizers")
 	}
@@ -65,7 +71,7 @@ func (v *vocabEntry) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func fromUnigram(j *tokenizerJSON) (*Tokenizer, error) {
+func fromUnigram(j *tokenizerJSON, x additions) (*Tokenizer, error) {
 	var vocab []vocabEntry
 	if err := json.Unmarshal(j.Model.Vocab, &vocab); err != nil {
 		return nil, err
@@ -103,14 +109,14 @@ func fromUnigram(j *tokenizerJSON) (*Tokenizer, error) {
 		}
 		m.Pieces = append(m.Pieces, p)
 	}
-	if err := j.addTokens(m, unknown); err != nil {
+	if err := j.addTokens(m, unknown, &x); err != nil {
 		return nil, err
 	}
 	m.Trainer = trainerOf(m, unknown)
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	return New(m.Marshal(), o)
+	return newUnigram(m.Marshal(), o, x)
 }
 
 // penalised tells whether the scores of the pieces that end with a digit and a comma were lowered by commaPenalty: all of them are below
@@ -127,24 +133,25 @@ func penalised(vocab []vocabEntry) bool {
 	return high < low && high <= -commaPenalty
 }
 
-// addTokens gives the added tokens their types, and appends those that are not in the vocabulary.
-func (j *tokenizerJSON) addTokens(m *Model, unknown int32) error {
+// addTokens gives the added tokens that are pieces of the vocabulary their types, and puts those that are found in text before those of
+// other files.
+func (j *tokenizerJSON) addTokens(m *Model, unknown int32, x *additions) error {
+	var found []addedToken
 	for _, a := range j.Added {
-		typ := UserDefined
-		if a.Special {
-			typ = Control
-		}
 		switch n := int32(len(m.Pieces)); {
-		case a.ID < 0 || a.ID > n || n == maxPieces:
-			return fmt.Errorf("added_tokens: %q has the id %d where there are %d pieces", a.Content, a.ID, n)
-		case a.ID == n:
-			m.Pieces = append(m.Pieces, Piece{Text: a.Content, Type: typ})
-		case m.Pieces[a.ID].Text != a.Content:
-			return fmt.Errorf("added_tokens: %q has the id %d, which is %q's", a.Content, a.ID, m.Pieces[a.ID].Text)
-		case a.ID != unknown && m.Pieces[a.ID].Type != Byte:
-			m.Pieces[a.ID].Type = typ
+		case a.id < 0 || a.id > n+int32(len(j.Added)) || n == maxPieces:
+			return fmt.Errorf("added_tokens: %q has the id %d where there are %d pieces", a.Content, a.id, n)
+		case a.id >= n:
+		case m.Pieces[a.id].Text != a.Content:
+			return fmt.Errorf("added_tokens: %q has the id %d, which is %q's", a.Content, a.id, m.Pieces[a.id].Text)
+		case m.Pieces[a.id].Type == UserDefined && !a.Special:
+			continue
+		case a.Special && a.id != unknown && m.Pieces[a.id].Type != Byte:
+			m.Pieces[a.id].Type = Control
 		}
+		found = append(found, a)
 	}
+	x.before(found)
 	return nil
 }
 
@@ -252,19 +259,17 @@ func (s *stepJSON) flat() (out []*stepJSON) {
 	return out
 }
 
-func fromWordPiece(j *tokenizerJSON) (*Tokenizer, error) {
+func fromWordPiece(j *tokenizerJSON, x additions) (*Tokenizer, error) {
 	var ids map[string]int32
 	if err := json.Unmarshal(j.Model.Vocab, &ids); err != nil {
 		return nil, fmt.Errorf("model.vocab: %w", err)
 	}
 	for _, a := range j.Added {
-		if id, ok := ids[a.Content]; ok && id != a.ID {
-			return nil, fmt.Errorf("added_tokens: %q has the id %d, in model.vocab %d", a.Content, a.ID, id)
-		}
-		if ids != nil {
-			ids[a.Content] = a.ID
+		if id, ok := ids[a.Content]; ok && id != a.id {
+			return nil, fmt.Errorf("added_tokens: %q has the id %d, in model.vocab %d", a.Content, a.id, id)
 		}
 	}
+	x.before(j.Added)
 	size := int32(0)
 	for text, id := range ids {
 		if id < 0 || id >= maxPieces {
@@ -307,5 +312,5 @@ func fromWordPiece(j *tokenizerJSON) (*Tokenizer, error) {
 	}
 	o := Options{Lower: or(n.Lower, true), RemoveSpace: true, JoinChinese: !or(n.Chinese, true)}
 	o.KeepAccents = !or(n.StripAccents, o.Lower)
-	return NewWordPiece([]byte(strings.Join(lines, "\n")+"\n"), o)
+	return newWordPiece([]byte(strings.Join(lines, "\n")+"\n"), o, x)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"albert/internal/text/pystring"
@@ -21,11 +22,15 @@ const maxWordRunes = 100
 // transformers' slow BertTokenizer cuts it: o.Lower is do_lower_case, o.KeepAccents is the opposite of strip_accents (which
 // BertTokenizer, unless told, sets to do_lower_case), o.JoinChinese the opposite of tokenize_chinese_chars.
 func NewWordPiece(vocab []byte, o Options) (*Tokenizer, error) {
+	return newWordPiece(vocab, o, additions{})
+}
+
+func newWordPiece(vocab []byte, o Options, x additions) (*Tokenizer, error) {
 	m, err := parseVocab(vocab)
 	if err != nil {
 		return nil, err
 	}
-	return newTokenizer(m, vocab, o), nil
+	return newTokenizer(m, vocab, o, x)
 }
 
 // parseVocab reads the lines of a vocab.txt. Of equal pieces the last is used, as in transformers.
@@ -83,12 +88,19 @@ func (t *Tokenizer) words(text *normal, from, to int, f func(id int32, from, to 
 	l := composeLetters(cleanLetters(letters(nil, text, from, to), !t.JoinChinese))
 	split(l, pystring.IsSpace, false, func(token []letter) {
 		s := t.specialOf(token) // a special token that is complete only after the cleaning
+		if s == nil && t.Lower {
+			token = lowerLetters(token)
+		}
 		if s == nil && !t.KeepAccents {
 			token = withoutAccents(token)
 			s = t.specialOf(token)
 		}
-		if s != nil {
+		switch {
+		case s != nil && s.own:
 			f(s.id, token[0].from, token[len(token)-1].to)
+			return
+		case s != nil:
+			buf = t.word(token, buf, f)
 			return
 		}
 		split(token, isPunctuation, true, func(word []letter) { buf = t.word(word, buf, f) })
@@ -96,18 +108,42 @@ func (t *Tokenizer) words(text *normal, from, to int, f func(id int32, from, to 
 }
 
 // specialOf gives the special token that letters spell; nil if they spell none.
-func (t *Tokenizer) specialOf(token []letter) *special {
-	if len(token) == 0 || token[0].r != '[' || len(token) > len("[MASK]") {
+func (t *Tokenizer) specialOf(token []letter) *addedToken {
+	if len(token) == 0 || token[0].r < utf8.RuneSelf && !t.finder.first[token[0].r] {
 		return nil
 	}
+	if a := t.finder.tokens[textOf(token)]; a != nil && a.named {
+		return a
+	}
+	return nil
+}
+
+func textOf(token []letter) string {
 	var text []byte
 	for _, l := range token {
 		text = utf8.AppendRune(text, l.r)
 	}
-	if s := specialAt(text, t.specials); s != nil && len(s.text) == len(text) {
-		return s
+	return string(text)
+}
+
+// lowerLetters is Python's str.lower of letters. All but those of an added token that was left as it was are in lower case already.
+func lowerLetters(in []letter) []letter {
+	if !slices.ContainsFunc(in, func(l letter) bool { return unicode.IsUpper(l.r) || unicode.IsTitle(l.r) }) {
+		return in
 	}
-	return nil
+	text, at := []byte(textOf(in)), 0
+	var out []letter
+	for _, l := range in {
+		lower := pystring.LowerRune(l.r)
+		if l.r == 'Σ' {
+			lower = string(pystring.LowerSigma(text, at))
+		}
+		for _, r := range lower {
+			out = append(out, letter{r, l.from, l.to})
+		}
+		at += utf8.RuneLen(l.r)
+	}
+	return out
 }
 
 // word cuts a word into pieces. buf is a buffer for its text, which is returned for the next word.
@@ -146,8 +182,7 @@ func (t *Tokenizer) word(word []letter, buf []byte, f func(id int32, from, to in
 	return buf
 }
 
-// decodeWords gives the text of pieces as BertTokenizer.decode does: special pieces are written out, and the spaces before some English
-// signs and endings are removed.
+// decodeWords gives the text of pieces as BertTokenizer.convert_tokens_to_string does: special pieces are written out.
 func (t *Tokenizer) decodeWords(ids []int32) string {
 	var b strings.Builder
 	for _, id := range ids {
@@ -159,7 +194,11 @@ func (t *Tokenizer) decodeWords(ids []int32) string {
 		}
 		b.WriteString(t.model.Pieces[id].Text)
 	}
-	s := strings.TrimFunc(strings.ReplaceAll(b.String(), " "+continuation, ""), pystring.IsSpace)
+	return strings.TrimFunc(strings.ReplaceAll(b.String(), " "+continuation, ""), pystring.IsSpace)
+}
+
+// tidy removes the spaces before some English signs and endings, as BertTokenizer.decode does.
+func tidy(s string) string {
 	for _, r := range [...][2]string{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"},
 		{" 've", "'ve"}, {" 're", "'re"}} {
 		s = strings.ReplaceAll(s, r[0], r[1])

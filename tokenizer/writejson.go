@@ -11,30 +11,15 @@ import (
 
 // The parts of a tokenizer.json (Hugging Face tokenizers, version 1.0) that are read and written.
 type tokenizerJSON struct {
-	Version       string         `json:"version"`
-	Truncation    *struct{}      `json:"truncation"`
-	Padding       *struct{}      `json:"padding"`
-	Added         []addedTokenID `json:"added_tokens"`
-	Normalizer    *stepJSON      `json:"normalizer"`
-	PreTokenizer  *stepJSON      `json:"pre_tokenizer"`
-	PostProcessor any            `json:"post_processor"`
-	Decoder       any            `json:"decoder"`
-	Model         modelJSON      `json:"model"`
-}
-
-// addedToken is a piece that is recognised in text before the model is applied. In tokenizer_config.json its id is the key.
-type addedToken struct {
-	Content    string `json:"content"`
-	SingleWord bool   `json:"single_word"`
-	LStrip     bool   `json:"lstrip"`
-	RStrip     bool   `json:"rstrip"`
-	Normalized bool   `json:"normalized"`
-	Special    bool   `json:"special"`
-}
-
-type addedTokenID struct {
-	ID int32 `json:"id"`
-	addedToken
+	Version       string       `json:"version"`
+	Truncation    *struct{}    `json:"truncation"`
+	Padding       *struct{}    `json:"padding"`
+	Added         []addedToken `json:"added_tokens"`
+	Normalizer    *stepJSON    `json:"normalizer"`
+	PreTokenizer  *stepJSON    `json:"pre_tokenizer"`
+	PostProcessor any          `json:"post_processor"`
+	Decoder       any          `json:"decoder"`
+	Model         modelJSON    `json:"model"`
 }
 
 // stepJSON is one step of the normalizer or of the pre-tokenizer, or a sequence of steps.
@@ -82,6 +67,8 @@ const commaPenalty = 100
 
 // specialNames are the special pieces by their names in tokenizer_config.json and special_tokens_map.json.
 type specialNames struct {
+	Additional []string `json:"additional_special_tokens,omitempty"`
+
 	BOS  string `json:"bos_token,omitempty"`
 	CLS  string `json:"cls_token,omitempty"`
 	EOS  string `json:"eos_token,omitempty"`
@@ -106,6 +93,11 @@ func (t *Tokenizer) specialNames() specialNames {
 	if !t.model.wordPiece {
 		n.BOS, n.EOS = n.CLS, n.SEP
 	}
+	for _, a := range t.extra() {
+		if a.named {
+			n.Additional = append(n.Additional, a.Content)
+		}
+	}
 	return n
 }
 
@@ -118,16 +110,22 @@ func (t *Tokenizer) specialsMap() specialNames {
 	return n
 }
 
-// addedTokens gives the special and control pieces in the order of their ids. User-defined pieces are not among them, unlike in what transformers 4.57 makes of a
+// addedTokens gives the added tokens and the control pieces in the order of their ids. User-defined pieces are not among them, unlike in what transformers 4.57 makes of a
 // model file: there, what follows one of them in a word begins like a new word, "(b)" is "▁", "(", "▁b", ")". In the files that were
 // published with ALBERT, and in transformers 5, they are pieces like others, too.
-func (t *Tokenizer) addedTokens() []addedTokenID {
-	out := []addedTokenID{}
+func (t *Tokenizer) addedTokens() []addedToken {
+	out := []addedToken{}
 	for id, p := range t.model.Pieces {
-		at := slices.IndexFunc(t.specials, func(s special) bool { return s.id == int32(id) })
-		if at >= 0 || p.Type == Control {
-			out = append(out, addedTokenID{int32(id), addedToken{Content: p.Text, LStrip: at >= 0 && t.specials[at].lstrip, Special: true}})
+		a := t.tokenOf(int32(id))
+		switch {
+		case a != nil:
+			out = append(out, *a)
+		case p.Type == Control:
+			out = append(out, addedToken{Content: p.Text, Special: true})
+		default:
+			continue
 		}
+		out[len(out)-1].ID = new(int32(id))
 	}
 	return out
 }
@@ -185,8 +183,8 @@ func (t *Tokenizer) unigramJSON(j *tokenizerJSON) error {
 	} else if split {
 		j.PreTokenizer = &stepJSON{Type: "Sequence", PreTokenizers: []*stepJSON{{Type: "WhitespaceSplit"}, space}}
 	}
-	vocab := make([][2]any, len(m.Pieces))
-	for i, p := range m.Pieces {
+	vocab := make([][2]any, t.base)
+	for i, p := range m.Pieces[:t.base] {
 		score := float64(p.Score)
 		if cleanup && endsInDigitComma(p.Text) {
 			score -= commaPenalty
@@ -206,7 +204,7 @@ func (t *Tokenizer) wordPieceJSON(j *tokenizerJSON) {
 	j.PreTokenizer = &stepJSON{Type: "BertPreTokenizer"}
 	j.Decoder = map[string]any{"type": "WordPiece", "prefix": continuation, "cleanup": true}
 	var vocab jsonobject.Fields
-	for i, p := range t.model.Pieces {
+	for i, p := range t.model.Pieces[:t.base] {
 		if p.Type != Unused {
 			vocab = append(vocab, jsonobject.Field{Name: p.Text, Value: i})
 		}

@@ -40,7 +40,6 @@ func TestHints(t *testing.T) {
 		{"convert @run", 2, "no target is given"},
 		{"convert @run @a --output @b", 2, "given twice"},
 		{"convert @run m.gguf", 2, "llama.cpp"},
-		{"convert @run --output @hf", 0, "AlbertForPreTraining"},
 		{"eval @run", 2, "--data FILE"},
 		{"finetune @run --task sentiment --data @x --output @y", 2, "--task classify"},
 		{"tokenizer encode --model @tok.model hello", 1, "stdin"},
@@ -53,6 +52,10 @@ func TestHints(t *testing.T) {
 		if status != c.status || !strings.Contains(errs, c.want) || strings.Count(errs, "\n") > 1 {
 			t.Errorf("albert %s: status %d, want %d; %q in\n%s", c.args, status, c.status, c.want, errs)
 		}
+	}
+	if _, _, errs := call(t, "convert", in("run"), "--output", in("hf")); !strings.Contains(errs, "AlbertForPreTraining") ||
+		!strings.Contains(errs, "pieces, the model 150 rows for them") {
+		t.Errorf("convert: %s", errs)
 	}
 	if status, _, errs := call(t); status != 2 || !strings.Contains(errs, "Commands:") {
 		t.Errorf("albert: status %d\n%s", status, errs)

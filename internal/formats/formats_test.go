@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -63,6 +64,42 @@ func TestGuess(t *testing.T) {
 		"m.onnx": ONNX, "base.tar.gz": Tar, "base.tgz": Tar, "a/model.ckpt-best": TensorFlow, "model.ckpt-1.index": TensorFlow, "albert-base-v2": HuggingFace} {
 		if f := Guess(name); f != want {
 			t.Errorf("%s: %s, want %s", name, f, want)
+		}
+	}
+}
+
+// Added tokens are in every format again, and rows without a piece are said.
+func TestAddedTokens(t *testing.T) {
+	m := makeModel(t, model.MaskedLM, "")
+	dir := t.TempDir()
+	if err := m.Tokenizer.WriteDir(dir); err != nil {
+		t.Fatal(err)
+	}
+	n := m.Tokenizer.VocabSize()
+	config := fmt.Sprintf(`{"added_tokens_decoder": {"%d": {"content": "<e1>", "rstrip": true, "special": true}}}`, n)
+	if err := os.WriteFile(filepath.Join(dir, tokenizer.ConfigFile), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if m.Tokenizer, err = tokenizer.Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	text := "a <e1> b"
+	want := m.Tokenizer.Encode(text)
+	if !slices.Contains(want, int32(n)) {
+		t.Fatal(want)
+	}
+	for _, rows := range []int{n + 1, n + 9} {
+		m.Config.VocabSize = rows
+		m.Model = model.NewWith(m.Config, model.Heads{MLM: true}, 3)
+		for _, to := range []string{"hf", "model.safetensors", "pytorch_model.bin", "m.onnx", "ckpt/model.ckpt-1", "a.tar.gz"} {
+			got := openModel(t, write(t, m, to))
+			if ids := got.Tokenizer.Encode(text); !slices.Equal(ids, want) {
+				t.Errorf("%s: %v, want %v", to, ids, want)
+			}
+			if said := strings.Contains(strings.Join(got.Notes, "\n"), "pieces, the model "); said != (rows > n+1) {
+				t.Errorf("%s: %d rows for %d pieces: %q", to, rows, n+1, got.Notes)
+			}
 		}
 	}
 }

@@ -184,6 +184,9 @@ func (m *Model) check(unused []string) error {
 	if m.Tokenizer != nil && m.Tokenizer.VocabSize() > c.VocabSize {
 		return fmt.Errorf("%s: the tokenizer has %d pieces, the model only %d", m.Path, m.Tokenizer.VocabSize(), c.VocabSize)
 	}
+	if m.Tokenizer != nil && m.Tokenizer.VocabSize() < c.VocabSize {
+		m.Notes = append(m.Notes, fmt.Sprintf("the tokenizer has %d pieces, the model %d rows for them: no text uses the others", m.Tokenizer.VocabSize(), c.VocabSize))
+	}
 	if n := c.GroupsNote(); n != "" {
 		m.Notes = append(m.Notes, n)
 	}

@@ -34,9 +34,6 @@ func (t *trainer) seeds() []piece {
 	letters := t.words.letters
 	most := t.o.MaxSentencepieceLength
 	sa := t.suffixArray(most + 1)
-	if t.ctx.Err() != nil {
-		return nil // not sorted
-	}
 	lead := make([]follower, len(t.alphabet))
 	for i, r := range t.alphabet {
 		lead[i] = follower(string(r)[0])
@@ -47,6 +44,9 @@ func (t *trainer) seeds() []piece {
 		limit = max(100_000, 8*t.o.VocabSize)
 	}
 	compare := func(a, b seed) int {
+		if t.ctx.Err() != nil {
+			return 0 // sorting a million takes seconds; this ends it
+		}
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(t.bytes(b), t.bytes(a)), slices.Compare(letters[a.at:a.at+a.n], letters[b.at:b.at+b.n]))
 	}
 	emit := func(v *interval) {
@@ -77,6 +77,9 @@ func (t *trainer) seeds() []piece {
 		}
 	}
 	for i, suffix := range sa {
+		if i%4096 == 0 && t.ctx.Err() != nil {
+			return nil // the suffixes may not even be sorted
+		}
 		shared := 0
 		if i > 0 {
 			before := sa[i-1]
@@ -110,7 +113,15 @@ func (t *trainer) seeds() []piece {
 			list = append(list, seed{single + int32(c), 1, n})
 		}
 	}
-	slices.SortFunc(list, func(a, b seed) int { return slices.Compare(letters[a.at:a.at+a.n], letters[b.at:b.at+b.n]) })
+	slices.SortFunc(list, func(a, b seed) int {
+		if t.ctx.Err() != nil {
+			return 0
+		}
+		return slices.Compare(letters[a.at:a.at+a.n], letters[b.at:b.at+b.n])
+	})
+	if t.ctx.Err() != nil {
+		return nil
+	}
 	total := int64(0)
 	for _, s := range list {
 		total += s.score

@@ -38,7 +38,7 @@ func (t *trainer) suffixArray(most int) []int32 {
 	}
 	slices.SortFunc(parts, func(a, b []int32) int { return cmp.Compare(len(b), len(a)) })
 	t.parallel(len(parts), 1, func(int) func(int) {
-		return func(i int) { sortSuffixes(letters, parts[i], 1, most) }
+		return func(i int) { t.sortSuffixes(letters, parts[i], 1, most) }
 	})
 	return sa
 }
@@ -64,8 +64,8 @@ func compareSuffixes(letters []int32, a, b int32, depth, most int) int {
 
 // sortSuffixes sorts suffixes that have their first depth letters in common, by quicksort with three parts on the letter that
 // follows (Bentley and Sedgewick, 1997).
-func sortSuffixes(letters, sa []int32, depth, most int) {
-	for {
+func (t *trainer) sortSuffixes(letters, sa []int32, depth, most int) {
+	for t.ctx.Err() == nil {
 		if len(sa) < 24 || depth >= most {
 			slices.SortFunc(sa, func(a, b int32) int { return compareSuffixes(letters, a, b, depth, most) })
 			return
@@ -87,8 +87,8 @@ func sortSuffixes(letters, sa []int32, depth, most int) {
 				i++
 			}
 		}
-		sortSuffixes(letters, sa[:less], depth, most)
-		sortSuffixes(letters, sa[more:], depth, most)
+		t.sortSuffixes(letters, sa[:less], depth, most)
+		t.sortSuffixes(letters, sa[more:], depth, most)
 		if pivot < 0 { // whole words
 			slices.Sort(sa[less:more])
 			return

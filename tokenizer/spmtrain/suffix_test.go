@@ -2,10 +2,12 @@ package spmtrain
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"albert/internal/engine/numeric"
@@ -150,6 +152,54 @@ func TestSeedLimit(t *testing.T) {
 		if n != limit {
 			t.Errorf("%d candidates, want %d", n, limit)
 		}
+	}
+}
+
+// The candidates of one long word take about as long as those of the same letters in short words, and none are looked for once the training
+// is cancelled.
+func TestSeedsOfOneLongWord(t *testing.T) {
+	s := numeric.NewStream(9, numeric.PurposeSample, 0, 0, 0)
+	letters := make([]byte, 150_000)
+	for i := range letters {
+		letters[i] = byte('a' + s.Intn(20))
+	}
+	o := smallOptions(1000)
+	o.MaxSentenceLength, o.Threads = 1<<20, 1
+	took := func(text string) time.Duration {
+		tr := collected(t, text, o)
+		start := time.Now()
+		tr.seeds()
+		return time.Since(start)
+	}
+	short := string(letters)
+	for i := 100; i < len(short); i += 101 {
+		short = short[:i] + " " + short[i:]
+	}
+	if long, short := took(string(letters)), took(short); long > 5*short+time.Second {
+		t.Errorf("%v, in short words %v", long, short)
+	}
+	tr := collected(t, string(letters), o)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	tr.ctx = ctx
+	if list := tr.seeds(); list != nil {
+		t.Errorf("%d candidates after the end", len(list))
+	}
+}
+
+// A cancelled training does not go on with the words that a thread has taken.
+func TestCancelBetweenWords(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	tr := &trainer{threads: 2, ctx: ctx}
+	done := 0
+	tr.parallel(100, 1000, func(int) func(int) {
+		return func(int) {
+			done++
+			cancel()
+		}
+	})
+	if done != 1 {
+		t.Errorf("%d words, want 1", done)
 	}
 }
 

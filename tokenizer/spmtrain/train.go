@@ -124,12 +124,15 @@ func (t *trainer) parallel(n, chunk int, worker func(thread int) func(i int)) {
 	for thread := range min(t.threads, (n+chunk-1)/chunk) {
 		wg.Go(func() {
 			f := worker(thread)
-			for t.ctx.Err() == nil {
+			for {
 				from := int(next.Add(int64(chunk))) - chunk
 				if from >= n {
 					return
 				}
 				for i := from; i < min(n, from+chunk); i++ {
+					if t.ctx.Err() != nil {
+						return
+					}
 					f(i)
 				}
 			}

@@ -38,6 +38,24 @@ func TestSameBytes(t *testing.T) {
 	}
 }
 
+// The same for a word far longer than any piece, whose ends are found without going through it.
+func TestSameBytesOfOneLongWord(t *testing.T) {
+	const want = "29acbe135ad0a3824ca2a41943919eaa66ac752100d4f00788012c1be7f452a9"
+	text := strings.ReplaceAll(corpusOf(11, 600), "\n", "")
+	text = strings.Map(func(r rune) rune {
+		if r < 'a' || r > 'z' {
+			return -1
+		}
+		return r
+	}, text)
+	o := smallOptions(400)
+	o.MaxSentenceLength = 1 << 20
+	sum := sha256.Sum256(mustTrain(t, text, o).Marshal())
+	if got := hex.EncodeToString(sum[:]); got != want {
+		t.Errorf("%d letters: sha256 %s, want %s", len(text), got, want)
+	}
+}
+
 // The order of pieces is that of ALBERT's own model: the special ones first, then by falling score, the lone space among the first.
 func TestLayout(t *testing.T) {
 	m := mustTrain(t, corpusOf(8, 2000), smallOptions(1000))

@@ -68,10 +68,11 @@ func (w *words) of(i int) []int32 { return w.letters[w.start[i] : w.start[i+1]-1
 
 // at gives the word that an index in letters belongs to.
 func (w *words) at(index int32) int {
-	for w.letters[index] >= 0 {
-		index++
+	i, first := slices.BinarySearch(w.start, index)
+	if !first {
+		i--
 	}
-	return int(^w.letters[index])
+	return i
 }
 
 // counted is a run of characters of the text before the alphabet is known, and what follows it.
@@ -124,11 +125,10 @@ func (t *trainer) collect(sentences iter.Seq2[string, error]) error {
 		if err != nil {
 			return err
 		}
-		t.stats.Sentences++
-		if t.stats.Sentences%4096 == 0 {
-			if err := t.ctx.Err(); err != nil {
-				return err
-			}
+		if err := t.ctx.Err(); err != nil {
+			return err
+		}
+		if t.stats.Sentences++; t.stats.Sentences%4096 == 0 {
 			t.progress("reading", t.stats.Sentences, 0)
 		}
 		switch {
@@ -187,7 +187,9 @@ func (t *trainer) count(sentences []string, found *counts) {
 		m := map[counted]int64{}
 		return func(i int) {
 			for _, s := range sentences[i*chunk : min(len(sentences), (i+1)*chunk)] {
-				t.split(t.normalizer.Normalized(s), m)
+				if t.ctx.Err() == nil {
+					t.split(t.normalizer.Normalized(s), m)
+				}
 			}
 			found.add(m)
 			clear(m)
