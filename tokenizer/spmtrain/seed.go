@@ -44,15 +44,12 @@ func (t *trainer) seeds() []piece {
 		limit = max(100_000, 8*t.o.VocabSize)
 	}
 	compare := func(a, b seed) int {
-		if t.ctx.Err() != nil {
-			return 0 // sorting a million takes seconds; this ends it
-		}
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(t.bytes(b), t.bytes(a)), slices.Compare(letters[a.at:a.at+a.n], letters[b.at:b.at+b.n]))
 	}
 	emit := func(v *interval) {
 		if v.next == several && v.freq >= 2 && v.depth >= 2 && t.valid(letters[v.first:int(v.first)+v.depth]) {
 			if len(list) >= 4*limit {
-				slices.SortFunc(list, compare)
+				t.sort(list, compare)
 				list = list[:limit]
 			}
 			list = append(list, seed{v.first, int32(v.depth), v.freq * int64(v.depth)})
@@ -103,7 +100,7 @@ func (t *trainer) seeds() []piece {
 		}
 	}
 	closeTo(0)
-	slices.SortFunc(list, compare)
+	t.sort(list, compare)
 	list = list[:min(len(list), limit)]
 	t.stats.Seeds = len(list) + len(t.alphabet)
 
@@ -113,12 +110,7 @@ func (t *trainer) seeds() []piece {
 			list = append(list, seed{single + int32(c), 1, n})
 		}
 	}
-	slices.SortFunc(list, func(a, b seed) int {
-		if t.ctx.Err() != nil {
-			return 0
-		}
-		return slices.Compare(letters[a.at:a.at+a.n], letters[b.at:b.at+b.n])
-	})
+	t.sort(list, func(a, b seed) int { return slices.Compare(letters[a.at:a.at+a.n], letters[b.at:b.at+b.n]) })
 	if t.ctx.Err() != nil {
 		return nil
 	}
@@ -132,6 +124,16 @@ func (t *trainer) seeds() []piece {
 		out[i] = piece{s.at, s.n, numeric.Log64(float64(s.score)) - logTotal}
 	}
 	return out
+}
+
+// sort sorts candidates. It takes seconds for a million; once the training is cancelled all are equal, which ends it.
+func (t *trainer) sort(list []seed, compare func(a, b seed) int) {
+	slices.SortFunc(list, func(a, b seed) int {
+		if t.ctx.Err() != nil {
+			return 0
+		}
+		return compare(a, b)
+	})
 }
 
 // bytes gives the length of a seed in UTF-8.
