@@ -16,7 +16,7 @@ var (
 	pairColumns = [][2]string{{"text", "text_pair"}, {"text", "text_b"}, {"sentence1", "sentence2"}, {"sentence_1", "sentence_2"},
 		{"premise", "hypothesis"}, {"question1", "question2"}, {"question", "sentence"}, {"question", "context"}, {"question", "passage"},
 		{"text_a", "text_b"}, {"text1", "text2"}, {"query", "passage"}}
-	textColumns  = []string{"text", "sentence", "sentence1", "question", "premise", "text_a", "content", "review"}
+	textColumns  = []string{"text", "sentence", "sentence1", "question", "premise", "text_a", "content", "review", "comment_text"}
 	labelColumns = []string{"label", "labels", "gold_label", "class", "category", "target", "is_duplicate"}
 	scoreColumns = []string{"score", "label", "labels", "target", "similarity_score"}
 	idColumns    = []string{"id", "idx", "index", "guid", "example_id"}
