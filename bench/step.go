@@ -7,7 +7,9 @@ import (
 )
 
 // RandomBatch is a batch of sequences of equal length over the normal pieces of a vocabulary.
-func RandomBatch(sequences, length, vocab int) *ops.Batch { return randomBatch(sequences, length, vocab) }
+func RandomBatch(sequences, length, vocab int) *ops.Batch {
+	return randomBatch(sequences, length, vocab)
+}
 
 // TrainingStep gives a function that does a training step of a randomly initialised model: 15 % of the pieces masked, sentence loss, LAMB.
 func TrainingStep(dev *cpu.Device, c model.Config, sequences, length int) func() error {

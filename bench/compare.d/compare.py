@@ -157,6 +157,7 @@ def options():
     p.add_argument("--rounds", type=int, default=9, help="rounds to keep for each row (%(default)s)")
     p.add_argument("--seconds", type=float, default=0.4, help="of a burst (%(default)s); rows that answer a dataset do it once")
     p.add_argument("--others", type=float, default=0.03, help="part of the machine that other processes may take in a round (%(default)s)")
+    p.add_argument("--examples", type=int, metavar="N", help="of each dataset; 0 for the whole dev set (a sample of each: docs/performance.md)")
     p.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     p.add_argument("--list", action="store_true", help="the names of the rows")
     return p.parse_args(), p
@@ -165,7 +166,7 @@ def options():
 def main():
     o, parser = options()
     kind, cpu = machine()
-    every = rows.rows(kind)
+    every = rows.rows(kind, o.examples)
     if o.list:
         print("\n".join(r.name for r in every))
         return

@@ -158,7 +158,7 @@ def quantized(path, source):
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(str(source), str(path), per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm", "Attention"],
-                     extra_options={"MatMulConstBOnly": True})
+                     extra_options={"MatMulConstBOnly": True, "DefaultTensorType": 1})  # of floats
 
 
 def albert_model(**settings):
@@ -247,8 +247,7 @@ MAKERS = {
     "export.onnx": convert,
     "fused.onnx": lambda path: fused(path, False),
     "fused-masked.onnx": lambda path: fused(path, True),
-    "export-int8.onnx": lambda path: quantized(path, get("export.onnx")),
-    "albert-int8.onnx": lambda path: convert(path, "--int8"),
+    "export-int8.onnx": lambda path: convert(path, "--int8"),
     "fused-int8.onnx": lambda path: quantized(path, get("fused.onnx")),
     "fused-masked-int8.onnx": lambda path: quantized(path, get("fused-masked.onnx")),
     "openvino.xml": openvino_model,
