@@ -183,7 +183,7 @@ def main():
     for i, cell in enumerate(order):
         cell.measure(o)
         for line in cell.lines():
-            print("  ".join(shown(line)), file=sys.stderr, flush=True)
+            print(time.strftime("%H:%M:%S"), "  ".join(shown(line)), file=sys.stderr, flush=True)
         contenders.Children.close({key for later in order[i + 1:i + 5] for c in later.contenders.values() for key in c.commands()})
     lines = [line for cell in cells for line in cell.lines()]
     versions = {n: importlib.metadata.version(n) for n in ("onnxruntime", "openvino", "nncf", "torch", "sentencepiece", "tokenizers")}

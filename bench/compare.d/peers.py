@@ -17,6 +17,7 @@ ENGINE, THREADS = sys.argv[1], int(sys.argv[2])
 for name in "OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "OPENBLAS_NUM_THREADS":
     os.environ[name] = str(THREADS)
 os.environ["TOKENIZERS_PARALLELISM"] = "true" if THREADS > 1 else "false"
+os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # else workers stay, whose time would count as that of others
 
 import numpy as np
 

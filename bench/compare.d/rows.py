@@ -106,12 +106,12 @@ def texts(precision, task, examples, target):
     work = {"kind": "ask", "path": file}
 
     def lines(labels):
-        return [Line(f"{task} {precision}, peers' batches {how}", target("", of), [p for p in labels if p.endswith(how)])
+        return [Line(f"{task} {precision}, peers' batches {how}", target("", of), [p for p in labels if p.endswith(f", {how}")])
                 for how, of in (("unsorted", UNSORTED), ("sorted", SORTED))]
 
     return Row(f"{task}-{precision}", lines, lambda t: {"ours": contenders.Work(ours(precision, t, folder), work), **{
         f"{k}, {how}": contenders.Work(peer(e, t), {**work, "sorted": how == "sorted"})
-        for k, e in TEXT_PEERS[precision].items() for how in ("unsorted", "sorted")}}, seconds=0)
+        for k, e in TEXT_PEERS[precision].items() for how in ("unsorted", "sorted")}}, rounds=5, seconds=0)
 
 
 def tokenizing(one):
