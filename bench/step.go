@@ -1,0 +1,26 @@
+package bench
+
+import (
+	"albert/internal/engine/cpu"
+	"albert/internal/engine/ops"
+	"albert/internal/model"
+)
+
+// RandomBatch is a batch of sequences of equal length over the normal pieces of a vocabulary.
+func RandomBatch(sequences, length, vocab int) *ops.Batch {
+	return randomBatch(sequences, length, vocab)
+}
+
+// TrainingStep gives a function that does a training step of a randomly initialised model: 15 % of the pieces masked, sentence loss, LAMB.
+func TrainingStep(dev *cpu.Device, c model.Config, sequences, length int) func() error {
+	return trainWork(dev, c, sequences, length).run
+}
+
+// PeakAfterLoad gives a function that measures the device's peak in FLOP/s as [Run] does: right after a matrix product.
+func PeakAfterLoad(dev *cpu.Device) (func() float64, error) {
+	load, err := newWork(peakAfter, dev)
+	return func() float64 {
+		_, _ = repeat(load, peakLoad) // a product cannot fail
+		return dev.Peak(peakBursts)
+	}, err
+}
