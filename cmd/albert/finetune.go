@@ -69,10 +69,14 @@ func minLength(n int) error {
 type FinetuneCmd struct {
 	finetune.Config
 	JSON bool `name:"json" help:"Give result.json on stdout."`
+	precisionFlag
 }
 
 // Run fine-tunes.
 func (c *FinetuneCmd) Run(ctx context.Context) error {
+	if err := c.trainable("finetune"); err != nil {
+		return err
+	}
 	t, err := taskNamed(c.Task)
 	if err != nil {
 		return err
@@ -164,6 +168,7 @@ type EvalCmd struct {
 	Seed           uint64  `default:"12345" help:"pretrain: seed of the examples."`
 	Threads        int     `help:"Threads (0: all)."`
 	JSON           bool    `name:"json" help:"Give one JSON object."`
+	precisionFlag
 }
 
 // Run evaluates.
@@ -225,7 +230,7 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		return err
 	}
 	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: dataOptions(&c.Source, c.TextColumn),
-		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", SpanOptions: spans}, Threads: c.Threads, Output: c.Output})
+		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", SpanOptions: spans}, Threads: c.Threads, Precision: c.Precision, Output: c.Output})
 	if err != nil {
 		return noModel(c.Model, err)
 	}
@@ -304,7 +309,7 @@ func (c *EvalCmd) pretrain(ctx context.Context) error {
 	o.Objective, o.MaxSeqLength, o.ShortSeqProb, o.MaskRate = c.Objective, c.MaxSeqLength, c.ShortSeqProb, c.MaskRate
 	o.MaxPredictions, o.NGram, o.UpstreamQuirks, o.Seed = c.MaxPredictions, c.Ngram, c.UpstreamQuirks, c.Seed
 	o.Dev, o.Reading, o.EvalExamples, o.Threads = c.Data, c.Reading, c.EvalExamples, c.Threads
-	f, err := pretrain.Evaluate(ctx, c.Model, o)
+	f, err := pretrain.Evaluate(ctx, c.Model, c.Precision, o)
 	if err != nil {
 		return err
 	}

@@ -100,6 +100,21 @@ type inputFlags struct {
 	More     []string `name:"input" sep:"none" help:"An input file; may be repeated." placeholder:"FILE"`
 	Truncate bool     `default:"true" negatable:"" help:"Cut texts that are too long for the model."`
 	Threads  int      `help:"Threads (0: all)."`
+
+	precisionFlag
+}
+
+// precisionFlag is of every command that runs a model.
+type precisionFlag struct {
+	Precision infer.Precision `enum:",fp32,int8" default:"" help:"Of matrix products: fp32 (the default, but of a model that was converted to int8) or int8." placeholder:"fp32|int8"`
+}
+
+// trainable refuses a precision that nothing is trained in.
+func (f *precisionFlag) trainable(command string) error {
+	if f.Precision == infer.Int8 {
+		return usagef("%s: --precision int8 is for inference; train in fp32, then give it to the commands that answer, or to albert convert", command)
+	}
+	return nil
 }
 
 // gcPercent is how much garbage may grow on top of what answering needs.
@@ -108,7 +123,7 @@ const gcPercent = 25
 // open opens the model.
 func (f *inputFlags) open(o infer.Options) (*infer.Model, error) {
 	debug.SetGCPercent(gcPercent)
-	o.Threads = f.Threads
+	o.Threads, o.Precision = f.Threads, f.Precision
 	m, err := infer.Open(f.Model, o)
 	debug.FreeOSMemory() // the model file
 	return m, noModel(f.Model, err)

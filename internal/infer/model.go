@@ -25,6 +25,8 @@ type Model struct {
 type Options struct {
 	Threads int        // 0: GOMAXPROCS
 	Kind    model.Kind // what the head is for; None: what the model's config says
+
+	Precision Precision
 }
 
 // Open opens a model as [formats.Open] does and starts its threads.
@@ -49,7 +51,12 @@ func New(f *formats.Model, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.dev, m.engine = dev, NewEngine(dev, f.Config.ActivationBytes())
+	device, err := Prepare(f, o.Precision, dev)
+	if err != nil {
+		dev.Close()
+		return nil, err
+	}
+	m.dev, m.engine = dev, NewEngine(device, f.Config.ActivationBytes())
 	return m, nil
 }
 

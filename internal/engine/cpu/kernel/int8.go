@@ -11,14 +11,15 @@ import (
 // a right operand's column to integers from -127 to 127; sums of their products are exact.
 
 const (
-	int8Levels = 254        // steps from the least to the greatest value of a row
-	int8Max    = 127        // the largest weight
-	int8Tiny   = 0x1p-100   // what spans less is all zeros: its scale's inverse would overflow
-	int8K      = 64         // K is filled up to a multiple: a tile of AMX has rows of 64 bytes
-	int8NR     = 32         // columns of a panel: two strips of 16
-	int8KMax   = 1 << 16    // sums of more products might not fit 32 bits
-	int8KBlock = 512        // what AMX takes of K at a time: a panel's block of 16 KB stays in L1 while the rows pass by
-	stripNR    = int8NR / 2 // columns of a strip, 16 words of four bytes: one AVX-512 register, two AVX2 registers, a row of an AMX tile
+	// Int8Columns is the columns of a panel: two strips of 16.
+	Int8Columns = 32
+	stripNR     = Int8Columns / 2 // 16 words of four bytes: one AVX-512 register, two AVX2 registers, a row of an AMX tile
+
+	int8Levels = 254      // steps from the least to the greatest value of a row
+	int8Max    = 127      // the largest weight
+	int8Tiny   = 0x1p-100 // what spans less is all zeros: its scale's inverse would overflow
+	int8K      = 64       // K is filled up to a multiple: a tile of AMX has rows of 64 bytes
+	int8KBlock = 512      // what AMX takes of K at a time: a panel's block of 16 KB stays in L1 while the rows pass by
 )
 
 // int8Set is the int8 part of a [Set].
@@ -58,14 +59,14 @@ func Int8Stride(k int) int { return int8Filled(k) + int8K }
 func int8Filled(k int) int { return (k + int8K - 1) &^ (int8K - 1) }
 
 // Panels is the number of panels.
-func (b *Int8Panels) Panels() int { return (b.N + int8NR - 1) / int8NR }
+func (b *Int8Panels) Panels() int { return (b.N + Int8Columns - 1) / Int8Columns }
 
 // Resize sets the size and makes room; what is there is lost.
 func (b *Int8Panels) Resize(k, n int) {
 	b.K, b.N = k, n
 	p := b.Panels()
-	b.Data = grow(b.Data, p*int8NR*int8Filled(k))
-	b.Sum, b.Scale = grow(b.Sum, p*int8NR), grow(b.Scale, p*int8NR)
+	b.Data = grow(b.Data, p*Int8Columns*int8Filled(k))
+	b.Sum, b.Scale = grow(b.Sum, p*Int8Columns), grow(b.Scale, p*Int8Columns)
 }
 
 func grow[T any](s []T, n int) []T {
@@ -109,24 +110,30 @@ func (s *Set) QuantizeWeight(dst []int8, x []float32) (scale float32, ok bool) {
 	return scale, check == check
 }
 
-// PackInt8 packs panels p0 to p1 of B from its transpose src[N][K], rows ld bytes apart. What src has beyond K, up to the next multiple of
-// 64, is overwritten with zeros; ld is at least that and a multiple of four. Scales are the caller's.
-func (s *Set) PackInt8(b *Int8Panels, src []int8, ld, p0, p1 int) {
-	filled := int8Filled(b.K)
-	for n := p0 * int8NR; n < p1*int8NR; n += stripNR {
-		dst := b.Data[n*filled : (n+stripNR)*filled]
-		cols := max(0, min(stripNR, b.N-n))
-		if cols < stripNR {
-			clear(dst)
-		}
-		for c := range cols {
-			clear(src[(n+c)*ld+b.K : (n+c)*ld+filled])
-		}
-		if cols > 0 && filled > 0 {
-			s.Transpose(words(dst), stripNR, words(src[n*ld:]), ld/4, cols, filled/4)
-		}
+// PackInt8 packs panel p of B from its transpose, src[up to 32][K], rows ld bytes apart, and finds the sums of its columns. What src has
+// beyond K, up to the next multiple of 64, is overwritten with zeros; ld is at least that and a multiple of four. Scales are the caller's.
+func (s *Set) PackInt8(b *Int8Panels, p int, src []int8, ld int) {
+	filled, n := int8Filled(b.K), p*Int8Columns
+	panel, sums := b.Data[n*filled:(n+Int8Columns)*filled], b.Sum[n:n+Int8Columns]
+	cols := min(Int8Columns, b.N-n)
+	if cols < Int8Columns {
+		clear(panel)
 	}
-	s.columnSums(b, p0, p1)
+	clear(sums)
+	if b.K == 0 {
+		return
+	}
+	for c := range cols {
+		clear(src[c*ld+b.K : c*ld+filled])
+	}
+	for c := 0; c < cols; c += stripNR {
+		s.Transpose(words(panel[c*filled:]), stripNR, words(src[c*ld:]), ld/4, min(stripNR, cols-c), filled/4)
+	}
+	ones := make([]int8, filled) // the sums are a product with a row of ones
+	for i := range ones {
+		ones[i] = 1
+	}
+	s.int8.panel(1, b.K, ones, filled, panel, stripNR*filled, Int8Columns, sums, nil)
 }
 
 // words sees bytes as words of four, which a transposition moves without looking at them.
@@ -134,24 +141,8 @@ func words(x []int8) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(&x[0])), len(x)/4)
 }
 
-// columnSums are products with a row of ones.
-func (s *Set) columnSums(b *Int8Panels, p0, p1 int) {
-	filled := int8Filled(b.K)
-	ones := make([]int8, filled)
-	for i := range ones {
-		ones[i] = 1
-	}
-	for p := p0; p < p1; p++ {
-		at := p * int8NR
-		clear(b.Sum[at : at+int8NR])
-		if b.K > 0 {
-			s.int8.panel(1, b.K, ones, filled, b.Data[at*filled:], stripNR*filled, int8NR, b.Sum[at:at+int8NR], nil)
-		}
-	}
-}
-
 // Int8Scratch is the length of acc that [Set.GemmInt8] needs for m rows.
-func Int8Scratch(m int) int { return m * int8NR }
+func Int8Scratch(m int) int { return m * Int8Columns }
 
 // GemmInt8 computes columns p0*32 to min(N, p1*32) of C[m,N] = A[m,K] B + bias; bias nil is 0. Nothing outside these columns is written.
 func (s *Set) GemmInt8(a []int8, lda int, rows []Int8Row, b *Int8Panels, p0, p1 int, c []float32, ldc int, bias []float32, acc []int32) {
@@ -160,17 +151,17 @@ func (s *Set) GemmInt8(a []int8, lda int, rows []Int8Row, b *Int8Panels, p0, p1 
 		return
 	}
 	for p := p0; p < p1; p++ {
-		n := p * int8NR
-		cols := min(int8NR, b.N-n)
+		n := p * Int8Columns
+		cols := min(Int8Columns, b.N-n)
 		if b.K == 0 {
-			clear(acc[:m*int8NR])
+			clear(acc[:m*Int8Columns])
 		} else {
 			_ = a[(m-1)*lda+filled-1]
 			next := b.Data[n*filled:]
 			if p+1 < p1 {
-				next = b.Data[(n+int8NR)*filled:]
+				next = b.Data[(n+Int8Columns)*filled:]
 			}
-			s.int8.panel(m, b.K, a, lda, b.Data[n*filled:(n+int8NR)*filled], stripNR*filled, cols, acc, next)
+			s.int8.panel(m, b.K, a, lda, b.Data[n*filled:(n+Int8Columns)*filled], stripNR*filled, cols, acc, next)
 		}
 		var part []float32
 		if bias != nil {
@@ -219,7 +210,7 @@ func genericPanel(m, k int, a []int8, lda int, b []int8, strip, cols int, c []in
 			for i, x := range row {
 				sum += int32(x) * int32(b[at+i/4*4*stripNR+i%4])
 			}
-			c[r*int8NR+j] = sum
+			c[r*Int8Columns+j] = sum
 		}
 	}
 }
@@ -227,7 +218,7 @@ func genericPanel(m, k int, a []int8, lda int, b []int8, strip, cols int, c []in
 func genericDequantize(y []float32, ldy int, acc []int32, rows []Int8Row, sum []int32, scale, bias []float32) {
 	for r, q := range rows {
 		for j, s := range scale {
-			v := float32(float32(acc[r*int8NR+j]-q.Zero*sum[j]) * q.Scale)
+			v := float32(float32(acc[r*Int8Columns+j]-q.Zero*sum[j]) * q.Scale)
 			b := float32(0)
 			if bias != nil {
 				b = bias[j]

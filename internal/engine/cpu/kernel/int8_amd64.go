@@ -1,10 +1,6 @@
 package kernel
 
-import (
-	"syscall"
-
-	"github.com/klauspost/cpuid/v2"
-)
+import "github.com/klauspost/cpuid/v2"
 
 // int8Tile computes sums of tiles of a fixed height; k is a multiple of 16.
 type int8Tile func(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
@@ -22,7 +18,7 @@ type int8Asm struct {
 var int8AVX2 = int8Asm{cols: stripNR, tiles: []int8Tile{nil, int8Tile1AVX2, int8Tile2AVX2, int8Tile3AVX2, int8Tile4AVX2},
 	span: spanAVX2, quantize: quantizeAVX2, dequantize: dequantizeAVX2}
 
-var int8AVX512 = int8Asm{flip: 0x80, cols: int8NR, tiles: []int8Tile{nil, int8Tile1AVX512, int8Tile2AVX512, int8Tile3AVX512, int8Tile4AVX512,
+var int8AVX512 = int8Asm{flip: 0x80, cols: Int8Columns, tiles: []int8Tile{nil, int8Tile1AVX512, int8Tile2AVX512, int8Tile3AVX512, int8Tile4AVX512,
 	int8Tile5AVX512, int8Tile6AVX512, int8Tile7AVX512, int8Tile8AVX512, int8Tile9AVX512, int8Tile10AVX512, int8Tile11AVX512, int8Tile12AVX512,
 	int8Tile13AVX512, int8Tile14AVX512}, span: spanAVX512, quantize: quantizeAVX512, dequantize: dequantizeAVX512}
 
@@ -67,7 +63,7 @@ func assembleInt8(f int8Asm) int8Set {
 			return
 		}
 		_ = y[(m-1)*ldy+n-1]
-		_ = acc[m*int8NR-1]
+		_ = acc[m*Int8Columns-1]
 		var b *float32
 		if bias != nil {
 			b = &bias[:n][0]
@@ -75,12 +71,12 @@ func assembleInt8(f int8Asm) int8Set {
 		f.dequantize(&y[0], ldy, &acc[0], &rows[0].Scale, m, &sum[:n][0], &scale[0], b, n)
 	}
 	s.panel = func(m, k int, a []int8, lda int, b []int8, strip, cols int, c []int32, next []int8) {
-		_ = c[m*int8NR-1]
+		_ = c[m*Int8Columns-1]
 		k = (k + 15) &^ 15
 		for at := 0; at < cols; at += f.cols {
 			b := b[at/stripNR*strip:]
 			eachTile(m, len(f.tiles)-1, maxTileOps/(2*k*f.cols), func(r, n, height int) {
-				f.tiles[height](k, &a[r*lda], lda, &b[0], strip, &c[r*int8NR+at], n, address(next, r*k/4))
+				f.tiles[height](k, &a[r*lda], lda, &b[0], strip, &c[r*Int8Columns+at], n, address(next, r*k/4))
 			})
 		}
 	}
@@ -114,13 +110,6 @@ func address(x []int8, i int) *int8 {
 	return &x[min(i, len(x)-1)]
 }
 
-// permitAMX asks Linux for the use of tiles, which a process must, once, on any thread.
-func permitAMX() bool {
-	const archReqXCompPerm, tileData = 0x1023, 18
-	_, _, e := syscall.RawSyscall(syscall.SYS_ARCH_PRCTL, archReqXCompPerm, tileData, 0)
-	return e == 0
-}
-
 // tileConfigs are those of two tiles of rows, the first of 16: by the rows of the second; and of one tile, by its rows.
 var tileConfigs = func() (c [2][17][64]byte) {
 	set := func(c *[64]byte, first, second int) {
@@ -140,16 +129,16 @@ var tileConfigs = func() (c [2][17][64]byte) {
 
 // amxPanel is panel by AMX: 32 rows at a time, then what is left.
 func amxPanel(m, k int, a []int8, lda int, b []int8, strip, _ int, c []int32, next []int8) {
-	_ = c[m*int8NR-1]
+	_ = c[m*Int8Columns-1]
 	filled := int8Filled(k)
 	pairs, rest := m/32, m%32
-	lines := int8K * int8NR / 64 / max(1, pairs) // of the next panel, in each step of a tile
+	lines := int8K * Int8Columns / 64 / max(1, pairs) // of the next panel, in each step of a tile
 	for k0 := 0; k0 < filled; k0 += int8KBlock {
 		steps, accumulate := min(int8KBlock, filled-k0)/int8K, 0
 		if k0 > 0 {
 			accumulate = 1
 		}
-		at, ahead := &b[k0*stripNR], address(next, k0*int8NR)
+		at, ahead := &b[k0*stripNR], address(next, k0*Int8Columns)
 		if pairs > 0 {
 			int8TwoAMX(steps, &a[k0], lda, at, strip, &c[0], pairs, accumulate, &tileConfigs[0][16][0], ahead, lines)
 			ahead = at
@@ -157,9 +146,9 @@ func amxPanel(m, k int, a []int8, lda int, b []int8, strip, _ int, c []int32, ne
 		r := 32 * pairs
 		switch {
 		case rest > 16:
-			int8TwoAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*int8NR], 1, accumulate, &tileConfigs[0][rest-16][0], ahead, lines)
+			int8TwoAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*Int8Columns], 1, accumulate, &tileConfigs[0][rest-16][0], ahead, lines)
 		case rest > 0:
-			int8OneAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*int8NR], 1, accumulate, &tileConfigs[1][rest][0], ahead, lines)
+			int8OneAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*Int8Columns], 1, accumulate, &tileConfigs[1][rest][0], ahead, lines)
 		}
 	}
 }

@@ -91,7 +91,9 @@ func gemmInt8(s *Set, m, k, n int, seed uint64, withBias bool) []float32 {
 	for j := range n {
 		b.Scale[j], _ = s.QuantizeWeight(w[j*ld:(j+1)*ld], int8Values(rng, k))
 	}
-	s.PackInt8(&b, w, ld, 0, b.Panels())
+	for p := range b.Panels() {
+		s.PackInt8(&b, p, w[p*Int8Columns*ld:], ld)
+	}
 	var bias []float32
 	if withBias {
 		bias = randomValues(rng, n, 1, true)
@@ -155,7 +157,7 @@ func TestGemmInt8Exact(t *testing.T) {
 		for j := range n {
 			b.Scale[j], _ = s.QuantizeWeight(w[j*ld:], x)
 		}
-		s.PackInt8(&b, w, ld, 0, 1)
+		s.PackInt8(&b, 0, w, ld)
 		c := make([]float32, m*n)
 		s.GemmInt8(a, ld, rows, &b, 0, 1, c, n, nil, make([]int32, Int8Scratch(m)))
 		for i, v := range c {
