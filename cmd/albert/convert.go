@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"albert/internal/engine/cpu"
 	"albert/internal/formats"
+	"albert/internal/infer"
 )
 
 // ConvertCmd takes a model from one format to another.
@@ -19,6 +21,7 @@ type ConvertCmd struct {
 	Int8   bool           `name:"int8" negatable:"" help:"ONNX: weights in int8."`
 	Force  bool           `negatable:"" help:"Replace a model that is there."`
 	JSON   bool           `name:"json" help:"Give one JSON object."`
+	precisionFlag
 }
 
 // Run converts, and says what it did.
@@ -39,12 +42,18 @@ func (c *ConvertCmd) Run() error {
 	if err != nil {
 		return noModel(c.From, err)
 	}
+	if err := c.quantize(m); err != nil {
+		return err
+	}
 	format, notes, err := formats.Write(c.To, m, formats.WriteOptions{Format: c.As, Int8: c.Int8, Force: c.Force})
 	if errors.Is(err, formats.ErrTarget) {
 		return usageError{err}
 	}
 	if err != nil {
 		return err
+	}
+	if m.Word.Data == nil {
+		notes = append(notes, "weights in int8 beside their scales, as only albert reads them: they have another weights_sha256")
 	}
 	notes = append(m.Notes, notes...)
 	if m.Tokenizer == nil {
@@ -62,7 +71,7 @@ func (c *ConvertCmd) Run() error {
 		}{c.From, c.To, m.Format, format, m.Class(), m.Hash(), notes})
 	}
 	what := string(format)
-	if c.Int8 {
+	if c.Int8 || m.Word.Data == nil {
 		what += " int8"
 	}
 	fmt.Fprintf(os.Stderr, "%s (%s) to %s (%s): %s, %d parameters, weights_sha256 %s\n", c.From, m.Format, c.To, what, m.Class(), m.Params.Size(), m.Hash())
@@ -70,4 +79,22 @@ func (c *ConvertCmd) Run() error {
 		fmt.Fprintf(os.Stderr, "note: %s\n", n)
 	}
 	return nil
+}
+
+// quantize gives the model int8 weights for --precision int8. An ONNX file rounds them in its own way.
+func (c *ConvertCmd) quantize(m *formats.Model) error {
+	if c.Precision != infer.Int8 {
+		return nil
+	}
+	if c.As == formats.ONNX || c.As == "" && formats.Guess(c.To) == formats.ONNX {
+		c.Int8 = true
+		return nil
+	}
+	dev, err := cpu.New("", 0)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	_, err = infer.Prepare(m, infer.Int8, dev)
+	return err
 }

@@ -31,7 +31,8 @@ type int8Set struct {
 	// quantize: dst = saturated(round(x*inv) + zero) ^ flip. dst has room for a multiple of 16.
 	quantize func(dst []int8, x []float32, inv float32, zero int32, flip byte)
 	// panel: c[m][32] = a[m][k] b, rows lda and 32 apart, b a panel whose strips are strip bytes long; of the panel's columns the
-	// first cols are wanted. k is the length of A's rows before they are filled up. next will be wanted afterwards.
+	// first cols are wanted. k is the length of A's rows before they are filled up, with anything, as B has zeros there. next will be
+	// wanted afterwards.
 	panel func(m, k int, a []int8, lda int, b []int8, strip, cols int, c []int32, next []int8)
 	// dequantize: y[r][j] = FMA((acc[r][j] - zero[r]*sum[j])*rowScale[r], scale[j], bias[j]); rows of acc are 32 apart.
 	dequantize func(y []float32, ldy int, acc []int32, rows []Int8Row, sum []int32, scale, bias []float32)
@@ -204,13 +205,17 @@ func roundInt32(v float32) int32 {
 
 func genericPanel(m, k int, a []int8, lda int, b []int8, strip, cols int, c []int32, _ []int8) {
 	for r := range m {
-		row := a[r*lda : r*lda+k]
-		for j := range cols {
-			at, sum := j/stripNR*strip+j%stripNR*4, int32(0)
-			for i, x := range row {
-				sum += int32(x) * int32(b[at+i/4*4*stripNR+i%4])
+		for from := 0; from < cols; from += stripNR {
+			var sum [stripNR]int32
+			w := b[from/stripNR*strip:]
+			for i := 0; i < k; i += 4 {
+				x, y := a[r*lda+i:r*lda+i+4], w[i*stripNR:(i+4)*stripNR]
+				x0, x1, x2, x3 := int32(x[0]), int32(x[1]), int32(x[2]), int32(x[3])
+				for j := range sum {
+					sum[j] += x0*int32(y[4*j]) + x1*int32(y[4*j+1]) + x2*int32(y[4*j+2]) + x3*int32(y[4*j+3])
+				}
 			}
-			c[r*Int8Columns+j] = sum
+			copy(c[r*Int8Columns+from:], sum[:])
 		}
 	}
 }
