@@ -14,6 +14,9 @@ import (
 // [Device.Quantize] was given.
 func (d *Device) Int8() *Device { return &Device{memory: d.memory, k: d.k, pool: d.pool, int8: true} }
 
+// maxProduct is how many products of int8 a sum of 32 bits holds whatever they are: 254 * 127 * 2^16 < 2^31.
+const maxProduct = 1 << 16
+
 // Quantize gives the weights of products their int8 values, where they have none yet, and takes those in float32 away. A value that is
 // not finite, of any parameter, is an error that names it.
 func (d *Device) Quantize(all *ops.Params, products []*ops.Param) error {
@@ -23,6 +26,9 @@ func (d *Device) Quantize(all *ops.Params, products []*ops.Param) error {
 		}
 	}
 	for _, p := range products {
+		if n := p.Cols(); n > maxProduct {
+			return fmt.Errorf("tensor %s has rows of %d values: in int8 %d at most, as sums are of 32 bits", p.Name, n, maxProduct)
+		}
 		if p.Int8 == nil {
 			p.Int8 = d.quantizeMatrix(p)
 		}
@@ -60,6 +66,7 @@ type int8Form struct {
 func (d *Device) weightInt8(p *ops.Param) *kernel.Int8Panels {
 	f := &d.packedOf(p).int8
 	f.once.Do(func() {
+		f.Data = bytesOf(hugeFloats(kernel.Int8PanelsLen(p.Cols(), p.Rows()) / 4))
 		f.Resize(p.Cols(), p.Rows())
 		copy(f.Scale, p.Int8.Scale)
 		ld := kernel.Int8Stride(f.K)
@@ -92,6 +99,9 @@ func grown[T any](s *[]T, n int) []T {
 	return (*s)[:n]
 }
 
+// bytesOf sees the memory of values as bytes.
+func bytesOf(x []float32) []int8 { return unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x)) }
+
 // int8Rows is a left operand.
 type int8Rows struct {
 	data []int8
@@ -105,7 +115,7 @@ func (d *Device) quantizeRows(x *ops.Tensor) int8Rows {
 	ld := kernel.Int8Stride(x.Cols)
 	t := d.New(1, x.Rows*(ld/4+2))
 	a := int8Rows{ld: ld, from: t}
-	a.data = unsafe.Slice((*int8)(unsafe.Pointer(&t.Data[0])), x.Rows*ld)
+	a.data = bytesOf(t.Data[:x.Rows*ld/4])
 	a.rows = unsafe.Slice((*kernel.Int8Row)(unsafe.Pointer(&t.Data[x.Rows*ld/4])), x.Rows)
 	d.eachRow(x.Rows, func(r int) { a.rows[r] = d.k.QuantizeRow(a.data[r*ld:(r+1)*ld], x.Row(r)) })
 	return a
@@ -115,6 +125,8 @@ const (
 	// int8RowBlock is how many rows of a left operand meet a panel: 256 of 3,072 bytes are 0.8 MB, which stay in a core's L2 while the
 	// panels pass by once.
 	int8RowBlock = 256
+	// attentionRows is how many rows of q meet the keys at once: their sums and probabilities stay in L1 up to some 300 keys.
+	attentionRows = 32
 	// int8Panels is how many panels are computed before the activation: 256 rows of 8 panels are 0.3 MB.
 	int8Panels = 8
 )
@@ -124,14 +136,11 @@ func (d *Device) linearInt8(y, x *ops.Tensor, act ops.Activation, parts []ops.Af
 	if x.Rows == 0 {
 		return
 	}
-	f := d.activation(act)
 	a := d.quantizeRows(x)
 	defer d.Free(a.from)
 	panels := 0
-	weights := make([]*kernel.Int8Panels, len(parts))
-	for i, p := range parts {
-		weights[i] = d.weightInt8(p.W)
-		panels += weights[i].Panels()
+	for _, p := range parts {
+		panels += d.weightInt8(p.W).Panels()
 	}
 	s := split{rows: x.Rows, panels: panels, rowBlocks: (x.Rows + int8RowBlock - 1) / int8RowBlock, chunks: 1}
 	if s.rowBlocks < 2*d.pool.threads {
@@ -141,27 +150,35 @@ func (d *Device) linearInt8(y, x *ops.Tensor, act ops.Activation, parts []ops.Af
 		r0, r1, p0, p1 := s.task(t)
 		w := d.getScratch()
 		defer d.putScratch(w)
-		sums := grown(&w.int8.sums, kernel.Int8Scratch(r1-r0))
 		at := 0
-		for i, b := range weights {
-			var bias []float32
-			if parts[i].B != nil {
-				bias = parts[i].B.Data
+		for _, p := range parts {
+			n := d.weightInt8(p.W).Panels()
+			if q0, q1 := max(0, p0), min(n, p1); q0 < q1 {
+				d.gemmInt8(w, a.data[r0*a.ld:], a.ld, a.rows[r0:r1], p, q0, q1, y.Data[r0*y.Stride+at:], y.Stride, act)
 			}
-			for q := max(0, p0); q < min(b.Panels(), p1); {
-				end := min(b.Panels(), p1, q+int8Panels)
-				d.k.GemmInt8(a.data[r0*a.ld:], a.ld, a.rows[r0:r1], b, q, end, y.Data[r0*y.Stride+at:], y.Stride, bias, sums)
-				if f != nil {
-					c0, c1 := at+q*panelRows, at+min(b.N, end*panelRows)
-					for r := r0; r < r1; r++ {
-						f(y.Row(r)[c0:c1], y.Row(r)[c0:c1])
-					}
-				}
-				q = end
-			}
-			p0, p1, at = p0-b.Panels(), p1-b.Panels(), at+b.N
+			p0, p1, at = p0-n, p1-n, at+p.W.Rows()
 		}
 	})
+}
+
+// gemmInt8 computes panels q0 to q1 of act(a W^T + b), the activation while its inputs are in L2.
+func (d *Device) gemmInt8(w *scratch, a []int8, lda int, rows []kernel.Int8Row, p ops.Affine, q0, q1 int, y []float32, ld int, act ops.Activation) {
+	f, b := d.activation(act), d.weightInt8(p.W)
+	var bias []float32
+	if p.B != nil {
+		bias = p.B.Data
+	}
+	sums := grown(&w.int8.sums, kernel.Int8Scratch(len(rows)))
+	for q := q0; q < q1; q += int8Panels {
+		end := min(q1, q+int8Panels)
+		d.k.GemmInt8(a, lda, rows, b, q, end, y, ld, bias, sums)
+		if f != nil {
+			c0, c1 := q*panelRows, min(b.N, end*panelRows)
+			for r := range rows {
+				f(y[r*ld+c0:r*ld+c1], y[r*ld+c0:r*ld+c1])
+			}
+		}
+	}
 }
 
 // attentionInt8: ctx = softmax(q k^T / sqrt(d)) v, per sequence and head. The rows of q and of the probabilities are left operands; a
@@ -183,8 +200,8 @@ func (d *Device) attentionInt8(ctx, qkv *ops.Tensor, b *ops.Batch, heads int) {
 		values := d.rightInt8(w, 1, turned, stride(n), n, width)
 		lp, ldq := stride(n), kernel.Int8Stride(max(n, width))
 		out := ctx.Data[start*ctx.Stride+head*width:]
-		for r0 := 0; r0 < n; r0 += rowBlock {
-			m := min(rowBlock, n-r0)
+		for r0 := 0; r0 < n; r0 += attentionRows {
+			m := min(attentionRows, n-r0)
 			p := w.floats(0, m*lp)
 			left, rows, sums := grown(&w.int8.left, m*ldq), grown(&w.int8.rows, m), grown(&w.int8.sums, kernel.Int8Scratch(m))
 			for r := range m {

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 
 	"albert/internal/engine/numeric"
@@ -66,8 +67,13 @@ func (b *Int8Panels) Panels() int { return (b.N + Int8Columns - 1) / Int8Columns
 func (b *Int8Panels) Resize(k, n int) {
 	b.K, b.N = k, n
 	p := b.Panels()
-	b.Data = grow(b.Data, p*Int8Columns*int8Filled(k))
+	b.Data = grow(b.Data, Int8PanelsLen(k, n))
 	b.Sum, b.Scale = grow(b.Sum, p*Int8Columns), grow(b.Scale, p*Int8Columns)
+}
+
+// Int8PanelsLen is the length of Data for B[k,n].
+func Int8PanelsLen(k, n int) int {
+	return (n + Int8Columns - 1) / Int8Columns * Int8Columns * int8Filled(k)
 }
 
 func grow[T any](s []T, n int) []T {
@@ -130,12 +136,20 @@ func (s *Set) PackInt8(b *Int8Panels, p int, src []int8, ld int) {
 	for c := 0; c < cols; c += stripNR {
 		s.Transpose(words(panel[c*filled:]), stripNR, words(src[c*ld:]), ld/4, min(stripNR, cols-c), filled/4)
 	}
-	ones := make([]int8, filled) // the sums are a product with a row of ones
-	for i := range ones {
-		ones[i] = 1
+	ones := ones[:] // the sums are a product with a row of ones
+	if filled > len(ones) {
+		ones = slices.Repeat(ones[:1], filled)
 	}
 	s.int8.panel(1, b.K, ones, filled, panel, stripNR*filled, Int8Columns, sums, nil)
 }
+
+// ones is as long as most rows.
+var ones = func() (x [4096]int8) {
+	for i := range x {
+		x[i] = 1
+	}
+	return x
+}()
 
 // words sees bytes as words of four, which a transposition moves without looking at them.
 func words(x []int8) []float32 {
@@ -159,7 +173,7 @@ func (s *Set) GemmInt8(a []int8, lda int, rows []Int8Row, b *Int8Panels, p0, p1 
 		} else {
 			_ = a[(m-1)*lda+filled-1]
 			next := b.Data[n*filled:]
-			if p+1 < p1 {
+			if p+1 < b.Panels() {
 				next = b.Data[(n+Int8Columns)*filled:]
 			}
 			s.int8.panel(m, b.K, a, lda, b.Data[n*filled:(n+Int8Columns)*filled], stripNR*filled, cols, acc, next)

@@ -128,27 +128,25 @@ var tileConfigs = func() (c [2][17][64]byte) {
 }()
 
 // amxPanel is panel by AMX: 32 rows at a time, then what is left.
-func amxPanel(m, k int, a []int8, lda int, b []int8, strip, _ int, c []int32, next []int8) {
+func amxPanel(m, k int, a []int8, lda int, b []int8, strip, _ int, c []int32, _ []int8) {
 	_ = c[m*Int8Columns-1]
 	filled := int8Filled(k)
 	pairs, rest := m/32, m%32
-	lines := int8K * Int8Columns / 64 / max(1, pairs) // of the next panel, in each step of a tile
 	for k0 := 0; k0 < filled; k0 += int8KBlock {
 		steps, accumulate := min(int8KBlock, filled-k0)/int8K, 0
 		if k0 > 0 {
 			accumulate = 1
 		}
-		at, ahead := &b[k0*stripNR], address(next, k0*Int8Columns)
+		at := &b[k0*stripNR]
 		if pairs > 0 {
-			int8TwoAMX(steps, &a[k0], lda, at, strip, &c[0], pairs, accumulate, &tileConfigs[0][16][0], ahead, lines)
-			ahead = at
+			int8TwoAMX(steps, &a[k0], lda, at, strip, &c[0], pairs, accumulate, &tileConfigs[0][16][0])
 		}
 		r := 32 * pairs
 		switch {
 		case rest > 16:
-			int8TwoAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*Int8Columns], 1, accumulate, &tileConfigs[0][rest-16][0], ahead, lines)
+			int8TwoAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*Int8Columns], 1, accumulate, &tileConfigs[0][rest-16][0])
 		case rest > 0:
-			int8OneAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*Int8Columns], 1, accumulate, &tileConfigs[1][rest][0], ahead, lines)
+			int8OneAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*Int8Columns], 1, accumulate, &tileConfigs[1][rest][0])
 		}
 	}
 }

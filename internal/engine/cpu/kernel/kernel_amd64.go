@@ -377,10 +377,10 @@ func int8Tile2AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tile
 func int8Tile1AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
 
 //go:noescape
-func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte, next *int8, lines int)
+func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)
 
 //go:noescape
-func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte, next *int8, lines int)
+func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)
 
 //go:noescape
 func transpose8xAVX2(dst *float32, ldd int, src *float32, lds int, blocks int)

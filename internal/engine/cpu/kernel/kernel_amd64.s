@@ -25788,9 +25788,8 @@ loop:
 	VZEROUPPER
 	RET
 
-// func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte, next *int8, lines int)
-// Requires: MMX+
-TEXT ·int8TwoAMX(SB), NOSPLIT, $0-88
+// func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)
+TEXT ·int8TwoAMX(SB), NOSPLIT, $0-72
 	MOVQ config+64(FP), BX
 	BYTE $0xc4
 	BYTE $0xe2
@@ -25804,7 +25803,6 @@ TEXT ·int8TwoAMX(SB), NOSPLIT, $0-88
 	MOVQ lda+16(FP), R10
 	MOVQ c+40(FP), DI
 	MOVQ strip+32(FP), R13
-	MOVQ next+72(FP), R15
 	MOVQ $0x00000040, SI
 
 tile:
@@ -25884,135 +25882,127 @@ go:
 	MOVQ steps+0(FP), CX
 
 loop:
-	LEAQ (R11)(R13*1), DX
-	BYTE $0xc4
-	BYTE $0xc2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0xb4
-	BYTE $0x33
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0xc4
-	BYTE $0x82
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0xa4
-	BYTE $0x10
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x49
-	BYTE $0x5e
-	BYTE $0xc4
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0xbc
-	BYTE $0x32
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x41
-	BYTE $0x5e
-	BYTE $0xcc
-	BYTE $0xc4
-	BYTE $0x82
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0xac
-	BYTE $0x11
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x49
-	BYTE $0x5e
-	BYTE $0xd5
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x41
-	BYTE $0x5e
-	BYTE $0xdd
-	MOVQ lines+80(FP), BX
-
-fetch:
-	PREFETCHT1 (R15)
-	ADDQ       $+64, R15
-	DECQ       BX
-	JGT        fetch
-	ADDQ       $+64, R8
-	ADDQ       $+64, R9
-	ADDQ       $0x00000400, R11
-	DECQ       CX
-	JNE        loop
-	MOVQ       $0x00000080, CX
-	BYTE       $0xc4
-	BYTE       $0xe2
-	BYTE       $0x7a
-	BYTE       $0x4b
-	BYTE       $0x84
-	BYTE       $0x0f
-	BYTE       $0x00
-	BYTE       $0x00
-	BYTE       $0x00
-	BYTE       $0x00
-	BYTE       $0xc4
-	BYTE       $0xe2
-	BYTE       $0x7a
-	BYTE       $0x4b
-	BYTE       $0x8c
-	BYTE       $0x0f
-	BYTE       $0x40
-	BYTE       $0x00
-	BYTE       $0x00
-	BYTE       $0x00
-	BYTE       $0xc4
-	BYTE       $0xe2
-	BYTE       $0x7a
-	BYTE       $0x4b
-	BYTE       $0x94
-	BYTE       $0x0f
-	BYTE       $0x00
-	BYTE       $0x08
-	BYTE       $0x00
-	BYTE       $0x00
-	BYTE       $0xc4
-	BYTE       $0xe2
-	BYTE       $0x7a
-	BYTE       $0x4b
-	BYTE       $0x9c
-	BYTE       $0x0f
-	BYTE       $0x40
-	BYTE       $0x08
-	BYTE       $0x00
-	BYTE       $0x00
-	ADDQ       $+4096, DI
-	IMUL3Q     $+32, R10, BX
-	ADDQ       BX, a+8(FP)
-	DECQ       tiles+48(FP)
-	JNE        tile
-	BYTE       $0xc4
-	BYTE       $0xe2
-	BYTE       $0x78
-	BYTE       $0x49
-	BYTE       $0xc0
+	LEAQ   (R11)(R13*1), DX
+	BYTE   $0xc4
+	BYTE   $0xc2
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xb4
+	BYTE   $0x33
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0x82
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xa4
+	BYTE   $0x10
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x49
+	BYTE   $0x5e
+	BYTE   $0xc4
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xbc
+	BYTE   $0x32
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x41
+	BYTE   $0x5e
+	BYTE   $0xcc
+	BYTE   $0xc4
+	BYTE   $0x82
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xac
+	BYTE   $0x11
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x49
+	BYTE   $0x5e
+	BYTE   $0xd5
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x41
+	BYTE   $0x5e
+	BYTE   $0xdd
+	ADDQ   $+64, R8
+	ADDQ   $+64, R9
+	ADDQ   $0x00000400, R11
+	DECQ   CX
+	JNE    loop
+	MOVQ   $0x00000080, CX
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x84
+	BYTE   $0x0f
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x8c
+	BYTE   $0x0f
+	BYTE   $0x40
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x94
+	BYTE   $0x0f
+	BYTE   $0x00
+	BYTE   $0x08
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x9c
+	BYTE   $0x0f
+	BYTE   $0x40
+	BYTE   $0x08
+	BYTE   $0x00
+	BYTE   $0x00
+	ADDQ   $+4096, DI
+	IMUL3Q $+32, R10, BX
+	ADDQ   BX, a+8(FP)
+	DECQ   tiles+48(FP)
+	JNE    tile
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x78
+	BYTE   $0x49
+	BYTE   $0xc0
 	RET
 
-// func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte, next *int8, lines int)
-// Requires: MMX+
-TEXT ·int8OneAMX(SB), NOSPLIT, $0-88
+// func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)
+TEXT ·int8OneAMX(SB), NOSPLIT, $0-72
 	MOVQ config+64(FP), BX
 	BYTE $0xc4
 	BYTE $0xe2
@@ -26026,7 +26016,6 @@ TEXT ·int8OneAMX(SB), NOSPLIT, $0-88
 	MOVQ lda+16(FP), R10
 	MOVQ c+40(FP), DI
 	MOVQ strip+32(FP), R13
-	MOVQ next+72(FP), R15
 	MOVQ $0x00000040, SI
 
 tile:
@@ -26076,90 +26065,83 @@ go:
 	MOVQ steps+0(FP), CX
 
 loop:
-	LEAQ (R11)(R13*1), DX
-	BYTE $0xc4
-	BYTE $0xc2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0xb4
-	BYTE $0x33
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0xc4
-	BYTE $0x82
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0xa4
-	BYTE $0x10
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x49
-	BYTE $0x5e
-	BYTE $0xc4
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x4b
-	BYTE $0xbc
-	BYTE $0x32
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0x00
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x41
-	BYTE $0x5e
-	BYTE $0xcc
-	MOVQ lines+80(FP), BX
-
-fetch:
-	PREFETCHT1 (R15)
-	ADDQ       $+64, R15
-	DECQ       BX
-	JGT        fetch
-	ADDQ       $+64, R8
-	ADDQ       $+64, R9
-	ADDQ       $0x00000400, R11
-	DECQ       CX
-	JNE        loop
-	MOVQ       $0x00000080, CX
-	BYTE       $0xc4
-	BYTE       $0xe2
-	BYTE       $0x7a
-	BYTE       $0x4b
-	BYTE       $0x84
-	BYTE       $0x0f
-	BYTE       $0x00
-	BYTE       $0x00
-	BYTE       $0x00
-	BYTE       $0x00
-	BYTE       $0xc4
-	BYTE       $0xe2
-	BYTE       $0x7a
-	BYTE       $0x4b
-	BYTE       $0x8c
-	BYTE       $0x0f
-	BYTE       $0x40
-	BYTE       $0x00
-	BYTE       $0x00
-	BYTE       $0x00
-	ADDQ       $+2048, DI
-	IMUL3Q     $+16, R10, BX
-	ADDQ       BX, a+8(FP)
-	DECQ       tiles+48(FP)
-	JNE        tile
-	BYTE       $0xc4
-	BYTE       $0xe2
-	BYTE       $0x78
-	BYTE       $0x49
-	BYTE       $0xc0
+	LEAQ   (R11)(R13*1), DX
+	BYTE   $0xc4
+	BYTE   $0xc2
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xb4
+	BYTE   $0x33
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0x82
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xa4
+	BYTE   $0x10
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x49
+	BYTE   $0x5e
+	BYTE   $0xc4
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xbc
+	BYTE   $0x32
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x41
+	BYTE   $0x5e
+	BYTE   $0xcc
+	ADDQ   $+64, R8
+	ADDQ   $+64, R9
+	ADDQ   $0x00000400, R11
+	DECQ   CX
+	JNE    loop
+	MOVQ   $0x00000080, CX
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x84
+	BYTE   $0x0f
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x8c
+	BYTE   $0x0f
+	BYTE   $0x40
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	ADDQ   $+2048, DI
+	IMUL3Q $+16, R10, BX
+	ADDQ   BX, a+8(FP)
+	DECQ   tiles+48(FP)
+	JNE    tile
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x78
+	BYTE   $0x49
+	BYTE   $0xc0
 	RET
 
 // func transpose8xAVX2(dst *float32, ldd int, src *float32, lds int, blocks int)
