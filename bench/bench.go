@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"albert/internal/engine/cpu"
+	"albert/internal/infer"
 	"albert/internal/model"
 
 	"github.com/klauspost/cpuid/v2"
@@ -27,9 +28,11 @@ type Report struct {
 	Work           []Result           `json:"work"`
 }
 
-// Result is one piece of work on a number of threads. Gflops and FractionOfPeak are 0 where operations are not counted.
+// Result is one piece of work on a number of threads. Gflops and FractionOfPeak are 0 where operations are not counted; of int8 there is no
+// peak yet.
 type Result struct {
 	Name           string  `json:"name"`
+	Precision      string  `json:"precision"`
 	Threads        int     `json:"threads"`
 	Ms             float64 `json:"ms"` // median
 	Gflops         float64 `json:"gflops,omitempty"`
@@ -40,12 +43,17 @@ type Result struct {
 // Default is what is measured when nothing is named.
 var Default = []string{"gemm-128x768x3072", "forward-base-1x128", "train-base-8x128", "tokenize"}
 
+// defaultInt8 is what can be measured of it in int8.
+var defaultInt8 = Default[:2]
+
 // Options of [Run].
 type Options struct {
 	Work    []string
 	Threads []int // nil: 1 and all
-	Rounds  int   // at least 5
-	Log     func(format string, args ...any)
+	// Precisions are fp32, the default, and int8, for products and forward passes.
+	Precisions []infer.Precision
+	Rounds     int // at least 5
+	Log        func(format string, args ...any)
 }
 
 // work is something to time: run does it once.
@@ -70,14 +78,14 @@ const (
 // Run measures. Each piece of work has its rounds, each a burst of the work and then bursts of the peak loop. A time is the median over
 // the rounds; the peak is the median, over all rounds, of the highest burst in each.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	if len(o.Work) == 0 {
-		o.Work = Default
-	}
 	if len(o.Threads) == 0 {
 		o.Threads = []int{1}
 		if n := runtime.GOMAXPROCS(0); n > 1 {
 			o.Threads = append(o.Threads, n)
 		}
+	}
+	if len(o.Precisions) == 0 {
+		o.Precisions = []infer.Precision{infer.FP32}
 	}
 	o.Rounds = max(o.Rounds, 5)
 	r := &Report{CPU: cpuid.CPU.BrandName, PeakGflops: map[string]float64{}}
@@ -87,7 +95,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			return nil, err
 		}
 		r.InstructionSet = dev.InstructionSet()
-		err = r.measure(ctx, dev, o)
+		for _, p := range o.Precisions {
+			if err = r.measure(ctx, dev, p, o); err != nil {
+				break
+			}
+		}
 		dev.Close()
 		if err != nil {
 			return nil, err
@@ -106,16 +118,23 @@ func repeat(w *work, long time.Duration) (n int, err error) {
 	return n, nil
 }
 
-func (r *Report) measure(ctx context.Context, dev *cpu.Device, o Options) error {
+func (r *Report) measure(ctx context.Context, dev *cpu.Device, precision infer.Precision, o Options) error {
 	threads := dev.Threads()
-	load, err := newWork(peakAfter, dev)
+	load, err := newWork(peakAfter, dev, infer.FP32)
 	if err != nil {
 		return err
 	}
 	var peaks []float64
 	var results []Result
-	for _, name := range o.Work {
-		w, err := newWork(name, dev)
+	list := o.Work
+	if len(list) == 0 {
+		list = Default
+		if precision == infer.Int8 {
+			list = defaultInt8
+		}
+	}
+	for _, name := range list {
+		w, err := newWork(name, dev, precision)
 		if err != nil {
 			return err
 		}
@@ -140,7 +159,7 @@ func (r *Report) measure(ctx context.Context, dev *cpu.Device, o Options) error 
 		}
 		slices.Sort(times)
 		ms := times[len(times)/2]
-		res := Result{Name: name, Threads: threads, Ms: ms, Gflops: w.flops / ms / 1e6}
+		res := Result{Name: name, Precision: string(precision), Threads: threads, Ms: ms, Gflops: w.flops / ms / 1e6}
 		if w.bytes > 0 {
 			res.BytesPerSecond = w.bytes / ms * 1e3
 		}
@@ -152,18 +171,24 @@ func (r *Report) measure(ctx context.Context, dev *cpu.Device, o Options) error 
 	slices.Sort(peaks)
 	peak := peaks[len(peaks)/2]
 	for i := range results {
+		if precision != infer.FP32 {
+			break
+		}
 		results[i].FractionOfPeak = results[i].Gflops / peak
 	}
-	r.PeakGflops[strconv.Itoa(threads)] = peak
+	r.PeakGflops[strconv.Itoa(threads)] = peak // of fp32, whatever was measured
 	r.Work = append(r.Work, results...)
 	return nil
 }
 
-func newWork(name string, dev *cpu.Device) (*work, error) {
+func newWork(name string, dev *cpu.Device, precision infer.Precision) (*work, error) {
 	bad := func() (*work, error) {
 		return nil, fmt.Errorf("work %q: want gemm-MxKxN, forward-CONFIG-BxS, train-CONFIG-BxS or tokenize", name)
 	}
 	kind, rest, _ := strings.Cut(name, "-")
+	if precision == infer.Int8 && kind != "gemm" && kind != "forward" {
+		return nil, fmt.Errorf("work %q: in int8 there are gemm and forward", name)
+	}
 	switch kind {
 	case "tokenize":
 		return tokenizeWork()
@@ -172,7 +197,7 @@ func newWork(name string, dev *cpu.Device) (*work, error) {
 		if !ok {
 			return bad()
 		}
-		return gemmWork(dev, d[0], d[1], d[2]), nil
+		return gemmWork(dev, precision, d[0], d[1], d[2])
 	case "forward", "train":
 		i := strings.LastIndexByte(rest, '-')
 		if i < 0 {
@@ -191,7 +216,7 @@ func newWork(name string, dev *cpu.Device) (*work, error) {
 		}
 		c.HiddenDropoutProb, c.AttentionProbsDropoutProb = 0, 0
 		if kind == "forward" {
-			return forwardWork(dev, c, d[0], d[1]), nil
+			return forwardWork(dev, precision, c, d[0], d[1])
 		}
 		return trainWork(dev, c, d[0], d[1]), nil
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/ops"
+	"albert/internal/infer"
 	"albert/internal/model"
 )
 
@@ -18,7 +19,7 @@ func TrainingStep(dev *cpu.Device, c model.Config, sequences, length int) func()
 
 // PeakAfterLoad gives a function that measures the device's peak in FLOP/s as [Run] does: right after a matrix product.
 func PeakAfterLoad(dev *cpu.Device) (func() float64, error) {
-	load, err := newWork(peakAfter, dev)
+	load, err := newWork(peakAfter, dev, infer.FP32)
 	return func() float64 {
 		_, _ = repeat(load, peakLoad) // a product cannot fail
 		return dev.Peak(peakBursts)

@@ -4,13 +4,14 @@ import (
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/numeric"
 	"albert/internal/engine/ops"
+	"albert/internal/infer"
 	"albert/internal/learn/examples"
 	"albert/internal/learn/pretraining"
 	"albert/internal/model"
 )
 
 // gemmWork is y[M,N] = x[M,K] W^T + b, the weight packed beforehand.
-func gemmWork(dev *cpu.Device, m, k, n int) *work {
+func gemmWork(dev *cpu.Device, precision infer.Precision, m, k, n int) (*work, error) {
 	s := numeric.NewStream(1, numeric.PurposeInit, uint32(m), uint32(k), uint32(n))
 	w, b := ops.NewParam("w", n, k), ops.NewParam("b", n)
 	for i := range w.Data {
@@ -24,13 +25,19 @@ func gemmWork(dev *cpu.Device, m, k, n int) *work {
 		}
 	}
 	parts := []ops.Affine{{W: w, B: b}}
+	if precision == infer.Int8 {
+		if err := dev.Quantize(ops.NewParams([]*ops.Param{w, b}), []*ops.Param{w}); err != nil {
+			return nil, err
+		}
+		dev = dev.Int8()
+	}
 	return &work{
 		flops: 2 * float64(m) * float64(k) * float64(n),
 		run: func() error {
 			dev.Linear(y, nil, x, ops.Identity, parts)
 			return nil
 		},
-	}
+	}, nil
 }
 
 // randomBatch is a batch of sequences of equal length over the normal pieces of a vocabulary.
@@ -48,8 +55,14 @@ func randomBatch(sequences, length, vocab int) *ops.Batch {
 }
 
 // forwardWork is the encoder of a randomly initialised model on a batch.
-func forwardWork(dev *cpu.Device, c model.Config, sequences, length int) *work {
+func forwardWork(dev *cpu.Device, precision infer.Precision, c model.Config, sequences, length int) (*work, error) {
 	m := model.New(c, 1)
+	if precision == infer.Int8 {
+		if err := dev.Quantize(m.Params, m.Products()); err != nil {
+			return nil, err
+		}
+		dev = dev.Int8()
+	}
 	b := randomBatch(sequences, length, c.VocabSize)
 	t := ops.NewTape(dev, nil)
 	return &work{
@@ -59,7 +72,7 @@ func forwardWork(dev *cpu.Device, c model.Config, sequences, length int) *work {
 			t.Reset()
 			return nil
 		},
-	}
+	}, nil
 }
 
 // trainWork is a training step: forward and backward pass with 15 % of the pieces masked and the sentence loss, then LAMB.

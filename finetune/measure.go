@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"albert/internal/engine/cpu"
+	"albert/internal/engine/ops"
 	"albert/internal/formats"
 	"albert/internal/infer"
 	"albert/internal/learn/metric"
@@ -21,17 +22,18 @@ import (
 
 // Evaluation says which model is measured, and on what.
 type Evaluation struct {
-	Model    string
-	With     []string // further models, whose predictions are averaged with its own
-	Task     dataset.Task
-	Data     []string // a folder, or files
-	Split    dataset.Split
-	Options  dataset.Options
-	Labels   []string // names of the model's classes in its order, instead of its configuration's; nil: those
-	Settings Settings
-	Threads  int
-	Worst    int    // so many of the examples that were answered worst are listed
-	Output   string // where predictions are written; "": nowhere
+	Model     string
+	With      []string // further models, whose predictions are averaged with its own
+	Task      dataset.Task
+	Data      []string // a folder, or files
+	Split     dataset.Split
+	Options   dataset.Options
+	Labels    []string // names of the model's classes in its order, instead of its configuration's; nil: those
+	Settings  Settings
+	Threads   int
+	Precision infer.Precision
+	Worst     int    // so many of the examples that were answered worst are listed
+	Output    string // where predictions are written; "": nowhere
 }
 
 // load reads data that is a folder or files.
@@ -82,7 +84,7 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 		}
 		s := e.Settings
 		s.MaxSeqLength = min(s.MaxSeqLength, m.Config.MaxPositionEmbeddings)
-		p, f, err := predict(ctx, m, dev, set, s)
+		p, f, err := predict(ctx, m, dev, set, s, e.Precision)
 		if err != nil {
 			return nil, err
 		}
@@ -162,9 +164,17 @@ func inOrder(m *formats.Model, set *dataset.Set) (note string) {
 	}
 	width := len(c.W.Data) / len(from)
 	w, b := slices.Clone(c.W.Data), slices.Clone(c.B.Data)
+	var q ops.Int8
+	if c.W.Int8 != nil {
+		q = ops.Int8{Data: slices.Clone(c.W.Int8.Data), Scale: slices.Clone(c.W.Int8.Scale)}
+	}
 	for i, k := range from {
 		copy(c.W.Data[i*width:(i+1)*width], w[k*width:])
 		c.B.Data[i] = b[k]
+		if c.W.Int8 != nil {
+			copy(c.W.Int8.Data[i*width:(i+1)*width], q.Data[k*width:])
+			c.W.Int8.Scale[i] = q.Scale[k]
+		}
 	}
 	m.Params.Touch()
 	return ""

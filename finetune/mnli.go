@@ -57,7 +57,7 @@ func (c *job) mnli(ctx context.Context, dev *cpu.Device, r *Result) (tests []*da
 // predictWith runs the result over a set, with the run's settings.
 func (c *job) predictWith(ctx context.Context, m *formats.Model, dev *cpu.Device, set *dataset.Set) (*Predictions, error) {
 	c.resolve(&m.Config, len(set.Examples))
-	p, f, err := predict(ctx, m, dev, set, Settings{MaxSeqLength: c.MaxSeqLength, SpanOptions: c.Spans})
+	p, f, err := predict(ctx, m, dev, set, Settings{MaxSeqLength: c.MaxSeqLength, SpanOptions: c.Spans}, "")
 	if err == nil {
 		c.note(append(notesOf(set), f.Notes()...)...)
 	}

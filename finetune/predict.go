@@ -28,7 +28,7 @@ func (c *job) submit(ctx context.Context, dev *cpu.Device, set *dataset.Set) ([]
 }
 
 // predict runs a fine-tuned model over a set.
-func predict(ctx context.Context, m *formats.Model, dev *cpu.Device, set *dataset.Set, s Settings) (*Predictions, *Features, error) {
+func predict(ctx context.Context, m *formats.Model, dev *cpu.Device, set *dataset.Set, s Settings, precision infer.Precision) (*Predictions, *Features, error) {
 	if m.Tokenizer == nil {
 		return nil, nil, fmt.Errorf("%s: the model has no tokenizer", m.Path)
 	}
@@ -53,6 +53,9 @@ func predict(ctx context.Context, m *formats.Model, dev *cpu.Device, set *datase
 	}
 	if note != "" {
 		f.notes = append(f.notes, note)
+	}
+	if dev, err = infer.Prepare(m, precision, dev); err != nil {
+		return nil, nil, err
 	}
 	p, err := f.Predict(ctx, &task.Objective{Kind: kind, Model: m.Model, Device: dev}, dev)
 	return p, f, err

@@ -12,6 +12,7 @@ import (
 	"albert/internal/engine/cpu"
 	"albert/internal/files/jsonobject"
 	"albert/internal/formats"
+	"albert/internal/infer"
 	"albert/internal/learn/examples"
 	"albert/internal/learn/pretraining"
 	"albert/internal/run"
@@ -80,7 +81,7 @@ func WriteStep(ctx context.Context, w io.Writer, dir string, step int) error {
 // Evaluate measures a model on the pretraining objectives over c.Dev, text or shards: the evaluation fields of log.jsonl, an object. Of c it takes
 // what examples are made by: Objective, MaxSeqLength (0: what the model takes), ShortSeqProb, MaskRate, MaxPredictions, NGram, FavorShorterNGram,
 // UpstreamQuirks, Seed, EvalExamples; and Reading and Threads.
-func Evaluate(ctx context.Context, path string, c Config) (jsonobject.Fields, error) {
+func Evaluate(ctx context.Context, path string, precision infer.Precision, c Config) (jsonobject.Fields, error) {
 	m, err := formats.Open(path)
 	if err != nil {
 		return nil, err
@@ -123,6 +124,10 @@ func Evaluate(ctx context.Context, path string, c Config) (jsonobject.Fields, er
 		return nil, err
 	}
 	defer dev.Close()
-	objective := pretraining.Objective{Model: m.Model, Device: dev}
+	device, err := infer.Prepare(m, precision, dev)
+	if err != nil {
+		return nil, err
+	}
+	objective := pretraining.Objective{Model: m.Model, Device: device}
 	return objective.Measure(ctx, list, v.Mask)
 }

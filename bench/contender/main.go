@@ -145,23 +145,16 @@ func (c *contender) prepare(w work) (func() error, error) {
 	return nil, fmt.Errorf("kind %q is not known", w.Kind)
 }
 
-// supported refuses a precision that there is not.
-func (c *contender) supported(precisions ...string) error {
-	if !slices.Contains(precisions, c.precision) {
-		return fmt.Errorf("precision %s is not there", c.precision)
-	}
-	return nil
-}
-
 func (c *contender) forward(w work) (func() error, error) {
-	if err := c.supported("fp32"); err != nil {
-		return nil, err
-	}
 	m, err := formats.Open(c.model)
 	if err != nil {
 		return nil, err
 	}
-	t, b := ops.NewTape(c.dev, nil), bench.RandomBatch(w.Batch, w.Length, m.Config.VocabSize)
+	dev, err := infer.Prepare(m, infer.Precision(c.precision), c.dev)
+	if err != nil {
+		return nil, err
+	}
+	t, b := ops.NewTape(dev, nil), bench.RandomBatch(w.Batch, w.Length, m.Config.VocabSize)
 	return func() error {
 		m.Encode(t, b, model.NoDropout)
 		t.Reset()
@@ -170,8 +163,8 @@ func (c *contender) forward(w work) (func() error, error) {
 }
 
 func (c *contender) train(w work) (func() error, error) {
-	if err := c.supported("fp32"); err != nil {
-		return nil, err
+	if c.precision != string(infer.FP32) {
+		return nil, fmt.Errorf("nothing is trained in %s", c.precision)
 	}
 	config, err := model.ReadConfig(w.Path)
 	if err != nil {
@@ -182,9 +175,6 @@ func (c *contender) train(w work) (func() error, error) {
 
 // ask answers all questions of a file of JSON lines, as the albert command does.
 func (c *contender) ask(w work) (func() error, error) {
-	if err := c.supported("fp32"); err != nil {
-		return nil, err
-	}
 	f, err := os.Open(w.Path)
 	if err != nil {
 		return nil, err
@@ -197,7 +187,7 @@ func (c *contender) ask(w work) (func() error, error) {
 		}
 		list = append(list, &it.Question)
 	}
-	m, err := infer.Open(c.model, infer.Options{Threads: c.threads})
+	m, err := infer.Open(c.model, infer.Options{Threads: c.threads, Precision: infer.Precision(c.precision)})
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func TestCommands(t *testing.T) {
 	}{
 		{"fp32", command{Do: "burst", Work: step}, ""},
 		{"fp32", command{Do: "peak"}, ""},
-		{"int8", command{Do: "burst", Work: step}, "precision int8 is not there"},
+		{"int8", command{Do: "burst", Work: step}, "nothing is trained in int8"},
 		{"int8", command{Do: "peak"}, "the peak of int8"},
 		{"fp32", command{Do: "burst", Work: work{Kind: "sleep"}}, `kind "sleep"`},
 		{"fp32", command{Do: "burst", Work: work{Kind: "ask", Path: "nothing.jsonl"}}, "nothing.jsonl"},

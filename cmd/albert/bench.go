@@ -9,20 +9,22 @@ import (
 	"slices"
 
 	"albert/bench"
+	"albert/internal/infer"
 )
 
 // BenchCmd measures this machine against its own peak.
 type BenchCmd struct {
-	Work    []string `help:"What to measure: gemm-MxKxN, forward-CONFIG-BxS, train-CONFIG-BxS, tokenize." placeholder:"NAME"`
-	Threads []int    `help:"Numbers of threads (1 and all by default)."`
-	Rounds  int      `default:"7" help:"Interleaved rounds, at least 5; medians are given."`
-	JSON    bool     `name:"json" negatable:"" help:"Give one JSON object."`
+	Work      []string          `help:"What to measure: gemm-MxKxN, forward-CONFIG-BxS, train-CONFIG-BxS, tokenize." placeholder:"NAME"`
+	Precision []infer.Precision `help:"fp32 (default) and int8, the latter for gemm and forward." enum:"fp32,int8" placeholder:"P"`
+	Threads   []int             `help:"Numbers of threads (1 and all by default)."`
+	Rounds    int               `default:"7" help:"Interleaved rounds, at least 5; medians are given."`
+	JSON      bool              `name:"json" negatable:"" help:"Give one JSON object."`
 	quietFlag
 }
 
 // Run measures and prints.
 func (c *BenchCmd) Run(ctx context.Context) error {
-	o := bench.Options{Work: c.Work, Threads: c.Threads, Rounds: c.Rounds}
+	o := bench.Options{Work: c.Work, Threads: c.Threads, Precisions: c.Precision, Rounds: c.Rounds}
 	if !c.Quiet {
 		o.Log = func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 	}
@@ -36,8 +38,14 @@ func (c *BenchCmd) Run(ctx context.Context) error {
 	fmt.Printf("%s, %s\n", r.CPU, r.InstructionSet)
 	fmt.Printf("%-24s %7s %12s %10s %8s\n", "work", "threads", "ms", "GFLOP/s", "of peak")
 	for _, w := range r.Work {
-		fmt.Printf("%-24s %7d %12.3f", w.Name, w.Threads, w.Ms)
+		name := w.Name
+		if w.Precision != string(infer.FP32) {
+			name += " " + w.Precision
+		}
+		fmt.Printf("%-24s %7d %12.3f", name, w.Threads, w.Ms)
 		switch {
+		case w.Precision == string(infer.Int8):
+			fmt.Printf(" %10.1f\n", w.Gflops)
 		case w.Gflops > 0:
 			fmt.Printf(" %10.1f %7.1f%%\n", w.Gflops, 100*w.FractionOfPeak)
 		default:

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"albert/internal/engine/cpu"
 	"albert/internal/formats"
+	"albert/internal/infer"
 )
 
 // ConvertCmd takes a model from one format to another.
@@ -21,6 +23,7 @@ type ConvertCmd struct {
 	DType  formats.DType  `name:"dtype" enum:"fp32,fp16,bf16,keep" default:"fp32" help:"Hugging Face, safetensors, PyTorch: the weights' type: ${enum} (each tensor's own)."`
 	Force  bool           `negatable:"" help:"Replace a model that is there."`
 	JSON   bool           `name:"json" negatable:"" help:"Give one JSON object."`
+	precisionFlag
 	allFlags
 }
 
@@ -43,6 +46,9 @@ func (c *ConvertCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return noModel(c.From, err)
 	}
+	if err := c.quantize(m); err != nil {
+		return err
+	}
 	format, notes, err := formats.Write(ctx, c.To, m, formats.WriteOptions{Format: c.As, Int8: c.Int8, DType: c.DType, Force: c.Force})
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return errInterrupted
@@ -52,6 +58,9 @@ func (c *ConvertCmd) Run(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if m.Word.Data == nil {
+		notes = append(notes, "weights in int8 beside their scales, as only albert reads them: they have another weights_sha256")
 	}
 	notes = append(m.Notes, notes...)
 	if m.Tokenizer == nil {
@@ -69,7 +78,7 @@ func (c *ConvertCmd) Run(ctx context.Context) error {
 		}{c.From, c.To, m.Format, format, m.Class(), m.Hash(), notes})
 	}
 	what := string(format)
-	if c.Int8 {
+	if c.Int8 || m.Word.Data == nil {
 		what += " int8"
 	}
 	if c.DType != formats.FP32 {
@@ -104,4 +113,22 @@ func openUntil(ctx context.Context, path string) (*formats.Model, error) {
 	case <-done:
 		return m, err
 	}
+}
+
+// quantize gives the model int8 weights for --precision int8. An ONNX file rounds them in its own way.
+func (c *ConvertCmd) quantize(m *formats.Model) error {
+	if c.Precision != infer.Int8 {
+		return nil
+	}
+	if c.As == formats.ONNX || c.As == "" && formats.Guess(c.To) == formats.ONNX {
+		c.Int8 = true
+		return nil
+	}
+	dev, err := cpu.New("", 0)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	_, err = infer.Prepare(m, infer.Int8, dev)
+	return err
 }

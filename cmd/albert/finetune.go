@@ -30,10 +30,14 @@ func taskNamed(name string) (dataset.Task, error) {
 type FinetuneCmd struct {
 	finetune.Config
 	JSON bool `name:"json" negatable:"" help:"Give result.json on stdout."`
+	precisionFlag
 }
 
 // Run fine-tunes.
 func (c *FinetuneCmd) Run(ctx context.Context) error {
+	if err := c.trainable("finetune"); err != nil {
+		return err
+	}
 	t, err := taskNamed(c.Task)
 	if err != nil {
 		return err
@@ -101,6 +105,7 @@ type EvalCmd struct {
 	UpstreamQuirks bool    `negatable:"" help:"pretrain: make examples as the released code does, quirks included."`
 	EvalExamples   int     `default:"0" help:"pretrain: examples at most (0: all)."`
 	Seed           uint64  `default:"12345" help:"pretrain: seed of the examples."`
+	precisionFlag
 	sideFlag
 	jsonFlag
 	allFlags
@@ -161,7 +166,7 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		}
 	}
 	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: c.Source.Options(c.TextColumn), Labels: c.Labels,
-		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", TruncationSide: c.TruncationSide, SpanOptions: c.Windows.Options(length)}, Threads: c.Threads, Output: c.Output})
+		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", TruncationSide: c.TruncationSide, SpanOptions: c.Windows.Options(length)}, Threads: c.Threads, Precision: c.Precision, Output: c.Output})
 	if err != nil {
 		return noModel(c.Model, err)
 	}
@@ -274,7 +279,7 @@ func (c *EvalCmd) pretrain(ctx context.Context) error {
 	o.Objective, o.MaxSeqLength, o.ShortSeqProb, o.MaskRate = c.Objective, c.MaxSeqLength, c.ShortSeqProb, c.MaskRate
 	o.MaxPredictions, o.NGram, o.UpstreamQuirks, o.Seed = c.MaxPredictions, c.Ngram, c.UpstreamQuirks, c.Seed
 	o.Dev, o.Reading, o.EvalExamples, o.Threads = c.Data, c.Reading, c.EvalExamples, c.Threads
-	f, err := pretrain.Evaluate(ctx, c.Model, o)
+	f, err := pretrain.Evaluate(ctx, c.Model, c.Precision, o)
 	if err != nil {
 		return err
 	}

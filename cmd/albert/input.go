@@ -108,6 +108,7 @@ type inputFlags struct {
 	Input    []string `arg:"" optional:"" help:"Texts, or files with an example a line; stdin without any."`
 	More     []string `name:"input" sep:"none" help:"An input file; may be repeated." placeholder:"FILE"`
 	Truncate bool     `default:"true" negatable:"" help:"Cut texts that are too long for the model."`
+	precisionFlag
 	sideFlag
 	jsonFlag
 	allFlags
@@ -118,13 +119,26 @@ type sideFlag struct {
 	TruncationSide tokenizer.Side `enum:",left,right" default:"" help:"The end at which a text that is too long is cut: left or right (default: the tokenizer's, as a rule right)." placeholder:"SIDE"`
 }
 
+// precisionFlag is of every command that runs a model.
+type precisionFlag struct {
+	Precision infer.Precision `enum:",fp32,int8" default:"" help:"Of matrix products: fp32 (the default, but of a model that was converted to int8) or int8." placeholder:"fp32|int8"`
+}
+
+// trainable refuses a precision that nothing is trained in.
+func (f *precisionFlag) trainable(command string) error {
+	if f.Precision == infer.Int8 {
+		return usagef("%s: --precision int8 is for inference; train in fp32, then give it to the commands that answer, or to albert convert", command)
+	}
+	return nil
+}
+
 // gcPercent is how much garbage may grow on top of what answering needs.
 const gcPercent = 25
 
 // open opens the model.
 func (f *inputFlags) open(o infer.Options) (*infer.Model, error) {
 	debug.SetGCPercent(gcPercent)
-	o.Threads, o.TruncationSide = f.Threads, f.TruncationSide
+	o.Threads, o.Precision, o.TruncationSide = f.Threads, f.Precision, f.TruncationSide
 	m, err := infer.Open(f.Model, o)
 	debug.FreeOSMemory() // the model file
 	return m, noModel(f.Model, err)

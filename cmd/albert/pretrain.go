@@ -8,10 +8,16 @@ import (
 )
 
 // PretrainCmd pretrains a model.
-type PretrainCmd struct{ pretrain.Config }
+type PretrainCmd struct {
+	pretrain.Config
+	precisionFlag
+}
 
 // Run pretrains.
 func (c *PretrainCmd) Run(ctx context.Context) error {
+	if err := c.trainable("pretrain"); err != nil {
+		return err
+	}
 	switch {
 	case c.Config.Config == "" && c.Init == "":
 		return usagef("pretrain: --config NAME|FILE or --init MODEL says which model (albert inspect --config base shows one)")

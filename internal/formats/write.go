@@ -29,7 +29,7 @@ import (
 // WriteOptions say how a model is written.
 type WriteOptions struct {
 	Format Format // "": as the name says (see [Guess])
-	Int8   bool   // ONNX: weights in int8, a scale for each output
+	Int8   bool   // ONNX: weights in int8, a scale for each output. Safetensors have what the model has
 	DType  DType  // of the weights in Hugging Face's files, safetensors and PyTorch; "": fp32
 	Force  bool   // replace a model that is there
 }
@@ -67,6 +67,9 @@ func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, 
 	}
 	if o.Int8 && f != ONNX {
 		return f, nil, targetError("int8 is written as ONNX only: %s is %s", to, f)
+	}
+	if m.Word.Data == nil && f != HuggingFace && f != SafeTensors {
+		return f, nil, targetError("int8 is written as safetensors or ONNX only: %s is %s", to, f)
 	}
 	if f == ONNX && m.Beam.Start.W != nil {
 		return f, nil, fmt.Errorf("%s: the beam head of SQuAD 2.0 (start_logits, end_logits, answer_class) has no ONNX form", m.Path)

@@ -28,6 +28,7 @@ type Options struct {
 	Kind    model.Kind // what the head is for; None: what the model's config says
 	// TruncationSide is the end at which texts that are too long are cut; "": what the tokenizer says.
 	TruncationSide tokenizer.Side
+	Precision      Precision
 }
 
 // Open opens a model as [formats.Open] does and starts its threads.
@@ -55,7 +56,12 @@ func New(f *formats.Model, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.dev, m.engine = dev, NewEngine(dev, f.Config.ActivationBytes())
+	device, err := Prepare(f, o.Precision, dev)
+	if err != nil {
+		dev.Close()
+		return nil, err
+	}
+	m.dev, m.engine = dev, NewEngine(device, f.Config.ActivationBytes())
 	return m, nil
 }
 

@@ -37,7 +37,7 @@ func FromFile(c Config, f safetensors.Reader) (m *Model, unused []string, err er
 	heads := Heads{Pooler: has("albert.pooler.weight"), MLM: has("predictions.dense.weight"), SOP: has("sop_classifier.classifier.weight"),
 		Spans: has("qa_outputs.weight"), Beam: has("start_logits.dense.weight")}
 	if n, ok := left["classifier.weight"]; ok {
-		_, shape, err := f.Float32(n)
+		_, _, shape, err := readTensor(f, n)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -59,9 +59,12 @@ func FromFile(c Config, f safetensors.Reader) (m *Model, unused []string, err er
 			return nil, nil, fmt.Errorf("tensor %s is missing", d.name)
 		}
 		delete(left, d.name)
-		values, shape, err := f.Float32(from)
+		values, q, shape, err := readTensor(f, from)
 		if err != nil {
 			return nil, nil, err
+		}
+		if q != nil {
+			delete(left, d.name+scaleSuffix)
 		}
 		if !slices.Equal(shape, d.p.Shape) {
 			return nil, nil, fmt.Errorf("tensor %s has shape %v, want %v by %s", from, shape, d.p.Shape, ConfigFile)
@@ -73,7 +76,7 @@ func FromFile(c Config, f safetensors.Reader) (m *Model, unused []string, err er
 			continue
 		}
 		filled[d.p] = from
-		d.p.Data = slices.Clone(values)
+		d.p.Data, d.p.Int8 = slices.Clone(values), q
 	}
 	if !c.Projects() {
 		if err := checkIdentity(c, f, left); err != nil {
@@ -150,11 +153,11 @@ func checkIdentity(c Config, f safetensors.Reader, left map[string]string) error
 }
 
 // Tensors lists the model's tensors as they stand on disk: under AlbertForPreTraining's names, repeated where a sharing mode has it
-// so, with the identity where there is no map.
+// so, with the identity where there is no map. Parameters that have int8 values only stand as such, and their scales beside them.
 func (m *Model) Tensors() []safetensors.Tensor {
 	var list []safetensors.Tensor
 	for _, d := range m.disk {
-		list = append(list, safetensors.Float32Tensor(d.name, d.p.Shape, d.p.Data))
+		list = append(list, tensor(d.name, d.p)...)
 	}
 	if !m.Config.Projects() {
 		list = append(list, identity(m.Config.HiddenSize)...)
@@ -240,7 +243,7 @@ func (m *Model) Hash() string {
 	slices.SortFunc(list, func(a, b diskTensor) int { return strings.Compare(a.name, b.name) })
 	h := sha256.New()
 	for _, d := range list {
-		h.Write(safetensors.Bytes(d.p.Data))
+		h.Write(safetensors.Bytes(d.p.Values()))
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

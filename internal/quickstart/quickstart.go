@@ -342,7 +342,7 @@ func settings(o Options, t *text, tok *tokenizer.Tokenizer) (pretrain.Config, *p
 func evaluate(ctx context.Context, o Options, t *text) (*Result, error) {
 	c := pretrain.Defaults()
 	c.Dev, c.MaxSeqLength, c.Seed, c.EvalExamples, c.Threads = []string{run.Dir(o.Output).Data("dev")}, maxSeqLength, o.Seed, 0, o.Threads
-	f, err := pretrain.Evaluate(ctx, o.Output, c)
+	f, err := pretrain.Evaluate(ctx, o.Output, "", c)
 	if err != nil {
 		return nil, stopped(ctx, err)
 	}

@@ -31,6 +31,10 @@ func (p probabilities) of(data []float32, s, head, n int) []float32 {
 
 // Attention: ctx = dropout(softmax(q k^T / sqrt(d))) v, per sequence and head. q, k and v stand side by side in qkv.
 func (d *Device) Attention(ctx *ops.Tensor, save *ops.Saved, qkv *ops.Tensor, b *ops.Batch, heads int, drop ops.Dropout) {
+	if d.int8 {
+		d.attentionInt8(ctx, qkv, b, heads)
+		return
+	}
 	hidden := ctx.Cols
 	width := hidden / heads
 	scale := 1 / float32(math.Sqrt(float64(width)))

@@ -27,6 +27,7 @@ type Device struct {
 	*memory
 	k    *kernel.Set
 	pool *pool
+	int8 bool // products are in int8
 }
 
 // memory is what a device and its [Device.Single] share.
@@ -67,7 +68,9 @@ func New(instructionSet string, threads int) (*Device, error) {
 
 // Single gives the same device, with its kernels, packed weights and buffers, but each operation runs on its caller's thread alone: for
 // callers that run several small batches at once, a goroutine for each. The bits are the same. It needs no Close.
-func (d *Device) Single() *Device { return &Device{memory: d.memory, k: d.k, pool: newPool(1)} }
+func (d *Device) Single() *Device {
+	return &Device{memory: d.memory, k: d.k, pool: newPool(1), int8: d.int8}
+}
 
 // Close ends the helper threads when the operation that they work on is done. It may be called more than once; the device still works
 // afterwards, each operation on its caller's thread alone.
@@ -198,6 +201,7 @@ func (d *Device) Free(t *ops.Tensor) {
 type scratch struct {
 	buffers [3][]float32
 	packed  [4]kernel.Panels
+	int8    int8Scratch
 }
 
 func (d *Device) getScratch() *scratch  { return d.scratch.Get().(*scratch) }
@@ -244,6 +248,7 @@ type packedParam struct {
 	mu      sync.Mutex
 	forward form // B = W^T: [in, out], for y = x W^T
 	back    form // B = W: [out, in], for dx = dy W
+	int8    int8Form
 }
 
 type form struct {

@@ -45,6 +45,10 @@ func (d *Device) gemm(rows int, a []float32, lda int, b *kernel.Panels, c []floa
 
 // Linear: y = act(x W^T + b).
 func (d *Device) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.Activation, parts []ops.Affine) {
+	if d.int8 {
+		d.linearInt8(y, x, act, parts)
+		return
+	}
 	f, _ := d.activation(act)
 	z := y
 	if save != nil && f != nil && act != ops.Tanh { // tanh's gradient needs only its output

@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"albert/internal/engine/cpu/kernel"
 	"albert/internal/engine/ops"
 )
 
@@ -15,11 +14,11 @@ func (d *Device) DecoderLoss(loss *ops.Loss, g *ops.Grads, dx *ops.Tensor, accum
 	classes := table.Rows()
 	logits := d.New(min(x.Rows, rowBlock), classes)
 	defer d.Free(logits)
-	forward := d.weight(table, true)
 	for r0 := 0; r0 < x.Rows; r0 += rowBlock {
 		rows := min(rowBlock, x.Rows-r0)
 		xb := &ops.Tensor{Rows: rows, Cols: x.Cols, Stride: x.Stride, Data: x.Data[r0*x.Stride:]}
-		d.gemm(rows, xb.Data, xb.Stride, forward, logits.Data, logits.Stride, bias.Data, kernel.Bias, nil)
+		d.Linear(&ops.Tensor{Rows: rows, Cols: classes, Stride: logits.Stride, Data: logits.Data}, nil, xb, ops.Identity,
+			[]ops.Affine{{W: table, B: bias}})
 		d.crossEntropy(loss, logits, rows, r0, targets, scale, g != nil)
 		if g == nil {
 			continue

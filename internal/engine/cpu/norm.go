@@ -125,7 +125,12 @@ func (d *Device) Embed(y *ops.Tensor, b *ops.Batch, word, position, tokenType *o
 	_, positions := rowPositions(b)
 	d.eachRow(b.Rows(), func(r int) {
 		row := y.Row(r)
-		d.k.Add(row, tableRow(word, n, b.IDs[r]), tableRow(tokenType, n, b.Types[r]))
+		if word.Int8 != nil && d.int8 {
+			word.Int8.Row(row, int(b.IDs[r]))
+		} else {
+			copy(row, tableRow(word, n, b.IDs[r]))
+		}
+		d.k.AddTo(row, tableRow(tokenType, n, b.Types[r]))
 		d.k.AddTo(row, tableRow(position, n, int32(positions[r])))
 	})
 }

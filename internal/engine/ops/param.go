@@ -10,6 +10,7 @@ type Param struct {
 	Name  string
 	Shape []int
 	Data  []float32
+	Int8  *Int8 // the values that products in int8 take; nil: none. Then Data may be nil
 
 	offset  int    // of its first value in a flat buffer of all parameters
 	version uint64 // raised when Data changes, so that devices remake what they derived from it

@@ -15,6 +15,7 @@ func init() {
 	if cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL) {
 		sets = append(sets, assemble("avx512", 14, 32, asmAVX512))
 	}
+	addInt8()
 }
 
 // tileFunc multiplies tiles of a fixed height, strides in bytes; of the last register's columns the first tail are C's.

@@ -1,8 +1,8 @@
 // Package kernel is the arithmetic of one row and one tile: matrix products over packed panels, normalisation, softmax, activations,
 // dropout, cross-entropy, and the optimizer's elementwise steps. It knows no threads and no tensors, only slices.
 //
-// Every function stands three times: in plain Go, where it is defined, and generated for AVX2+FMA and AVX-512. All give the same
-// bits: a product is one chain of fused multiply-adds over ascending k, a row sum has 16 lanes and a fixed tree, an elementwise
+// Every function stands three times: in plain Go, where it is defined, and generated for AVX2+FMA and AVX-512, the int8 product for AMX,
+// too. All give the same bits: a product is one chain of fused multiply-adds over ascending k, a row sum has 16 lanes and a fixed tree, an elementwise
 // formula is a written sequence of operations.
 //
 //	k, err := kernel.Select("")          // the best this CPU has
@@ -77,6 +77,8 @@ type Set struct {
 
 	// PeakFMA runs n rounds of independent chains of FMAs on registers and returns the operations done, a multiply-add being two.
 	PeakFMA func(n int) int
+
+	int8 int8Set // products of int8
 }
 
 // Panels is a right operand B[K,N] cut into panels of NR columns: panel p, at p*K*NR, holds row after row, its last columns zero
@@ -100,7 +102,7 @@ const (
 var sets = []*Set{generic}
 
 // names of all sets, whether this CPU has them or not.
-var names = []string{"generic", "avx2", "avx512"}
+var names = []string{"generic", "avx2", "avx512", "amx"}
 
 // Available lists the instruction sets of this CPU, the best last.
 func Available() []string {

@@ -140,6 +140,27 @@ func adamAVX2(u *float32, m *float32, v *float32, grad *float32, w *float32, gsc
 func peakAVX2(n int, seeds *float32)
 
 //go:noescape
+func spanAVX2(x *float32, n int) (lo float32, hi float32, check float32)
+
+//go:noescape
+func quantizeAVX2(dst *int8, x *float32, inv float32, zero int32, flip uint32, n int)
+
+//go:noescape
+func dequantizeAVX2(y *float32, ldy int, acc *int32, rows *float32, m int, sum *int32, scale *float32, bias *float32, n int)
+
+//go:noescape
+func int8Tile4AVX2(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile3AVX2(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile2AVX2(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile1AVX2(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
 func tile14AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
@@ -303,6 +324,63 @@ func adamAVX512(u *float32, m *float32, v *float32, grad *float32, w *float32, g
 
 //go:noescape
 func peakAVX512(n int, seeds *float32)
+
+//go:noescape
+func spanAVX512(x *float32, n int) (lo float32, hi float32, check float32)
+
+//go:noescape
+func quantizeAVX512(dst *int8, x *float32, inv float32, zero int32, flip uint32, n int)
+
+//go:noescape
+func dequantizeAVX512(y *float32, ldy int, acc *int32, rows *float32, m int, sum *int32, scale *float32, bias *float32, n int)
+
+//go:noescape
+func int8Tile14AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile13AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile12AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile11AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile10AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile9AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile8AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile7AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile6AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile5AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile4AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile3AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile2AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile1AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)
+
+//go:noescape
+func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)
 
 //go:noescape
 func transpose8xAVX2(dst *float32, ldd int, src *float32, lds int, blocks int)

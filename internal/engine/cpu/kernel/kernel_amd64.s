@@ -9523,6 +9523,906 @@ loop:
 	VZEROUPPER
 	RET
 
+// func spanAVX2(x *float32, n int) (lo float32, hi float32, check float32)
+// Requires: AVX, FMA3, SSE
+TEXT ·spanAVX2(SB), NOSPLIT, $0-28
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	XORQ   DX, DX
+	SUBQ   $+16, CX
+	JLT    end93
+
+loop92:
+	VMOVUPS     (AX)(DX*1), Y7
+	VMOVUPS     32(AX)(DX*1), Y8
+	VMINPS      Y0, Y7, Y0
+	VMAXPS      Y2, Y7, Y2
+	VFMADD231PS Y6, Y7, Y4
+	VMINPS      Y1, Y8, Y1
+	VMAXPS      Y3, Y8, Y3
+	VFMADD231PS Y6, Y8, Y5
+	ADDQ        $+64, DX
+	SUBQ        $+16, CX
+	JGE         loop92
+
+end93:
+	ADDQ        $+16, CX
+	TESTQ       CX, CX
+	JEQ         done91
+	LEAQ        lanemask<>+0(SB), BX
+	NEGQ        CX
+	VMOVUPS     64(BX)(CX*4), Y7
+	VMOVUPS     96(BX)(CX*4), Y8
+	VMASKMOVPS  (AX)(DX*1), Y7, Y7
+	VMASKMOVPS  32(AX)(DX*1), Y8, Y8
+	VMINPS      Y0, Y7, Y0
+	VMAXPS      Y2, Y7, Y2
+	VFMADD231PS Y6, Y7, Y4
+	VMINPS      Y1, Y8, Y1
+	VMAXPS      Y3, Y8, Y3
+	VFMADD231PS Y6, Y8, Y5
+
+done91:
+	VMINPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VMINPS       X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VMINPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VMINPS       X1, X0, X0
+	MOVSS        X0, lo+16(FP)
+	VMAXPS       Y3, Y2, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VMAXPS       X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VMAXPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VMAXPS       X1, X0, X0
+	MOVSS        X0, hi+20(FP)
+	VADDPS       Y5, Y4, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X0
+	MOVSS        X0, check+24(FP)
+	VZEROUPPER
+	RET
+
+// func quantizeAVX2(dst *int8, x *float32, inv float32, zero int32, flip uint32, n int)
+// Requires: AVX, AVX2
+TEXT ·quantizeAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VBROADCASTSS inv+16(FP), Y0
+	VBROADCASTSS zero+20(FP), Y1
+	VBROADCASTSS flip+24(FP), X2
+	XORQ         BX, BX
+	SUBQ         $+32, DX
+	JLT          end96
+
+loop95:
+	VMOVUPS      (CX)(BX*1), Y3
+	VMOVUPS      32(CX)(BX*1), Y4
+	VMOVUPS      64(CX)(BX*1), Y5
+	VMOVUPS      96(CX)(BX*1), Y6
+	VMULPS       Y0, Y3, Y3
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y0, Y5, Y5
+	VMULPS       Y0, Y6, Y6
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       Y1, Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       Y1, Y4, Y4
+	VCVTPS2DQ    Y5, Y5
+	VPADDD       Y1, Y5, Y5
+	VCVTPS2DQ    Y6, Y6
+	VPADDD       Y1, Y6, Y6
+	VPACKSSDW    Y4, Y3, Y3
+	VPERMQ       $0xd8, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X4
+	VPACKSSWB    X4, X3, X4
+	VPXOR        X2, X4, X4
+	VMOVDQU      X4, (AX)
+	VPACKSSDW    Y6, Y5, Y5
+	VPERMQ       $0xd8, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X3
+	VPACKSSWB    X3, X5, X3
+	VPXOR        X2, X3, X3
+	VMOVDQU      X3, 16(AX)
+	ADDQ         $+32, AX
+	ADDQ         $+128, BX
+	SUBQ         $+32, DX
+	JGE          loop95
+
+end96:
+	ADDQ $+32, DX
+	SUBQ $+16, DX
+	JLT  end98
+
+loop97:
+	VMOVUPS      (CX)(BX*1), Y3
+	VMOVUPS      32(CX)(BX*1), Y4
+	VMULPS       Y0, Y3, Y3
+	VMULPS       Y0, Y4, Y4
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       Y1, Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       Y1, Y4, Y4
+	VPACKSSDW    Y4, Y3, Y3
+	VPERMQ       $0xd8, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X4
+	VPACKSSWB    X4, X3, X4
+	VPXOR        X2, X4, X4
+	VMOVDQU      X4, (AX)
+	ADDQ         $+16, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, DX
+	JGE          loop97
+
+end98:
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JEQ          done94
+	LEAQ         lanemask<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      64(SI)(DX*4), Y3
+	VMOVUPS      96(SI)(DX*4), Y4
+	VMASKMOVPS   (CX)(BX*1), Y3, Y3
+	VMASKMOVPS   32(CX)(BX*1), Y4, Y4
+	VMULPS       Y0, Y3, Y3
+	VMULPS       Y0, Y4, Y0
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       Y1, Y3, Y3
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPACKSSDW    Y0, Y3, Y3
+	VPERMQ       $0xd8, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X0
+	VPACKSSWB    X0, X3, X0
+	VPXOR        X2, X0, X0
+	VMOVDQU      X0, (AX)
+	ADDQ         $+16, AX
+
+done94:
+	VZEROUPPER
+	RET
+
+// func dequantizeAVX2(y *float32, ldy int, acc *int32, rows *float32, m int, sum *int32, scale *float32, bias *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dequantizeAVX2(SB), NOSPLIT, $0-72
+	MOVQ y+0(FP), AX
+	MOVQ ldy+8(FP), CX
+	MOVQ acc+16(FP), DX
+	MOVQ sum+40(FP), BX
+	MOVQ scale+48(FP), SI
+	MOVQ n+64(FP), DI
+	SHLQ $0x02, CX
+	XORQ R8, R8
+	MOVQ DI, R9
+	SUBQ $+16, R9
+	JLT  end101
+
+loop100:
+	VMOVUPS (BX)(R8*1), Y0
+	VMOVUPS 32(BX)(R8*1), Y1
+	VMOVUPS (SI)(R8*1), Y2
+	VMOVUPS 32(SI)(R8*1), Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	MOVQ    bias+56(FP), DI
+	TESTQ   DI, DI
+	JEQ     nobias102
+	VMOVUPS (DI)(R8*1), Y4
+	VMOVAPS Y4, Y4
+	VMOVUPS 32(DI)(R8*1), Y5
+	VMOVAPS Y5, Y5
+
+nobias102:
+	MOVQ rows+24(FP), DI
+	MOVQ m+32(FP), R10
+	LEAQ (AX)(R8*1), R11
+	LEAQ (DX)(R8*1), R12
+
+row103:
+	VBROADCASTSS (DI), Y6
+	VPBROADCASTD 4(DI), Y7
+	VMOVUPS      (R12), Y8
+	VPMULLD      Y0, Y7, Y9
+	VPSUBD       Y9, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y6, Y8, Y8
+	VFMADD213PS  Y4, Y2, Y8
+	VMOVUPS      Y8, (R11)
+	VMOVUPS      32(R12), Y8
+	VPMULLD      Y1, Y7, Y7
+	VPSUBD       Y7, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y6, Y8, Y8
+	VFMADD213PS  Y5, Y3, Y8
+	VMOVUPS      Y8, 32(R11)
+	ADDQ         $+8, DI
+	ADDQ         CX, R11
+	ADDQ         $+128, R12
+	DECQ         R10
+	JNE          row103
+	ADDQ         $+64, R8
+	SUBQ         $+16, R9
+	JGE          loop100
+
+end101:
+	ADDQ       $+16, R9
+	TESTQ      R9, R9
+	JEQ        done99
+	LEAQ       lanemask<>+0(SB), DI
+	NEGQ       R9
+	VMOVUPS    64(DI)(R9*4), Y0
+	VMOVUPS    96(DI)(R9*4), Y1
+	VMASKMOVPS (BX)(R8*1), Y0, Y2
+	VMASKMOVPS 32(BX)(R8*1), Y1, Y3
+	VMASKMOVPS (SI)(R8*1), Y0, Y4
+	VMASKMOVPS 32(SI)(R8*1), Y1, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       bias+56(FP), DI
+	TESTQ      DI, DI
+	JEQ        nobias104
+	VMASKMOVPS (DI)(R8*1), Y0, Y6
+	VMOVAPS    Y6, Y6
+	VMASKMOVPS 32(DI)(R8*1), Y1, Y7
+	VMOVAPS    Y7, Y7
+
+nobias104:
+	MOVQ rows+24(FP), DI
+	MOVQ m+32(FP), R10
+	LEAQ (AX)(R8*1), R11
+	LEAQ (DX)(R8*1), R12
+
+row105:
+	VBROADCASTSS (DI), Y8
+	VPBROADCASTD 4(DI), Y9
+	VMOVUPS      (R12), Y10
+	VPMULLD      Y2, Y9, Y11
+	VPSUBD       Y11, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD213PS  Y6, Y4, Y10
+	VMASKMOVPS   Y10, Y0, (R11)
+	VMOVUPS      32(R12), Y10
+	VPMULLD      Y3, Y9, Y9
+	VPSUBD       Y9, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y8, Y10, Y10
+	VFMADD213PS  Y7, Y5, Y10
+	VMASKMOVPS   Y10, Y1, 32(R11)
+	ADDQ         $+8, DI
+	ADDQ         CX, R11
+	ADDQ         $+128, R12
+	DECQ         R10
+	JNE          row105
+
+done99:
+	VZEROUPPER
+	RET
+
+// func int8Tile4AVX2(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tile4AVX2(SB), NOSPLIT, $0-64
+	MOVQ     lda+16(FP), AX
+	MOVQ     strip+32(FP), CX
+	VPCMPEQW Y12, Y12, Y12
+	VPSRLW   $0x0f, Y12, Y12
+	MOVQ     next+56(FP), DI
+
+tile:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   a+8(FP), CX
+	LEAQ   (AX)(AX*2), BX
+	LEAQ   (CX)(BX*1), DX
+	MOVQ   b+24(FP), SI
+	MOVQ   k+0(FP), BX
+
+loop:
+	PREFETCHT1   (DI)
+	ADDQ         $+64, DI
+	VMOVUPS      (SI), Y8
+	VMOVUPS      32(SI), Y9
+	VPBROADCASTD (CX), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y0, Y0
+	VPSIGNB      Y10, Y9, Y10
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (CX)(AX*1), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y2, Y2
+	VPSIGNB      Y10, Y9, Y10
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD (CX)(AX*2), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y4, Y4
+	VPSIGNB      Y10, Y9, Y10
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD (DX), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y8
+	VPMADDUBSW   Y8, Y11, Y8
+	VPMADDWD     Y12, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPSIGNB      Y10, Y9, Y8
+	VPMADDUBSW   Y8, Y11, Y8
+	VPMADDWD     Y12, Y8, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVUPS      64(SI), Y8
+	VMOVUPS      96(SI), Y9
+	VPBROADCASTD 4(CX), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y0, Y0
+	VPSIGNB      Y10, Y9, Y10
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 4(CX)(AX*1), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y2, Y2
+	VPSIGNB      Y10, Y9, Y10
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 4(CX)(AX*2), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y4, Y4
+	VPSIGNB      Y10, Y9, Y10
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 4(DX), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y8
+	VPMADDUBSW   Y8, Y11, Y8
+	VPMADDWD     Y12, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPSIGNB      Y10, Y9, Y8
+	VPMADDUBSW   Y8, Y11, Y8
+	VPMADDWD     Y12, Y8, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVUPS      128(SI), Y8
+	VMOVUPS      160(SI), Y9
+	VPBROADCASTD 8(CX), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y0, Y0
+	VPSIGNB      Y10, Y9, Y10
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 8(CX)(AX*1), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y2, Y2
+	VPSIGNB      Y10, Y9, Y10
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 8(CX)(AX*2), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y4, Y4
+	VPSIGNB      Y10, Y9, Y10
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 8(DX), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y8
+	VPMADDUBSW   Y8, Y11, Y8
+	VPMADDWD     Y12, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPSIGNB      Y10, Y9, Y8
+	VPMADDUBSW   Y8, Y11, Y8
+	VPMADDWD     Y12, Y8, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVUPS      192(SI), Y8
+	VMOVUPS      224(SI), Y9
+	VPBROADCASTD 12(CX), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y0, Y0
+	VPSIGNB      Y10, Y9, Y10
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 12(CX)(AX*1), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y2, Y2
+	VPSIGNB      Y10, Y9, Y10
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 12(CX)(AX*2), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y13
+	VPMADDUBSW   Y13, Y11, Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y4, Y4
+	VPSIGNB      Y10, Y9, Y10
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     Y12, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 12(DX), Y10
+	VPABSB       Y10, Y11
+	VPSIGNB      Y10, Y8, Y8
+	VPMADDUBSW   Y8, Y11, Y8
+	VPMADDWD     Y12, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPSIGNB      Y10, Y9, Y8
+	VPMADDUBSW   Y8, Y11, Y8
+	VPMADDWD     Y12, Y8, Y8
+	VPADDD       Y8, Y7, Y7
+	ADDQ         $+256, SI
+	ADDQ         $+16, CX
+	ADDQ         $+16, DX
+	SUBQ         $+16, BX
+	JGT          loop
+	MOVQ         c+40(FP), SI
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      Y1, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y2, (SI)
+	VMOVUPS      Y3, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y4, (SI)
+	VMOVUPS      Y5, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y6, (SI)
+	VMOVUPS      Y7, 32(SI)
+	ADDQ         $+128, SI
+	MOVQ         SI, c+40(FP)
+	IMUL3Q       $+4, AX, BX
+	ADDQ         BX, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile3AVX2(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tile3AVX2(SB), NOSPLIT, $0-64
+	MOVQ     lda+16(FP), AX
+	MOVQ     strip+32(FP), CX
+	VPCMPEQW Y10, Y10, Y10
+	VPSRLW   $0x0f, Y10, Y10
+	MOVQ     next+56(FP), SI
+
+tile:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   a+8(FP), CX
+	LEAQ   (AX)(AX*2), DX
+	MOVQ   b+24(FP), BX
+	MOVQ   k+0(FP), DX
+
+loop:
+	PREFETCHT1   (SI)
+	ADDQ         $+64, SI
+	VMOVUPS      (BX), Y6
+	VMOVUPS      32(BX), Y7
+	VPBROADCASTD (CX), Y8
+	VPABSB       Y8, Y9
+	VPSIGNB      Y8, Y6, Y11
+	VPMADDUBSW   Y11, Y9, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPSIGNB      Y8, Y7, Y8
+	VPMADDUBSW   Y8, Y9, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD (CX)(AX*1), Y8
+	VPABSB       Y8, Y9
+	VPSIGNB      Y8, Y6, Y11
+	VPMADDUBSW   Y11, Y9, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPSIGNB      Y8, Y7, Y8
+	VPMADDUBSW   Y8, Y9, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD (CX)(AX*2), Y8
+	VPABSB       Y8, Y9
+	VPSIGNB      Y8, Y6, Y6
+	VPMADDUBSW   Y6, Y9, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VPSIGNB      Y8, Y7, Y6
+	VPMADDUBSW   Y6, Y9, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VMOVUPS      64(BX), Y6
+	VMOVUPS      96(BX), Y7
+	VPBROADCASTD 4(CX), Y8
+	VPABSB       Y8, Y9
+	VPSIGNB      Y8, Y6, Y11
+	VPMADDUBSW   Y11, Y9, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPSIGNB      Y8, Y7, Y8
+	VPMADDUBSW   Y8, Y9, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 4(CX)(AX*1), Y8
+	VPABSB       Y8, Y9
+	VPSIGNB      Y8, Y6, Y11
+	VPMADDUBSW   Y11, Y9, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPSIGNB      Y8, Y7, Y8
+	VPMADDUBSW   Y8, Y9, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 4(CX)(AX*2), Y8
+	VPABSB       Y8, Y9
+	VPSIGNB      Y8, Y6, Y6
+	VPMADDUBSW   Y6, Y9, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VPSIGNB      Y8, Y7, Y6
+	VPMADDUBSW   Y6, Y9, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VMOVUPS      128(BX), Y6
+	VMOVUPS      160(BX), Y7
+	VPBROADCASTD 8(CX), Y8
+	VPABSB       Y8, Y9
+	VPSIGNB      Y8, Y6, Y11
+	VPMADDUBSW   Y11, Y9, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPSIGNB      Y8, Y7, Y8
+	VPMADDUBSW   Y8, Y9, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 8(CX)(AX*1), Y8
+	VPABSB       Y8, Y9
+	VPSIGNB      Y8, Y6, Y11
+	VPMADDUBSW   Y11, Y9, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPSIGNB      Y8, Y7, Y8
+	VPMADDUBSW   Y8, Y9, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 8(CX)(AX*2), Y8
+	VPABSB       Y8, Y9
+	VPSIGNB      Y8, Y6, Y6
+	VPMADDUBSW   Y6, Y9, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VPSIGNB      Y8, Y7, Y6
+	VPMADDUBSW   Y6, Y9, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	VMOVUPS      192(BX), Y6
+	VMOVUPS      224(BX), Y7
+	VPBROADCASTD 12(CX), Y8
+	VPABSB       Y8, Y9
+	VPSIGNB      Y8, Y6, Y11
+	VPMADDUBSW   Y11, Y9, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VPSIGNB      Y8, Y7, Y8
+	VPMADDUBSW   Y8, Y9, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 12(CX)(AX*1), Y8
+	VPABSB       Y8, Y9
+	VPSIGNB      Y8, Y6, Y11
+	VPMADDUBSW   Y11, Y9, Y11
+	VPMADDWD     Y10, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPSIGNB      Y8, Y7, Y8
+	VPMADDUBSW   Y8, Y9, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 12(CX)(AX*2), Y8
+	VPABSB       Y8, Y9
+	VPSIGNB      Y8, Y6, Y6
+	VPMADDUBSW   Y6, Y9, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPADDD       Y6, Y4, Y4
+	VPSIGNB      Y8, Y7, Y6
+	VPMADDUBSW   Y6, Y9, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPADDD       Y6, Y5, Y5
+	ADDQ         $+256, BX
+	ADDQ         $+16, CX
+	SUBQ         $+16, DX
+	JGT          loop
+	MOVQ         c+40(FP), BX
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	ADDQ         $+128, BX
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y3, 32(BX)
+	ADDQ         $+128, BX
+	VMOVUPS      Y4, (BX)
+	VMOVUPS      Y5, 32(BX)
+	ADDQ         $+128, BX
+	MOVQ         BX, c+40(FP)
+	IMUL3Q       $+3, AX, DX
+	ADDQ         DX, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile2AVX2(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tile2AVX2(SB), NOSPLIT, $0-64
+	MOVQ     lda+16(FP), AX
+	MOVQ     strip+32(FP), CX
+	VPCMPEQW Y8, Y8, Y8
+	VPSRLW   $0x0f, Y8, Y8
+	MOVQ     next+56(FP), SI
+
+tile:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   a+8(FP), CX
+	LEAQ   (AX)(AX*2), DX
+	MOVQ   b+24(FP), BX
+	MOVQ   k+0(FP), DX
+
+loop:
+	PREFETCHT1   (SI)
+	ADDQ         $+64, SI
+	VMOVUPS      (BX), Y4
+	VMOVUPS      32(BX), Y5
+	VPBROADCASTD (CX), Y6
+	VPABSB       Y6, Y7
+	VPSIGNB      Y6, Y4, Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSIGNB      Y6, Y5, Y6
+	VPMADDUBSW   Y6, Y7, Y6
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD (CX)(AX*1), Y6
+	VPABSB       Y6, Y7
+	VPSIGNB      Y6, Y4, Y4
+	VPMADDUBSW   Y4, Y7, Y4
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       Y4, Y2, Y2
+	VPSIGNB      Y6, Y5, Y4
+	VPMADDUBSW   Y4, Y7, Y4
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VMOVUPS      64(BX), Y4
+	VMOVUPS      96(BX), Y5
+	VPBROADCASTD 4(CX), Y6
+	VPABSB       Y6, Y7
+	VPSIGNB      Y6, Y4, Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSIGNB      Y6, Y5, Y6
+	VPMADDUBSW   Y6, Y7, Y6
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 4(CX)(AX*1), Y6
+	VPABSB       Y6, Y7
+	VPSIGNB      Y6, Y4, Y4
+	VPMADDUBSW   Y4, Y7, Y4
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       Y4, Y2, Y2
+	VPSIGNB      Y6, Y5, Y4
+	VPMADDUBSW   Y4, Y7, Y4
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VMOVUPS      128(BX), Y4
+	VMOVUPS      160(BX), Y5
+	VPBROADCASTD 8(CX), Y6
+	VPABSB       Y6, Y7
+	VPSIGNB      Y6, Y4, Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSIGNB      Y6, Y5, Y6
+	VPMADDUBSW   Y6, Y7, Y6
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 8(CX)(AX*1), Y6
+	VPABSB       Y6, Y7
+	VPSIGNB      Y6, Y4, Y4
+	VPMADDUBSW   Y4, Y7, Y4
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       Y4, Y2, Y2
+	VPSIGNB      Y6, Y5, Y4
+	VPMADDUBSW   Y4, Y7, Y4
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VMOVUPS      192(BX), Y4
+	VMOVUPS      224(BX), Y5
+	VPBROADCASTD 12(CX), Y6
+	VPABSB       Y6, Y7
+	VPSIGNB      Y6, Y4, Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPSIGNB      Y6, Y5, Y6
+	VPMADDUBSW   Y6, Y7, Y6
+	VPMADDWD     Y8, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 12(CX)(AX*1), Y6
+	VPABSB       Y6, Y7
+	VPSIGNB      Y6, Y4, Y4
+	VPMADDUBSW   Y4, Y7, Y4
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       Y4, Y2, Y2
+	VPSIGNB      Y6, Y5, Y4
+	VPMADDUBSW   Y4, Y7, Y4
+	VPMADDWD     Y8, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $+256, BX
+	ADDQ         $+16, CX
+	SUBQ         $+16, DX
+	JGT          loop
+	MOVQ         c+40(FP), BX
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	ADDQ         $+128, BX
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y3, 32(BX)
+	ADDQ         $+128, BX
+	MOVQ         BX, c+40(FP)
+	IMUL3Q       $+2, AX, DX
+	ADDQ         DX, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile1AVX2(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tile1AVX2(SB), NOSPLIT, $0-64
+	MOVQ     lda+16(FP), AX
+	MOVQ     strip+32(FP), CX
+	VPCMPEQW Y6, Y6, Y6
+	VPSRLW   $0x0f, Y6, Y6
+	MOVQ     next+56(FP), SI
+
+tile:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   a+8(FP), CX
+	LEAQ   (AX)(AX*2), DX
+	MOVQ   b+24(FP), BX
+	MOVQ   k+0(FP), DX
+
+loop:
+	PREFETCHT1   (SI)
+	ADDQ         $+64, SI
+	VMOVUPS      (BX), Y2
+	VMOVUPS      32(BX), Y3
+	VPBROADCASTD (CX), Y4
+	VPABSB       Y4, Y5
+	VPSIGNB      Y4, Y2, Y2
+	VPMADDUBSW   Y2, Y5, Y2
+	VPMADDWD     Y6, Y2, Y2
+	VPADDD       Y2, Y0, Y0
+	VPSIGNB      Y4, Y3, Y2
+	VPMADDUBSW   Y2, Y5, Y2
+	VPMADDWD     Y6, Y2, Y2
+	VPADDD       Y2, Y1, Y1
+	VMOVUPS      64(BX), Y2
+	VMOVUPS      96(BX), Y3
+	VPBROADCASTD 4(CX), Y4
+	VPABSB       Y4, Y5
+	VPSIGNB      Y4, Y2, Y2
+	VPMADDUBSW   Y2, Y5, Y2
+	VPMADDWD     Y6, Y2, Y2
+	VPADDD       Y2, Y0, Y0
+	VPSIGNB      Y4, Y3, Y2
+	VPMADDUBSW   Y2, Y5, Y2
+	VPMADDWD     Y6, Y2, Y2
+	VPADDD       Y2, Y1, Y1
+	VMOVUPS      128(BX), Y2
+	VMOVUPS      160(BX), Y3
+	VPBROADCASTD 8(CX), Y4
+	VPABSB       Y4, Y5
+	VPSIGNB      Y4, Y2, Y2
+	VPMADDUBSW   Y2, Y5, Y2
+	VPMADDWD     Y6, Y2, Y2
+	VPADDD       Y2, Y0, Y0
+	VPSIGNB      Y4, Y3, Y2
+	VPMADDUBSW   Y2, Y5, Y2
+	VPMADDWD     Y6, Y2, Y2
+	VPADDD       Y2, Y1, Y1
+	VMOVUPS      192(BX), Y2
+	VMOVUPS      224(BX), Y3
+	VPBROADCASTD 12(CX), Y4
+	VPABSB       Y4, Y5
+	VPSIGNB      Y4, Y2, Y2
+	VPMADDUBSW   Y2, Y5, Y2
+	VPMADDWD     Y6, Y2, Y2
+	VPADDD       Y2, Y0, Y0
+	VPSIGNB      Y4, Y3, Y2
+	VPMADDUBSW   Y2, Y5, Y2
+	VPMADDWD     Y6, Y2, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         $+256, BX
+	ADDQ         $+16, CX
+	SUBQ         $+16, DX
+	JGT          loop
+	MOVQ         c+40(FP), BX
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	ADDQ         $+128, BX
+	MOVQ         BX, c+40(FP)
+	IMUL3Q       $+1, AX, DX
+	ADDQ         DX, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
 // func tile14AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 // Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile14AVX512(SB), NOSPLIT, $0-96
@@ -17942,21 +18842,21 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+16, BX
-	JLT  end93
+	JLT  end108
 
-loop92:
+loop107:
 	VMOVUPS (CX)(SI*1), Z0
 	VMOVUPS (DX)(SI*1), Z1
 	VADDPS  Z1, Z0, Z0
 	VMOVUPS Z0, (AX)(SI*1)
 	ADDQ    $+64, SI
 	SUBQ    $+16, BX
-	JGE     loop92
+	JGE     loop107
 
-end93:
+end108:
 	ADDQ      $+16, BX
 	TESTQ     BX, BX
-	JEQ       done91
+	JEQ       done106
 	MOVQ      BX, DI
 	MOVQ      $0x00000001, BX
 	SHLXQ     DI, BX, BX
@@ -17967,7 +18867,7 @@ end93:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(SI*1)
 
-done91:
+done106:
 	VZEROUPPER
 	RET
 
@@ -17980,20 +18880,20 @@ TEXT ·scaleAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS s+16(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $+16, DX
-	JLT          end96
+	JLT          end111
 
-loop95:
+loop110:
 	VMOVUPS (CX)(BX*1), Z1
 	VMULPS  Z1, Z0, Z1
 	VMOVUPS Z1, (AX)(BX*1)
 	ADDQ    $+64, BX
 	SUBQ    $+16, DX
-	JGE     loop95
+	JGE     loop110
 
-end96:
+end111:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
-	JEQ       done94
+	JEQ       done109
 	MOVQ      DX, SI
 	MOVQ      $0x00000001, DX
 	SHLXQ     SI, DX, DX
@@ -18003,7 +18903,7 @@ end96:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*1)
 
-done94:
+done109:
 	VZEROUPPER
 	RET
 
@@ -18016,21 +18916,21 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS s+16(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $+16, DX
-	JLT          end99
+	JLT          end114
 
-loop98:
+loop113:
 	VMOVUPS     (AX)(BX*1), Z1
 	VMOVUPS     (CX)(BX*1), Z2
 	VFMADD231PS Z2, Z0, Z1
 	VMOVUPS     Z1, (AX)(BX*1)
 	ADDQ        $+64, BX
 	SUBQ        $+16, DX
-	JGE         loop98
+	JGE         loop113
 
-end99:
+end114:
 	ADDQ        $+16, DX
 	TESTQ       DX, DX
-	JEQ         done97
+	JEQ         done112
 	MOVQ        DX, SI
 	MOVQ        $0x00000001, DX
 	SHLXQ       SI, DX, DX
@@ -18041,7 +18941,7 @@ end99:
 	VFMADD231PS Z2, Z0, Z1
 	VMOVUPS     Z1, K1, (AX)(BX*1)
 
-done97:
+done112:
 	VZEROUPPER
 	RET
 
@@ -18055,9 +18955,9 @@ TEXT ·finiteAVX512(SB), NOSPLIT, $0-20
 	VBROADCASTSS c00000001<>+0(SB), Z2
 	XORQ         DX, DX
 	SUBQ         $+16, CX
-	JLT          end102
+	JLT          end117
 
-loop101:
+loop116:
 	VMOVUPS   (AX)(DX*1), Z3
 	VPANDD    Z1, Z3, Z3
 	VPCMPEQD  Z1, Z3, K1
@@ -18065,12 +18965,12 @@ loop101:
 	VPORD     Z3, Z0, Z0
 	ADDQ      $+64, DX
 	SUBQ      $+16, CX
-	JGE       loop101
+	JGE       loop116
 
-end102:
+end117:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
-	JEQ       done100
+	JEQ       done115
 	MOVQ      CX, BX
 	MOVQ      $0x00000001, CX
 	SHLXQ     BX, CX, CX
@@ -18082,7 +18982,7 @@ end102:
 	VMOVAPS.Z Z2, K1, Z1
 	VPORD     Z1, Z0, Z0
 
-done100:
+done115:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VORPS         Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -18105,20 +19005,20 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-28
 	VPXORQ Z0, Z0, Z0
 	XORQ   BX, BX
 	SUBQ   $+16, DX
-	JLT    end105
+	JLT    end120
 
-loop104:
+loop119:
 	VMOVUPS     (AX)(BX*1), Z1
 	VMOVUPS     (CX)(BX*1), Z2
 	VFMADD231PS Z2, Z1, Z0
 	ADDQ        $+64, BX
 	SUBQ        $+16, DX
-	JGE         loop104
+	JGE         loop119
 
-end105:
+end120:
 	ADDQ        $+16, DX
 	TESTQ       DX, DX
-	JEQ         done103
+	JEQ         done118
 	MOVQ        DX, SI
 	MOVQ        $0x00000001, DX
 	SHLXQ       SI, DX, DX
@@ -18128,7 +19028,7 @@ end105:
 	VMOVUPS.Z   (CX)(BX*1), K1, Z2
 	VFMADD231PS Z2, Z1, Z0
 
-done103:
+done118:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -18153,19 +19053,19 @@ TEXT ·normAVX512(SB), NOSPLIT, $0-64
 	XORQ   DI, DI
 	MOVQ   SI, R8
 	SUBQ   $+16, R8
-	JLT    end108
+	JLT    end123
 
-loop107:
+loop122:
 	VMOVUPS (CX)(DI*1), Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    $+64, DI
 	SUBQ    $+16, R8
-	JGE     loop107
+	JGE     loop122
 
-end108:
+end123:
 	ADDQ      $+16, R8
 	TESTQ     R8, R8
-	JEQ       done106
+	JEQ       done121
 	MOVQ      R8, R9
 	MOVQ      $0x00000001, R8
 	SHLXQ     R9, R8, R8
@@ -18174,7 +19074,7 @@ end108:
 	VMOVUPS.Z (CX)(DI*1), K1, Z1
 	VADDPS    Z1, Z0, Z0
 
-done106:
+done121:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -18190,20 +19090,20 @@ done106:
 	XORQ          DI, DI
 	MOVQ          SI, R8
 	SUBQ          $+16, R8
-	JLT           end111
+	JLT           end126
 
-loop110:
+loop125:
 	VMOVUPS     (CX)(DI*1), Z1
 	VSUBPS      Z0, Z1, Z1
 	VFMADD231PS Z1, Z1, Z2
 	ADDQ        $+64, DI
 	SUBQ        $+16, R8
-	JGE         loop110
+	JGE         loop125
 
-end111:
+end126:
 	ADDQ        $+16, R8
 	TESTQ       R8, R8
-	JEQ         done109
+	JEQ         done124
 	MOVQ        R8, R9
 	MOVQ        $0x00000001, R8
 	SHLXQ       R9, R8, R8
@@ -18214,7 +19114,7 @@ end111:
 	VMOVAPS.Z   Z1, K1, Z1
 	VFMADD231PS Z1, Z1, Z2
 
-done109:
+done124:
 	VEXTRACTF64X4 $0x01, Z2, Y1
 	VADDPS        Y1, Y2, Y1
 	VEXTRACTF128  $0x01, Y1, X2
@@ -18232,9 +19132,9 @@ done109:
 	VBROADCASTSS  X2, Z1
 	XORQ          DI, DI
 	SUBQ          $+16, SI
-	JLT           end114
+	JLT           end129
 
-loop113:
+loop128:
 	VMOVUPS     (CX)(DI*1), Z2
 	VSUBPS      Z0, Z2, Z2
 	VMULPS      Z1, Z2, Z2
@@ -18245,12 +19145,12 @@ loop113:
 	VMOVUPS     Z2, (AX)(DI*1)
 	ADDQ        $+64, DI
 	SUBQ        $+16, SI
-	JGE         loop113
+	JGE         loop128
 
-end114:
+end129:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
-	JEQ         done112
+	JEQ         done127
 	MOVQ        SI, R8
 	MOVQ        $0x00000001, SI
 	SHLXQ       R8, SI, SI
@@ -18265,7 +19165,7 @@ end114:
 	VFMADD213PS Z2, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)(DI*1)
 
-done112:
+done127:
 	VZEROUPPER
 	RET
 
@@ -18284,9 +19184,9 @@ TEXT ·normGradAVX512(SB), NOSPLIT, $0-52
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SUBQ         $+16, R8
-	JLT          end117
+	JLT          end132
 
-loop116:
+loop131:
 	VMOVUPS     (CX)(DI*1), Z4
 	VMOVUPS     (BX)(DI*1), Z5
 	VMULPS      Z5, Z4, Z4
@@ -18297,12 +19197,12 @@ loop116:
 	VFMADD231PS Z5, Z4, Z3
 	ADDQ        $+64, DI
 	SUBQ        $+16, R8
-	JGE         loop116
+	JGE         loop131
 
-end117:
+end132:
 	ADDQ        $+16, R8
 	TESTQ       R8, R8
-	JEQ         done115
+	JEQ         done130
 	MOVQ        R8, R9
 	MOVQ        $0x00000001, R8
 	SHLXQ       R9, R8, R8
@@ -18318,7 +19218,7 @@ end117:
 	VADDPS      Z4, Z2, Z2
 	VFMADD231PS Z5, Z4, Z3
 
-done115:
+done130:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPS        Y4, Y2, Y2
 	VEXTRACTF128  $0x01, Y2, X4
@@ -18341,9 +19241,9 @@ done115:
 	VBROADCASTSS  X3, Z3
 	XORQ          DI, DI
 	SUBQ          $+16, SI
-	JLT           end120
+	JLT           end135
 
-loop119:
+loop134:
 	VMOVUPS      (CX)(DI*1), Z4
 	VMOVUPS      (BX)(DI*1), Z5
 	VMULPS       Z5, Z4, Z4
@@ -18356,12 +19256,12 @@ loop119:
 	VMOVUPS      Z4, (AX)(DI*1)
 	ADDQ         $+64, DI
 	SUBQ         $+16, SI
-	JGE          loop119
+	JGE          loop134
 
-end120:
+end135:
 	ADDQ         $+16, SI
 	TESTQ        SI, SI
-	JEQ          done118
+	JEQ          done133
 	MOVQ         SI, R8
 	MOVQ         $0x00000001, SI
 	SHLXQ        R8, SI, SI
@@ -18378,7 +19278,7 @@ end120:
 	VMULPS       Z2, Z1, Z0
 	VMOVUPS      Z0, K1, (AX)(DI*1)
 
-done118:
+done133:
 	VZEROUPPER
 	RET
 
@@ -18394,9 +19294,9 @@ TEXT ·normGradParamsAVX512(SB), NOSPLIT, $0-48
 	VBROADCASTSS rstd+36(FP), Z1
 	XORQ         DI, DI
 	SUBQ         $+16, SI
-	JLT          end123
+	JLT          end138
 
-loop122:
+loop137:
 	VMOVUPS     (DX)(DI*1), Z2
 	VMOVUPS     (BX)(DI*1), Z3
 	VSUBPS      Z0, Z3, Z3
@@ -18409,12 +19309,12 @@ loop122:
 	VMOVUPS     Z2, (CX)(DI*1)
 	ADDQ        $+64, DI
 	SUBQ        $+16, SI
-	JGE         loop122
+	JGE         loop137
 
-end123:
+end138:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
-	JEQ         done121
+	JEQ         done136
 	MOVQ        SI, R8
 	MOVQ        $0x00000001, SI
 	SHLXQ       R8, SI, SI
@@ -18431,7 +19331,7 @@ end123:
 	VADDPS      Z2, Z0, Z0
 	VMOVUPS     Z0, K1, (CX)(DI*1)
 
-done121:
+done136:
 	VZEROUPPER
 	RET
 
@@ -18444,19 +19344,19 @@ TEXT ·softmaxAVX512(SB), NOSPLIT, $0-24
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SUBQ         $+16, BX
-	JLT          end126
+	JLT          end141
 
-loop125:
+loop140:
 	VMOVUPS (AX)(DX*1), Z1
 	VMAXPS  Z0, Z1, Z0
 	ADDQ    $+64, DX
 	SUBQ    $+16, BX
-	JGE     loop125
+	JGE     loop140
 
-end126:
+end141:
 	ADDQ         $+16, BX
 	TESTQ        BX, BX
-	JEQ          done124
+	JEQ          done139
 	MOVQ         BX, SI
 	MOVQ         $0x00000001, BX
 	SHLXQ        SI, BX, BX
@@ -18468,7 +19368,7 @@ end126:
 	VMOVAPS      Z1, K1, Z3
 	VMAXPS       Z0, Z3, Z0
 
-done124:
+done139:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VMAXPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -18483,9 +19383,9 @@ done124:
 	XORQ          DX, DX
 	MOVQ          CX, BX
 	SUBQ          $+64, BX
-	JLT           end129
+	JLT           end144
 
-loop128:
+loop143:
 	VMOVUPS           (AX)(DX*1), Z3
 	VMOVUPS           64(AX)(DX*1), Z4
 	VMOVUPS           128(AX)(DX*1), Z5
@@ -18576,14 +19476,14 @@ loop128:
 	VADDPS            Z14, Z2, Z2
 	ADDQ              $+256, DX
 	SUBQ              $+64, BX
-	JGE               loop128
+	JGE               loop143
 
-end129:
+end144:
 	ADDQ $+64, BX
 	SUBQ $+16, BX
-	JLT  end131
+	JLT  end146
 
-loop130:
+loop145:
 	VMOVUPS           (AX)(DX*1), Z3
 	VSUBPS            Z0, Z3, Z3
 	VMULPS            Z1, Z3, Z3
@@ -18608,12 +19508,12 @@ loop130:
 	VADDPS            Z5, Z2, Z2
 	ADDQ              $+64, DX
 	SUBQ              $+16, BX
-	JGE               loop130
+	JGE               loop145
 
-end131:
+end146:
 	ADDQ              $+16, BX
 	TESTQ             BX, BX
-	JEQ               done127
+	JEQ               done142
 	MOVQ              BX, SI
 	MOVQ              $0x00000001, BX
 	SHLXQ             SI, BX, BX
@@ -18643,7 +19543,7 @@ end131:
 	VMOVAPS.Z         Z3, K1, Z0
 	VADDPS            Z0, Z2, Z2
 
-done127:
+done142:
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -18657,20 +19557,20 @@ done127:
 	VBROADCASTSS  X1, Z0
 	XORQ          DX, DX
 	SUBQ          $+16, CX
-	JLT           end134
+	JLT           end149
 
-loop133:
+loop148:
 	VMOVUPS (AX)(DX*1), Z1
 	VMULPS  Z1, Z0, Z1
 	VMOVUPS Z1, (AX)(DX*1)
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
-	JGE     loop133
+	JGE     loop148
 
-end134:
+end149:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
-	JEQ       done132
+	JEQ       done147
 	MOVQ      CX, BX
 	MOVQ      $0x00000001, CX
 	SHLXQ     BX, CX, CX
@@ -18680,7 +19580,7 @@ end134:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(DX*1)
 
-done132:
+done147:
 	VZEROUPPER
 	RET
 
@@ -18694,20 +19594,20 @@ TEXT ·softmaxGradAVX512(SB), NOSPLIT, $0-32
 	XORQ   BX, BX
 	MOVQ   DX, SI
 	SUBQ   $+16, SI
-	JLT    end137
+	JLT    end152
 
-loop136:
+loop151:
 	VMOVUPS     (AX)(BX*1), Z1
 	VMOVUPS     (CX)(BX*1), Z2
 	VFMADD231PS Z2, Z1, Z0
 	ADDQ        $+64, BX
 	SUBQ        $+16, SI
-	JGE         loop136
+	JGE         loop151
 
-end137:
+end152:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
-	JEQ         done135
+	JEQ         done150
 	MOVQ        SI, DI
 	MOVQ        $0x00000001, SI
 	SHLXQ       DI, SI, SI
@@ -18717,7 +19617,7 @@ end137:
 	VMOVUPS.Z   (CX)(BX*1), K1, Z2
 	VFMADD231PS Z2, Z1, Z0
 
-done135:
+done150:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -18730,9 +19630,9 @@ done135:
 	VBROADCASTSS  scale+16(FP), Z1
 	XORQ          BX, BX
 	SUBQ          $+16, DX
-	JLT           end140
+	JLT           end155
 
-loop139:
+loop154:
 	VMOVUPS (CX)(BX*1), Z2
 	VMOVUPS (AX)(BX*1), Z3
 	VSUBPS  Z0, Z3, Z3
@@ -18741,12 +19641,12 @@ loop139:
 	VMOVUPS Z2, (AX)(BX*1)
 	ADDQ    $+64, BX
 	SUBQ    $+16, DX
-	JGE     loop139
+	JGE     loop154
 
-end140:
+end155:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
-	JEQ       done138
+	JEQ       done153
 	MOVQ      DX, SI
 	MOVQ      $0x00000001, DX
 	SHLXQ     SI, DX, DX
@@ -18759,7 +19659,7 @@ end140:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*1)
 
-done138:
+done153:
 	VZEROUPPER
 	RET
 
@@ -18771,19 +19671,19 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-20
 	VBROADCASTSS cff800000<>+0(SB), Z0
 	XORQ         DX, DX
 	SUBQ         $+16, CX
-	JLT          end143
+	JLT          end158
 
-loop142:
+loop157:
 	VMOVUPS (AX)(DX*1), Z1
 	VMAXPS  Z0, Z1, Z0
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
-	JGE     loop142
+	JGE     loop157
 
-end143:
+end158:
 	ADDQ         $+16, CX
 	TESTQ        CX, CX
-	JEQ          done141
+	JEQ          done156
 	MOVQ         CX, BX
 	MOVQ         $0x00000001, CX
 	SHLXQ        BX, CX, CX
@@ -18795,7 +19695,7 @@ end143:
 	VMOVAPS      Z1, K1, Z2
 	VMAXPS       Z0, Z2, Z0
 
-done141:
+done156:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VMAXPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -18818,9 +19718,9 @@ TEXT ·expStoreAVX512(SB), NOSPLIT, $0-28
 	VPXORQ       Z1, Z1, Z1
 	XORQ         DX, DX
 	SUBQ         $+64, CX
-	JLT          end146
+	JLT          end161
 
-loop145:
+loop160:
 	VMOVUPS           (AX)(DX*1), Z2
 	VMOVUPS           64(AX)(DX*1), Z3
 	VMOVUPS           128(AX)(DX*1), Z4
@@ -18907,14 +19807,14 @@ loop145:
 	VADDPS            Z13, Z1, Z1
 	ADDQ              $+256, DX
 	SUBQ              $+64, CX
-	JGE               loop145
+	JGE               loop160
 
-end146:
+end161:
 	ADDQ $+64, CX
 	SUBQ $+16, CX
-	JLT  end148
+	JLT  end163
 
-loop147:
+loop162:
 	VMOVUPS           (AX)(DX*1), Z2
 	VSUBPS            Z0, Z2, Z2
 	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z3
@@ -18938,12 +19838,12 @@ loop147:
 	VADDPS            Z4, Z1, Z1
 	ADDQ              $+64, DX
 	SUBQ              $+16, CX
-	JGE               loop147
+	JGE               loop162
 
-end148:
+end163:
 	ADDQ              $+16, CX
 	TESTQ             CX, CX
-	JEQ               done144
+	JEQ               done159
 	MOVQ              CX, BX
 	MOVQ              $0x00000001, CX
 	SHLXQ             BX, CX, CX
@@ -18972,7 +19872,7 @@ end148:
 	VMOVAPS.Z         Z3, K1, Z0
 	VADDPS            Z0, Z1, Z1
 
-done144:
+done159:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -18994,9 +19894,9 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-28
 	VPXORQ       Z1, Z1, Z1
 	XORQ         DX, DX
 	SUBQ         $+64, CX
-	JLT          end151
+	JLT          end166
 
-loop150:
+loop165:
 	VMOVUPS           (AX)(DX*1), Z2
 	VMOVUPS           64(AX)(DX*1), Z3
 	VMOVUPS           128(AX)(DX*1), Z4
@@ -19079,14 +19979,14 @@ loop150:
 	VADDPS            Z13, Z1, Z1
 	ADDQ              $+256, DX
 	SUBQ              $+64, CX
-	JGE               loop150
+	JGE               loop165
 
-end151:
+end166:
 	ADDQ $+64, CX
 	SUBQ $+16, CX
-	JLT  end153
+	JLT  end168
 
-loop152:
+loop167:
 	VMOVUPS           (AX)(DX*1), Z2
 	VSUBPS            Z0, Z2, Z2
 	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z3
@@ -19109,12 +20009,12 @@ loop152:
 	VADDPS            Z4, Z1, Z1
 	ADDQ              $+64, DX
 	SUBQ              $+16, CX
-	JGE               loop152
+	JGE               loop167
 
-end153:
+end168:
 	ADDQ              $+16, CX
 	TESTQ             CX, CX
-	JEQ               done149
+	JEQ               done164
 	MOVQ              CX, BX
 	MOVQ              $0x00000001, CX
 	SHLXQ             BX, CX, CX
@@ -19142,7 +20042,7 @@ end153:
 	VMOVAPS.Z         Z3, K1, Z0
 	VADDPS            Z0, Z1, Z1
 
-done149:
+done164:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -19188,9 +20088,9 @@ TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+64, DX
-	JLT  end156
+	JLT  end171
 
-loop155:
+loop170:
 	VMOVUPS           (CX)(BX*1), Z0
 	VMOVUPS           64(CX)(BX*1), Z1
 	VMOVUPS           128(CX)(BX*1), Z2
@@ -19309,14 +20209,14 @@ loop155:
 	VMOVUPS           Z3, 192(AX)(BX*1)
 	ADDQ              $+256, BX
 	SUBQ              $+64, DX
-	JGE               loop155
+	JGE               loop170
 
-end156:
+end171:
 	ADDQ $+64, DX
 	SUBQ $+16, DX
-	JLT  end158
+	JLT  end173
 
-loop157:
+loop172:
 	VMOVUPS           (CX)(BX*1), Z0
 	VBROADCASTSS      cbd922279<>+0(SB), Z1
 	VMULPS            Z0, Z0, Z2
@@ -19348,12 +20248,12 @@ loop157:
 	VMOVUPS           Z0, (AX)(BX*1)
 	ADDQ              $+64, BX
 	SUBQ              $+16, DX
-	JGE               loop157
+	JGE               loop172
 
-end158:
+end173:
 	ADDQ              $+16, DX
 	TESTQ             DX, DX
-	JEQ               done154
+	JEQ               done169
 	MOVQ              DX, SI
 	MOVQ              $0x00000001, DX
 	SHLXQ             SI, DX, DX
@@ -19389,7 +20289,7 @@ end158:
 	VDIVPS            Z2, Z0, Z0
 	VMOVUPS           Z0, K1, (AX)(BX*1)
 
-done154:
+done169:
 	VZEROUPPER
 	RET
 
@@ -19402,9 +20302,9 @@ TEXT ·geluTanhGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+64, BX
-	JLT  end161
+	JLT  end176
 
-loop160:
+loop175:
 	VBROADCASTSS      c3f800000<>+0(SB), Z0
 	VBROADCASTSS      c3f800000<>+0(SB), Z1
 	VBROADCASTSS      c3f800000<>+0(SB), Z2
@@ -19567,14 +20467,14 @@ loop160:
 	VMOVUPS           Z3, 192(AX)(SI*1)
 	ADDQ              $+256, SI
 	SUBQ              $+64, BX
-	JGE               loop160
+	JGE               loop175
 
-end161:
+end176:
 	ADDQ $+64, BX
 	SUBQ $+16, BX
-	JLT  end163
+	JLT  end178
 
-loop162:
+loop177:
 	VBROADCASTSS      c3f800000<>+0(SB), Z0
 	VMOVUPS           (DX)(SI*1), Z1
 	VBROADCASTSS      cbd922279<>+0(SB), Z2
@@ -19617,12 +20517,12 @@ loop162:
 	VMOVUPS           Z0, (AX)(SI*1)
 	ADDQ              $+64, SI
 	SUBQ              $+16, BX
-	JGE               loop162
+	JGE               loop177
 
-end163:
+end178:
 	ADDQ              $+16, BX
 	TESTQ             BX, BX
-	JEQ               done159
+	JEQ               done174
 	MOVQ              BX, DI
 	MOVQ              $0x00000001, BX
 	SHLXQ             DI, BX, BX
@@ -19669,7 +20569,7 @@ end163:
 	VMULPS            Z1, Z0, Z0
 	VMOVUPS           Z0, K1, (AX)(SI*1)
 
-done159:
+done174:
 	VZEROUPPER
 	RET
 
@@ -19681,9 +20581,9 @@ TEXT ·geluErfAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+64, DX
-	JLT  end166
+	JLT  end181
 
-loop165:
+loop180:
 	VMOVUPS          (CX)(BX*1), Z0
 	VMOVUPS          64(CX)(BX*1), Z1
 	VMOVUPS          128(CX)(BX*1), Z2
@@ -19790,14 +20690,14 @@ loop165:
 	VMOVUPS          Z3, 192(AX)(BX*1)
 	ADDQ             $+256, BX
 	SUBQ             $+64, DX
-	JGE              loop165
+	JGE              loop180
 
-end166:
+end181:
 	ADDQ $+64, DX
 	SUBQ $+16, DX
-	JLT  end168
+	JLT  end183
 
-loop167:
+loop182:
 	VMOVUPS          (CX)(BX*1), Z0
 	VMULPS.BCST      c3f3504f3<>+0(SB), Z0, Z0
 	VBROADCASTSS     c40800000<>+0(SB), Z1
@@ -19826,12 +20726,12 @@ loop167:
 	VMOVUPS          Z0, (AX)(BX*1)
 	ADDQ             $+64, BX
 	SUBQ             $+16, DX
-	JGE              loop167
+	JGE              loop182
 
-end168:
+end183:
 	ADDQ             $+16, DX
 	TESTQ            DX, DX
-	JEQ              done164
+	JEQ              done179
 	MOVQ             DX, SI
 	MOVQ             $0x00000001, DX
 	SHLXQ            SI, DX, DX
@@ -19864,7 +20764,7 @@ end168:
 	VMULPS           Z0, Z1, Z0
 	VMOVUPS          Z0, K1, (AX)(BX*1)
 
-done164:
+done179:
 	VZEROUPPER
 	RET
 
@@ -19877,9 +20777,9 @@ TEXT ·geluErfGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+64, BX
-	JLT  end171
+	JLT  end186
 
-loop170:
+loop185:
 	VMOVUPS           (DX)(SI*1), Z0
 	VMOVUPS           64(DX)(SI*1), Z1
 	VMOVUPS           128(DX)(SI*1), Z2
@@ -20078,14 +20978,14 @@ loop170:
 	VMOVUPS           Z3, 192(AX)(SI*1)
 	ADDQ              $+256, SI
 	SUBQ              $+64, BX
-	JGE               loop170
+	JGE               loop185
 
-end171:
+end186:
 	ADDQ $+64, BX
 	SUBQ $+16, BX
-	JLT  end173
+	JLT  end188
 
-loop172:
+loop187:
 	VMOVUPS           (DX)(SI*1), Z0
 	VMULPS.BCST       c3f3504f3<>+0(SB), Z0, Z0
 	VBROADCASTSS      c40800000<>+0(SB), Z1
@@ -20137,12 +21037,12 @@ loop172:
 	VMOVUPS           Z0, (AX)(SI*1)
 	ADDQ              $+64, SI
 	SUBQ              $+16, BX
-	JGE               loop172
+	JGE               loop187
 
-end173:
+end188:
 	ADDQ              $+16, BX
 	TESTQ             BX, BX
-	JEQ               done169
+	JEQ               done184
 	MOVQ              BX, DI
 	MOVQ              $0x00000001, BX
 	SHLXQ             DI, BX, BX
@@ -20198,7 +21098,7 @@ end173:
 	VMULPS            Z3, Z0, Z0
 	VMOVUPS           Z0, K1, (AX)(SI*1)
 
-done169:
+done184:
 	VZEROUPPER
 	RET
 
@@ -20210,9 +21110,9 @@ TEXT ·reluAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+16, DX
-	JLT  end176
+	JLT  end191
 
-loop175:
+loop190:
 	VMOVUPS   (CX)(BX*1), Z0
 	VPXORQ    Z1, Z1, Z1
 	VCMPPS    $0x1e, Z1, Z0, K1
@@ -20220,12 +21120,12 @@ loop175:
 	VMOVUPS   Z0, (AX)(BX*1)
 	ADDQ      $+64, BX
 	SUBQ      $+16, DX
-	JGE       loop175
+	JGE       loop190
 
-end176:
+end191:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
-	JEQ       done174
+	JEQ       done189
 	MOVQ      DX, SI
 	MOVQ      $0x00000001, DX
 	SHLXQ     SI, DX, DX
@@ -20237,7 +21137,7 @@ end176:
 	VMOVAPS.Z Z0, K2, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*1)
 
-done174:
+done189:
 	VZEROUPPER
 	RET
 
@@ -20250,9 +21150,9 @@ TEXT ·reluGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+16, BX
-	JLT  end179
+	JLT  end194
 
-loop178:
+loop193:
 	VMOVUPS   (CX)(SI*1), Z0
 	VMOVUPS   (DX)(SI*1), Z1
 	VPXORQ    Z2, Z2, Z2
@@ -20261,12 +21161,12 @@ loop178:
 	VMOVUPS   Z0, (AX)(SI*1)
 	ADDQ      $+64, SI
 	SUBQ      $+16, BX
-	JGE       loop178
+	JGE       loop193
 
-end179:
+end194:
 	ADDQ      $+16, BX
 	TESTQ     BX, BX
-	JEQ       done177
+	JEQ       done192
 	MOVQ      BX, DI
 	MOVQ      $0x00000001, BX
 	SHLXQ     DI, BX, BX
@@ -20279,7 +21179,7 @@ end179:
 	VMOVAPS.Z Z0, K2, Z0
 	VMOVUPS   Z0, K1, (AX)(SI*1)
 
-done177:
+done192:
 	VZEROUPPER
 	RET
 
@@ -20291,9 +21191,9 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+64, DX
-	JLT  end182
+	JLT  end197
 
-loop181:
+loop196:
 	VMOVUPS           (CX)(BX*1), Z0
 	VMOVUPS           64(CX)(BX*1), Z1
 	VMOVUPS           128(CX)(BX*1), Z2
@@ -20456,14 +21356,14 @@ loop181:
 	VMOVUPS           Z2, 192(AX)(BX*1)
 	ADDQ              $+256, BX
 	SUBQ              $+64, DX
-	JGE               loop181
+	JGE               loop196
 
-end182:
+end197:
 	ADDQ $+64, DX
 	SUBQ $+16, DX
-	JLT  end184
+	JLT  end199
 
-loop183:
+loop198:
 	VMOVUPS           (CX)(BX*1), Z0
 	VPANDD.BCST       c7fffffff<>+0(SB), Z0, Z1
 	VMULPS            Z0, Z0, Z2
@@ -20506,12 +21406,12 @@ loop183:
 	VMOVUPS           Z1, (AX)(BX*1)
 	ADDQ              $+64, BX
 	SUBQ              $+16, DX
-	JGE               loop183
+	JGE               loop198
 
-end184:
+end199:
 	ADDQ              $+16, DX
 	TESTQ             DX, DX
-	JEQ               done180
+	JEQ               done195
 	MOVQ              DX, SI
 	MOVQ              $0x00000001, DX
 	SHLXQ             SI, DX, DX
@@ -20558,7 +21458,7 @@ end184:
 	VMOVAPS           Z0, K2, Z1
 	VMOVUPS           Z1, K1, (AX)(BX*1)
 
-done180:
+done195:
 	VZEROUPPER
 	RET
 
@@ -20571,9 +21471,9 @@ TEXT ·tanhGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+16, BX
-	JLT  end187
+	JLT  end202
 
-loop186:
+loop201:
 	VBROADCASTSS c3f800000<>+0(SB), Z0
 	VMOVUPS      (DX)(SI*1), Z1
 	VFNMADD231PS Z1, Z1, Z0
@@ -20582,12 +21482,12 @@ loop186:
 	VMOVUPS      Z0, (AX)(SI*1)
 	ADDQ         $+64, SI
 	SUBQ         $+16, BX
-	JGE          loop186
+	JGE          loop201
 
-end187:
+end202:
 	ADDQ         $+16, BX
 	TESTQ        BX, BX
-	JEQ          done185
+	JEQ          done200
 	MOVQ         BX, DI
 	MOVQ         $0x00000001, BX
 	SHLXQ        DI, BX, BX
@@ -20600,7 +21500,7 @@ end187:
 	VMULPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (AX)(SI*1)
 
-done185:
+done200:
 	VZEROUPPER
 	RET
 
@@ -20657,9 +21557,9 @@ TEXT ·dropoutAVX512(SB), NOSPLIT, $80-52
 	MOVL   $0x0000aaaa, SI
 	KMOVW  SI, K1
 	SUBQ   $+128, DX
-	JLT    end189
+	JLT    end204
 
-block188:
+block203:
 	VPADDD.BCST     c00000010<>+0(SB), Z0, Z1
 	VBROADCASTSS    ctr0+40(FP), Z2
 	VBROADCASTSS    ctr1+44(FP), Z3
@@ -20975,14 +21875,14 @@ block188:
 	ADDQ            $+512, BX
 	VPADDD.BCST     c00000020<>+0(SB), Z0, Z0
 	SUBQ            $+128, DX
-	JGE             block188
+	JGE             block203
 
-end189:
+end204:
 	ADDQ $+128, DX
 	SUBQ $+64, DX
-	JLT  end191
+	JLT  end206
 
-block190:
+block205:
 	VBROADCASTSS    ctr0+40(FP), Z1
 	VBROADCASTSS    ctr1+44(FP), Z2
 	VBROADCASTSS    ctr2+48(FP), Z3
@@ -21143,9 +22043,9 @@ block190:
 	ADDQ            $+256, BX
 	VPADDD.BCST     c00000010<>+0(SB), Z0, Z0
 	SUBQ            $+64, DX
-	JGE             block190
+	JGE             block205
 
-end191:
+end206:
 	ADDQ            $+64, DX
 	TESTQ           DX, DX
 	JEQ             done
@@ -21382,9 +22282,9 @@ TEXT ·dropoutAddAVX512(SB), NOSPLIT, $80-60
 	MOVL   $0x0000aaaa, DI
 	KMOVW  DI, K1
 	SUBQ   $+128, DX
-	JLT    end193
+	JLT    end208
 
-block192:
+block207:
 	VPADDD.BCST     c00000010<>+0(SB), Z0, Z1
 	VBROADCASTSS    ctr0+48(FP), Z2
 	VBROADCASTSS    ctr1+52(FP), Z3
@@ -21716,14 +22616,14 @@ block192:
 	ADDQ            $+512, SI
 	VPADDD.BCST     c00000020<>+0(SB), Z0, Z0
 	SUBQ            $+128, DX
-	JGE             block192
+	JGE             block207
 
-end193:
+end208:
 	ADDQ $+128, DX
 	SUBQ $+64, DX
-	JLT  end195
+	JLT  end210
 
-block194:
+block209:
 	VBROADCASTSS    ctr0+48(FP), Z1
 	VBROADCASTSS    ctr1+52(FP), Z2
 	VBROADCASTSS    ctr2+56(FP), Z3
@@ -21892,9 +22792,9 @@ block194:
 	ADDQ            $+256, SI
 	VPADDD.BCST     c00000010<>+0(SB), Z0, Z0
 	SUBQ            $+64, DX
-	JGE             block194
+	JGE             block209
 
-end195:
+end210:
 	ADDQ            $+64, DX
 	TESTQ           DX, DX
 	JEQ             done
@@ -22093,9 +22993,9 @@ TEXT ·adamAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS decay+64(FP), Z6
 	XORQ         R8, R8
 	SUBQ         $+16, DI
-	JLT          end198
+	JLT          end213
 
-loop197:
+loop212:
 	VMOVUPS     (BX)(R8*1), Z7
 	VMULPS      Z0, Z7, Z7
 	VMOVUPS     (CX)(R8*1), Z8
@@ -22117,12 +23017,12 @@ loop197:
 	VMOVUPS     Z7, (AX)(R8*1)
 	ADDQ        $+64, R8
 	SUBQ        $+16, DI
-	JGE         loop197
+	JGE         loop212
 
-end198:
+end213:
 	ADDQ        $+16, DI
 	TESTQ       DI, DI
-	JEQ         done196
+	JEQ         done211
 	MOVQ        DI, R9
 	MOVQ        $0x00000001, DI
 	SHLXQ       R9, DI, DI
@@ -22148,7 +23048,7 @@ end198:
 	VFMADD231PS Z6, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)(R8*1)
 
-done196:
+done211:
 	VZEROUPPER
 	RET
 
@@ -22240,6 +23140,3008 @@ loop:
 	DECQ        AX
 	JNE         loop
 	VZEROUPPER
+	RET
+
+// func spanAVX512(x *float32, n int) (lo float32, hi float32, check float32)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·spanAVX512(SB), NOSPLIT, $0-28
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	XORQ   DX, DX
+	SUBQ   $+64, CX
+	JLT    end216
+
+loop215:
+	VMOVUPS     (AX)(DX*1), Z13
+	VMOVUPS     64(AX)(DX*1), Z14
+	VMOVUPS     128(AX)(DX*1), Z15
+	VMOVUPS     192(AX)(DX*1), Z16
+	VMINPS      Z0, Z13, Z0
+	VMAXPS      Z4, Z13, Z4
+	VFMADD231PS Z12, Z13, Z8
+	VMINPS      Z1, Z14, Z1
+	VMAXPS      Z5, Z14, Z5
+	VFMADD231PS Z12, Z14, Z9
+	VMINPS      Z2, Z15, Z2
+	VMAXPS      Z6, Z15, Z6
+	VFMADD231PS Z12, Z15, Z10
+	VMINPS      Z3, Z16, Z3
+	VMAXPS      Z7, Z16, Z7
+	VFMADD231PS Z12, Z16, Z11
+	ADDQ        $+256, DX
+	SUBQ        $+64, CX
+	JGE         loop215
+
+end216:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JLT  end218
+
+loop217:
+	VMOVUPS     (AX)(DX*1), Z13
+	VMINPS      Z0, Z13, Z0
+	VMAXPS      Z4, Z13, Z4
+	VFMADD231PS Z12, Z13, Z8
+	ADDQ        $+64, DX
+	SUBQ        $+16, CX
+	JGE         loop217
+
+end218:
+	ADDQ        $+16, CX
+	TESTQ       CX, CX
+	JEQ         done214
+	MOVQ        CX, BX
+	MOVQ        $0x00000001, CX
+	SHLXQ       BX, CX, CX
+	DECQ        CX
+	KMOVW       CX, K1
+	VMOVUPS.Z   (AX)(DX*1), K1, Z13
+	VMINPS      Z0, Z13, Z0
+	VMAXPS      Z4, Z13, Z4
+	VFMADD231PS Z12, Z13, Z8
+
+done214:
+	VMINPS        Z1, Z0, Z0
+	VMAXPS        Z5, Z4, Z4
+	VADDPS        Z9, Z8, Z8
+	VMINPS        Z2, Z0, Z0
+	VMAXPS        Z6, Z4, Z4
+	VADDPS        Z10, Z8, Z8
+	VMINPS        Z3, Z0, Z0
+	VMAXPS        Z7, Z4, Z4
+	VADDPS        Z11, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VMINPS        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VMINPS        X1, X0, X0
+	VPERMILPS     $0x4e, X0, X1
+	VMINPS        X1, X0, X0
+	VPERMILPS     $0xb1, X0, X1
+	VMINPS        X1, X0, X0
+	MOVSS         X0, lo+16(FP)
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VMAXPS        Y0, Y4, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VMAXPS        X1, X0, X0
+	VPERMILPS     $0x4e, X0, X1
+	VMAXPS        X1, X0, X0
+	VPERMILPS     $0xb1, X0, X1
+	VMAXPS        X1, X0, X0
+	MOVSS         X0, hi+20(FP)
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0x4e, X0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0xb1, X0, X1
+	VADDPS        X1, X0, X0
+	MOVSS         X0, check+24(FP)
+	VZEROUPPER
+	RET
+
+// func quantizeAVX512(dst *int8, x *float32, inv float32, zero int32, flip uint32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·quantizeAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VBROADCASTSS inv+16(FP), Z0
+	VBROADCASTSS zero+20(FP), Z1
+	VBROADCASTSS flip+24(FP), X2
+	XORQ         BX, BX
+	SUBQ         $+64, DX
+	JLT          end221
+
+loop220:
+	VMOVUPS   (CX)(BX*1), Z3
+	VMOVUPS   64(CX)(BX*1), Z4
+	VMOVUPS   128(CX)(BX*1), Z5
+	VMOVUPS   192(CX)(BX*1), Z6
+	VMULPS    Z0, Z3, Z3
+	VMULPS    Z0, Z4, Z4
+	VMULPS    Z0, Z5, Z5
+	VMULPS    Z0, Z6, Z6
+	VCVTPS2DQ Z3, Z3
+	VPADDD    Z1, Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VPADDD    Z1, Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VPADDD    Z1, Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VPADDD    Z1, Z6, Z6
+	VPMOVSDB  Z3, X3
+	VPXOR     X2, X3, X3
+	VMOVDQU   X3, (AX)
+	VPMOVSDB  Z4, X3
+	VPXOR     X2, X3, X3
+	VMOVDQU   X3, 16(AX)
+	VPMOVSDB  Z5, X3
+	VPXOR     X2, X3, X3
+	VMOVDQU   X3, 32(AX)
+	VPMOVSDB  Z6, X3
+	VPXOR     X2, X3, X3
+	VMOVDQU   X3, 48(AX)
+	ADDQ      $+64, AX
+	ADDQ      $+256, BX
+	SUBQ      $+64, DX
+	JGE       loop220
+
+end221:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JLT  end223
+
+loop222:
+	VMOVUPS   (CX)(BX*1), Z3
+	VMULPS    Z0, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VPADDD    Z1, Z3, Z3
+	VPMOVSDB  Z3, X3
+	VPXOR     X2, X3, X3
+	VMOVDQU   X3, (AX)
+	ADDQ      $+16, AX
+	ADDQ      $+64, BX
+	SUBQ      $+16, DX
+	JGE       loop222
+
+end223:
+	ADDQ      $+16, DX
+	TESTQ     DX, DX
+	JEQ       done219
+	MOVQ      DX, SI
+	MOVQ      $0x00000001, DX
+	SHLXQ     SI, DX, DX
+	DECQ      DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (CX)(BX*1), K1, Z3
+	VMULPS    Z0, Z3, Z0
+	VCVTPS2DQ Z0, Z0
+	VPADDD    Z1, Z0, Z0
+	VPMOVSDB  Z0, X0
+	VPXOR     X2, X0, X0
+	VMOVDQU   X0, (AX)
+	ADDQ      $+16, AX
+
+done219:
+	VZEROUPPER
+	RET
+
+// func dequantizeAVX512(y *float32, ldy int, acc *int32, rows *float32, m int, sum *int32, scale *float32, bias *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dequantizeAVX512(SB), NOSPLIT, $0-72
+	MOVQ y+0(FP), AX
+	MOVQ ldy+8(FP), CX
+	MOVQ acc+16(FP), DX
+	MOVQ sum+40(FP), BX
+	MOVQ scale+48(FP), SI
+	MOVQ n+64(FP), DI
+	SHLQ $0x02, CX
+	XORQ R8, R8
+	MOVQ DI, R9
+	SUBQ $+16, R9
+	JLT  end226
+
+loop225:
+	VMOVUPS (BX)(R8*1), Z0
+	VMOVUPS (SI)(R8*1), Z1
+	VPXORQ  Z2, Z2, Z2
+	MOVQ    bias+56(FP), DI
+	TESTQ   DI, DI
+	JEQ     nobias227
+	VMOVUPS (DI)(R8*1), Z2
+	VMOVAPS Z2, Z2
+
+nobias227:
+	MOVQ rows+24(FP), DI
+	MOVQ m+32(FP), R10
+	LEAQ (AX)(R8*1), R11
+	LEAQ (DX)(R8*1), R12
+
+row228:
+	VBROADCASTSS (DI), Z3
+	VPBROADCASTD 4(DI), Z4
+	VMOVUPS      (R12), Z5
+	VPMULLD      Z0, Z4, Z4
+	VPSUBD       Z4, Z5, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z3, Z5, Z5
+	VFMADD213PS  Z2, Z1, Z5
+	VMOVUPS      Z5, (R11)
+	ADDQ         $+8, DI
+	ADDQ         CX, R11
+	ADDQ         $+128, R12
+	DECQ         R10
+	JNE          row228
+	ADDQ         $+64, R8
+	SUBQ         $+16, R9
+	JGE          loop225
+
+end226:
+	ADDQ      $+16, R9
+	TESTQ     R9, R9
+	JEQ       done224
+	MOVQ      $0x00000001, DI
+	SHLXQ     R9, DI, DI
+	DECQ      DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (BX)(R8*1), K1, Z0
+	VMOVUPS.Z (SI)(R8*1), K1, Z1
+	VPXORQ    Z6, Z6, Z6
+	MOVQ      bias+56(FP), DI
+	TESTQ     DI, DI
+	JEQ       nobias229
+	VMOVUPS.Z (DI)(R8*1), K1, Z2
+	VMOVAPS   Z2, Z6
+
+nobias229:
+	MOVQ rows+24(FP), DI
+	MOVQ m+32(FP), R10
+	LEAQ (AX)(R8*1), R11
+	LEAQ (DX)(R8*1), R12
+
+row230:
+	VBROADCASTSS (DI), Z2
+	VPBROADCASTD 4(DI), Z3
+	VMOVUPS      (R12), Z4
+	VPMULLD      Z0, Z3, Z3
+	VPSUBD       Z3, Z4, Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z2, Z4, Z4
+	VFMADD213PS  Z6, Z1, Z4
+	VMOVUPS      Z4, K1, (R11)
+	ADDQ         $+8, DI
+	ADDQ         CX, R11
+	ADDQ         $+128, R12
+	DECQ         R10
+	JNE          row230
+
+done224:
+	VZEROUPPER
+	RET
+
+// func int8Tile14AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile14AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), R11
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	VPXORQ Z22, Z22, Z22
+	VPXORQ Z23, Z23, Z23
+	VPXORQ Z24, Z24, Z24
+	VPXORQ Z25, Z25, Z25
+	VPXORQ Z26, Z26, Z26
+	VPXORQ Z27, Z27, Z27
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), R9
+	LEAQ   (DX)(R9*1), BX
+	LEAQ   (BX)(R9*1), SI
+	LEAQ   (SI)(R9*1), DI
+	LEAQ   (DI)(R9*1), R8
+	MOVQ   b+24(FP), R10
+	MOVQ   k+0(FP), R9
+
+loop:
+	PREFETCHT1   (R11)
+	ADDQ         $+64, R11
+	VMOVUPS      (R10), Z28
+	VMOVUPS      (R10)(CX*1), Z29
+	VPBROADCASTD (DX), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPDPBUSD     Z29, Z30, Z1
+	VPBROADCASTD (DX)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPDPBUSD     Z29, Z30, Z3
+	VPBROADCASTD (DX)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPDPBUSD     Z29, Z30, Z5
+	VPBROADCASTD (BX), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPDPBUSD     Z29, Z30, Z7
+	VPBROADCASTD (BX)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z29, Z30, Z9
+	VPBROADCASTD (BX)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPDPBUSD     Z29, Z30, Z11
+	VPBROADCASTD (SI), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPDPBUSD     Z29, Z30, Z13
+	VPBROADCASTD (SI)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z14
+	VPDPBUSD     Z29, Z30, Z15
+	VPBROADCASTD (SI)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z16
+	VPDPBUSD     Z29, Z30, Z17
+	VPBROADCASTD (DI), Z30
+	VPDPBUSD     Z28, Z30, Z18
+	VPDPBUSD     Z29, Z30, Z19
+	VPBROADCASTD (DI)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z20
+	VPDPBUSD     Z29, Z30, Z21
+	VPBROADCASTD (DI)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z22
+	VPDPBUSD     Z29, Z30, Z23
+	VPBROADCASTD (R8), Z30
+	VPDPBUSD     Z28, Z30, Z24
+	VPDPBUSD     Z29, Z30, Z25
+	VPBROADCASTD (R8)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z26
+	VPDPBUSD     Z29, Z30, Z27
+	VMOVUPS      64(R10), Z28
+	VMOVUPS      64(R10)(CX*1), Z29
+	VPBROADCASTD 4(DX), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPDPBUSD     Z29, Z30, Z1
+	VPBROADCASTD 4(DX)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPDPBUSD     Z29, Z30, Z3
+	VPBROADCASTD 4(DX)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPDPBUSD     Z29, Z30, Z5
+	VPBROADCASTD 4(BX), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPDPBUSD     Z29, Z30, Z7
+	VPBROADCASTD 4(BX)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z29, Z30, Z9
+	VPBROADCASTD 4(BX)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPDPBUSD     Z29, Z30, Z11
+	VPBROADCASTD 4(SI), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPDPBUSD     Z29, Z30, Z13
+	VPBROADCASTD 4(SI)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z14
+	VPDPBUSD     Z29, Z30, Z15
+	VPBROADCASTD 4(SI)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z16
+	VPDPBUSD     Z29, Z30, Z17
+	VPBROADCASTD 4(DI), Z30
+	VPDPBUSD     Z28, Z30, Z18
+	VPDPBUSD     Z29, Z30, Z19
+	VPBROADCASTD 4(DI)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z20
+	VPDPBUSD     Z29, Z30, Z21
+	VPBROADCASTD 4(DI)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z22
+	VPDPBUSD     Z29, Z30, Z23
+	VPBROADCASTD 4(R8), Z30
+	VPDPBUSD     Z28, Z30, Z24
+	VPDPBUSD     Z29, Z30, Z25
+	VPBROADCASTD 4(R8)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z26
+	VPDPBUSD     Z29, Z30, Z27
+	VMOVUPS      128(R10), Z28
+	VMOVUPS      128(R10)(CX*1), Z29
+	VPBROADCASTD 8(DX), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPDPBUSD     Z29, Z30, Z1
+	VPBROADCASTD 8(DX)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPDPBUSD     Z29, Z30, Z3
+	VPBROADCASTD 8(DX)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPDPBUSD     Z29, Z30, Z5
+	VPBROADCASTD 8(BX), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPDPBUSD     Z29, Z30, Z7
+	VPBROADCASTD 8(BX)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z29, Z30, Z9
+	VPBROADCASTD 8(BX)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPDPBUSD     Z29, Z30, Z11
+	VPBROADCASTD 8(SI), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPDPBUSD     Z29, Z30, Z13
+	VPBROADCASTD 8(SI)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z14
+	VPDPBUSD     Z29, Z30, Z15
+	VPBROADCASTD 8(SI)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z16
+	VPDPBUSD     Z29, Z30, Z17
+	VPBROADCASTD 8(DI), Z30
+	VPDPBUSD     Z28, Z30, Z18
+	VPDPBUSD     Z29, Z30, Z19
+	VPBROADCASTD 8(DI)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z20
+	VPDPBUSD     Z29, Z30, Z21
+	VPBROADCASTD 8(DI)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z22
+	VPDPBUSD     Z29, Z30, Z23
+	VPBROADCASTD 8(R8), Z30
+	VPDPBUSD     Z28, Z30, Z24
+	VPDPBUSD     Z29, Z30, Z25
+	VPBROADCASTD 8(R8)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z26
+	VPDPBUSD     Z29, Z30, Z27
+	VMOVUPS      192(R10), Z28
+	VMOVUPS      192(R10)(CX*1), Z29
+	VPBROADCASTD 12(DX), Z30
+	VPDPBUSD     Z28, Z30, Z0
+	VPDPBUSD     Z29, Z30, Z1
+	VPBROADCASTD 12(DX)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z2
+	VPDPBUSD     Z29, Z30, Z3
+	VPBROADCASTD 12(DX)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z4
+	VPDPBUSD     Z29, Z30, Z5
+	VPBROADCASTD 12(BX), Z30
+	VPDPBUSD     Z28, Z30, Z6
+	VPDPBUSD     Z29, Z30, Z7
+	VPBROADCASTD 12(BX)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z8
+	VPDPBUSD     Z29, Z30, Z9
+	VPBROADCASTD 12(BX)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z10
+	VPDPBUSD     Z29, Z30, Z11
+	VPBROADCASTD 12(SI), Z30
+	VPDPBUSD     Z28, Z30, Z12
+	VPDPBUSD     Z29, Z30, Z13
+	VPBROADCASTD 12(SI)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z14
+	VPDPBUSD     Z29, Z30, Z15
+	VPBROADCASTD 12(SI)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z16
+	VPDPBUSD     Z29, Z30, Z17
+	VPBROADCASTD 12(DI), Z30
+	VPDPBUSD     Z28, Z30, Z18
+	VPDPBUSD     Z29, Z30, Z19
+	VPBROADCASTD 12(DI)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z20
+	VPDPBUSD     Z29, Z30, Z21
+	VPBROADCASTD 12(DI)(AX*2), Z30
+	VPDPBUSD     Z28, Z30, Z22
+	VPDPBUSD     Z29, Z30, Z23
+	VPBROADCASTD 12(R8), Z30
+	VPDPBUSD     Z28, Z30, Z24
+	VPDPBUSD     Z29, Z30, Z25
+	VPBROADCASTD 12(R8)(AX*1), Z30
+	VPDPBUSD     Z28, Z30, Z26
+	VPDPBUSD     Z29, Z30, Z27
+	ADDQ         $+256, R10
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	ADDQ         $+16, R8
+	SUBQ         $+16, R9
+	JGT          loop
+	MOVQ         c+40(FP), R10
+	VMOVUPS      Z0, (R10)
+	VMOVUPS      Z1, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z2, (R10)
+	VMOVUPS      Z3, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z4, (R10)
+	VMOVUPS      Z5, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z6, (R10)
+	VMOVUPS      Z7, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z8, (R10)
+	VMOVUPS      Z9, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z10, (R10)
+	VMOVUPS      Z11, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z12, (R10)
+	VMOVUPS      Z13, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z14, (R10)
+	VMOVUPS      Z15, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z16, (R10)
+	VMOVUPS      Z17, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z18, (R10)
+	VMOVUPS      Z19, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z20, (R10)
+	VMOVUPS      Z21, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z22, (R10)
+	VMOVUPS      Z23, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z24, (R10)
+	VMOVUPS      Z25, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z26, (R10)
+	VMOVUPS      Z27, 64(R10)
+	ADDQ         $+128, R10
+	MOVQ         R10, c+40(FP)
+	IMUL3Q       $+14, AX, R9
+	ADDQ         R9, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile13AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile13AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), R11
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	VPXORQ Z22, Z22, Z22
+	VPXORQ Z23, Z23, Z23
+	VPXORQ Z24, Z24, Z24
+	VPXORQ Z25, Z25, Z25
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), R9
+	LEAQ   (DX)(R9*1), BX
+	LEAQ   (BX)(R9*1), SI
+	LEAQ   (SI)(R9*1), DI
+	LEAQ   (DI)(R9*1), R8
+	MOVQ   b+24(FP), R10
+	MOVQ   k+0(FP), R9
+
+loop:
+	PREFETCHT1   (R11)
+	ADDQ         $+64, R11
+	VMOVUPS      (R10), Z26
+	VMOVUPS      (R10)(CX*1), Z27
+	VPBROADCASTD (DX), Z28
+	VPDPBUSD     Z26, Z28, Z0
+	VPDPBUSD     Z27, Z28, Z1
+	VPBROADCASTD (DX)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z2
+	VPDPBUSD     Z27, Z28, Z3
+	VPBROADCASTD (DX)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z4
+	VPDPBUSD     Z27, Z28, Z5
+	VPBROADCASTD (BX), Z28
+	VPDPBUSD     Z26, Z28, Z6
+	VPDPBUSD     Z27, Z28, Z7
+	VPBROADCASTD (BX)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z8
+	VPDPBUSD     Z27, Z28, Z9
+	VPBROADCASTD (BX)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z10
+	VPDPBUSD     Z27, Z28, Z11
+	VPBROADCASTD (SI), Z28
+	VPDPBUSD     Z26, Z28, Z12
+	VPDPBUSD     Z27, Z28, Z13
+	VPBROADCASTD (SI)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z14
+	VPDPBUSD     Z27, Z28, Z15
+	VPBROADCASTD (SI)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z16
+	VPDPBUSD     Z27, Z28, Z17
+	VPBROADCASTD (DI), Z28
+	VPDPBUSD     Z26, Z28, Z18
+	VPDPBUSD     Z27, Z28, Z19
+	VPBROADCASTD (DI)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z20
+	VPDPBUSD     Z27, Z28, Z21
+	VPBROADCASTD (DI)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z22
+	VPDPBUSD     Z27, Z28, Z23
+	VPBROADCASTD (R8), Z28
+	VPDPBUSD     Z26, Z28, Z24
+	VPDPBUSD     Z27, Z28, Z25
+	VMOVUPS      64(R10), Z26
+	VMOVUPS      64(R10)(CX*1), Z27
+	VPBROADCASTD 4(DX), Z28
+	VPDPBUSD     Z26, Z28, Z0
+	VPDPBUSD     Z27, Z28, Z1
+	VPBROADCASTD 4(DX)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z2
+	VPDPBUSD     Z27, Z28, Z3
+	VPBROADCASTD 4(DX)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z4
+	VPDPBUSD     Z27, Z28, Z5
+	VPBROADCASTD 4(BX), Z28
+	VPDPBUSD     Z26, Z28, Z6
+	VPDPBUSD     Z27, Z28, Z7
+	VPBROADCASTD 4(BX)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z8
+	VPDPBUSD     Z27, Z28, Z9
+	VPBROADCASTD 4(BX)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z10
+	VPDPBUSD     Z27, Z28, Z11
+	VPBROADCASTD 4(SI), Z28
+	VPDPBUSD     Z26, Z28, Z12
+	VPDPBUSD     Z27, Z28, Z13
+	VPBROADCASTD 4(SI)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z14
+	VPDPBUSD     Z27, Z28, Z15
+	VPBROADCASTD 4(SI)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z16
+	VPDPBUSD     Z27, Z28, Z17
+	VPBROADCASTD 4(DI), Z28
+	VPDPBUSD     Z26, Z28, Z18
+	VPDPBUSD     Z27, Z28, Z19
+	VPBROADCASTD 4(DI)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z20
+	VPDPBUSD     Z27, Z28, Z21
+	VPBROADCASTD 4(DI)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z22
+	VPDPBUSD     Z27, Z28, Z23
+	VPBROADCASTD 4(R8), Z28
+	VPDPBUSD     Z26, Z28, Z24
+	VPDPBUSD     Z27, Z28, Z25
+	VMOVUPS      128(R10), Z26
+	VMOVUPS      128(R10)(CX*1), Z27
+	VPBROADCASTD 8(DX), Z28
+	VPDPBUSD     Z26, Z28, Z0
+	VPDPBUSD     Z27, Z28, Z1
+	VPBROADCASTD 8(DX)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z2
+	VPDPBUSD     Z27, Z28, Z3
+	VPBROADCASTD 8(DX)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z4
+	VPDPBUSD     Z27, Z28, Z5
+	VPBROADCASTD 8(BX), Z28
+	VPDPBUSD     Z26, Z28, Z6
+	VPDPBUSD     Z27, Z28, Z7
+	VPBROADCASTD 8(BX)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z8
+	VPDPBUSD     Z27, Z28, Z9
+	VPBROADCASTD 8(BX)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z10
+	VPDPBUSD     Z27, Z28, Z11
+	VPBROADCASTD 8(SI), Z28
+	VPDPBUSD     Z26, Z28, Z12
+	VPDPBUSD     Z27, Z28, Z13
+	VPBROADCASTD 8(SI)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z14
+	VPDPBUSD     Z27, Z28, Z15
+	VPBROADCASTD 8(SI)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z16
+	VPDPBUSD     Z27, Z28, Z17
+	VPBROADCASTD 8(DI), Z28
+	VPDPBUSD     Z26, Z28, Z18
+	VPDPBUSD     Z27, Z28, Z19
+	VPBROADCASTD 8(DI)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z20
+	VPDPBUSD     Z27, Z28, Z21
+	VPBROADCASTD 8(DI)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z22
+	VPDPBUSD     Z27, Z28, Z23
+	VPBROADCASTD 8(R8), Z28
+	VPDPBUSD     Z26, Z28, Z24
+	VPDPBUSD     Z27, Z28, Z25
+	VMOVUPS      192(R10), Z26
+	VMOVUPS      192(R10)(CX*1), Z27
+	VPBROADCASTD 12(DX), Z28
+	VPDPBUSD     Z26, Z28, Z0
+	VPDPBUSD     Z27, Z28, Z1
+	VPBROADCASTD 12(DX)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z2
+	VPDPBUSD     Z27, Z28, Z3
+	VPBROADCASTD 12(DX)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z4
+	VPDPBUSD     Z27, Z28, Z5
+	VPBROADCASTD 12(BX), Z28
+	VPDPBUSD     Z26, Z28, Z6
+	VPDPBUSD     Z27, Z28, Z7
+	VPBROADCASTD 12(BX)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z8
+	VPDPBUSD     Z27, Z28, Z9
+	VPBROADCASTD 12(BX)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z10
+	VPDPBUSD     Z27, Z28, Z11
+	VPBROADCASTD 12(SI), Z28
+	VPDPBUSD     Z26, Z28, Z12
+	VPDPBUSD     Z27, Z28, Z13
+	VPBROADCASTD 12(SI)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z14
+	VPDPBUSD     Z27, Z28, Z15
+	VPBROADCASTD 12(SI)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z16
+	VPDPBUSD     Z27, Z28, Z17
+	VPBROADCASTD 12(DI), Z28
+	VPDPBUSD     Z26, Z28, Z18
+	VPDPBUSD     Z27, Z28, Z19
+	VPBROADCASTD 12(DI)(AX*1), Z28
+	VPDPBUSD     Z26, Z28, Z20
+	VPDPBUSD     Z27, Z28, Z21
+	VPBROADCASTD 12(DI)(AX*2), Z28
+	VPDPBUSD     Z26, Z28, Z22
+	VPDPBUSD     Z27, Z28, Z23
+	VPBROADCASTD 12(R8), Z28
+	VPDPBUSD     Z26, Z28, Z24
+	VPDPBUSD     Z27, Z28, Z25
+	ADDQ         $+256, R10
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	ADDQ         $+16, R8
+	SUBQ         $+16, R9
+	JGT          loop
+	MOVQ         c+40(FP), R10
+	VMOVUPS      Z0, (R10)
+	VMOVUPS      Z1, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z2, (R10)
+	VMOVUPS      Z3, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z4, (R10)
+	VMOVUPS      Z5, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z6, (R10)
+	VMOVUPS      Z7, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z8, (R10)
+	VMOVUPS      Z9, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z10, (R10)
+	VMOVUPS      Z11, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z12, (R10)
+	VMOVUPS      Z13, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z14, (R10)
+	VMOVUPS      Z15, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z16, (R10)
+	VMOVUPS      Z17, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z18, (R10)
+	VMOVUPS      Z19, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z20, (R10)
+	VMOVUPS      Z21, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z22, (R10)
+	VMOVUPS      Z23, 64(R10)
+	ADDQ         $+128, R10
+	VMOVUPS      Z24, (R10)
+	VMOVUPS      Z25, 64(R10)
+	ADDQ         $+128, R10
+	MOVQ         R10, c+40(FP)
+	IMUL3Q       $+13, AX, R9
+	ADDQ         R9, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile12AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile12AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), R10
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	VPXORQ Z22, Z22, Z22
+	VPXORQ Z23, Z23, Z23
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), R8
+	LEAQ   (DX)(R8*1), BX
+	LEAQ   (BX)(R8*1), SI
+	LEAQ   (SI)(R8*1), DI
+	MOVQ   b+24(FP), R9
+	MOVQ   k+0(FP), R8
+
+loop:
+	PREFETCHT1   (R10)
+	ADDQ         $+64, R10
+	VMOVUPS      (R9), Z24
+	VMOVUPS      (R9)(CX*1), Z25
+	VPBROADCASTD (DX), Z26
+	VPDPBUSD     Z24, Z26, Z0
+	VPDPBUSD     Z25, Z26, Z1
+	VPBROADCASTD (DX)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z2
+	VPDPBUSD     Z25, Z26, Z3
+	VPBROADCASTD (DX)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z4
+	VPDPBUSD     Z25, Z26, Z5
+	VPBROADCASTD (BX), Z26
+	VPDPBUSD     Z24, Z26, Z6
+	VPDPBUSD     Z25, Z26, Z7
+	VPBROADCASTD (BX)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z8
+	VPDPBUSD     Z25, Z26, Z9
+	VPBROADCASTD (BX)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z10
+	VPDPBUSD     Z25, Z26, Z11
+	VPBROADCASTD (SI), Z26
+	VPDPBUSD     Z24, Z26, Z12
+	VPDPBUSD     Z25, Z26, Z13
+	VPBROADCASTD (SI)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z14
+	VPDPBUSD     Z25, Z26, Z15
+	VPBROADCASTD (SI)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z16
+	VPDPBUSD     Z25, Z26, Z17
+	VPBROADCASTD (DI), Z26
+	VPDPBUSD     Z24, Z26, Z18
+	VPDPBUSD     Z25, Z26, Z19
+	VPBROADCASTD (DI)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z20
+	VPDPBUSD     Z25, Z26, Z21
+	VPBROADCASTD (DI)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z22
+	VPDPBUSD     Z25, Z26, Z23
+	VMOVUPS      64(R9), Z24
+	VMOVUPS      64(R9)(CX*1), Z25
+	VPBROADCASTD 4(DX), Z26
+	VPDPBUSD     Z24, Z26, Z0
+	VPDPBUSD     Z25, Z26, Z1
+	VPBROADCASTD 4(DX)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z2
+	VPDPBUSD     Z25, Z26, Z3
+	VPBROADCASTD 4(DX)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z4
+	VPDPBUSD     Z25, Z26, Z5
+	VPBROADCASTD 4(BX), Z26
+	VPDPBUSD     Z24, Z26, Z6
+	VPDPBUSD     Z25, Z26, Z7
+	VPBROADCASTD 4(BX)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z8
+	VPDPBUSD     Z25, Z26, Z9
+	VPBROADCASTD 4(BX)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z10
+	VPDPBUSD     Z25, Z26, Z11
+	VPBROADCASTD 4(SI), Z26
+	VPDPBUSD     Z24, Z26, Z12
+	VPDPBUSD     Z25, Z26, Z13
+	VPBROADCASTD 4(SI)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z14
+	VPDPBUSD     Z25, Z26, Z15
+	VPBROADCASTD 4(SI)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z16
+	VPDPBUSD     Z25, Z26, Z17
+	VPBROADCASTD 4(DI), Z26
+	VPDPBUSD     Z24, Z26, Z18
+	VPDPBUSD     Z25, Z26, Z19
+	VPBROADCASTD 4(DI)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z20
+	VPDPBUSD     Z25, Z26, Z21
+	VPBROADCASTD 4(DI)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z22
+	VPDPBUSD     Z25, Z26, Z23
+	VMOVUPS      128(R9), Z24
+	VMOVUPS      128(R9)(CX*1), Z25
+	VPBROADCASTD 8(DX), Z26
+	VPDPBUSD     Z24, Z26, Z0
+	VPDPBUSD     Z25, Z26, Z1
+	VPBROADCASTD 8(DX)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z2
+	VPDPBUSD     Z25, Z26, Z3
+	VPBROADCASTD 8(DX)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z4
+	VPDPBUSD     Z25, Z26, Z5
+	VPBROADCASTD 8(BX), Z26
+	VPDPBUSD     Z24, Z26, Z6
+	VPDPBUSD     Z25, Z26, Z7
+	VPBROADCASTD 8(BX)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z8
+	VPDPBUSD     Z25, Z26, Z9
+	VPBROADCASTD 8(BX)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z10
+	VPDPBUSD     Z25, Z26, Z11
+	VPBROADCASTD 8(SI), Z26
+	VPDPBUSD     Z24, Z26, Z12
+	VPDPBUSD     Z25, Z26, Z13
+	VPBROADCASTD 8(SI)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z14
+	VPDPBUSD     Z25, Z26, Z15
+	VPBROADCASTD 8(SI)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z16
+	VPDPBUSD     Z25, Z26, Z17
+	VPBROADCASTD 8(DI), Z26
+	VPDPBUSD     Z24, Z26, Z18
+	VPDPBUSD     Z25, Z26, Z19
+	VPBROADCASTD 8(DI)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z20
+	VPDPBUSD     Z25, Z26, Z21
+	VPBROADCASTD 8(DI)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z22
+	VPDPBUSD     Z25, Z26, Z23
+	VMOVUPS      192(R9), Z24
+	VMOVUPS      192(R9)(CX*1), Z25
+	VPBROADCASTD 12(DX), Z26
+	VPDPBUSD     Z24, Z26, Z0
+	VPDPBUSD     Z25, Z26, Z1
+	VPBROADCASTD 12(DX)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z2
+	VPDPBUSD     Z25, Z26, Z3
+	VPBROADCASTD 12(DX)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z4
+	VPDPBUSD     Z25, Z26, Z5
+	VPBROADCASTD 12(BX), Z26
+	VPDPBUSD     Z24, Z26, Z6
+	VPDPBUSD     Z25, Z26, Z7
+	VPBROADCASTD 12(BX)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z8
+	VPDPBUSD     Z25, Z26, Z9
+	VPBROADCASTD 12(BX)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z10
+	VPDPBUSD     Z25, Z26, Z11
+	VPBROADCASTD 12(SI), Z26
+	VPDPBUSD     Z24, Z26, Z12
+	VPDPBUSD     Z25, Z26, Z13
+	VPBROADCASTD 12(SI)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z14
+	VPDPBUSD     Z25, Z26, Z15
+	VPBROADCASTD 12(SI)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z16
+	VPDPBUSD     Z25, Z26, Z17
+	VPBROADCASTD 12(DI), Z26
+	VPDPBUSD     Z24, Z26, Z18
+	VPDPBUSD     Z25, Z26, Z19
+	VPBROADCASTD 12(DI)(AX*1), Z26
+	VPDPBUSD     Z24, Z26, Z20
+	VPDPBUSD     Z25, Z26, Z21
+	VPBROADCASTD 12(DI)(AX*2), Z26
+	VPDPBUSD     Z24, Z26, Z22
+	VPDPBUSD     Z25, Z26, Z23
+	ADDQ         $+256, R9
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	SUBQ         $+16, R8
+	JGT          loop
+	MOVQ         c+40(FP), R9
+	VMOVUPS      Z0, (R9)
+	VMOVUPS      Z1, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z2, (R9)
+	VMOVUPS      Z3, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z4, (R9)
+	VMOVUPS      Z5, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z6, (R9)
+	VMOVUPS      Z7, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z8, (R9)
+	VMOVUPS      Z9, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z10, (R9)
+	VMOVUPS      Z11, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z12, (R9)
+	VMOVUPS      Z13, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z14, (R9)
+	VMOVUPS      Z15, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z16, (R9)
+	VMOVUPS      Z17, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z18, (R9)
+	VMOVUPS      Z19, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z20, (R9)
+	VMOVUPS      Z21, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z22, (R9)
+	VMOVUPS      Z23, 64(R9)
+	ADDQ         $+128, R9
+	MOVQ         R9, c+40(FP)
+	IMUL3Q       $+12, AX, R8
+	ADDQ         R8, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile11AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile11AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), R10
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), R8
+	LEAQ   (DX)(R8*1), BX
+	LEAQ   (BX)(R8*1), SI
+	LEAQ   (SI)(R8*1), DI
+	MOVQ   b+24(FP), R9
+	MOVQ   k+0(FP), R8
+
+loop:
+	PREFETCHT1   (R10)
+	ADDQ         $+64, R10
+	VMOVUPS      (R9), Z22
+	VMOVUPS      (R9)(CX*1), Z23
+	VPBROADCASTD (DX), Z24
+	VPDPBUSD     Z22, Z24, Z0
+	VPDPBUSD     Z23, Z24, Z1
+	VPBROADCASTD (DX)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z2
+	VPDPBUSD     Z23, Z24, Z3
+	VPBROADCASTD (DX)(AX*2), Z24
+	VPDPBUSD     Z22, Z24, Z4
+	VPDPBUSD     Z23, Z24, Z5
+	VPBROADCASTD (BX), Z24
+	VPDPBUSD     Z22, Z24, Z6
+	VPDPBUSD     Z23, Z24, Z7
+	VPBROADCASTD (BX)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z8
+	VPDPBUSD     Z23, Z24, Z9
+	VPBROADCASTD (BX)(AX*2), Z24
+	VPDPBUSD     Z22, Z24, Z10
+	VPDPBUSD     Z23, Z24, Z11
+	VPBROADCASTD (SI), Z24
+	VPDPBUSD     Z22, Z24, Z12
+	VPDPBUSD     Z23, Z24, Z13
+	VPBROADCASTD (SI)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z14
+	VPDPBUSD     Z23, Z24, Z15
+	VPBROADCASTD (SI)(AX*2), Z24
+	VPDPBUSD     Z22, Z24, Z16
+	VPDPBUSD     Z23, Z24, Z17
+	VPBROADCASTD (DI), Z24
+	VPDPBUSD     Z22, Z24, Z18
+	VPDPBUSD     Z23, Z24, Z19
+	VPBROADCASTD (DI)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z20
+	VPDPBUSD     Z23, Z24, Z21
+	VMOVUPS      64(R9), Z22
+	VMOVUPS      64(R9)(CX*1), Z23
+	VPBROADCASTD 4(DX), Z24
+	VPDPBUSD     Z22, Z24, Z0
+	VPDPBUSD     Z23, Z24, Z1
+	VPBROADCASTD 4(DX)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z2
+	VPDPBUSD     Z23, Z24, Z3
+	VPBROADCASTD 4(DX)(AX*2), Z24
+	VPDPBUSD     Z22, Z24, Z4
+	VPDPBUSD     Z23, Z24, Z5
+	VPBROADCASTD 4(BX), Z24
+	VPDPBUSD     Z22, Z24, Z6
+	VPDPBUSD     Z23, Z24, Z7
+	VPBROADCASTD 4(BX)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z8
+	VPDPBUSD     Z23, Z24, Z9
+	VPBROADCASTD 4(BX)(AX*2), Z24
+	VPDPBUSD     Z22, Z24, Z10
+	VPDPBUSD     Z23, Z24, Z11
+	VPBROADCASTD 4(SI), Z24
+	VPDPBUSD     Z22, Z24, Z12
+	VPDPBUSD     Z23, Z24, Z13
+	VPBROADCASTD 4(SI)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z14
+	VPDPBUSD     Z23, Z24, Z15
+	VPBROADCASTD 4(SI)(AX*2), Z24
+	VPDPBUSD     Z22, Z24, Z16
+	VPDPBUSD     Z23, Z24, Z17
+	VPBROADCASTD 4(DI), Z24
+	VPDPBUSD     Z22, Z24, Z18
+	VPDPBUSD     Z23, Z24, Z19
+	VPBROADCASTD 4(DI)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z20
+	VPDPBUSD     Z23, Z24, Z21
+	VMOVUPS      128(R9), Z22
+	VMOVUPS      128(R9)(CX*1), Z23
+	VPBROADCASTD 8(DX), Z24
+	VPDPBUSD     Z22, Z24, Z0
+	VPDPBUSD     Z23, Z24, Z1
+	VPBROADCASTD 8(DX)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z2
+	VPDPBUSD     Z23, Z24, Z3
+	VPBROADCASTD 8(DX)(AX*2), Z24
+	VPDPBUSD     Z22, Z24, Z4
+	VPDPBUSD     Z23, Z24, Z5
+	VPBROADCASTD 8(BX), Z24
+	VPDPBUSD     Z22, Z24, Z6
+	VPDPBUSD     Z23, Z24, Z7
+	VPBROADCASTD 8(BX)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z8
+	VPDPBUSD     Z23, Z24, Z9
+	VPBROADCASTD 8(BX)(AX*2), Z24
+	VPDPBUSD     Z22, Z24, Z10
+	VPDPBUSD     Z23, Z24, Z11
+	VPBROADCASTD 8(SI), Z24
+	VPDPBUSD     Z22, Z24, Z12
+	VPDPBUSD     Z23, Z24, Z13
+	VPBROADCASTD 8(SI)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z14
+	VPDPBUSD     Z23, Z24, Z15
+	VPBROADCASTD 8(SI)(AX*2), Z24
+	VPDPBUSD     Z22, Z24, Z16
+	VPDPBUSD     Z23, Z24, Z17
+	VPBROADCASTD 8(DI), Z24
+	VPDPBUSD     Z22, Z24, Z18
+	VPDPBUSD     Z23, Z24, Z19
+	VPBROADCASTD 8(DI)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z20
+	VPDPBUSD     Z23, Z24, Z21
+	VMOVUPS      192(R9), Z22
+	VMOVUPS      192(R9)(CX*1), Z23
+	VPBROADCASTD 12(DX), Z24
+	VPDPBUSD     Z22, Z24, Z0
+	VPDPBUSD     Z23, Z24, Z1
+	VPBROADCASTD 12(DX)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z2
+	VPDPBUSD     Z23, Z24, Z3
+	VPBROADCASTD 12(DX)(AX*2), Z24
+	VPDPBUSD     Z22, Z24, Z4
+	VPDPBUSD     Z23, Z24, Z5
+	VPBROADCASTD 12(BX), Z24
+	VPDPBUSD     Z22, Z24, Z6
+	VPDPBUSD     Z23, Z24, Z7
+	VPBROADCASTD 12(BX)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z8
+	VPDPBUSD     Z23, Z24, Z9
+	VPBROADCASTD 12(BX)(AX*2), Z24
+	VPDPBUSD     Z22, Z24, Z10
+	VPDPBUSD     Z23, Z24, Z11
+	VPBROADCASTD 12(SI), Z24
+	VPDPBUSD     Z22, Z24, Z12
+	VPDPBUSD     Z23, Z24, Z13
+	VPBROADCASTD 12(SI)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z14
+	VPDPBUSD     Z23, Z24, Z15
+	VPBROADCASTD 12(SI)(AX*2), Z24
+	VPDPBUSD     Z22, Z24, Z16
+	VPDPBUSD     Z23, Z24, Z17
+	VPBROADCASTD 12(DI), Z24
+	VPDPBUSD     Z22, Z24, Z18
+	VPDPBUSD     Z23, Z24, Z19
+	VPBROADCASTD 12(DI)(AX*1), Z24
+	VPDPBUSD     Z22, Z24, Z20
+	VPDPBUSD     Z23, Z24, Z21
+	ADDQ         $+256, R9
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	SUBQ         $+16, R8
+	JGT          loop
+	MOVQ         c+40(FP), R9
+	VMOVUPS      Z0, (R9)
+	VMOVUPS      Z1, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z2, (R9)
+	VMOVUPS      Z3, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z4, (R9)
+	VMOVUPS      Z5, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z6, (R9)
+	VMOVUPS      Z7, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z8, (R9)
+	VMOVUPS      Z9, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z10, (R9)
+	VMOVUPS      Z11, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z12, (R9)
+	VMOVUPS      Z13, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z14, (R9)
+	VMOVUPS      Z15, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z16, (R9)
+	VMOVUPS      Z17, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z18, (R9)
+	VMOVUPS      Z19, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z20, (R9)
+	VMOVUPS      Z21, 64(R9)
+	ADDQ         $+128, R9
+	MOVQ         R9, c+40(FP)
+	IMUL3Q       $+11, AX, R8
+	ADDQ         R8, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile10AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile10AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), R10
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), R8
+	LEAQ   (DX)(R8*1), BX
+	LEAQ   (BX)(R8*1), SI
+	LEAQ   (SI)(R8*1), DI
+	MOVQ   b+24(FP), R9
+	MOVQ   k+0(FP), R8
+
+loop:
+	PREFETCHT1   (R10)
+	ADDQ         $+64, R10
+	VMOVUPS      (R9), Z20
+	VMOVUPS      (R9)(CX*1), Z21
+	VPBROADCASTD (DX), Z22
+	VPDPBUSD     Z20, Z22, Z0
+	VPDPBUSD     Z21, Z22, Z1
+	VPBROADCASTD (DX)(AX*1), Z22
+	VPDPBUSD     Z20, Z22, Z2
+	VPDPBUSD     Z21, Z22, Z3
+	VPBROADCASTD (DX)(AX*2), Z22
+	VPDPBUSD     Z20, Z22, Z4
+	VPDPBUSD     Z21, Z22, Z5
+	VPBROADCASTD (BX), Z22
+	VPDPBUSD     Z20, Z22, Z6
+	VPDPBUSD     Z21, Z22, Z7
+	VPBROADCASTD (BX)(AX*1), Z22
+	VPDPBUSD     Z20, Z22, Z8
+	VPDPBUSD     Z21, Z22, Z9
+	VPBROADCASTD (BX)(AX*2), Z22
+	VPDPBUSD     Z20, Z22, Z10
+	VPDPBUSD     Z21, Z22, Z11
+	VPBROADCASTD (SI), Z22
+	VPDPBUSD     Z20, Z22, Z12
+	VPDPBUSD     Z21, Z22, Z13
+	VPBROADCASTD (SI)(AX*1), Z22
+	VPDPBUSD     Z20, Z22, Z14
+	VPDPBUSD     Z21, Z22, Z15
+	VPBROADCASTD (SI)(AX*2), Z22
+	VPDPBUSD     Z20, Z22, Z16
+	VPDPBUSD     Z21, Z22, Z17
+	VPBROADCASTD (DI), Z22
+	VPDPBUSD     Z20, Z22, Z18
+	VPDPBUSD     Z21, Z22, Z19
+	VMOVUPS      64(R9), Z20
+	VMOVUPS      64(R9)(CX*1), Z21
+	VPBROADCASTD 4(DX), Z22
+	VPDPBUSD     Z20, Z22, Z0
+	VPDPBUSD     Z21, Z22, Z1
+	VPBROADCASTD 4(DX)(AX*1), Z22
+	VPDPBUSD     Z20, Z22, Z2
+	VPDPBUSD     Z21, Z22, Z3
+	VPBROADCASTD 4(DX)(AX*2), Z22
+	VPDPBUSD     Z20, Z22, Z4
+	VPDPBUSD     Z21, Z22, Z5
+	VPBROADCASTD 4(BX), Z22
+	VPDPBUSD     Z20, Z22, Z6
+	VPDPBUSD     Z21, Z22, Z7
+	VPBROADCASTD 4(BX)(AX*1), Z22
+	VPDPBUSD     Z20, Z22, Z8
+	VPDPBUSD     Z21, Z22, Z9
+	VPBROADCASTD 4(BX)(AX*2), Z22
+	VPDPBUSD     Z20, Z22, Z10
+	VPDPBUSD     Z21, Z22, Z11
+	VPBROADCASTD 4(SI), Z22
+	VPDPBUSD     Z20, Z22, Z12
+	VPDPBUSD     Z21, Z22, Z13
+	VPBROADCASTD 4(SI)(AX*1), Z22
+	VPDPBUSD     Z20, Z22, Z14
+	VPDPBUSD     Z21, Z22, Z15
+	VPBROADCASTD 4(SI)(AX*2), Z22
+	VPDPBUSD     Z20, Z22, Z16
+	VPDPBUSD     Z21, Z22, Z17
+	VPBROADCASTD 4(DI), Z22
+	VPDPBUSD     Z20, Z22, Z18
+	VPDPBUSD     Z21, Z22, Z19
+	VMOVUPS      128(R9), Z20
+	VMOVUPS      128(R9)(CX*1), Z21
+	VPBROADCASTD 8(DX), Z22
+	VPDPBUSD     Z20, Z22, Z0
+	VPDPBUSD     Z21, Z22, Z1
+	VPBROADCASTD 8(DX)(AX*1), Z22
+	VPDPBUSD     Z20, Z22, Z2
+	VPDPBUSD     Z21, Z22, Z3
+	VPBROADCASTD 8(DX)(AX*2), Z22
+	VPDPBUSD     Z20, Z22, Z4
+	VPDPBUSD     Z21, Z22, Z5
+	VPBROADCASTD 8(BX), Z22
+	VPDPBUSD     Z20, Z22, Z6
+	VPDPBUSD     Z21, Z22, Z7
+	VPBROADCASTD 8(BX)(AX*1), Z22
+	VPDPBUSD     Z20, Z22, Z8
+	VPDPBUSD     Z21, Z22, Z9
+	VPBROADCASTD 8(BX)(AX*2), Z22
+	VPDPBUSD     Z20, Z22, Z10
+	VPDPBUSD     Z21, Z22, Z11
+	VPBROADCASTD 8(SI), Z22
+	VPDPBUSD     Z20, Z22, Z12
+	VPDPBUSD     Z21, Z22, Z13
+	VPBROADCASTD 8(SI)(AX*1), Z22
+	VPDPBUSD     Z20, Z22, Z14
+	VPDPBUSD     Z21, Z22, Z15
+	VPBROADCASTD 8(SI)(AX*2), Z22
+	VPDPBUSD     Z20, Z22, Z16
+	VPDPBUSD     Z21, Z22, Z17
+	VPBROADCASTD 8(DI), Z22
+	VPDPBUSD     Z20, Z22, Z18
+	VPDPBUSD     Z21, Z22, Z19
+	VMOVUPS      192(R9), Z20
+	VMOVUPS      192(R9)(CX*1), Z21
+	VPBROADCASTD 12(DX), Z22
+	VPDPBUSD     Z20, Z22, Z0
+	VPDPBUSD     Z21, Z22, Z1
+	VPBROADCASTD 12(DX)(AX*1), Z22
+	VPDPBUSD     Z20, Z22, Z2
+	VPDPBUSD     Z21, Z22, Z3
+	VPBROADCASTD 12(DX)(AX*2), Z22
+	VPDPBUSD     Z20, Z22, Z4
+	VPDPBUSD     Z21, Z22, Z5
+	VPBROADCASTD 12(BX), Z22
+	VPDPBUSD     Z20, Z22, Z6
+	VPDPBUSD     Z21, Z22, Z7
+	VPBROADCASTD 12(BX)(AX*1), Z22
+	VPDPBUSD     Z20, Z22, Z8
+	VPDPBUSD     Z21, Z22, Z9
+	VPBROADCASTD 12(BX)(AX*2), Z22
+	VPDPBUSD     Z20, Z22, Z10
+	VPDPBUSD     Z21, Z22, Z11
+	VPBROADCASTD 12(SI), Z22
+	VPDPBUSD     Z20, Z22, Z12
+	VPDPBUSD     Z21, Z22, Z13
+	VPBROADCASTD 12(SI)(AX*1), Z22
+	VPDPBUSD     Z20, Z22, Z14
+	VPDPBUSD     Z21, Z22, Z15
+	VPBROADCASTD 12(SI)(AX*2), Z22
+	VPDPBUSD     Z20, Z22, Z16
+	VPDPBUSD     Z21, Z22, Z17
+	VPBROADCASTD 12(DI), Z22
+	VPDPBUSD     Z20, Z22, Z18
+	VPDPBUSD     Z21, Z22, Z19
+	ADDQ         $+256, R9
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	SUBQ         $+16, R8
+	JGT          loop
+	MOVQ         c+40(FP), R9
+	VMOVUPS      Z0, (R9)
+	VMOVUPS      Z1, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z2, (R9)
+	VMOVUPS      Z3, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z4, (R9)
+	VMOVUPS      Z5, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z6, (R9)
+	VMOVUPS      Z7, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z8, (R9)
+	VMOVUPS      Z9, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z10, (R9)
+	VMOVUPS      Z11, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z12, (R9)
+	VMOVUPS      Z13, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z14, (R9)
+	VMOVUPS      Z15, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z16, (R9)
+	VMOVUPS      Z17, 64(R9)
+	ADDQ         $+128, R9
+	VMOVUPS      Z18, (R9)
+	VMOVUPS      Z19, 64(R9)
+	ADDQ         $+128, R9
+	MOVQ         R9, c+40(FP)
+	IMUL3Q       $+10, AX, R8
+	ADDQ         R8, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile9AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile9AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), R9
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), DI
+	LEAQ   (DX)(DI*1), BX
+	LEAQ   (BX)(DI*1), SI
+	MOVQ   b+24(FP), R8
+	MOVQ   k+0(FP), DI
+
+loop:
+	PREFETCHT1   (R9)
+	ADDQ         $+64, R9
+	VMOVUPS      (R8), Z18
+	VMOVUPS      (R8)(CX*1), Z19
+	VPBROADCASTD (DX), Z20
+	VPDPBUSD     Z18, Z20, Z0
+	VPDPBUSD     Z19, Z20, Z1
+	VPBROADCASTD (DX)(AX*1), Z20
+	VPDPBUSD     Z18, Z20, Z2
+	VPDPBUSD     Z19, Z20, Z3
+	VPBROADCASTD (DX)(AX*2), Z20
+	VPDPBUSD     Z18, Z20, Z4
+	VPDPBUSD     Z19, Z20, Z5
+	VPBROADCASTD (BX), Z20
+	VPDPBUSD     Z18, Z20, Z6
+	VPDPBUSD     Z19, Z20, Z7
+	VPBROADCASTD (BX)(AX*1), Z20
+	VPDPBUSD     Z18, Z20, Z8
+	VPDPBUSD     Z19, Z20, Z9
+	VPBROADCASTD (BX)(AX*2), Z20
+	VPDPBUSD     Z18, Z20, Z10
+	VPDPBUSD     Z19, Z20, Z11
+	VPBROADCASTD (SI), Z20
+	VPDPBUSD     Z18, Z20, Z12
+	VPDPBUSD     Z19, Z20, Z13
+	VPBROADCASTD (SI)(AX*1), Z20
+	VPDPBUSD     Z18, Z20, Z14
+	VPDPBUSD     Z19, Z20, Z15
+	VPBROADCASTD (SI)(AX*2), Z20
+	VPDPBUSD     Z18, Z20, Z16
+	VPDPBUSD     Z19, Z20, Z17
+	VMOVUPS      64(R8), Z18
+	VMOVUPS      64(R8)(CX*1), Z19
+	VPBROADCASTD 4(DX), Z20
+	VPDPBUSD     Z18, Z20, Z0
+	VPDPBUSD     Z19, Z20, Z1
+	VPBROADCASTD 4(DX)(AX*1), Z20
+	VPDPBUSD     Z18, Z20, Z2
+	VPDPBUSD     Z19, Z20, Z3
+	VPBROADCASTD 4(DX)(AX*2), Z20
+	VPDPBUSD     Z18, Z20, Z4
+	VPDPBUSD     Z19, Z20, Z5
+	VPBROADCASTD 4(BX), Z20
+	VPDPBUSD     Z18, Z20, Z6
+	VPDPBUSD     Z19, Z20, Z7
+	VPBROADCASTD 4(BX)(AX*1), Z20
+	VPDPBUSD     Z18, Z20, Z8
+	VPDPBUSD     Z19, Z20, Z9
+	VPBROADCASTD 4(BX)(AX*2), Z20
+	VPDPBUSD     Z18, Z20, Z10
+	VPDPBUSD     Z19, Z20, Z11
+	VPBROADCASTD 4(SI), Z20
+	VPDPBUSD     Z18, Z20, Z12
+	VPDPBUSD     Z19, Z20, Z13
+	VPBROADCASTD 4(SI)(AX*1), Z20
+	VPDPBUSD     Z18, Z20, Z14
+	VPDPBUSD     Z19, Z20, Z15
+	VPBROADCASTD 4(SI)(AX*2), Z20
+	VPDPBUSD     Z18, Z20, Z16
+	VPDPBUSD     Z19, Z20, Z17
+	VMOVUPS      128(R8), Z18
+	VMOVUPS      128(R8)(CX*1), Z19
+	VPBROADCASTD 8(DX), Z20
+	VPDPBUSD     Z18, Z20, Z0
+	VPDPBUSD     Z19, Z20, Z1
+	VPBROADCASTD 8(DX)(AX*1), Z20
+	VPDPBUSD     Z18, Z20, Z2
+	VPDPBUSD     Z19, Z20, Z3
+	VPBROADCASTD 8(DX)(AX*2), Z20
+	VPDPBUSD     Z18, Z20, Z4
+	VPDPBUSD     Z19, Z20, Z5
+	VPBROADCASTD 8(BX), Z20
+	VPDPBUSD     Z18, Z20, Z6
+	VPDPBUSD     Z19, Z20, Z7
+	VPBROADCASTD 8(BX)(AX*1), Z20
+	VPDPBUSD     Z18, Z20, Z8
+	VPDPBUSD     Z19, Z20, Z9
+	VPBROADCASTD 8(BX)(AX*2), Z20
+	VPDPBUSD     Z18, Z20, Z10
+	VPDPBUSD     Z19, Z20, Z11
+	VPBROADCASTD 8(SI), Z20
+	VPDPBUSD     Z18, Z20, Z12
+	VPDPBUSD     Z19, Z20, Z13
+	VPBROADCASTD 8(SI)(AX*1), Z20
+	VPDPBUSD     Z18, Z20, Z14
+	VPDPBUSD     Z19, Z20, Z15
+	VPBROADCASTD 8(SI)(AX*2), Z20
+	VPDPBUSD     Z18, Z20, Z16
+	VPDPBUSD     Z19, Z20, Z17
+	VMOVUPS      192(R8), Z18
+	VMOVUPS      192(R8)(CX*1), Z19
+	VPBROADCASTD 12(DX), Z20
+	VPDPBUSD     Z18, Z20, Z0
+	VPDPBUSD     Z19, Z20, Z1
+	VPBROADCASTD 12(DX)(AX*1), Z20
+	VPDPBUSD     Z18, Z20, Z2
+	VPDPBUSD     Z19, Z20, Z3
+	VPBROADCASTD 12(DX)(AX*2), Z20
+	VPDPBUSD     Z18, Z20, Z4
+	VPDPBUSD     Z19, Z20, Z5
+	VPBROADCASTD 12(BX), Z20
+	VPDPBUSD     Z18, Z20, Z6
+	VPDPBUSD     Z19, Z20, Z7
+	VPBROADCASTD 12(BX)(AX*1), Z20
+	VPDPBUSD     Z18, Z20, Z8
+	VPDPBUSD     Z19, Z20, Z9
+	VPBROADCASTD 12(BX)(AX*2), Z20
+	VPDPBUSD     Z18, Z20, Z10
+	VPDPBUSD     Z19, Z20, Z11
+	VPBROADCASTD 12(SI), Z20
+	VPDPBUSD     Z18, Z20, Z12
+	VPDPBUSD     Z19, Z20, Z13
+	VPBROADCASTD 12(SI)(AX*1), Z20
+	VPDPBUSD     Z18, Z20, Z14
+	VPDPBUSD     Z19, Z20, Z15
+	VPBROADCASTD 12(SI)(AX*2), Z20
+	VPDPBUSD     Z18, Z20, Z16
+	VPDPBUSD     Z19, Z20, Z17
+	ADDQ         $+256, R8
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	SUBQ         $+16, DI
+	JGT          loop
+	MOVQ         c+40(FP), R8
+	VMOVUPS      Z0, (R8)
+	VMOVUPS      Z1, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z2, (R8)
+	VMOVUPS      Z3, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z4, (R8)
+	VMOVUPS      Z5, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z6, (R8)
+	VMOVUPS      Z7, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z8, (R8)
+	VMOVUPS      Z9, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z10, (R8)
+	VMOVUPS      Z11, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z12, (R8)
+	VMOVUPS      Z13, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z14, (R8)
+	VMOVUPS      Z15, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z16, (R8)
+	VMOVUPS      Z17, 64(R8)
+	ADDQ         $+128, R8
+	MOVQ         R8, c+40(FP)
+	IMUL3Q       $+9, AX, DI
+	ADDQ         DI, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile8AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile8AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), R9
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), DI
+	LEAQ   (DX)(DI*1), BX
+	LEAQ   (BX)(DI*1), SI
+	MOVQ   b+24(FP), R8
+	MOVQ   k+0(FP), DI
+
+loop:
+	PREFETCHT1   (R9)
+	ADDQ         $+64, R9
+	VMOVUPS      (R8), Z16
+	VMOVUPS      (R8)(CX*1), Z17
+	VPBROADCASTD (DX), Z18
+	VPDPBUSD     Z16, Z18, Z0
+	VPDPBUSD     Z17, Z18, Z1
+	VPBROADCASTD (DX)(AX*1), Z18
+	VPDPBUSD     Z16, Z18, Z2
+	VPDPBUSD     Z17, Z18, Z3
+	VPBROADCASTD (DX)(AX*2), Z18
+	VPDPBUSD     Z16, Z18, Z4
+	VPDPBUSD     Z17, Z18, Z5
+	VPBROADCASTD (BX), Z18
+	VPDPBUSD     Z16, Z18, Z6
+	VPDPBUSD     Z17, Z18, Z7
+	VPBROADCASTD (BX)(AX*1), Z18
+	VPDPBUSD     Z16, Z18, Z8
+	VPDPBUSD     Z17, Z18, Z9
+	VPBROADCASTD (BX)(AX*2), Z18
+	VPDPBUSD     Z16, Z18, Z10
+	VPDPBUSD     Z17, Z18, Z11
+	VPBROADCASTD (SI), Z18
+	VPDPBUSD     Z16, Z18, Z12
+	VPDPBUSD     Z17, Z18, Z13
+	VPBROADCASTD (SI)(AX*1), Z18
+	VPDPBUSD     Z16, Z18, Z14
+	VPDPBUSD     Z17, Z18, Z15
+	VMOVUPS      64(R8), Z16
+	VMOVUPS      64(R8)(CX*1), Z17
+	VPBROADCASTD 4(DX), Z18
+	VPDPBUSD     Z16, Z18, Z0
+	VPDPBUSD     Z17, Z18, Z1
+	VPBROADCASTD 4(DX)(AX*1), Z18
+	VPDPBUSD     Z16, Z18, Z2
+	VPDPBUSD     Z17, Z18, Z3
+	VPBROADCASTD 4(DX)(AX*2), Z18
+	VPDPBUSD     Z16, Z18, Z4
+	VPDPBUSD     Z17, Z18, Z5
+	VPBROADCASTD 4(BX), Z18
+	VPDPBUSD     Z16, Z18, Z6
+	VPDPBUSD     Z17, Z18, Z7
+	VPBROADCASTD 4(BX)(AX*1), Z18
+	VPDPBUSD     Z16, Z18, Z8
+	VPDPBUSD     Z17, Z18, Z9
+	VPBROADCASTD 4(BX)(AX*2), Z18
+	VPDPBUSD     Z16, Z18, Z10
+	VPDPBUSD     Z17, Z18, Z11
+	VPBROADCASTD 4(SI), Z18
+	VPDPBUSD     Z16, Z18, Z12
+	VPDPBUSD     Z17, Z18, Z13
+	VPBROADCASTD 4(SI)(AX*1), Z18
+	VPDPBUSD     Z16, Z18, Z14
+	VPDPBUSD     Z17, Z18, Z15
+	VMOVUPS      128(R8), Z16
+	VMOVUPS      128(R8)(CX*1), Z17
+	VPBROADCASTD 8(DX), Z18
+	VPDPBUSD     Z16, Z18, Z0
+	VPDPBUSD     Z17, Z18, Z1
+	VPBROADCASTD 8(DX)(AX*1), Z18
+	VPDPBUSD     Z16, Z18, Z2
+	VPDPBUSD     Z17, Z18, Z3
+	VPBROADCASTD 8(DX)(AX*2), Z18
+	VPDPBUSD     Z16, Z18, Z4
+	VPDPBUSD     Z17, Z18, Z5
+	VPBROADCASTD 8(BX), Z18
+	VPDPBUSD     Z16, Z18, Z6
+	VPDPBUSD     Z17, Z18, Z7
+	VPBROADCASTD 8(BX)(AX*1), Z18
+	VPDPBUSD     Z16, Z18, Z8
+	VPDPBUSD     Z17, Z18, Z9
+	VPBROADCASTD 8(BX)(AX*2), Z18
+	VPDPBUSD     Z16, Z18, Z10
+	VPDPBUSD     Z17, Z18, Z11
+	VPBROADCASTD 8(SI), Z18
+	VPDPBUSD     Z16, Z18, Z12
+	VPDPBUSD     Z17, Z18, Z13
+	VPBROADCASTD 8(SI)(AX*1), Z18
+	VPDPBUSD     Z16, Z18, Z14
+	VPDPBUSD     Z17, Z18, Z15
+	VMOVUPS      192(R8), Z16
+	VMOVUPS      192(R8)(CX*1), Z17
+	VPBROADCASTD 12(DX), Z18
+	VPDPBUSD     Z16, Z18, Z0
+	VPDPBUSD     Z17, Z18, Z1
+	VPBROADCASTD 12(DX)(AX*1), Z18
+	VPDPBUSD     Z16, Z18, Z2
+	VPDPBUSD     Z17, Z18, Z3
+	VPBROADCASTD 12(DX)(AX*2), Z18
+	VPDPBUSD     Z16, Z18, Z4
+	VPDPBUSD     Z17, Z18, Z5
+	VPBROADCASTD 12(BX), Z18
+	VPDPBUSD     Z16, Z18, Z6
+	VPDPBUSD     Z17, Z18, Z7
+	VPBROADCASTD 12(BX)(AX*1), Z18
+	VPDPBUSD     Z16, Z18, Z8
+	VPDPBUSD     Z17, Z18, Z9
+	VPBROADCASTD 12(BX)(AX*2), Z18
+	VPDPBUSD     Z16, Z18, Z10
+	VPDPBUSD     Z17, Z18, Z11
+	VPBROADCASTD 12(SI), Z18
+	VPDPBUSD     Z16, Z18, Z12
+	VPDPBUSD     Z17, Z18, Z13
+	VPBROADCASTD 12(SI)(AX*1), Z18
+	VPDPBUSD     Z16, Z18, Z14
+	VPDPBUSD     Z17, Z18, Z15
+	ADDQ         $+256, R8
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	SUBQ         $+16, DI
+	JGT          loop
+	MOVQ         c+40(FP), R8
+	VMOVUPS      Z0, (R8)
+	VMOVUPS      Z1, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z2, (R8)
+	VMOVUPS      Z3, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z4, (R8)
+	VMOVUPS      Z5, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z6, (R8)
+	VMOVUPS      Z7, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z8, (R8)
+	VMOVUPS      Z9, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z10, (R8)
+	VMOVUPS      Z11, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z12, (R8)
+	VMOVUPS      Z13, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z14, (R8)
+	VMOVUPS      Z15, 64(R8)
+	ADDQ         $+128, R8
+	MOVQ         R8, c+40(FP)
+	IMUL3Q       $+8, AX, DI
+	ADDQ         DI, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile7AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile7AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), R9
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), DI
+	LEAQ   (DX)(DI*1), BX
+	LEAQ   (BX)(DI*1), SI
+	MOVQ   b+24(FP), R8
+	MOVQ   k+0(FP), DI
+
+loop:
+	PREFETCHT1   (R9)
+	ADDQ         $+64, R9
+	VMOVUPS      (R8), Z14
+	VMOVUPS      (R8)(CX*1), Z15
+	VPBROADCASTD (DX), Z16
+	VPDPBUSD     Z14, Z16, Z0
+	VPDPBUSD     Z15, Z16, Z1
+	VPBROADCASTD (DX)(AX*1), Z16
+	VPDPBUSD     Z14, Z16, Z2
+	VPDPBUSD     Z15, Z16, Z3
+	VPBROADCASTD (DX)(AX*2), Z16
+	VPDPBUSD     Z14, Z16, Z4
+	VPDPBUSD     Z15, Z16, Z5
+	VPBROADCASTD (BX), Z16
+	VPDPBUSD     Z14, Z16, Z6
+	VPDPBUSD     Z15, Z16, Z7
+	VPBROADCASTD (BX)(AX*1), Z16
+	VPDPBUSD     Z14, Z16, Z8
+	VPDPBUSD     Z15, Z16, Z9
+	VPBROADCASTD (BX)(AX*2), Z16
+	VPDPBUSD     Z14, Z16, Z10
+	VPDPBUSD     Z15, Z16, Z11
+	VPBROADCASTD (SI), Z16
+	VPDPBUSD     Z14, Z16, Z12
+	VPDPBUSD     Z15, Z16, Z13
+	VMOVUPS      64(R8), Z14
+	VMOVUPS      64(R8)(CX*1), Z15
+	VPBROADCASTD 4(DX), Z16
+	VPDPBUSD     Z14, Z16, Z0
+	VPDPBUSD     Z15, Z16, Z1
+	VPBROADCASTD 4(DX)(AX*1), Z16
+	VPDPBUSD     Z14, Z16, Z2
+	VPDPBUSD     Z15, Z16, Z3
+	VPBROADCASTD 4(DX)(AX*2), Z16
+	VPDPBUSD     Z14, Z16, Z4
+	VPDPBUSD     Z15, Z16, Z5
+	VPBROADCASTD 4(BX), Z16
+	VPDPBUSD     Z14, Z16, Z6
+	VPDPBUSD     Z15, Z16, Z7
+	VPBROADCASTD 4(BX)(AX*1), Z16
+	VPDPBUSD     Z14, Z16, Z8
+	VPDPBUSD     Z15, Z16, Z9
+	VPBROADCASTD 4(BX)(AX*2), Z16
+	VPDPBUSD     Z14, Z16, Z10
+	VPDPBUSD     Z15, Z16, Z11
+	VPBROADCASTD 4(SI), Z16
+	VPDPBUSD     Z14, Z16, Z12
+	VPDPBUSD     Z15, Z16, Z13
+	VMOVUPS      128(R8), Z14
+	VMOVUPS      128(R8)(CX*1), Z15
+	VPBROADCASTD 8(DX), Z16
+	VPDPBUSD     Z14, Z16, Z0
+	VPDPBUSD     Z15, Z16, Z1
+	VPBROADCASTD 8(DX)(AX*1), Z16
+	VPDPBUSD     Z14, Z16, Z2
+	VPDPBUSD     Z15, Z16, Z3
+	VPBROADCASTD 8(DX)(AX*2), Z16
+	VPDPBUSD     Z14, Z16, Z4
+	VPDPBUSD     Z15, Z16, Z5
+	VPBROADCASTD 8(BX), Z16
+	VPDPBUSD     Z14, Z16, Z6
+	VPDPBUSD     Z15, Z16, Z7
+	VPBROADCASTD 8(BX)(AX*1), Z16
+	VPDPBUSD     Z14, Z16, Z8
+	VPDPBUSD     Z15, Z16, Z9
+	VPBROADCASTD 8(BX)(AX*2), Z16
+	VPDPBUSD     Z14, Z16, Z10
+	VPDPBUSD     Z15, Z16, Z11
+	VPBROADCASTD 8(SI), Z16
+	VPDPBUSD     Z14, Z16, Z12
+	VPDPBUSD     Z15, Z16, Z13
+	VMOVUPS      192(R8), Z14
+	VMOVUPS      192(R8)(CX*1), Z15
+	VPBROADCASTD 12(DX), Z16
+	VPDPBUSD     Z14, Z16, Z0
+	VPDPBUSD     Z15, Z16, Z1
+	VPBROADCASTD 12(DX)(AX*1), Z16
+	VPDPBUSD     Z14, Z16, Z2
+	VPDPBUSD     Z15, Z16, Z3
+	VPBROADCASTD 12(DX)(AX*2), Z16
+	VPDPBUSD     Z14, Z16, Z4
+	VPDPBUSD     Z15, Z16, Z5
+	VPBROADCASTD 12(BX), Z16
+	VPDPBUSD     Z14, Z16, Z6
+	VPDPBUSD     Z15, Z16, Z7
+	VPBROADCASTD 12(BX)(AX*1), Z16
+	VPDPBUSD     Z14, Z16, Z8
+	VPDPBUSD     Z15, Z16, Z9
+	VPBROADCASTD 12(BX)(AX*2), Z16
+	VPDPBUSD     Z14, Z16, Z10
+	VPDPBUSD     Z15, Z16, Z11
+	VPBROADCASTD 12(SI), Z16
+	VPDPBUSD     Z14, Z16, Z12
+	VPDPBUSD     Z15, Z16, Z13
+	ADDQ         $+256, R8
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	SUBQ         $+16, DI
+	JGT          loop
+	MOVQ         c+40(FP), R8
+	VMOVUPS      Z0, (R8)
+	VMOVUPS      Z1, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z2, (R8)
+	VMOVUPS      Z3, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z4, (R8)
+	VMOVUPS      Z5, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z6, (R8)
+	VMOVUPS      Z7, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z8, (R8)
+	VMOVUPS      Z9, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z10, (R8)
+	VMOVUPS      Z11, 64(R8)
+	ADDQ         $+128, R8
+	VMOVUPS      Z12, (R8)
+	VMOVUPS      Z13, 64(R8)
+	ADDQ         $+128, R8
+	MOVQ         R8, c+40(FP)
+	IMUL3Q       $+7, AX, DI
+	ADDQ         DI, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile6AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile6AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), R8
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), SI
+	LEAQ   (DX)(SI*1), BX
+	MOVQ   b+24(FP), DI
+	MOVQ   k+0(FP), SI
+
+loop:
+	PREFETCHT1   (R8)
+	ADDQ         $+64, R8
+	VMOVUPS      (DI), Z12
+	VMOVUPS      (DI)(CX*1), Z13
+	VPBROADCASTD (DX), Z14
+	VPDPBUSD     Z12, Z14, Z0
+	VPDPBUSD     Z13, Z14, Z1
+	VPBROADCASTD (DX)(AX*1), Z14
+	VPDPBUSD     Z12, Z14, Z2
+	VPDPBUSD     Z13, Z14, Z3
+	VPBROADCASTD (DX)(AX*2), Z14
+	VPDPBUSD     Z12, Z14, Z4
+	VPDPBUSD     Z13, Z14, Z5
+	VPBROADCASTD (BX), Z14
+	VPDPBUSD     Z12, Z14, Z6
+	VPDPBUSD     Z13, Z14, Z7
+	VPBROADCASTD (BX)(AX*1), Z14
+	VPDPBUSD     Z12, Z14, Z8
+	VPDPBUSD     Z13, Z14, Z9
+	VPBROADCASTD (BX)(AX*2), Z14
+	VPDPBUSD     Z12, Z14, Z10
+	VPDPBUSD     Z13, Z14, Z11
+	VMOVUPS      64(DI), Z12
+	VMOVUPS      64(DI)(CX*1), Z13
+	VPBROADCASTD 4(DX), Z14
+	VPDPBUSD     Z12, Z14, Z0
+	VPDPBUSD     Z13, Z14, Z1
+	VPBROADCASTD 4(DX)(AX*1), Z14
+	VPDPBUSD     Z12, Z14, Z2
+	VPDPBUSD     Z13, Z14, Z3
+	VPBROADCASTD 4(DX)(AX*2), Z14
+	VPDPBUSD     Z12, Z14, Z4
+	VPDPBUSD     Z13, Z14, Z5
+	VPBROADCASTD 4(BX), Z14
+	VPDPBUSD     Z12, Z14, Z6
+	VPDPBUSD     Z13, Z14, Z7
+	VPBROADCASTD 4(BX)(AX*1), Z14
+	VPDPBUSD     Z12, Z14, Z8
+	VPDPBUSD     Z13, Z14, Z9
+	VPBROADCASTD 4(BX)(AX*2), Z14
+	VPDPBUSD     Z12, Z14, Z10
+	VPDPBUSD     Z13, Z14, Z11
+	VMOVUPS      128(DI), Z12
+	VMOVUPS      128(DI)(CX*1), Z13
+	VPBROADCASTD 8(DX), Z14
+	VPDPBUSD     Z12, Z14, Z0
+	VPDPBUSD     Z13, Z14, Z1
+	VPBROADCASTD 8(DX)(AX*1), Z14
+	VPDPBUSD     Z12, Z14, Z2
+	VPDPBUSD     Z13, Z14, Z3
+	VPBROADCASTD 8(DX)(AX*2), Z14
+	VPDPBUSD     Z12, Z14, Z4
+	VPDPBUSD     Z13, Z14, Z5
+	VPBROADCASTD 8(BX), Z14
+	VPDPBUSD     Z12, Z14, Z6
+	VPDPBUSD     Z13, Z14, Z7
+	VPBROADCASTD 8(BX)(AX*1), Z14
+	VPDPBUSD     Z12, Z14, Z8
+	VPDPBUSD     Z13, Z14, Z9
+	VPBROADCASTD 8(BX)(AX*2), Z14
+	VPDPBUSD     Z12, Z14, Z10
+	VPDPBUSD     Z13, Z14, Z11
+	VMOVUPS      192(DI), Z12
+	VMOVUPS      192(DI)(CX*1), Z13
+	VPBROADCASTD 12(DX), Z14
+	VPDPBUSD     Z12, Z14, Z0
+	VPDPBUSD     Z13, Z14, Z1
+	VPBROADCASTD 12(DX)(AX*1), Z14
+	VPDPBUSD     Z12, Z14, Z2
+	VPDPBUSD     Z13, Z14, Z3
+	VPBROADCASTD 12(DX)(AX*2), Z14
+	VPDPBUSD     Z12, Z14, Z4
+	VPDPBUSD     Z13, Z14, Z5
+	VPBROADCASTD 12(BX), Z14
+	VPDPBUSD     Z12, Z14, Z6
+	VPDPBUSD     Z13, Z14, Z7
+	VPBROADCASTD 12(BX)(AX*1), Z14
+	VPDPBUSD     Z12, Z14, Z8
+	VPDPBUSD     Z13, Z14, Z9
+	VPBROADCASTD 12(BX)(AX*2), Z14
+	VPDPBUSD     Z12, Z14, Z10
+	VPDPBUSD     Z13, Z14, Z11
+	ADDQ         $+256, DI
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	SUBQ         $+16, SI
+	JGT          loop
+	MOVQ         c+40(FP), DI
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	ADDQ         $+128, DI
+	VMOVUPS      Z2, (DI)
+	VMOVUPS      Z3, 64(DI)
+	ADDQ         $+128, DI
+	VMOVUPS      Z4, (DI)
+	VMOVUPS      Z5, 64(DI)
+	ADDQ         $+128, DI
+	VMOVUPS      Z6, (DI)
+	VMOVUPS      Z7, 64(DI)
+	ADDQ         $+128, DI
+	VMOVUPS      Z8, (DI)
+	VMOVUPS      Z9, 64(DI)
+	ADDQ         $+128, DI
+	VMOVUPS      Z10, (DI)
+	VMOVUPS      Z11, 64(DI)
+	ADDQ         $+128, DI
+	MOVQ         DI, c+40(FP)
+	IMUL3Q       $+6, AX, SI
+	ADDQ         SI, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile5AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile5AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), R8
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), SI
+	LEAQ   (DX)(SI*1), BX
+	MOVQ   b+24(FP), DI
+	MOVQ   k+0(FP), SI
+
+loop:
+	PREFETCHT1   (R8)
+	ADDQ         $+64, R8
+	VMOVUPS      (DI), Z10
+	VMOVUPS      (DI)(CX*1), Z11
+	VPBROADCASTD (DX), Z12
+	VPDPBUSD     Z10, Z12, Z0
+	VPDPBUSD     Z11, Z12, Z1
+	VPBROADCASTD (DX)(AX*1), Z12
+	VPDPBUSD     Z10, Z12, Z2
+	VPDPBUSD     Z11, Z12, Z3
+	VPBROADCASTD (DX)(AX*2), Z12
+	VPDPBUSD     Z10, Z12, Z4
+	VPDPBUSD     Z11, Z12, Z5
+	VPBROADCASTD (BX), Z12
+	VPDPBUSD     Z10, Z12, Z6
+	VPDPBUSD     Z11, Z12, Z7
+	VPBROADCASTD (BX)(AX*1), Z12
+	VPDPBUSD     Z10, Z12, Z8
+	VPDPBUSD     Z11, Z12, Z9
+	VMOVUPS      64(DI), Z10
+	VMOVUPS      64(DI)(CX*1), Z11
+	VPBROADCASTD 4(DX), Z12
+	VPDPBUSD     Z10, Z12, Z0
+	VPDPBUSD     Z11, Z12, Z1
+	VPBROADCASTD 4(DX)(AX*1), Z12
+	VPDPBUSD     Z10, Z12, Z2
+	VPDPBUSD     Z11, Z12, Z3
+	VPBROADCASTD 4(DX)(AX*2), Z12
+	VPDPBUSD     Z10, Z12, Z4
+	VPDPBUSD     Z11, Z12, Z5
+	VPBROADCASTD 4(BX), Z12
+	VPDPBUSD     Z10, Z12, Z6
+	VPDPBUSD     Z11, Z12, Z7
+	VPBROADCASTD 4(BX)(AX*1), Z12
+	VPDPBUSD     Z10, Z12, Z8
+	VPDPBUSD     Z11, Z12, Z9
+	VMOVUPS      128(DI), Z10
+	VMOVUPS      128(DI)(CX*1), Z11
+	VPBROADCASTD 8(DX), Z12
+	VPDPBUSD     Z10, Z12, Z0
+	VPDPBUSD     Z11, Z12, Z1
+	VPBROADCASTD 8(DX)(AX*1), Z12
+	VPDPBUSD     Z10, Z12, Z2
+	VPDPBUSD     Z11, Z12, Z3
+	VPBROADCASTD 8(DX)(AX*2), Z12
+	VPDPBUSD     Z10, Z12, Z4
+	VPDPBUSD     Z11, Z12, Z5
+	VPBROADCASTD 8(BX), Z12
+	VPDPBUSD     Z10, Z12, Z6
+	VPDPBUSD     Z11, Z12, Z7
+	VPBROADCASTD 8(BX)(AX*1), Z12
+	VPDPBUSD     Z10, Z12, Z8
+	VPDPBUSD     Z11, Z12, Z9
+	VMOVUPS      192(DI), Z10
+	VMOVUPS      192(DI)(CX*1), Z11
+	VPBROADCASTD 12(DX), Z12
+	VPDPBUSD     Z10, Z12, Z0
+	VPDPBUSD     Z11, Z12, Z1
+	VPBROADCASTD 12(DX)(AX*1), Z12
+	VPDPBUSD     Z10, Z12, Z2
+	VPDPBUSD     Z11, Z12, Z3
+	VPBROADCASTD 12(DX)(AX*2), Z12
+	VPDPBUSD     Z10, Z12, Z4
+	VPDPBUSD     Z11, Z12, Z5
+	VPBROADCASTD 12(BX), Z12
+	VPDPBUSD     Z10, Z12, Z6
+	VPDPBUSD     Z11, Z12, Z7
+	VPBROADCASTD 12(BX)(AX*1), Z12
+	VPDPBUSD     Z10, Z12, Z8
+	VPDPBUSD     Z11, Z12, Z9
+	ADDQ         $+256, DI
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	SUBQ         $+16, SI
+	JGT          loop
+	MOVQ         c+40(FP), DI
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	ADDQ         $+128, DI
+	VMOVUPS      Z2, (DI)
+	VMOVUPS      Z3, 64(DI)
+	ADDQ         $+128, DI
+	VMOVUPS      Z4, (DI)
+	VMOVUPS      Z5, 64(DI)
+	ADDQ         $+128, DI
+	VMOVUPS      Z6, (DI)
+	VMOVUPS      Z7, 64(DI)
+	ADDQ         $+128, DI
+	VMOVUPS      Z8, (DI)
+	VMOVUPS      Z9, 64(DI)
+	ADDQ         $+128, DI
+	MOVQ         DI, c+40(FP)
+	IMUL3Q       $+5, AX, SI
+	ADDQ         SI, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile4AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile4AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), R8
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), SI
+	LEAQ   (DX)(SI*1), BX
+	MOVQ   b+24(FP), DI
+	MOVQ   k+0(FP), SI
+
+loop:
+	PREFETCHT1   (R8)
+	ADDQ         $+64, R8
+	VMOVUPS      (DI), Z8
+	VMOVUPS      (DI)(CX*1), Z9
+	VPBROADCASTD (DX), Z10
+	VPDPBUSD     Z8, Z10, Z0
+	VPDPBUSD     Z9, Z10, Z1
+	VPBROADCASTD (DX)(AX*1), Z10
+	VPDPBUSD     Z8, Z10, Z2
+	VPDPBUSD     Z9, Z10, Z3
+	VPBROADCASTD (DX)(AX*2), Z10
+	VPDPBUSD     Z8, Z10, Z4
+	VPDPBUSD     Z9, Z10, Z5
+	VPBROADCASTD (BX), Z10
+	VPDPBUSD     Z8, Z10, Z6
+	VPDPBUSD     Z9, Z10, Z7
+	VMOVUPS      64(DI), Z8
+	VMOVUPS      64(DI)(CX*1), Z9
+	VPBROADCASTD 4(DX), Z10
+	VPDPBUSD     Z8, Z10, Z0
+	VPDPBUSD     Z9, Z10, Z1
+	VPBROADCASTD 4(DX)(AX*1), Z10
+	VPDPBUSD     Z8, Z10, Z2
+	VPDPBUSD     Z9, Z10, Z3
+	VPBROADCASTD 4(DX)(AX*2), Z10
+	VPDPBUSD     Z8, Z10, Z4
+	VPDPBUSD     Z9, Z10, Z5
+	VPBROADCASTD 4(BX), Z10
+	VPDPBUSD     Z8, Z10, Z6
+	VPDPBUSD     Z9, Z10, Z7
+	VMOVUPS      128(DI), Z8
+	VMOVUPS      128(DI)(CX*1), Z9
+	VPBROADCASTD 8(DX), Z10
+	VPDPBUSD     Z8, Z10, Z0
+	VPDPBUSD     Z9, Z10, Z1
+	VPBROADCASTD 8(DX)(AX*1), Z10
+	VPDPBUSD     Z8, Z10, Z2
+	VPDPBUSD     Z9, Z10, Z3
+	VPBROADCASTD 8(DX)(AX*2), Z10
+	VPDPBUSD     Z8, Z10, Z4
+	VPDPBUSD     Z9, Z10, Z5
+	VPBROADCASTD 8(BX), Z10
+	VPDPBUSD     Z8, Z10, Z6
+	VPDPBUSD     Z9, Z10, Z7
+	VMOVUPS      192(DI), Z8
+	VMOVUPS      192(DI)(CX*1), Z9
+	VPBROADCASTD 12(DX), Z10
+	VPDPBUSD     Z8, Z10, Z0
+	VPDPBUSD     Z9, Z10, Z1
+	VPBROADCASTD 12(DX)(AX*1), Z10
+	VPDPBUSD     Z8, Z10, Z2
+	VPDPBUSD     Z9, Z10, Z3
+	VPBROADCASTD 12(DX)(AX*2), Z10
+	VPDPBUSD     Z8, Z10, Z4
+	VPDPBUSD     Z9, Z10, Z5
+	VPBROADCASTD 12(BX), Z10
+	VPDPBUSD     Z8, Z10, Z6
+	VPDPBUSD     Z9, Z10, Z7
+	ADDQ         $+256, DI
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	SUBQ         $+16, SI
+	JGT          loop
+	MOVQ         c+40(FP), DI
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	ADDQ         $+128, DI
+	VMOVUPS      Z2, (DI)
+	VMOVUPS      Z3, 64(DI)
+	ADDQ         $+128, DI
+	VMOVUPS      Z4, (DI)
+	VMOVUPS      Z5, 64(DI)
+	ADDQ         $+128, DI
+	VMOVUPS      Z6, (DI)
+	VMOVUPS      Z7, 64(DI)
+	ADDQ         $+128, DI
+	MOVQ         DI, c+40(FP)
+	IMUL3Q       $+4, AX, SI
+	ADDQ         SI, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile3AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile3AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), DI
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), BX
+	MOVQ   b+24(FP), SI
+	MOVQ   k+0(FP), BX
+
+loop:
+	PREFETCHT1   (DI)
+	ADDQ         $+64, DI
+	VMOVUPS      (SI), Z6
+	VMOVUPS      (SI)(CX*1), Z7
+	VPBROADCASTD (DX), Z8
+	VPDPBUSD     Z6, Z8, Z0
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD (DX)(AX*1), Z8
+	VPDPBUSD     Z6, Z8, Z2
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD (DX)(AX*2), Z8
+	VPDPBUSD     Z6, Z8, Z4
+	VPDPBUSD     Z7, Z8, Z5
+	VMOVUPS      64(SI), Z6
+	VMOVUPS      64(SI)(CX*1), Z7
+	VPBROADCASTD 4(DX), Z8
+	VPDPBUSD     Z6, Z8, Z0
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD 4(DX)(AX*1), Z8
+	VPDPBUSD     Z6, Z8, Z2
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD 4(DX)(AX*2), Z8
+	VPDPBUSD     Z6, Z8, Z4
+	VPDPBUSD     Z7, Z8, Z5
+	VMOVUPS      128(SI), Z6
+	VMOVUPS      128(SI)(CX*1), Z7
+	VPBROADCASTD 8(DX), Z8
+	VPDPBUSD     Z6, Z8, Z0
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD 8(DX)(AX*1), Z8
+	VPDPBUSD     Z6, Z8, Z2
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD 8(DX)(AX*2), Z8
+	VPDPBUSD     Z6, Z8, Z4
+	VPDPBUSD     Z7, Z8, Z5
+	VMOVUPS      192(SI), Z6
+	VMOVUPS      192(SI)(CX*1), Z7
+	VPBROADCASTD 12(DX), Z8
+	VPDPBUSD     Z6, Z8, Z0
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD 12(DX)(AX*1), Z8
+	VPDPBUSD     Z6, Z8, Z2
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD 12(DX)(AX*2), Z8
+	VPDPBUSD     Z6, Z8, Z4
+	VPDPBUSD     Z7, Z8, Z5
+	ADDQ         $+256, SI
+	ADDQ         $+16, DX
+	SUBQ         $+16, BX
+	JGT          loop
+	MOVQ         c+40(FP), SI
+	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z1, 64(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Z2, (SI)
+	VMOVUPS      Z3, 64(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Z4, (SI)
+	VMOVUPS      Z5, 64(SI)
+	ADDQ         $+128, SI
+	MOVQ         SI, c+40(FP)
+	IMUL3Q       $+3, AX, BX
+	ADDQ         BX, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile2AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile2AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), DI
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), BX
+	MOVQ   b+24(FP), SI
+	MOVQ   k+0(FP), BX
+
+loop:
+	PREFETCHT1   (DI)
+	ADDQ         $+64, DI
+	VMOVUPS      (SI), Z4
+	VMOVUPS      (SI)(CX*1), Z5
+	VPBROADCASTD (DX), Z6
+	VPDPBUSD     Z4, Z6, Z0
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD (DX)(AX*1), Z6
+	VPDPBUSD     Z4, Z6, Z2
+	VPDPBUSD     Z5, Z6, Z3
+	VMOVUPS      64(SI), Z4
+	VMOVUPS      64(SI)(CX*1), Z5
+	VPBROADCASTD 4(DX), Z6
+	VPDPBUSD     Z4, Z6, Z0
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD 4(DX)(AX*1), Z6
+	VPDPBUSD     Z4, Z6, Z2
+	VPDPBUSD     Z5, Z6, Z3
+	VMOVUPS      128(SI), Z4
+	VMOVUPS      128(SI)(CX*1), Z5
+	VPBROADCASTD 8(DX), Z6
+	VPDPBUSD     Z4, Z6, Z0
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD 8(DX)(AX*1), Z6
+	VPDPBUSD     Z4, Z6, Z2
+	VPDPBUSD     Z5, Z6, Z3
+	VMOVUPS      192(SI), Z4
+	VMOVUPS      192(SI)(CX*1), Z5
+	VPBROADCASTD 12(DX), Z6
+	VPDPBUSD     Z4, Z6, Z0
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD 12(DX)(AX*1), Z6
+	VPDPBUSD     Z4, Z6, Z2
+	VPDPBUSD     Z5, Z6, Z3
+	ADDQ         $+256, SI
+	ADDQ         $+16, DX
+	SUBQ         $+16, BX
+	JGT          loop
+	MOVQ         c+40(FP), SI
+	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z1, 64(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Z2, (SI)
+	VMOVUPS      Z3, 64(SI)
+	ADDQ         $+128, SI
+	MOVQ         SI, c+40(FP)
+	IMUL3Q       $+2, AX, BX
+	ADDQ         BX, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile1AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·int8Tile1AVX512(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), DI
+
+tile:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	MOVQ   a+8(FP), DX
+	LEAQ   (AX)(AX*2), BX
+	MOVQ   b+24(FP), SI
+	MOVQ   k+0(FP), BX
+
+loop:
+	PREFETCHT1   (DI)
+	ADDQ         $+64, DI
+	VMOVUPS      (SI), Z2
+	VMOVUPS      (SI)(CX*1), Z3
+	VPBROADCASTD (DX), Z4
+	VPDPBUSD     Z2, Z4, Z0
+	VPDPBUSD     Z3, Z4, Z1
+	VMOVUPS      64(SI), Z2
+	VMOVUPS      64(SI)(CX*1), Z3
+	VPBROADCASTD 4(DX), Z4
+	VPDPBUSD     Z2, Z4, Z0
+	VPDPBUSD     Z3, Z4, Z1
+	VMOVUPS      128(SI), Z2
+	VMOVUPS      128(SI)(CX*1), Z3
+	VPBROADCASTD 8(DX), Z4
+	VPDPBUSD     Z2, Z4, Z0
+	VPDPBUSD     Z3, Z4, Z1
+	VMOVUPS      192(SI), Z2
+	VMOVUPS      192(SI)(CX*1), Z3
+	VPBROADCASTD 12(DX), Z4
+	VPDPBUSD     Z2, Z4, Z0
+	VPDPBUSD     Z3, Z4, Z1
+	ADDQ         $+256, SI
+	ADDQ         $+16, DX
+	SUBQ         $+16, BX
+	JGT          loop
+	MOVQ         c+40(FP), SI
+	VMOVUPS      Z0, (SI)
+	VMOVUPS      Z1, 64(SI)
+	ADDQ         $+128, SI
+	MOVQ         SI, c+40(FP)
+	IMUL3Q       $+1, AX, BX
+	ADDQ         BX, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)
+TEXT ·int8TwoAMX(SB), NOSPLIT, $0-72
+	MOVQ config+64(FP), BX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x83
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	MOVQ lda+16(FP), R10
+	MOVQ c+40(FP), DI
+	MOVQ strip+32(FP), R13
+	MOVQ $0x00000040, SI
+
+tile:
+	MOVQ a+8(FP), R8
+	MOVQ R10, R9
+	SHLQ $0x04, R9
+	ADDQ R8, R9
+	MOVQ b+24(FP), R11
+	MOVQ $0x00000080, CX
+	CMPQ accumulate+56(FP), $+0
+	JNE  from
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc8
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd8
+	JMP  go
+
+from:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x84
+	BYTE $0x0f
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x8c
+	BYTE $0x0f
+	BYTE $0x40
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x94
+	BYTE $0x0f
+	BYTE $0x00
+	BYTE $0x08
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x9c
+	BYTE $0x0f
+	BYTE $0x40
+	BYTE $0x08
+	BYTE $0x00
+	BYTE $0x00
+
+go:
+	MOVQ steps+0(FP), CX
+
+loop:
+	LEAQ   (R11)(R13*1), DX
+	BYTE   $0xc4
+	BYTE   $0xc2
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xb4
+	BYTE   $0x33
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0x82
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xa4
+	BYTE   $0x10
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x49
+	BYTE   $0x5e
+	BYTE   $0xc4
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xbc
+	BYTE   $0x32
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x41
+	BYTE   $0x5e
+	BYTE   $0xcc
+	BYTE   $0xc4
+	BYTE   $0x82
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xac
+	BYTE   $0x11
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x49
+	BYTE   $0x5e
+	BYTE   $0xd5
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x41
+	BYTE   $0x5e
+	BYTE   $0xdd
+	ADDQ   $+64, R8
+	ADDQ   $+64, R9
+	ADDQ   $0x00000400, R11
+	DECQ   CX
+	JNE    loop
+	MOVQ   $0x00000080, CX
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x84
+	BYTE   $0x0f
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x8c
+	BYTE   $0x0f
+	BYTE   $0x40
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x94
+	BYTE   $0x0f
+	BYTE   $0x00
+	BYTE   $0x08
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x9c
+	BYTE   $0x0f
+	BYTE   $0x40
+	BYTE   $0x08
+	BYTE   $0x00
+	BYTE   $0x00
+	ADDQ   $+4096, DI
+	IMUL3Q $+32, R10, BX
+	ADDQ   BX, a+8(FP)
+	DECQ   tiles+48(FP)
+	JNE    tile
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x78
+	BYTE   $0x49
+	BYTE   $0xc0
+	RET
+
+// func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)
+TEXT ·int8OneAMX(SB), NOSPLIT, $0-72
+	MOVQ config+64(FP), BX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x83
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	MOVQ lda+16(FP), R10
+	MOVQ c+40(FP), DI
+	MOVQ strip+32(FP), R13
+	MOVQ $0x00000040, SI
+
+tile:
+	MOVQ a+8(FP), R8
+	MOVQ R10, R9
+	SHLQ $0x04, R9
+	ADDQ R8, R9
+	MOVQ b+24(FP), R11
+	MOVQ $0x00000080, CX
+	CMPQ accumulate+56(FP), $+0
+	JNE  from
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc8
+	JMP  go
+
+from:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x84
+	BYTE $0x0f
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x8c
+	BYTE $0x0f
+	BYTE $0x40
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+
+go:
+	MOVQ steps+0(FP), CX
+
+loop:
+	LEAQ   (R11)(R13*1), DX
+	BYTE   $0xc4
+	BYTE   $0xc2
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xb4
+	BYTE   $0x33
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0x82
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xa4
+	BYTE   $0x10
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x49
+	BYTE   $0x5e
+	BYTE   $0xc4
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xbc
+	BYTE   $0x32
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x41
+	BYTE   $0x5e
+	BYTE   $0xcc
+	ADDQ   $+64, R8
+	ADDQ   $+64, R9
+	ADDQ   $0x00000400, R11
+	DECQ   CX
+	JNE    loop
+	MOVQ   $0x00000080, CX
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x84
+	BYTE   $0x0f
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x8c
+	BYTE   $0x0f
+	BYTE   $0x40
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	ADDQ   $+2048, DI
+	IMUL3Q $+16, R10, BX
+	ADDQ   BX, a+8(FP)
+	DECQ   tiles+48(FP)
+	JNE    tile
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x78
+	BYTE   $0x49
+	BYTE   $0xc0
 	RET
 
 // func transpose8xAVX2(dst *float32, ldd int, src *float32, lds int, blocks int)

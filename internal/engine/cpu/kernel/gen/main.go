@@ -29,7 +29,19 @@ func main() {
 		genDropout()
 		genOptimizer()
 		genPeak()
+		genSpan()
+		genQuantize()
+		genDequantize()
+		rows = 4
+		if cur == avx512 {
+			rows = 14
+		}
+		for r := rows; r > 0; r-- {
+			genInt8Tile(r)
+		}
 	}
+	genInt8AMX("int8TwoAMX", true)
+	genInt8AMX("int8OneAMX", false)
 	cur = avx2
 	genTranspose()
 	Generate()

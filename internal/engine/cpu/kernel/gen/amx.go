@@ -1,0 +1,122 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/ir"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Neither avo nor Go's assembler knows the tile instructions: they are written as bytes.
+
+// raw emits an instruction; reads are the registers that it reads.
+func raw(reads []Op, code ...byte) {
+	for i, b := range code {
+		ins := &ir.Instruction{Opcode: "BYTE", Operands: []Op{U8(b)}}
+		if i == 0 {
+			ins.Inputs = reads
+		}
+		Instruction(ins)
+	}
+}
+
+// numbers of the registers that hold addresses; R12 would need another form.
+var numbers = map[reg.Register]byte{reg.RAX: 0, reg.RCX: 1, reg.RDX: 2, reg.RBX: 3, reg.RSI: 6, reg.RDI: 7, reg.R8: 8, reg.R9: 9, reg.R10: 10,
+	reg.R11: 11, reg.R13: 13, reg.R15: 15}
+
+// tileMemory is VEX.128.pp.0F38.W0 4B with a tile and memory at base + index + 32 bits: rows of a tile are index bytes apart.
+func tileMemory(prefix, tile byte, base, index reg.GPPhysical, disp int32) {
+	b, x := numbers[base], numbers[index]
+	raw([]Op{base, index}, 0xc4, 0x80|(^x>>3&1)<<6|(^b>>3&1)<<5|2, 0x78|prefix, 0x4b, 0x84|tile<<3, (x&7)<<3|b&7,
+		byte(disp), byte(disp>>8), byte(disp>>16), byte(disp>>24))
+}
+
+func tileLoad(tile byte, base, index reg.GPPhysical, disp int32) {
+	tileMemory(3, tile, base, index, disp)
+}
+func tileStore(tile byte, base, index reg.GPPhysical, disp int32) {
+	tileMemory(2, tile, base, index, disp)
+}
+func tileZero(tile byte) { raw(nil, 0xc4, 0xe2, 0x7b, 0x49, 0xc0|tile<<3) }
+func tileRelease()       { raw(nil, 0xc4, 0xe2, 0x78, 0x49, 0xc0) }
+func tileConfig(base reg.GPPhysical) {
+	b := numbers[base]
+	raw([]Op{base}, 0xc4, 0xc0|(^b>>3&1)<<5|2, 0x78, 0x49, 0x80|b&7, 0, 0, 0, 0)
+}
+
+// tileProduct is TDPBUSD: sum += a b, bytes of a without a sign, those of b with.
+func tileProduct(sum, a, b byte) { raw(nil, 0xc4, 0xe2, (^b&15)<<3|1, 0x5e, 0xc0|sum<<3|a) }
+
+// genInt8AMX writes the sums of rows with 32 columns: two tiles of up to 16 rows (two) or one, times two tiles of 16 columns. Tiles 0 to 3
+// are the sums, 4 and 5 of A, 6 and 7 of B. Fetching the next panel ahead was no faster. A is read from where it lies; steps of 64 along k. The state of tiles is set up and
+// given up in each call: Go does not keep it when a goroutine moves to another thread, and between calls it may.
+func genInt8AMX(name string, two bool) {
+	TEXT(name, NOSPLIT, "func(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)")
+	Pragma("noescape")
+	a, a2, b, lda, row := reg.R8, reg.R9, reg.R11, reg.R10, reg.RSI
+	c, k, strip, t := reg.RDI, reg.RCX, reg.R13, reg.RBX
+	Load(Param("config"), t)
+	tileConfig(t)
+	Load(Param("lda"), lda)
+	Load(Param("c"), c)
+	Load(Param("strip"), strip)
+	MOVQ(U32(64), row)
+	Label("tile")
+	Load(Param("a"), a)
+	MOVQ(lda, a2)
+	SHLQ(U8(4), a2)
+	ADDQ(a, a2)
+	Load(Param("b"), b)
+	MOVQ(U32(accRow), k)
+	CMPQ(param("accumulate"), imm(0))
+	JNE(LabelRef("from"))
+	tileZero(0)
+	tileZero(1)
+	if two {
+		tileZero(2)
+		tileZero(3)
+	}
+	JMP(LabelRef("go"))
+	Label("from")
+	sums := func(move func(tile byte, base, index reg.GPPhysical, disp int32)) {
+		move(0, c, k, 0)
+		move(1, c, k, stripRow)
+		if two {
+			move(2, c, k, 16*accRow)
+			move(3, c, k, 16*accRow+stripRow)
+		}
+	}
+	sums(tileLoad)
+	Label("go")
+	Load(Param("steps"), k)
+	Label("loop")
+	LEAQ(Mem{Base: b, Index: strip, Scale: 1}, reg.RDX)
+	tileLoad(6, b, row, 0)
+	tileLoad(4, a, lda, 0)
+	tileProduct(0, 4, 6)
+	tileLoad(7, reg.RDX, row, 0)
+	tileProduct(1, 4, 7)
+	if two {
+		tileLoad(5, a2, lda, 0)
+		tileProduct(2, 5, 6)
+		tileProduct(3, 5, 7)
+	}
+	ADDQ(imm(64), a)
+	ADDQ(imm(64), a2)
+	ADDQ(U32(16*stripRow), b)
+	DECQ(k)
+	JNE(LabelRef("loop"))
+	MOVQ(U32(accRow), k)
+	sums(tileStore)
+	rows := 16
+	if two {
+		rows = 32
+	}
+	ADDQ(imm(rows*accRow), c)
+	IMUL3Q(imm(rows), lda, t)
+	ADDQ(t, param("a"))
+	DECQ(param("tiles"))
+	JNE(LabelRef("tile"))
+	tileRelease()
+	RET()
+}

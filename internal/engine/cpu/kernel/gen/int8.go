@@ -1,0 +1,226 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+const (
+	stripRow = 64           // bytes of four rows of a strip of B: 16 columns of four bytes
+	accRow   = 2 * stripRow // bytes of a row of sums: 32 columns
+)
+
+// genSpan finds the least and the greatest of values and 0, NaN aside, and whether all are finite: a sum of zero times each is NaN if not.
+func genSpan() {
+	begin("span", "(x *float32, n int) (lo, hi, check float32)")
+	x, n := ptr("x"), ptr("n")
+	groups := wide(4, 1)
+	width = groups
+	lo, hi, check := zero(), zero(), zero()
+	width = 1
+	nothing := zero()
+	forGroupsBy(groups, n, func(l loop) {
+		v := l.load(x)
+		for i := range v {
+			VMINPS(lo[i], v[i], lo[i])
+			VMAXPS(hi[i], v[i], hi[i])
+			VFMADD231PS(nothing[0], v[i], check[i])
+		}
+	})
+	for i := parts(); i < len(lo); i++ {
+		VMINPS(lo[i], lo[i%parts()], lo[i%parts()])
+		VMAXPS(hi[i], hi[i%parts()], hi[i%parts()])
+		VADDPS(check[i], check[i%parts()], check[i%parts()])
+	}
+	result(tree(lo, VMINPS), 0)
+	result(tree(hi, VMAXPS), 1)
+	result(tree(check, VADDPS), 2)
+	end()
+}
+
+// genQuantize rounds values to bytes, 16 at a time: what lies beyond the end in the last 16 is written, too.
+func genQuantize() {
+	begin("quantize", "(dst *int8, x *float32, inv float32, zero int32, flip uint32, n int)")
+	dst, x, n := ptr("dst"), ptr("x"), ptr("n")
+	inv := splat("inv")
+	zero, flip := register(), XMM()
+	VBROADCASTSS(param("zero"), zero)
+	VBROADCASTSS(param("flip"), flip)
+	forGroupsBy(wide(4, 2), n, func(l loop) {
+		v := mul(l.load(x), inv)
+		for i := range v {
+			VCVTPS2DQ(v[i], v[i])
+			VPADDD(zero, v[i], v[i])
+		}
+		for i := 0; i < len(v); i += parts() {
+			out := XMM()
+			if cur == avx512 {
+				VPMOVSDB(v[i], out)
+			} else {
+				VPACKSSDW(v[i+1], v[i], v[i])
+				VPERMQ(U8(0xd8), v[i], v[i]) // the halves of the registers were packed apart
+				VEXTRACTI128(U8(1), v[i], out)
+				VPACKSSWB(out, v[i].AsX(), out)
+			}
+			VPXOR(flip, out, out)
+			VMOVDQU(out, Mem{Base: dst, Disp: 16 * i / parts()})
+		}
+		ADDQ(imm(16*len(v)/parts()), dst)
+	})
+	end()
+}
+
+// genDequantize turns sums of m rows into float32: y = FMA((acc - zero*sum)*rowScale, scale, bias).
+func genDequantize() {
+	begin("dequantize", "(y *float32, ldy int, acc *int32, rows *float32, m int, sum *int32, scale, bias *float32, n int)")
+	y, ldy, acc, sum, scale, n := ptr("y"), ptr("ldy"), ptr("acc"), ptr("sum"), ptr("scale"), ptr("n")
+	SHLQ(U8(2), ldy)
+	bias, row, m, to, from := GP64(), GP64(), GP64(), GP64(), GP64()
+	forGroups(n, func(l loop) {
+		s, f, b := l.load(sum), l.load(scale), zero()
+		noBias, head := label("nobias"), label("row")
+		Load(Param("bias"), bias)
+		TESTQ(bias, bias)
+		JEQ(LabelRef(noBias))
+		for i := range b {
+			MOVU(loadPart(at(bias, l.i, i), l.part(i)), b[i])
+		}
+		Label(noBias)
+		Load(Param("rows"), row)
+		Load(Param("m"), m)
+		LEAQ(Mem{Base: y, Index: l.i, Scale: 1}, to)
+		LEAQ(Mem{Base: acc, Index: l.i, Scale: 1}, from)
+		Label(head)
+		rowScale, rowZero := register(), register()
+		VBROADCASTSS(Mem{Base: row}, rowScale)
+		VPBROADCASTD(Mem{Base: row, Disp: 4}, rowZero)
+		for i := range s {
+			v, t := register(), register()
+			VMOVUPS(Mem{Base: from, Disp: cur.bytes * i}, v)
+			VPMULLD(s[i], rowZero, t)
+			VPSUBD(t, v, v)
+			VCVTDQ2PS(v, v)
+			VMULPS(rowScale, v, v)
+			VFMADD213PS(b[i], f[i], v)
+			storePart(v, Mem{Base: to, Disp: cur.bytes * i}, l.part(i))
+		}
+		ADDQ(imm(8), row)
+		ADDQ(ldy, to)
+		ADDQ(imm(accRow), from)
+		DECQ(m)
+		JNE(LabelRef(head))
+	})
+	end()
+}
+
+// MOVU copies a register.
+func MOVU(from, to reg.VecVirtual) { VMOVAPS(from, to) }
+
+// genInt8Tile writes the sums of tiles of mr rows with 32 columns (AVX-512, VPDPBUSD on bytes without a sign) or 16 (AVX2). k is a
+// multiple of 16. AVX2 has the product of a byte without a sign and one with: |a| times b with the sign of a, two of which fit 16 bits
+// as both are at most 127.
+//
+// AVX-512: 14x2 sums of 32 registers, two for B, two for A, as in [genTile]. AVX2: 4x2 sums of 16, two for B, and A, |a|, ones, two
+// products.
+func genInt8Tile(mr int) {
+	begin(fmt.Sprintf("int8Tile%d", mr), "(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)")
+	lda, strip := ptr("lda"), ptr("strip")
+	strips, rowParts := 2, 1
+	if cur == avx2 {
+		strips, rowParts = 1, 2
+	}
+	var sums [][]reg.VecVirtual
+	registers := func(n int) (r []reg.VecVirtual) {
+		for range n {
+			r = append(r, register())
+		}
+		return r
+	}
+	for range mr {
+		sums = append(sums, registers(2))
+	}
+	b, v := registers(2), registers(2)
+	var ones reg.VecVirtual
+	if cur == avx2 {
+		ones = YMM()
+		VPCMPEQW(ones, ones, ones)
+		VPSRLW(U8(15), ones, ones)
+	}
+	var a []reg.GPVirtual
+	for range (mr + 2) / 3 {
+		a = append(a, GP64())
+	}
+	k, p, next := GP64(), GP64(), ptr("next")
+	Label("tile")
+	for _, row := range sums {
+		for _, s := range row {
+			clearRegister(s)
+		}
+	}
+	Load(Param("a"), a[0])
+	LEAQ(Mem{Base: lda, Index: lda, Scale: 2}, k)
+	for i := 1; i < len(a); i++ {
+		LEAQ(Mem{Base: a[i-1], Index: k, Scale: 1}, a[i])
+	}
+	Load(Param("b"), p)
+	Load(Param("k"), k)
+	Label("loop")
+	PREFETCHT1(Mem{Base: next})
+	ADDQ(imm(64), next)
+	const unroll = 4
+	for u := range unroll {
+		for s := range strips {
+			for i := range rowParts {
+				m := Mem{Base: p, Disp: u*stripRow + i*cur.bytes}
+				if s > 0 {
+					m.Index, m.Scale = strip, 1
+				}
+				VMOVUPS(m, b[s*rowParts+i])
+			}
+		}
+		for i, row := range sums {
+			m := Mem{Base: a[i/3], Disp: 4 * u}
+			if i%3 > 0 {
+				m.Index, m.Scale = lda, uint8(i%3)
+			}
+			if cur == avx512 {
+				x := v[i%2]
+				VPBROADCASTD(m, x)
+				VPDPBUSD(b[0], x, row[0])
+				VPDPBUSD(b[1], x, row[1])
+				continue
+			}
+			VPBROADCASTD(m, v[0])
+			VPABSB(v[0], v[1])
+			for j, sum := range row {
+				t := YMM()
+				VPSIGNB(v[0], b[j], t)
+				VPMADDUBSW(t, v[1], t)
+				VPMADDWD(ones, t, t)
+				VPADDD(t, sum, sum)
+			}
+		}
+	}
+	ADDQ(imm(unroll*stripRow), p)
+	for _, r := range a {
+		ADDQ(imm(4*unroll), r)
+	}
+	SUBQ(imm(4*unroll), k)
+	JGT(LabelRef("loop"))
+	Load(Param("c"), p)
+	for _, row := range sums {
+		for j, s := range row {
+			VMOVUPS(s, Mem{Base: p, Disp: cur.bytes * j})
+		}
+		ADDQ(imm(accRow), p)
+	}
+	MOVQ(p, param("c"))
+	IMUL3Q(imm(mr), lda, k)
+	ADDQ(k, param("a"))
+	DECQ(param("tiles"))
+	JNE(LabelRef("tile"))
+	end()
+}

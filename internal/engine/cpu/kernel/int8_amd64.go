@@ -1,0 +1,152 @@
+package kernel
+
+import "github.com/klauspost/cpuid/v2"
+
+// int8Tile computes sums of tiles of a fixed height; k is a multiple of 16.
+type int8Tile func(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+// int8Asm is the generated functions of one instruction set for int8.
+type int8Asm struct {
+	flip       byte
+	cols       int        // columns of a tile
+	tiles      []int8Tile // by height
+	span       func(x *float32, n int) (lo, hi, check float32)
+	quantize   func(dst *int8, x *float32, inv float32, zero int32, flip uint32, n int)
+	dequantize func(y *float32, ldy int, acc *int32, rows *float32, m int, sum *int32, scale, bias *float32, n int)
+}
+
+var int8AVX2 = int8Asm{cols: stripNR, tiles: []int8Tile{nil, int8Tile1AVX2, int8Tile2AVX2, int8Tile3AVX2, int8Tile4AVX2},
+	span: spanAVX2, quantize: quantizeAVX2, dequantize: dequantizeAVX2}
+
+var int8AVX512 = int8Asm{flip: 0x80, cols: Int8Columns, tiles: []int8Tile{nil, int8Tile1AVX512, int8Tile2AVX512, int8Tile3AVX512, int8Tile4AVX512,
+	int8Tile5AVX512, int8Tile6AVX512, int8Tile7AVX512, int8Tile8AVX512, int8Tile9AVX512, int8Tile10AVX512, int8Tile11AVX512, int8Tile12AVX512,
+	int8Tile13AVX512, int8Tile14AVX512}, span: spanAVX512, quantize: quantizeAVX512, dequantize: dequantizeAVX512}
+
+// addInt8 gives the sets their int8 part. AVX-512 without VNNI does what AVX2 does. A CPU with AMX gets a set of its own, whose other
+// functions are those of AVX-512.
+//
+// All three ran, and gave the plain Go bits, on a Xeon with AVX-512, VNNI and AMX in November 2026.
+func addInt8() {
+	for _, s := range sets {
+		switch {
+		case s.Name == "avx2", s.Name == "avx512" && !cpuid.CPU.Supports(cpuid.AVX512VNNI):
+			s.int8 = assembleInt8(int8AVX2)
+		case s.Name == "avx512":
+			s.int8 = assembleInt8(int8AVX512)
+			if cpuid.CPU.Supports(cpuid.AMXTILE, cpuid.AMXINT8) && permitAMX() {
+				amx := *s
+				amx.Name, amx.int8.panel = "amx", amxPanel
+				sets = append(sets, &amx)
+			}
+		}
+	}
+}
+
+// assembleInt8 wraps generated functions, which take pointers, into functions of slices.
+func assembleInt8(f int8Asm) int8Set {
+	s := int8Set{flip: f.flip}
+	s.span = func(x []float32) (lo, hi, check float32) {
+		if len(x) == 0 {
+			return 0, 0, 0
+		}
+		return f.span(&x[0], len(x))
+	}
+	s.quantize = func(dst []int8, x []float32, inv float32, zero int32, flip byte) {
+		if n := len(x); n > 0 {
+			_ = dst[(n+15)/16*16-1]
+			f.quantize(&dst[0], &x[0], inv, zero, uint32(flip)*0x01010101, n)
+		}
+	}
+	s.dequantize = func(y []float32, ldy int, acc []int32, rows []Int8Row, sum []int32, scale, bias []float32) {
+		m, n := len(rows), len(scale)
+		if m == 0 || n == 0 {
+			return
+		}
+		_ = y[(m-1)*ldy+n-1]
+		_ = acc[m*Int8Columns-1]
+		var b *float32
+		if bias != nil {
+			b = &bias[:n][0]
+		}
+		f.dequantize(&y[0], ldy, &acc[0], &rows[0].Scale, m, &sum[:n][0], &scale[0], b, n)
+	}
+	s.panel = func(m, k int, a []int8, lda int, b []int8, strip, cols int, c []int32, next []int8) {
+		_ = c[m*Int8Columns-1]
+		k = (k + 15) &^ 15
+		for at := 0; at < cols; at += f.cols {
+			b := b[at/stripNR*strip:]
+			eachTile(m, len(f.tiles)-1, maxTileOps/(2*k*f.cols), func(r, n, height int) {
+				f.tiles[height](k, &a[r*lda], lda, &b[0], strip, &c[r*Int8Columns+at], n, address(next, r*k/4))
+			})
+		}
+	}
+	return s
+}
+
+// maxTileOps bounds the work of one call into assembly, which cannot be preempted: some 100 us, where VNNI does 800 GOP/s.
+const maxTileOps = 40_000_000
+
+// eachTile cuts m rows into tiles of nearly equal height, at most most, and calls f for runs of at most limit rows of the same height.
+func eachTile(m, most, limit int, f func(r, n, height int)) {
+	tiles := (m + most - 1) / most
+	height, high := m/tiles, m%tiles // the first tiles have a row more
+	r := 0
+	for t := 0; t < tiles; {
+		h, n := height, tiles-t
+		if t < high {
+			h, n = height+1, high-t
+		}
+		n = min(n, max(1, limit/h))
+		f(r, n, h)
+		r, t = r+n*h, t+n
+	}
+}
+
+// address is that of an element, the last if there are not so many; nil of nothing.
+func address(x []int8, i int) *int8 {
+	if len(x) == 0 {
+		return nil
+	}
+	return &x[min(i, len(x)-1)]
+}
+
+// tileConfigs are those of two tiles of rows, the first of 16: by the rows of the second; and of one tile, by its rows.
+var tileConfigs = func() (c [2][17][64]byte) {
+	set := func(c *[64]byte, first, second int) {
+		c[0] = 1
+		for i, rows := range [8]int{first, first, second, second, first, second, 16, 16} {
+			if rows > 0 {
+				c[16+2*i], c[48+i] = 64, byte(rows) // bytes of a row, rows
+			}
+		}
+	}
+	for rows := 1; rows <= 16; rows++ {
+		set(&c[0][rows], 16, rows)
+		set(&c[1][rows], rows, 0)
+	}
+	return c
+}()
+
+// amxPanel is panel by AMX: 32 rows at a time, then what is left.
+func amxPanel(m, k int, a []int8, lda int, b []int8, strip, _ int, c []int32, _ []int8) {
+	_ = c[m*Int8Columns-1]
+	filled := int8Filled(k)
+	pairs, rest := m/32, m%32
+	for k0 := 0; k0 < filled; k0 += int8KBlock {
+		steps, accumulate := min(int8KBlock, filled-k0)/int8K, 0
+		if k0 > 0 {
+			accumulate = 1
+		}
+		at := &b[k0*stripNR]
+		if pairs > 0 {
+			int8TwoAMX(steps, &a[k0], lda, at, strip, &c[0], pairs, accumulate, &tileConfigs[0][16][0])
+		}
+		r := 32 * pairs
+		switch {
+		case rest > 16:
+			int8TwoAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*Int8Columns], 1, accumulate, &tileConfigs[0][rest-16][0])
+		case rest > 0:
+			int8OneAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*Int8Columns], 1, accumulate, &tileConfigs[1][rest][0])
+		}
+	}
+}
