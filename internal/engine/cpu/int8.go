@@ -100,7 +100,9 @@ func grown[T any](s *[]T, n int) []T {
 }
 
 // bytesOf sees the memory of values as bytes.
-func bytesOf(x []float32) []int8 { return unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x)) }
+func bytesOf(x []float32) []int8 {
+	return unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
+}
 
 // int8Rows is a left operand.
 type int8Rows struct {
