@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 
 	"albert/pretrain"
 )
@@ -14,7 +15,7 @@ type PretrainCmd struct{ pretrain.Config }
 func (c *PretrainCmd) Run(ctx context.Context) error {
 	switch {
 	case c.Config.Config == "" && c.Init == "":
-		return usagef("pretrain: --config NAME|FILE or --init MODEL says which model (albert inspect --config base shows one)")
+		return usagef("pretrain: give --config NAME|FILE for a new model (albert inspect --config base shows one), or --init MODEL to go on from one")
 	case c.Tokenizer == "" && c.Init == "":
 		return usagef("pretrain: --tokenizer FILE is missing (albert tokenizer train makes one)")
 	case c.Config.Config != "":
@@ -22,6 +23,7 @@ func (c *PretrainCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	warnTables(slices.Concat(c.Train, c.Dev)...)
 	c.Messages = messages{os.Stderr}
 	_, err := pretrain.Run(ctx, c.Config)
 	return err
