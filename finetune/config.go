@@ -241,7 +241,7 @@ func (c *job) resolve(m *model.Config, examples int) {
 		c.MaxSeqLength = p.MaxSeqLength
 	}
 	if c.MaxSeqLength > m.MaxPositionEmbeddings {
-		c.message("`MaxSeqLength` %d is more than the model takes: %d is used", c.MaxSeqLength, m.MaxPositionEmbeddings)
+		c.message("`MaxSeqLength` %d: the model has %d positions: no more are used", c.MaxSeqLength, m.MaxPositionEmbeddings)
 		c.MaxSeqLength = m.MaxPositionEmbeddings
 	}
 	if c.EvalEvery == 0 {

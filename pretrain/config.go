@@ -59,7 +59,7 @@ type Common = run.Common
 // Reading says how text is read. What was read is compared on a resume by the hashes of its shards.
 type Reading struct {
 	Sentences  string `default:"auto" enum:"auto,lines" help:"auto finds the sentences of prose; lines takes each line as one." resume:"-"`
-	TextColumn string `help:"Column of JSONL and Parquet that holds the text (default: text)." placeholder:"NAME" resume:"-"`
+	TextColumn string `help:"Column of ${tables=JSONL and Parquet} that holds the text (default: text)." placeholder:"NAME" resume:"-"`
 	GoDoc      bool   `negatable:"" help:"Directories are Go source trees: their comments are read." resume:"-"`
 }
 

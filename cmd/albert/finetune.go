@@ -81,7 +81,7 @@ type EvalCmd struct {
 	Task  string `help:"pretrain, or a task of albert finetune (default: what the run was fine-tuned for, else pretrain)." placeholder:"TASK"`
 	finetune.Source
 	Labels      []string `help:"The names of the model's classes, in its order, with commas between, where config.json has none or others." placeholder:"A,B"`
-	Split       string   `default:"dev" help:"The split of a folder: train, dev or test."`
+	Split       string   `default:"dev" help:"The part of a folder that is measured, or what a file is: train, dev or test."`
 	With        []string `sep:"none" help:"A further model, whose predictions are averaged with the first one's; may be repeated." placeholder:"MODEL"`
 	Long        string   `enum:"truncate,windows" default:"truncate" help:"Texts that are too long: truncate them, or average over windows (classes and numbers)."`
 	Report      bool     `negatable:"" help:"Also print a row for each class, the confusion matrix and the calibration."`
@@ -90,7 +90,7 @@ type EvalCmd struct {
 	NullOdds    string   `help:"squad2: the odds of no answer (null_odds.json) that belong to --predictions." placeholder:"FILE"`
 	Output      string   `help:"Write the predictions into this directory." placeholder:"DIR"`
 	finetune.Windows
-	pretrain.Reading
+	pretrain.Reading `set:"tables=JSONL, Parquet and a task's tables"`
 
 	Objective      string  `default:"sop" enum:"sop,nsp,none" help:"pretrain: sentence loss: sop, nsp or none."`
 	MaxSeqLength   int     `default:"0" range:"0 or [8,)" help:"Pieces of an example at most (0: the run's own, else what the model takes, for SQuAD 384)."`

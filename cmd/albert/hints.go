@@ -115,7 +115,6 @@ var otherFlags = map[string][]string{
 	"out":                         {"--output", "--model-prefix", toStdout},
 	"output-file":                 {toStdout},
 	"k":                           {"--top-k"},
-	"topk":                        {"--top-k"},
 	"lr":                          {"--learning-rate"},
 	"epochs":                      {"--steps"},
 	"num-epochs":                  {"--epochs", "--steps"},

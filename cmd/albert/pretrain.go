@@ -15,7 +15,7 @@ type PretrainCmd struct{ pretrain.Config }
 func (c *PretrainCmd) Run(ctx context.Context) error {
 	switch {
 	case c.Config.Config == "" && c.Init == "":
-		return usagef("pretrain: give --config NAME|FILE for a new model (albert inspect --config base shows one), or --init MODEL to go on from one")
+		return usagef("pretrain: --config NAME|FILE or --init MODEL is missing: a new model (albert inspect --config base shows one), or one to go on from")
 	case c.Tokenizer == "" && c.Init == "":
 		return usagef("pretrain: --tokenizer FILE is missing (albert tokenizer train makes one)")
 	case c.Config.Config != "":
