@@ -68,7 +68,14 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 	if len(r.Runs) > 1 && r.Median != nil {
 		fmt.Printf(" (median of %d runs; mean %.4f, standard deviation %.4f)", len(r.Runs), *r.Mean, *r.Deviation)
 	}
-	fmt.Printf("\n%s/model: albert predict %s FILE, or \"a text\"\n", c.Output, c.Output)
+	ask := fmt.Sprintf(`albert predict %s FILE, or "a text"`, c.Output)
+	switch t.Kind {
+	case model.Answer:
+		ask = fmt.Sprintf(`echo '{"question": ..., "context": ...}' | albert predict %s`, c.Output)
+	case model.Choice:
+		ask = fmt.Sprintf(`echo '{"context": ..., "question": ..., "choices": [...]}' | albert predict %s`, c.Output)
+	}
+	fmt.Printf("\n%s/model: %s\n", c.Output, ask)
 	if r.Mismatched != nil {
 		fmt.Printf("mismatched: %s\n", r.Mismatched)
 	}

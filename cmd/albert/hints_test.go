@@ -16,6 +16,14 @@ func TestHints(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, "finetune", in("run"), "--task", "classify", "--train", in("own.csv"), "--dev", in("own.csv"), "--output", in("tuned"), "--steps", "1", "--quiet")
+	squad := `{"question": "what reads", "context": "the reader opens", "answers": {"text": ["reader"], "answer_start": [4]}}` + "\n"
+	if err := os.WriteFile(in("squad.jsonl"), []byte(squad), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out := must(t, "finetune", in("run"), "--task", "squad", "--train", in("squad.jsonl"), "--dev", in("squad.jsonl"), "--output", in("answers"), "--steps", "1", "--quiet")
+	if !strings.Contains(out, `echo '{"question": ..., "context": ...}' | albert predict`) {
+		t.Errorf("finetune squad: %s", out)
+	}
 	if err := os.WriteFile(in("binary"), []byte("a\x00b"), 0o666); err != nil {
 		t.Fatal(err)
 	}

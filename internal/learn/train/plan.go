@@ -120,7 +120,7 @@ func (p *plan) String() string {
 		fmt.Fprintf(&s, "  %-11s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("parameters", "%s", grouped(p.Parameters))
-	steps := fmt.Sprintf("%s, each of %s sequences with %s pieces in all", grouped(p.Steps), grouped(p.Sequences), grouped(p.Pieces))
+	steps := fmt.Sprintf("%s of %s sequences, %s pieces a step", grouped(p.Steps), grouped(p.Sequences), grouped(p.Pieces))
 	if p.Leaves > 1 {
 		steps += fmt.Sprintf(", computed in %s parts", grouped(p.Leaves))
 	}
