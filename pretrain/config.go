@@ -37,7 +37,7 @@ type Config struct {
 	UpstreamQuirks    bool `negatable:"" help:"Make examples as the released code does, quirks included."`
 
 	LearningRate     float64  `default:"0.00176" help:"Highest learning rate."`
-	BatchSize        int      `default:"4096" range:"[1,)" help:"Sequences of a step; its gradient is accumulated."`
+	BatchSize        int      `default:"4096" range:"[1,)" help:"Sequences of a step; any number, as gradients are accumulated."`
 	Steps            int      `default:"125000" range:"[1,)" help:"Training steps."`
 	WarmupSteps      int      `default:"3125" help:"Steps of linear warm-up."`
 	Dropout          *float32 `help:"Hidden dropout (default: the configuration's)." placeholder:"P"`

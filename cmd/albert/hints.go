@@ -203,7 +203,7 @@ func flagHint(n *kong.Node, message string) string {
 		}
 	}
 	if arg, ok := strings.CutPrefix(message, "unexpected argument "); ok {
-		for _, name := range []string{"--data", "--train", "--model"} {
+		for _, name := range []string{"--train", "--data", "--model"} {
 			if has(name) {
 				return "a file is given as " + name + " " + arg
 			}

@@ -44,6 +44,7 @@ func TestHints(t *testing.T) {
 		{"finetune x --lr=3", 2, "unknown flag --lr: here it is --learning-rate"},
 		{"pretrain --epochs 3", 2, "here it is --steps"},
 		{"eval x own.csv", 2, "a file is given as --data own.csv"},
+		{"finetune x own.csv", 2, "a file is given as --train own.csv"},
 		{"embed @run --layer -2 a", 2, "--layer -2: want at least -1"},
 		{"predict @run a", 0, "albert finetune teaches it labels"},
 		{"finetune x --task text-classification --output y", 2, "no data is given"},

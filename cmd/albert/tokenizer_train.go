@@ -28,8 +28,8 @@ import (
 // TokenizerTrainCmd trains a SentencePiece unigram model. Flags have spm_train's names, with dashes or, for its command lines,
 // underscores; defaults are those of ALBERT's training command.
 type TokenizerTrainCmd struct {
-	Input       []string `sep:"none" help:"Text: what albert prepare reads; may be repeated; without any, standard input." placeholder:"PATH"`
-	More        []string `arg:"" optional:"" help:"Text, as --input." placeholder:"PATH"`
+	Input       []string `sep:"none" help:"Text in any form that albert prepare reads; may be repeated; without any, standard input." placeholder:"PATH"`
+	More        []string `arg:"" name:"input" optional:"" help:"The same as --input." placeholder:"PATH"`
 	ModelPrefix string   `required:"" help:"Write P.model and P.vocab." placeholder:"P"`
 	VocabSize   int      `default:"30000" help:"Pieces, special ones included."`
 	ModelType   string   `default:"unigram" help:"unigram: no other is trained."`
