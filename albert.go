@@ -4,24 +4,24 @@
 //	m, err := albert.Open("albert-quickstart")
 //	if err != nil { ... }
 //	defer m.Close()
-//	filled, err := m.Fill(ctx, []string{"The [MASK] is closed."}, 0)   // filled[0][0]: the five likeliest words for the first mask
+//	filled, err := m.Fill(ctx, []string{"The [MASK] is closed."}, 0)   // filled[0][0]: the five likeliest pieces for the first mask
 //	vectors, err := m.Embed(ctx, []string{"Package zip reads and writes archives."})
 //
-// There is one method for each kind of question. Each takes a context and a slice, one question being a slice of one, and gives a slice of
-// the same length in the same order. Zero values mean the sensible default. What a model can be asked follows from its head: a pretrained
-// one fills and embeds, a fine-tuned one ("albert finetune", or package [albert/finetune]) does what it has learned; all embed. Another
-// question is refused with an error that names the head.
+// There is one method for each kind of question. Each takes a context and a slice of questions, and gives a slice of
+// answers in the same order. Zero values mean the defaults. What a model can be asked follows from its head: a pretrained
+// one fills and embeds, a fine-tuned one ("albert finetune", or package [albert/finetune]) does what it has learned; all embed. A
+// question that the head cannot answer is an error that names the head.
 //
 // A [Model] is safe for concurrent use by any number of goroutines. The bits of an answer depend on the model and the question alone: not on
 // threads, nor on what else is asked at the same time.
 //
-// What it costs: a model keeps its weights in memory twice, as they are and packed for the kernels (base: 47 and 28 MB); the words that
-// it looks at at once take some 25 MB of base, however much is asked. [Model.Close] ends the threads once the questions under way
-// are answered; later ones get [ErrClosed]. Time grows with the pieces asked about: base takes 0.05 to 0.15 s for 128 pieces on two
-// cores. Texts longer than the model takes (512 pieces as a rule) are cut at the end; contexts of questions are read in windows, whole.
+// What it costs: a model keeps its weights in memory twice, as they are and packed for the kernels (base: 47 and 28 MB). A batch
+// takes some 25 MB more of base, however much is asked. Time grows with the number of pieces: base takes 0.05 to 0.15 s for 128
+// on two cores. Texts longer than the model takes ([Model.MaxPieces], usually 512) are cut; contexts of questions are read in windows
+// and never cut. [Model.Close] ends the threads once the questions under way are answered; later ones get [ErrClosed].
 //
-// An error may be of one question: then the others are answered all the same, and each mistake is an [InputError] with its index
-// ([errors.As] finds the first). When the context ends its error is returned.
+// Where a question is at fault, the others are answered all the same, and each fault is an [InputError] with the question's index
+// ([errors.As] finds the first). When the context ends, its error is returned.
 //
 // Training is in packages pretrain and finetune, tokenizers in package tokenizer, everything else in the albert command.
 package albert

@@ -17,7 +17,7 @@ import (
 // field is 0, nil or "" and its help names another default, that is taken, as a rule the task's in the paper's Table 14.
 type Config struct {
 	Model  string `arg:"" help:"The pretrained model, in any format."`
-	Task   string `required:"" help:"sst2, cola, mrpc, stsb, qqp, mnli, qnli, rte, wnli, squad1, squad2, race, or for own data classify, regress, tag, choice." placeholder:"TASK"`
+	Task   string `required:"" help:"sst2, cola, mrpc, stsb, qqp, mnli, qnli, rte, wnli, squad1, squad2, race; for your own data classify, regress, tag, choice." placeholder:"TASK"`
 	Output string `required:"" help:"Run directory; an interrupted run goes on from it." placeholder:"RUN" resume:"-"`
 	Source
 	TextColumn string   `help:"Own data: the column of the text (default: text, sentence, sentence1, ...)." placeholder:"NAME"`
@@ -30,23 +30,23 @@ type Config struct {
 	// Scratch begins with random weights of the model's configuration.
 	Scratch bool `negatable:"" help:"Start from random weights of the model's configuration, to see what pretraining is worth."`
 	// Runs is how many runs there are, with the seeds Seed, Seed+1, ...; several lie in directories of their own in Output.
-	Runs int `default:"1" help:"So many runs with other seeds; median, mean and deviation." resume:"change"`
+	Runs int `default:"1" help:"Train so many times, each with another seed; the median, mean and standard deviation are given." resume:"change"`
 
 	MaxSeqLength int `range:"0 or [8,)" help:"Pieces of an example at most (default: the task's, 384 or 512, or what the model takes)."`
 	// TruncationSide is the end at which texts that are too long are cut; "": what the model's tokenizer says. The result's tokenizer keeps it.
-	TruncationSide tokenizer.Side `enum:",left,right" default:"" help:"The end at which a text that is too long is cut: left or right (default: the tokenizer's, as a rule right)." placeholder:"SIDE"`
+	TruncationSide tokenizer.Side `enum:",left,right" default:"" help:"The end at which a text that is too long is cut: left or right (default: the tokenizer's, usually right)." placeholder:"SIDE"`
 	Windows
-	LearningRate      float64  `help:"Highest learning rate (default: the task's by the paper's Table 14)."`
+	LearningRate      float64  `help:"Highest learning rate (default: the task's in the paper's Table 14)." placeholder:"X"`
 	BatchSize         int      `help:"Examples of a step (default: the task's)."`
 	Steps             int      `help:"Steps (default: the task's)."`
-	Epochs            float64  `help:"Instead of --steps: passes over the training data." resume:"-"`
+	Epochs            float64  `help:"Instead of --steps: passes over the training data." placeholder:"X" resume:"-"`
 	WarmupSteps       *int     `help:"Steps of linear warm-up (default: the task's share)." placeholder:"N"`
 	Dropout           *float32 `range:"[0,1)" help:"Dropout in the encoder (default: the task's)." placeholder:"P"`
 	ClassifierDropout *float32 `range:"[0,1)" help:"Dropout before the head (default: the model's)." placeholder:"P"`
 	EvalEvery         int      `help:"Steps from one evaluation to the next (default: a tenth of the run)."`
-	SaveEvery         int      `help:"Steps from one checkpoint to the next (default: as evaluations)." resume:"change"`
+	SaveEvery         int      `help:"Steps from one checkpoint to the next (default: as --eval-every)." resume:"change"`
 	// StopIfStuck ends a run that does not learn with [ErrStuck].
-	StopIfStuck bool `negatable:"" help:"Save and fail where the run does not learn, instead of a warning." resume:"change"`
+	StopIfStuck bool `negatable:"" help:"Where nothing is learned, save and end with status 1 instead of a warning." resume:"change"`
 	Common      `set:"optimizer=adamw" set:"optimizers=adamw or lamb" set:"keep=1" set:"better="`
 
 	// Messages is where plan, progress and warnings go; nil: nowhere.
@@ -61,11 +61,11 @@ type Source struct {
 	// Data is one folder or file, or files.
 	Data        []string `sep:"none" help:"The task's folder, GLUE's root, or a file." placeholder:"DIR|FILE" resume:"-"`
 	PairColumn  string   `help:"Own data: the column of the second text." placeholder:"NAME"`
-	LabelColumn string   `help:"Own data: the column of the label; several columns of 0 and 1, a class each, with commas between." placeholder:"NAME[,NAME...]"`
-	Multi       bool     `negatable:"" help:"classify: any number of labels, in TSV and CSV separated by |."`
+	LabelColumn string   `help:"Own data: the column of the label; or several columns of 0 and 1, one for each class, with commas between." placeholder:"NAME[,NAME...]"`
+	Multi       bool     `negatable:"" help:"classify: a text may have any number of labels; in TSV and CSV they are separated by |."`
 	Level       string   `enum:",middle,high" default:"" help:"RACE: middle or high; both by default." placeholder:"LEVEL"`
-	Delimiter   string   `help:"TSV and CSV: what parts columns: tab, comma, semicolon, pipe, or a character; it is found without." placeholder:"CHAR"`
-	Quotes      string   `enum:",csv,none" default:"" help:"TSV and CSV: csv, double quotes enclose fields, or none, they are characters; it is found without." placeholder:"QUOTES"`
+	Delimiter   string   `help:"TSV and CSV: what stands between columns: tab, comma, semicolon, pipe, or a character (default: found in the file)." placeholder:"CHAR"`
+	Quotes      string   `enum:",csv,none" default:"" help:"TSV and CSV: csv (double quotes enclose fields) or none (they are characters like others); default: found in the file." placeholder:"QUOTES"`
 }
 
 // Options are the ones of package dataset.
@@ -241,7 +241,7 @@ func (c *job) resolve(m *model.Config, examples int) {
 		c.MaxSeqLength = p.MaxSeqLength
 	}
 	if c.MaxSeqLength > m.MaxPositionEmbeddings {
-		c.message("`MaxSeqLength` %d: the model has %d positions, so many are used", c.MaxSeqLength, m.MaxPositionEmbeddings)
+		c.message("`MaxSeqLength` %d: the model has %d positions: no more are used", c.MaxSeqLength, m.MaxPositionEmbeddings)
 		c.MaxSeqLength = m.MaxPositionEmbeddings
 	}
 	if c.EvalEvery == 0 {

@@ -26,7 +26,7 @@ type Config struct {
 
 	// Objective is the sentence loss: sop asks for the order of two segments, nsp whether the second follows the first; or none.
 	Objective      string  `default:"sop" enum:"sop,nsp,none" help:"Sentence loss: sop (in which order are two segments?), nsp (is the second the next?) or none."`
-	Sharing        string  `enum:"all,attention,ffn,none," default:"" help:"Parameters that layers share (default: the configuration's): all, attention, ffn, none." resume:"-"` // in the manifest it is in "config"
+	Sharing        string  `enum:"all,attention,ffn,none," default:"" help:"Parameters that layers share: all, attention, ffn or none (default: the configuration's)." placeholder:"NAME" resume:"-"` // in the manifest it is in "config"
 	MaxSeqLength   int     `default:"512" help:"Pieces of an example at most."`
 	ShortSeqProb   float64 `default:"0.1" help:"Share of the examples that are made shorter."`
 	MaskRate       float64 `default:"0.15" help:"Share of the pieces that are masked."`
@@ -37,15 +37,15 @@ type Config struct {
 	UpstreamQuirks    bool `negatable:"" help:"Make examples as the released code does, quirks included."`
 
 	LearningRate     float64  `default:"0.00176" help:"Highest learning rate."`
-	BatchSize        int      `default:"4096" range:"[1,)" help:"Sequences of a step; its gradient is accumulated."`
+	BatchSize        int      `default:"4096" range:"[1,)" help:"Sequences of a step; any number, as gradients are accumulated."`
 	Steps            int      `default:"125000" range:"[1,)" help:"Training steps."`
 	WarmupSteps      int      `default:"3125" help:"Steps of linear warm-up."`
-	Dropout          *float32 `help:"Hidden dropout (default: the configuration's)."`
-	AttentionDropout *float32 `help:"Attention dropout (default: the configuration's)."`
+	Dropout          *float32 `help:"Hidden dropout (default: the configuration's)." placeholder:"P"`
+	AttentionDropout *float32 `help:"Attention dropout (default: the configuration's)." placeholder:"P"`
 	EvalEvery        int      `default:"1000" help:"Steps from one evaluation to the next (0: at the end)."`
 	EvalExamples     int      `default:"4096" help:"Held-out examples of an evaluation at most (0: all)."`
 	SaveEvery        int      `default:"1000" help:"Steps from one checkpoint to the next (0: at the end)." resume:"change"`
-	Common           `set:"optimizer=lamb" set:"optimizers=lamb or adamw" set:"keep=3" set:"better=, by their loss"`
+	Common           `set:"optimizer=lamb" set:"optimizers=lamb or adamw" set:"keep=3" set:"better=, by the loss"`
 	// DryRun writes the run directory and its plan, and stops.
 	DryRun bool `negatable:"" help:"Write the run directory and its plan, and stop." resume:"-"`
 
@@ -58,8 +58,8 @@ type Common = run.Common
 
 // Reading says how text is read. What was read is compared on a resume by the hashes of its shards.
 type Reading struct {
-	Sentences  string `default:"auto" enum:"auto,lines" help:"auto finds sentences in prose; lines takes one a line." resume:"-"`
-	TextColumn string `help:"Column of JSONL and Parquet that holds the text (default: text)." placeholder:"NAME" resume:"-"`
+	Sentences  string `default:"auto" enum:"auto,lines" help:"auto finds the sentences of prose; lines takes each line as one." resume:"-"`
+	TextColumn string `help:"Column of ${tables=JSONL and Parquet} that holds the text (default: text)." placeholder:"NAME" resume:"-"`
 	GoDoc      bool   `negatable:"" help:"Directories are Go source trees: their comments are read." resume:"-"`
 }
 
@@ -71,9 +71,9 @@ func (r *Reading) Options() corpus.ReadOptions {
 // Cleaning says what happens to text before SentencePiece sees it: by default ALBERT's clean-up, unless the tokenizer's directory says
 // otherwise.
 type Cleaning struct {
-	Cleanup     tokenizer.Cleanup `enum:"albert,none," default:"" help:"albert (spaces, quotes, accents, lower case) or none."`
-	Cased       bool              `negatable:"" help:"Keep capital letters." resume:"-"`
-	KeepAccents bool              `negatable:"" help:"Keep accents." resume:"-"`
+	Cleanup     tokenizer.Cleanup `enum:"albert,none," default:"" help:"What is done to text first: albert (spaces, quotes, accents, lower case) or none (default: what the tokenizer's folder says, else albert)." placeholder:"NAME"`
+	Cased       bool              `negatable:"" help:"With --cleanup albert: keep capital letters." resume:"-"`
+	KeepAccents bool              `negatable:"" help:"With --cleanup albert: keep accents." resume:"-"`
 }
 
 // OpenTokenizer opens a tokenizer for training on text. warning tells of a clean-up that contradicts it.

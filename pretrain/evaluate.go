@@ -119,6 +119,9 @@ func Evaluate(ctx context.Context, path string, precision infer.Precision, c Con
 	if err != nil {
 		return nil, err
 	}
+	if s, err := examples.NewSampler(shards, v, o); c.Messages != nil && err == nil {
+		j.noteLost(s)
+	}
 	dev, err := cpu.New("", c.Threads)
 	if err != nil {
 		return nil, err

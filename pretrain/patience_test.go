@@ -44,7 +44,7 @@ func TestPatience(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := strings.Split(strings.TrimSpace(log), "\n")
-	if !strings.HasPrefix(want.StoppedEarly, "3 evaluations were not better than that of step ") || !strings.HasSuffix(rows[len(rows)-1], `"stopped_early":true}`) ||
+	if !strings.HasPrefix(want.StoppedEarly, "no evaluation after step ") || !strings.HasSuffix(rows[len(rows)-1], `"stopped_early":true}`) ||
 		!strings.Contains(said, " steps of 200, since "+want.StoppedEarly) {
 		t.Fatalf("%+v\n%s\n%s", want, said, log)
 	}

@@ -14,9 +14,9 @@ import (
 
 // BenchCmd measures this machine against its own peak.
 type BenchCmd struct {
-	Work      []string          `help:"What to measure: gemm-MxKxN, forward-CONFIG-BxS, train-CONFIG-BxS, tokenize." placeholder:"NAME"`
-	Precision []infer.Precision `help:"fp32 (default) and int8, the latter for gemm and forward." enum:"fp32,int8" placeholder:"P"`
-	Threads   []int             `help:"Numbers of threads (1 and all by default)."`
+	Work      []string          `help:"What to measure, with commas between: gemm-MxKxN, forward-CONFIG-BxS, train-CONFIG-BxS (B sequences of S pieces), tokenize." placeholder:"NAME"`
+	Precision []infer.Precision `help:"fp32 (default) and int8, with commas between; int8 is of gemm and forward." enum:"fp32,int8" placeholder:"P"`
+	Threads   []int             `help:"Numbers of threads, with commas between (default: 1 and all)." placeholder:"N"`
 	Rounds    int               `default:"7" help:"Interleaved rounds, at least 5; medians are given."`
 	JSON      bool              `name:"json" negatable:"" help:"Give one JSON object."`
 	quietFlag

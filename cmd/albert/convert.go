@@ -15,13 +15,13 @@ import (
 
 // ConvertCmd takes a model from one format to another.
 type ConvertCmd struct {
-	From   string         `arg:"" help:"Model directory, run, .safetensors, .bin, .pt or .onnx file, checkpoint of TensorFlow, or .tar.gz."`
+	From   string         `arg:"" help:"Model directory, run, .safetensors, .bin, .pt or .onnx file, TensorFlow checkpoint, or .tar.gz."`
 	To     string         `arg:"" optional:"" help:"A directory (Hugging Face), or a name with one of those endings."`
 	Output string         `help:"The same as TO." placeholder:"TO"`
-	As     formats.Format `name:"to" enum:",hf,safetensors,pytorch,tensorflow,tar,onnx" default:"" help:"The format, where the name does not say: ${enum}." placeholder:"FORMAT"`
-	Int8   bool           `name:"int8" negatable:"" help:"ONNX: weights in int8."`
-	DType  formats.DType  `name:"dtype" enum:"fp32,fp16,bf16,keep" default:"fp32" help:"Hugging Face, safetensors, PyTorch: the weights' type: ${enum} (each tensor's own)."`
-	Force  bool           `negatable:"" help:"Replace a model that is there."`
+	As     formats.Format `name:"to" enum:",hf,safetensors,pytorch,tensorflow,tar,onnx" default:"" help:"The format, where the name does not say: hf, safetensors, pytorch, tensorflow, tar or onnx." placeholder:"FORMAT"`
+	Int8   bool           `name:"int8" negatable:"" help:"ONNX: write the weights in int8."`
+	DType  formats.DType  `name:"dtype" enum:"fp32,fp16,bf16,keep" default:"fp32" help:"Hugging Face, safetensors, PyTorch: the weights' type: fp32, fp16, bf16, or keep (each tensor's own)."`
+	Force  bool           `negatable:"" help:"Replace a model that is there already."`
 	JSON   bool           `name:"json" negatable:"" help:"Give one JSON object."`
 	precisionFlag
 	allFlags

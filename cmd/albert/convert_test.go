@@ -68,7 +68,7 @@ func TestConvertRefuses(t *testing.T) {
 		{"run", "run", []string{"--force"}, 1, "is a run of training"},
 		{"run", "m.h5", nil, 2, ".h5 is not written: give a directory, or a name that ends in"},
 		{"run", "m", []string{"--int8"}, 2, "int8 is written as ONNX only"},
-		{"run", "m", []string{"--to", "onnx"}, 2, "does not end as a file of onnx"},
+		{"run", "m", []string{"--to", "onnx"}, 2, "onnx is written where the name ends in .onnx"},
 		{"run", "m", []string{"--to", "gguf"}, 2, "--to must be one of"},
 		{"run", "m.onnx", []string{"--dtype", "bf16"}, 2, "onnx is written as fp32 only"},
 		{"evil.bin", "m", nil, 1, "refuses to call posix.system"},

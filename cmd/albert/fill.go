@@ -12,7 +12,7 @@ import (
 // FillCmd fills [MASK] in texts.
 type FillCmd struct {
 	inputFlags
-	TopK   int  `default:"5" range:"[1,)" help:"How many answers for each mask."`
+	TopK   int  `default:"5" range:"[1,)" help:"How many answers for each [MASK]."`
 	Logits bool `negatable:"" help:"Give the logits over the vocabulary instead."`
 }
 
@@ -34,13 +34,16 @@ func (c *FillCmd) Run(ctx context.Context) error {
 // EmbedCmd embeds texts.
 type EmbedCmd struct {
 	inputFlags
-	Pooling   infer.Pooling `default:"mean" enum:"mean,cls,pooler,max,none" help:"mean, cls, pooler, max, or none for a row for each piece."`
-	Layer     int           `default:"-1" help:"Take the output of this layer (0: the embedding); the last by default."`
+	Pooling   infer.Pooling `default:"mean" enum:"mean,cls,pooler,max,none" help:"How one vector is made of a text: mean, cls, pooler or max; none gives a vector for each piece."`
+	Layer     int           `default:"-1" range:"[-1,)" help:"Take the output of this layer, counted from 1 (0: the embedding; -1: the last)."`
 	Normalize bool          `negatable:"" help:"Scale each vector to length 1."`
 }
 
 // Run answers every text with {"embedding": ...}.
 func (c *EmbedCmd) Run(ctx context.Context) error {
+	if err := run.Check(c); err != nil {
+		return usage(err)
+	}
 	m, err := c.open(infer.Options{})
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 	}
 	switch {
 	case len(c.Data) == 0 && len(c.Train) == 0:
-		return usagef("finetune: --data DIR, or --train FILE and --dev FILE, say what to learn from")
+		return usagef("finetune: no data is given: --data DIR, or --train FILE and --dev FILE")
 	case c.Runs < 1:
 		return usagef("--runs %d: want at least 1", c.Runs)
 	case t.Name == "ax":
@@ -72,7 +72,14 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 	if len(r.Runs) > 1 && r.Median != nil {
 		fmt.Printf(" (median of %d runs; mean %.4f, standard deviation %.4f)", len(r.Runs), *r.Mean, *r.Deviation)
 	}
-	fmt.Printf("\n%s/model: albert predict %s FILE, or \"a text\"\n", c.Output, c.Output)
+	ask := fmt.Sprintf(`albert predict %s FILE, or "a text"`, c.Output)
+	switch t.Kind {
+	case model.Answer:
+		ask = fmt.Sprintf(`echo '{"question": ..., "context": ...}' | albert predict %s`, c.Output)
+	case model.Choice:
+		ask = fmt.Sprintf(`echo '{"context": ..., "question": ..., "choices": [...]}' | albert predict %s`, c.Output)
+	}
+	fmt.Printf("\n%s/model: %s\n", c.Output, ask)
 	if r.Mismatched != nil {
 		fmt.Printf("mismatched: %s\n", r.Mismatched)
 	}
@@ -84,20 +91,20 @@ type EvalCmd struct {
 	Model string `arg:"" optional:"" help:"Model in any format, or run directory."`
 	Task  string `help:"pretrain, or a task of albert finetune (default: what the run was fine-tuned for, else pretrain)." placeholder:"TASK"`
 	finetune.Source
-	Labels      []string `help:"Names of the model's classes, in its order, with commas between, where its configuration has none or others." placeholder:"A,B,..."`
-	Split       string   `default:"dev" help:"The split of a folder: train, dev or test."`
-	With        []string `sep:"none" help:"A further model, may be repeated: the predictions of all are averaged." placeholder:"MODEL"`
-	Long        string   `enum:"truncate,windows" default:"truncate" help:"Classes and numbers of texts that are too long: truncate them, or average over windows."`
+	Labels      []string `help:"The names of the model's classes, in its order, with commas between, where config.json has none or others." placeholder:"A,B"`
+	Split       string   `default:"dev" help:"The part of a folder that is measured, or what a file is: train, dev or test."`
+	With        []string `sep:"none" help:"A further model, whose predictions are averaged with the first one's; may be repeated." placeholder:"MODEL"`
+	Long        string   `enum:"truncate,windows" default:"truncate" help:"Texts that are too long: truncate them, or average over windows (classes and numbers)."`
 	Report      bool     `negatable:"" help:"Also print a row for each class, the confusion matrix and the calibration."`
 	Worst       int      `help:"Also print so many of the examples that were answered worst, as JSON lines." placeholder:"N"`
 	Predictions string   `help:"Score this file instead of a model." placeholder:"FILE"`
-	NullOdds    string   `help:"squad2: the odds of no answer that belong to the predictions." placeholder:"FILE"`
+	NullOdds    string   `help:"squad2: the odds of no answer (null_odds.json) that belong to --predictions." placeholder:"FILE"`
 	Output      string   `help:"Write the predictions into this directory." placeholder:"DIR"`
 	finetune.Windows
-	pretrain.Reading
+	pretrain.Reading `set:"tables=JSONL, Parquet and a task's tables"`
 
 	Objective      string  `default:"sop" enum:"sop,nsp,none" help:"pretrain: sentence loss: sop, nsp or none."`
-	MaxSeqLength   int     `default:"0" range:"0 or [8,)" help:"Pieces of an example at most (default: what the model takes; SQuAD: 384)."`
+	MaxSeqLength   int     `default:"0" range:"0 or [8,)" help:"Pieces of an example at most (0: the run's own, else what the model takes, for SQuAD 384)."`
 	ShortSeqProb   float64 `default:"0.1" help:"pretrain: how often a pair is given a shorter length."`
 	MaskRate       float64 `default:"0.15" help:"pretrain: masked pieces to all pieces."`
 	MaxPredictions int     `default:"0" help:"pretrain: masked pieces of an example at most (0: no cap)."`
@@ -275,10 +282,11 @@ func (c *EvalCmd) pretrain(ctx context.Context) error {
 	if c.Model == "" {
 		return usagef("eval: give a model")
 	}
+	warnTables(c.Data...)
 	o := pretrain.Defaults()
 	o.Objective, o.MaxSeqLength, o.ShortSeqProb, o.MaskRate = c.Objective, c.MaxSeqLength, c.ShortSeqProb, c.MaskRate
 	o.MaxPredictions, o.NGram, o.UpstreamQuirks, o.Seed = c.MaxPredictions, c.Ngram, c.UpstreamQuirks, c.Seed
-	o.Dev, o.Reading, o.EvalExamples, o.Threads = c.Data, c.Reading, c.EvalExamples, c.Threads
+	o.Dev, o.Reading, o.EvalExamples, o.Threads, o.Messages = c.Data, c.Reading, c.EvalExamples, c.Threads, messages{os.Stderr}
 	f, err := pretrain.Evaluate(ctx, c.Model, c.Precision, o)
 	if err != nil {
 		return err
@@ -301,7 +309,11 @@ func (c *EvalCmd) pretrain(ctx context.Context) error {
 		return t.Flush()
 	}
 	for _, x := range f {
-		fmt.Printf("%-22s %v\n", x.Name, x.Value)
+		value := x.Value
+		if value == nil {
+			value = "undefined"
+		}
+		fmt.Printf("%-22s %v\n", x.Name, value)
 	}
 	return nil
 }

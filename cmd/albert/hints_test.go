@@ -16,6 +16,14 @@ func TestHints(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, "finetune", in("run"), "--task", "classify", "--train", in("own.csv"), "--dev", in("own.csv"), "--output", in("tuned"), "--steps", "1", "--quiet")
+	squad := `{"question": "what reads", "context": "the reader opens", "answers": {"text": ["reader"], "answer_start": [4]}}` + "\n"
+	if err := os.WriteFile(in("squad.jsonl"), []byte(squad), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out := must(t, "finetune", in("run"), "--task", "squad", "--train", in("squad.jsonl"), "--dev", in("squad.jsonl"), "--output", in("answers"), "--steps", "1", "--quiet")
+	if !strings.Contains(out, `echo '{"question": ..., "context": ...}' | albert predict`) {
+		t.Errorf("finetune squad: %s", out)
+	}
 	if err := os.WriteFile(in("binary"), []byte("a\x00b"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -26,6 +34,20 @@ func TestHints(t *testing.T) {
 	}{
 		{"train", 2, "albert pretrain"},
 		{"download albert-base-v2", 2, "hf download albert/albert-base-v2"},
+		{"help train", 2, "albert pretrain"},
+		{"serve", 2, "albert.Open"},
+		{"nonsense", 2, "there is no command nonsense"},
+		{"tokenizer nonsense", 2, "albert tokenizer --help lists its commands"},
+		{"fill --model x text", 2, "the model is the first argument"},
+		{"fill x --k 3", 2, "here it is --top-k"},
+		{"predict x --output y", 2, "> FILE"},
+		{"finetune x --lr=3", 2, "unknown flag --lr: here it is --learning-rate"},
+		{"pretrain --epochs 3", 2, "here it is --steps"},
+		{"eval x own.csv", 2, "a file is given as --data own.csv"},
+		{"finetune x own.csv", 2, "a file is given as --train own.csv"},
+		{"embed @run --layer -2 a", 2, "--layer -2: want at least -1"},
+		{"predict @run a", 0, "albert finetune teaches it labels"},
+		{"finetune x --task text-classification --output y", 2, "no data is given"},
 		{"fill", 2, "usage: albert fill <model>"},
 		{"fill x --topk 3", 2, `did you mean "--top-k"?`},
 		{"predict x --task foo", 2, "must be one of \"classify\""},
@@ -56,6 +78,12 @@ func TestHints(t *testing.T) {
 	if _, _, errs := call(t, "convert", in("run"), "--output", in("hf")); !strings.Contains(errs, "AlbertForPreTraining") ||
 		!strings.Contains(errs, "pieces, the model 150 rows for them") {
 		t.Errorf("convert: %s", errs)
+	}
+	if status, _, errs := call(t, "fill", in("run"), "--top_k=0", "a_b"); status != 2 || !strings.Contains(errs, "--top-k 0: want at least 1") {
+		t.Errorf("--top_k=0: status %d\n%s", status, errs)
+	}
+	if _, _, errs := call(t, "eval", in("run"), "--data", in("own.csv"), "--max-seq-length", "16"); !strings.Contains(errs, "own.csv: read as plain text") {
+		t.Errorf("eval of a table: %s", errs)
 	}
 	if status, _, errs := call(t); status != 2 || !strings.Contains(errs, "Commands:") {
 		t.Errorf("albert: status %d\n%s", status, errs)

@@ -9,9 +9,7 @@ import (
 	"io"
 	"iter"
 	"os"
-	"path/filepath"
 	"runtime/debug"
-	"strings"
 
 	"albert/internal/files/stream"
 	"albert/internal/infer"
@@ -96,8 +94,8 @@ func textOf(r io.Reader, file string) (*bufio.Reader, error) {
 	if bytes.IndexByte(head, 0) >= 0 {
 		return nil, errors.New("is no text: want a text a line, or JSON lines")
 	}
-	if ext := strings.ToLower(filepath.Ext(file)); ext == ".csv" || ext == ".tsv" {
-		fmt.Fprintf(os.Stderr, "warning: %s: every line is taken as one text, header and commas included; columns are read by albert eval --data, and as JSON lines {\"text\": ...}\n", file)
+	if isTable(file) {
+		fmt.Fprintf(os.Stderr, "warning: %s: every line is taken as one text, header and commas included; a table's rows are predicted by albert eval RUN --data %s --split test --output DIR\n", file, file)
 	}
 	return text, nil
 }
@@ -105,9 +103,9 @@ func textOf(r io.Reader, file string) (*bufio.Reader, error) {
 // inputFlags say what a command that answers line by line reads, and with which model.
 type inputFlags struct {
 	Model    string   `arg:"" help:"Model directory, run directory or model file."`
-	Input    []string `arg:"" optional:"" help:"Texts, or files with an example a line; stdin without any."`
+	Input    []string `arg:"" optional:"" help:"Texts, or files with one text or JSON object in each line; without any, standard input."`
 	More     []string `name:"input" sep:"none" help:"An input file; may be repeated." placeholder:"FILE"`
-	Truncate bool     `default:"true" negatable:"" help:"Cut texts that are too long for the model."`
+	Truncate bool     `default:"true" negatable:"" help:"Cut texts that are too long for the model; --no-truncate makes them errors."`
 	precisionFlag
 	sideFlag
 	jsonFlag
@@ -116,7 +114,7 @@ type inputFlags struct {
 
 // sideFlag is taken by commands that cut texts.
 type sideFlag struct {
-	TruncationSide tokenizer.Side `enum:",left,right" default:"" help:"The end at which a text that is too long is cut: left or right (default: the tokenizer's, as a rule right)." placeholder:"SIDE"`
+	TruncationSide tokenizer.Side `enum:",left,right" default:"" help:"The end at which a text that is too long is cut: left or right (default: the tokenizer's, usually right)." placeholder:"SIDE"`
 }
 
 // precisionFlag is of every command that runs a model.

@@ -18,7 +18,7 @@ import (
 type InspectCmd struct {
 	Path      string `arg:"" optional:"" help:"Model in any format, or run directory."`
 	Config    string `help:"A configuration by name (base, large, xlarge, xxlarge, base-v1, bert-base, ...) or a config.json." placeholder:"NAME|FILE"`
-	SeqLength int    `default:"128" help:"Pieces of the sequence that flops_forward counts."`
+	SeqLength int    `default:"128" help:"Pieces of the sequence for which FLOPs and memory are given."`
 	Step      int    `help:"Show the examples that this step of the run learns from, a JSON line each."`
 	JSON      bool   `name:"json" negatable:"" help:"Give one JSON object."`
 	allFlags

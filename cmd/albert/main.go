@@ -25,18 +25,18 @@ import (
 type CLI struct {
 	Quickstart QuickstartCmd `cmd:"" help:"Pretrain a small model on the comments in Go's own source, fine-tune it, try it."`
 	Tokenizer  TokenizerCmd  `cmd:"" help:"Train and apply SentencePiece tokenizers."`
-	Prepare    PrepareCmd    `cmd:"" help:"Make tokenised shards of text."`
+	Prepare    PrepareCmd    `cmd:"" help:"Tokenise text into shards for albert pretrain."`
 	Pretrain   PretrainCmd   `cmd:"" help:"Pretrain a model on text or shards."`
 	Finetune   FinetuneCmd   `cmd:"" help:"Fine-tune a model: GLUE, SQuAD, RACE, or your own data."`
-	Eval       EvalCmd       `cmd:"" help:"Evaluate a model."`
-	Fill       FillCmd       `cmd:"" help:"Fill [MASK] in texts."`
-	Embed      EmbedCmd      `cmd:"" help:"Embed texts."`
-	Predict    PredictCmd    `cmd:"" help:"Classify, tag, answer or choose with a model's head."`
-	Convert    ConvertCmd    `cmd:"" help:"Take a model to another format: Hugging Face, PyTorch, TensorFlow, ONNX."`
+	Eval       EvalCmd       `cmd:"" help:"Measure a model on labelled data or held-out text; predict a test set."`
+	Fill       FillCmd       `cmd:"" help:"Fill [MASK] in texts with the likeliest pieces."`
+	Embed      EmbedCmd      `cmd:"" help:"Turn texts into vectors."`
+	Predict    PredictCmd    `cmd:"" help:"Classify, score, tag, answer or choose with a fine-tuned model."`
+	Convert    ConvertCmd    `cmd:"" help:"Write a model in another format: Hugging Face, PyTorch, TensorFlow, ONNX."`
 	Inspect    InspectCmd    `cmd:"" help:"Show a model's or run's configuration, parameters, or a step's examples."`
-	Bench      BenchCmd      `cmd:"" help:"Measure this machine against its own peak."`
+	Bench      BenchCmd      `cmd:"" help:"Measure the speed of this machine against its own peak."`
 	Completion CompletionCmd `cmd:"" help:"Print a script that completes command lines in a shell."`
-	Version    VersionCmd    `cmd:"" help:"Say what this binary is."`
+	Version    VersionCmd    `cmd:"" help:"Show the version and the kernels that this machine uses."`
 }
 
 // quietFlag is taken by every command.
@@ -107,16 +107,17 @@ func runCommand(args []string) int {
 	if len(args) == 0 {
 		parser.Stdout = os.Stderr // no result of a command
 	}
-	kctx, err := parser.Parse(asked(args))
-	if len(args) == 0 {
+	typed := len(args)
+	args = asked(args)
+	kctx, err := parser.Parse(args)
+	if typed == 0 {
 		return 2
 	}
 	if status >= 0 { // --help
 		return status
 	}
 	if err != nil {
-		message := strings.Replace(err.Error(), `must be one of "",`, "must be one of ", 1)
-		fmt.Fprintf(os.Stderr, "albert: %s; %s\n", message, parseHint(args, err))
+		fmt.Fprintf(os.Stderr, "albert: %s\n", parseHint(args, err))
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

@@ -200,7 +200,7 @@ func TestUsage(t *testing.T) {
 		status int
 		want   string
 	}{
-		{[]string{"nonsense"}, 2, "unexpected argument nonsense"},
+		{[]string{"nonsense"}, 2, "there is no command nonsense"},
 		{[]string{"pretrain", "--output", in("x"), "--train", in("train.txt")}, 2, "--config NAME|FILE or --init MODEL"},
 		{[]string{"pretrain", "--output", in("x"), "--config", "bass", "--tokenizer", in("tok.model"), "--train", in("train.txt")}, 2, "neither a file nor one of base"},
 		{[]string{"pretrain", "--output", in("x"), "--config", "base", "--tokenizer", in("tok.model"), "--train", in("absent")}, 1, "absent"},

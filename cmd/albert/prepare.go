@@ -43,6 +43,7 @@ func (c *PrepareCmd) Run(ctx context.Context) error {
 		return err
 	}
 	o := corpus.PrepareOptions{Output: c.Output, Tokenizer: t, Cleanup: pretrain.CleanupName(t), Inputs: append(c.Input, c.More...), Read: c.Reading.Options(), Threads: c.Threads}
+	warnTables(o.Inputs...)
 	p := &prepareProgress{out: os.Stderr}
 	if !c.Quiet {
 		p.begin(o.Inputs, o.Read)

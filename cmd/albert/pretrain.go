@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 
 	"albert/pretrain"
 )
@@ -20,7 +21,7 @@ func (c *PretrainCmd) Run(ctx context.Context) error {
 	}
 	switch {
 	case c.Config.Config == "" && c.Init == "":
-		return usagef("pretrain: --config NAME|FILE or --init MODEL says which model (albert inspect --config base shows one)")
+		return usagef("pretrain: --config NAME|FILE or --init MODEL is missing: a new model (albert inspect --config base shows one), or one to go on from")
 	case c.Tokenizer == "" && c.Init == "":
 		return usagef("pretrain: --tokenizer FILE is missing (albert tokenizer train makes one)")
 	case c.Config.Config != "":
@@ -28,6 +29,7 @@ func (c *PretrainCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	warnTables(slices.Concat(c.Train, c.Dev)...)
 	c.Messages = messages{os.Stderr}
 	_, err := pretrain.Run(ctx, c.Config)
 	return err

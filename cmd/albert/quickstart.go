@@ -12,10 +12,10 @@ import (
 
 // QuickstartCmd pretrains and fine-tunes a small model on the comments in Go's own source.
 type QuickstartCmd struct {
-	Output string `default:"albert-quickstart" help:"Run directory." placeholder:"DIR"`
+	Output string `default:"albert-quickstart" help:"Run directory; an interrupted quickstart goes on from it." placeholder:"DIR"`
 	Force  bool   `negatable:"" help:"Delete an earlier quickstart and begin anew."`
-	GOROOT string `name:"goroot" help:"Go installation whose comments are read (go env GOROOT)." placeholder:"DIR"`
-	Steps  int    `help:"Training steps of pretraining (default: what takes some minutes on two cores)."`
+	GOROOT string `name:"goroot" help:"Go installation whose comments are read (default: go env GOROOT)." placeholder:"DIR"`
+	Steps  int    `help:"Training steps of pretraining (default: 7000, some minutes on two cores)."`
 	Seed   uint64 `default:"12345" help:"Seed of everything random."`
 	allFlags
 }

@@ -22,7 +22,7 @@ import (
 
 // jsonFlag is taken by commands that show tables on a terminal.
 type jsonFlag struct {
-	JSON bool `name:"json" negatable:"" help:"JSON on a terminal, too, where else a table is shown."`
+	JSON bool `name:"json" negatable:"" help:"Print JSON on a terminal, too, instead of a table."`
 }
 
 // forPerson tells whether a person reads the results: stdout is a terminal, and JSON is not asked for.

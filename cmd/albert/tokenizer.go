@@ -24,20 +24,20 @@ import (
 // TokenizerCmd trains and applies tokenizers.
 type TokenizerCmd struct {
 	Train  TokenizerTrainCmd  `cmd:"" help:"Train a tokenizer on text."`
-	Encode TokenizerEncodeCmd `cmd:"" help:"Cut text into pieces, line by line."`
-	Decode TokenizerDecodeCmd `cmd:"" help:"Make text of lines of ids."`
-	Info   TokenizerInfoCmd   `cmd:"" help:"Say what a tokenizer is."`
+	Encode TokenizerEncodeCmd `cmd:"" help:"Turn each line of text into pieces or their ids."`
+	Decode TokenizerDecodeCmd `cmd:"" help:"Turn lines of ids into text."`
+	Info   TokenizerInfoCmd   `cmd:"" help:"Show a tokenizer's size, kind and hash."`
 }
 
 // TokenizerEncodeCmd cuts text into pieces.
 type TokenizerEncodeCmd struct {
 	Model        string `required:"" help:"A .model file or a model directory." placeholder:"FILE|DIR"`
 	Format       string `default:"ids" enum:"ids,pieces,jsonl" help:"ids, pieces or jsonl."`
-	Cleanup      string `enum:",none,albert" default:"" help:"none (default for a file: SentencePiece itself) or albert (default for a directory)."`
+	Cleanup      string `enum:",none,albert" default:"" help:"What is done to text first: none (SentencePiece alone; default for a .model file) or albert (spaces, quotes, accents, lower case; default for a directory)." placeholder:"NAME"`
 	Special      bool   `negatable:"" help:"Add [CLS] and [SEP]."`
-	MaxSeqLength int    `help:"Pieces at most of a line, special ones included (0: all)." placeholder:"N"`
+	MaxSeqLength int    `help:"Pieces of a line at most, special ones included (0: all)." placeholder:"N"`
 	sideFlag
-	InputFormat string   `default:"text" enum:"text,auto" help:"text, or auto to read JSON, too: lines that start with {, lists, objects."`
+	InputFormat string   `default:"text" enum:"text,auto" help:"text, or auto, which also reads JSON: lines that start with {, lists, objects."`
 	NBest       int      `name:"nbest" help:"Give the N likeliest ways to cut each line, a line for each (jsonl: with scores)." placeholder:"N"`
 	Input       []string `arg:"" optional:"" help:"Files and directories; without any, standard input."`
 	More        []string `name:"input" sep:"none" help:"The same as an argument; may be repeated." placeholder:"PATH"`

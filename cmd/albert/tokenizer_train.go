@@ -28,60 +28,60 @@ import (
 // TokenizerTrainCmd trains a SentencePiece unigram model. Flags have spm_train's names, with dashes or, for its command lines,
 // underscores; defaults are those of ALBERT's training command.
 type TokenizerTrainCmd struct {
-	Input       []string `sep:"none" help:"Text: what albert prepare reads; may be repeated; without any, standard input." placeholder:"PATH"`
-	More        []string `arg:"" optional:"" help:"Text, as --input." placeholder:"PATH"`
-	ModelPrefix string   `aliases:"model_prefix" required:"" help:"Write P.model and P.vocab." placeholder:"P"`
-	VocabSize   int      `aliases:"vocab_size" default:"30000" help:"Pieces, special ones included."`
-	ModelType   string   `aliases:"model_type" default:"unigram" help:"unigram is the only one."`
-	InputFormat string   `aliases:"input_format" default:"text" help:"text is the only one."`
+	Input       []string `sep:"none" help:"Text in any form that albert prepare reads; may be repeated; without any, standard input." placeholder:"PATH"`
+	More        []string `arg:"" name:"input" optional:"" help:"The same as --input." placeholder:"PATH"`
+	ModelPrefix string   `required:"" help:"Write P.model and P.vocab." placeholder:"P"`
+	VocabSize   int      `default:"30000" help:"Pieces, special ones included."`
+	ModelType   string   `default:"unigram" help:"unigram: no other is trained."`
+	InputFormat string   `default:"text" help:"text: no other is read."`
 
-	CharacterCoverage         float64 `aliases:"character_coverage" default:"0.99995" help:"Share of the text's characters that get a piece of their own."`
-	InputSentenceSize         int     `aliases:"input_sentence_size" default:"10000000" help:"Sentences used at most (0: all)."`
-	ShuffleInputSentence      bool    `aliases:"shuffle_input_sentence" default:"true" negatable:"" help:"Sample them at random; else the first ones are used."`
-	SeedSentencepieceSize     int     `aliases:"seed_sentencepiece_size" default:"1000000" help:"Candidates at the start (0: by the vocabulary's size)."`
-	ShrinkingFactor           float64 `aliases:"shrinking_factor" default:"0.75" help:"Share of the candidates kept in each round."`
-	NumSubIterations          int     `aliases:"num_sub_iterations" default:"2" help:"EM steps in each round."`
-	MaxSentencepieceLength    int     `aliases:"max_sentencepiece_length" default:"16" help:"Characters of a piece at most."`
-	MaxSentenceLength         int     `aliases:"max_sentence_length" default:"4192" help:"Bytes of a sentence at most; longer ones are left out."`
-	SplitByUnicodeScript      bool    `aliases:"split_by_unicode_script" default:"true" negatable:"" help:"No piece has characters of two scripts."`
-	SplitByNumber             bool    `aliases:"split_by_number" default:"true" negatable:"" help:"No piece has digits and letters."`
-	SplitByWhitespace         bool    `aliases:"split_by_whitespace" default:"true" negatable:"" help:"No piece goes across a space."`
-	SplitDigits               bool    `aliases:"split_digits" negatable:"" help:"Every digit is a piece."`
-	TreatWhitespaceAsSuffix   bool    `aliases:"treat_whitespace_as_suffix" negatable:"" help:"Spaces end words instead of beginning them."`
-	AllowWhitespaceOnlyPieces bool    `aliases:"allow_whitespace_only_pieces" negatable:"" help:"Pieces may have spaces alone."`
-	PretokenizationDelimiter  string  `aliases:"pretokenization_delimiter" help:"Text that no piece goes across." placeholder:"TEXT"`
+	CharacterCoverage         float64 `default:"0.99995" help:"Share of the text's characters that get a piece of their own."`
+	InputSentenceSize         int     `default:"10000000" help:"Sentences used at most (0: all)."`
+	ShuffleInputSentence      bool    `default:"true" negatable:"" help:"Sample them at random; else the first ones are used."`
+	SeedSentencepieceSize     int     `default:"1000000" help:"Candidates at the start (0: by the vocabulary's size)."`
+	ShrinkingFactor           float64 `default:"0.75" help:"Share of the candidates kept in each round."`
+	NumSubIterations          int     `default:"2" help:"EM steps in each round."`
+	MaxSentencepieceLength    int     `default:"16" help:"Characters of a piece at most."`
+	MaxSentenceLength         int     `default:"4192" help:"Bytes of a sentence at most; longer ones are left out."`
+	SplitByUnicodeScript      bool    `default:"true" negatable:"" help:"No piece has characters of two scripts."`
+	SplitByNumber             bool    `default:"true" negatable:"" help:"No piece has digits and letters."`
+	SplitByWhitespace         bool    `default:"true" negatable:"" help:"No piece goes across a space."`
+	SplitDigits               bool    `negatable:"" help:"Every digit is a piece."`
+	TreatWhitespaceAsSuffix   bool    `negatable:"" help:"Spaces end words instead of beginning them."`
+	AllowWhitespaceOnlyPieces bool    `negatable:"" help:"Pieces may have spaces alone."`
+	PretokenizationDelimiter  string  `help:"Text that no piece goes across." placeholder:"TEXT"`
 
-	NormalizationRuleName  string `aliases:"normalization_rule_name" default:"nmt_nfkc" help:"nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf or identity."`
-	NormalizationRuleTsv   string `aliases:"normalization_rule_tsv" help:"Rules of one's own: hexadecimal code points, a tab, what they become." placeholder:"FILE"`
-	DenormalizationRuleTsv string `aliases:"denormalization_rule_tsv" help:"Rules for decoded text." placeholder:"FILE"`
-	AddDummyPrefix         bool   `aliases:"add_dummy_prefix" default:"true" negatable:"" help:"Treat the start of a text like a space."`
-	RemoveExtraWhitespaces bool   `aliases:"remove_extra_whitespaces" default:"true" negatable:"" help:"Make one space of several."`
+	NormalizationRuleName  string `default:"nmt_nfkc" help:"nmt_nfkc, nfkc, nmt_nfkc_cf, nfkc_cf or identity."`
+	NormalizationRuleTsv   string `help:"Your own rules: hexadecimal code points, a tab, what they become." placeholder:"FILE"`
+	DenormalizationRuleTsv string `help:"Rules for decoded text." placeholder:"FILE"`
+	AddDummyPrefix         bool   `default:"true" negatable:"" help:"Treat the start of a text like a space."`
+	RemoveExtraWhitespaces bool   `default:"true" negatable:"" help:"Make one space of several."`
 
-	ByteFallback           bool    `aliases:"byte_fallback" negatable:"" help:"Unknown characters become bytes."`
-	HardVocabLimit         bool    `aliases:"hard_vocab_limit" default:"true" negatable:"" help:"A text too small for the vocabulary is an error."`
-	RequiredChars          string  `aliases:"required_chars" help:"Characters that get a piece in any case."`
-	RequiredCharsFile      string  `aliases:"required_chars_file" help:"More of them, from a file." placeholder:"FILE"`
-	ControlSymbols         string  `aliases:"control_symbols" default:"[CLS],[SEP],[MASK]" help:"A list with commas and CSV quotes."`
-	ControlSymbolsFile     string  `aliases:"control_symbols_file" help:"More of them, one a line." placeholder:"FILE"`
-	UserDefinedSymbols     string  `aliases:"user_defined_symbols" default:"(,),\"\"\"\",-,.,–,£,€" help:"A list with commas and CSV quotes."`
-	UserDefinedSymbolsFile string  `aliases:"user_defined_symbols_file" help:"More of them, one a line." placeholder:"FILE"`
-	PadID                  pieceID `name:"pad-id" aliases:"pad_id" default:"0" help:"Id of the padding piece (-1: none)."`
-	UnkID                  pieceID `name:"unk-id" aliases:"unk_id" default:"1" help:"Id of the unknown piece."`
-	BosID                  pieceID `name:"bos-id" aliases:"bos_id" default:"-1" help:"Id of the piece for a beginning (-1: none)."`
-	EosID                  pieceID `name:"eos-id" aliases:"eos_id" default:"-1" help:"Id of the piece for an end (-1: none)."`
-	PadPiece               string  `aliases:"pad_piece" default:"<pad>" help:"Text of the padding piece."`
-	UnkPiece               string  `aliases:"unk_piece" default:"<unk>" help:"Text of the unknown piece."`
-	BosPiece               string  `aliases:"bos_piece" default:"<s>" help:"Text of the piece for a beginning."`
-	EosPiece               string  `aliases:"eos_piece" default:"</s>" help:"Text of the piece for an end."`
-	UnkSurface             string  `aliases:"unk_surface" default:" \u2047 " help:"What an unknown piece is decoded to."`
+	ByteFallback           bool    `negatable:"" help:"Unknown characters become bytes."`
+	HardVocabLimit         bool    `default:"true" negatable:"" help:"A text too small for the vocabulary is an error."`
+	RequiredChars          string  `help:"Characters that get a piece in any case."`
+	RequiredCharsFile      string  `help:"More of them, from a file." placeholder:"FILE"`
+	ControlSymbols         string  `default:"[CLS],[SEP],[MASK]" help:"A list with commas and CSV quotes."`
+	ControlSymbolsFile     string  `help:"More of them, one a line." placeholder:"FILE"`
+	UserDefinedSymbols     string  `default:"(,),\"\"\"\",-,.,–,£,€" help:"A list with commas and CSV quotes."`
+	UserDefinedSymbolsFile string  `help:"More of them, one a line." placeholder:"FILE"`
+	PadID                  pieceID `name:"pad-id" default:"0" help:"Id of the padding piece (-1: none)."`
+	UnkID                  pieceID `name:"unk-id" default:"1" help:"Id of the unknown piece."`
+	BosID                  pieceID `name:"bos-id" default:"-1" help:"Id of the piece for a beginning (-1: none)."`
+	EosID                  pieceID `name:"eos-id" default:"-1" help:"Id of the piece for an end (-1: none)."`
+	PadPiece               string  `default:"<pad>" help:"Text of the padding piece."`
+	UnkPiece               string  `default:"<unk>" help:"Text of the unknown piece."`
+	BosPiece               string  `default:"<s>" help:"Text of the piece for a beginning."`
+	EosPiece               string  `default:"</s>" help:"Text of the piece for an end."`
+	UnkSurface             string  `default:" \u2047 " help:"What an unknown piece is decoded to."`
 
-	VocabularyOutputPieceScore bool `aliases:"vocabulary_output_piece_score" default:"true" negatable:"" help:"P.vocab has the scores, too."`
-	TrainExtremelyLargeCorpus  bool `aliases:"train_extremely_large_corpus" negatable:"" hidden:"" help:"Without effect, as in spm_train today."`
+	VocabularyOutputPieceScore bool `default:"true" negatable:"" help:"Write the scores into P.vocab, too."`
+	TrainExtremelyLargeCorpus  bool `negatable:"" hidden:"" help:"Without effect, as in spm_train today."`
 
-	Seed    uint64 `aliases:"random_seed,random-seed" default:"12345" help:"Seed of the sampling."`
-	Threads int    `aliases:"num_threads,num-threads" help:"Threads (0: all); changes no bits."`
+	Seed    uint64 `aliases:"random-seed" default:"12345" help:"Seed of the sampling."`
+	Threads int    `aliases:"num-threads" help:"Threads (0: all); changes no bits."`
 	quietFlag
-	Sentences  corpus.Sentences `default:"lines" enum:"auto,lines" help:"lines takes one sentence a line, as spm_train; auto finds sentences in prose."`
+	Sentences  corpus.Sentences `default:"lines" enum:"auto,lines" help:"lines takes each line as a sentence, as spm_train does; auto finds the sentences of prose."`
 	TextColumn string           `help:"Column of JSONL and Parquet that holds the text (default: text)." placeholder:"NAME"`
 	GoDoc      bool             `negatable:"" help:"Directories are Go source trees: their comments are read."`
 	pretrain.Cleaning
@@ -296,6 +296,7 @@ func (c *TokenizerTrainCmd) Run(ctx context.Context) error {
 	if !c.Quiet {
 		o.Progress = p.show
 	}
+	warnTables(append(c.Input, c.More...)...)
 	start := time.Now()
 	var n corpus.Counts
 	m, stats, err := spmtrain.Train(ctx, c.sentences(ctx, &n), o)

@@ -178,7 +178,7 @@ func checkName(to string, f Format) error {
 		return targetError("no name to write to")
 	}
 	if g := Guess(to); g != f && (f == SafeTensors || f == PyTorch || f == ONNX || f == Tar) {
-		return targetError("%s does not end as a file of %s: %s", to, f, endings)
+		return targetError("%s: %s is written where the name ends in %s", to, f, map[Format]string{SafeTensors: ".safetensors", PyTorch: ".bin or .pt", ONNX: ".onnx", Tar: ".tar.gz"}[f])
 	}
 	return nil
 }

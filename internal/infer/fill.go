@@ -44,7 +44,7 @@ const maskRows = 64
 func (m *Model) Fill(ctx context.Context, questions iter.Seq[*Question], o FillOptions) (iter.Seq2[Filled, error], error) {
 	var err error
 	if m.MLMDense.W == nil {
-		err = errors.New("the model has no head for masked pieces (predictions.*)")
+		err = errors.New("the model has no head for masked pieces (predictions.*): a pretrained model has one, a fine-tuned one has another in its place")
 	}
 	return each(ctx, m, questions, err, Work[*Question, Filled, Filled]{
 		Layout: func(q *Question) ([]task.Example, error) {

@@ -222,9 +222,9 @@ func runFinetune(ctx context.Context, o Options, t *text) (*Finetune, error) {
 // showFinetune prints the labelled task beside its baselines, three held-out sentences, and what to type next.
 func showFinetune(o Options, f *Finetune) {
 	w := o.Out
-	fmt.Fprintf(w, "\nFine-tuned on %d sentences: which of %d areas of the standard library is one from (%s)?\n", f.Train, len(f.Labels),
+	fmt.Fprintf(w, "\nFine-tuned on %d sentences: which of %d areas of the standard library is each from (%s)?\n", f.Train, len(f.Labels),
 		strings.Join(f.Labels, ", "))
-	fmt.Fprintf(w, "Asked about %d sentences of packages that neither pretraining nor fine-tuning has seen.\n\n", f.Dev)
+	fmt.Fprintf(w, "Measured on %d sentences of packages that neither pretraining nor fine-tuning has seen.\n\n", f.Dev)
 	fmt.Fprintf(w, "%-34s %9s %12s\n", "", "accuracy", "std. error")
 	row := func(name string, p float64, more string) {
 		fmt.Fprintf(w, "%-34s %8.1f%% %11.1f%%%s\n", name, 100*p, 100*standardError(p, f.Dev), more)

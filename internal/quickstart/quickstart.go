@@ -394,7 +394,7 @@ The pretrained model is in %[1]s, %[3]d parameters, the fine-tuned one in %[2]s.
 `, run.Dir(o.Output).Model(), filepath.Join(o.Output, "finetune"), r.Parameters, cmp.Or(o.Command, "albert"))
 }
 
-// fillFive masks a word in five held-out sentences, chosen by lot.
+// fillFive masks a word in five held-out sentences, chosen at random.
 func fillFive(ctx context.Context, o Options) error {
 	m, err := infer.Open(o.Output, infer.Options{Threads: o.Threads})
 	if err != nil {
@@ -408,7 +408,7 @@ func fillFive(ctx context.Context, o Options) error {
 	defer dev.Close()
 	tok := m.Tokenizer
 	lot := numeric.NewStream(o.Seed, numeric.PurposeSample, 0, 0, 0)
-	fmt.Fprintf(o.Out, "\nFive masks in held-out sentences, chosen by lot:\n")
+	fmt.Fprintf(o.Out, "\nFive masks in held-out sentences, chosen at random:\n")
 	for found, tries := 0, 0; found < 5 && tries < 10_000; tries++ {
 		doc := lot.Intn(dev.Documents())
 		ends := dev.Ends(doc, nil)

@@ -48,7 +48,7 @@ func (e *Changed) Error() string {
 	for i, c := range e.Changes {
 		list[i] = fmt.Sprintf("%s was %s, is %s", c.Name, c.Was, c.Is)
 	}
-	return fmt.Sprintf("%s was begun with other settings: %s; give the same ones to resume it, or another output directory", e.Dir,
+	return fmt.Sprintf("%s was begun with other settings: %s; give the same ones to resume it, or another `Output`", e.Dir,
 		strings.Join(list, "; "))
 }
 

@@ -32,16 +32,16 @@ type Common struct {
 	// Clip is the largest norm of the gradient; 0: it is not clipped.
 	Clip float64 `default:"1" help:"Largest norm of the gradient (0: not clipped)."`
 	// Patience ends the run as finished after so many evaluations in a row that were not better than the best one; 0: never.
-	Patience int `help:"Finish after so many evaluations that were not better than the best${better} (0: do all steps)."`
+	Patience int `help:"Finish after so many evaluations in a row that were not better than the best one${better} (0: do all steps)."`
 	// Keep is how many checkpoints are kept beside the best one.
-	Keep int `default:"${keep}" help:"Checkpoints kept, beside the best." resume:"change"`
+	Keep int `default:"${keep}" help:"Checkpoints kept, beside the best one." resume:"change"`
 	// MaxTime saves and stops the run after that time; 0: no limit.
-	MaxTime time.Duration `help:"Save and stop after this time (60m, 2h)." resume:"change"`
+	MaxTime time.Duration `help:"Save and stop after this time, such as 60m or 2h; the same command goes on." resume:"change"`
 	Seed    uint64        `default:"12345" help:"Seed of everything random."`
 	// Threads is how many are used; 0: as many as there are processors.
 	Threads int `help:"Threads (0: all)." resume:"change"`
 	// Quiet leaves out plan and progress; warnings are shown all the same.
-	Quiet bool `negatable:"" help:"No progress." resume:"change"`
+	Quiet bool `negatable:"" help:"No plan and no progress; warnings are shown." resume:"change"`
 }
 
 // FieldError tells that a field of a record, or of options with the same fields, has a value that it must not have.

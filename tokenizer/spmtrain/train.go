@@ -77,7 +77,7 @@ func (t *trainer) train(sentences iter.Seq2[string, error]) (*tokenizer.Model, e
 			if err := t.ctx.Err(); err != nil {
 				return nil, err
 			}
-			t.progress("candidates left", int64(len(v.list)), int64(desired))
+			t.progress(fmt.Sprintf("pruning to %d candidates, now", desired), int64(len(v.list)), 0)
 			if v, err = t.maximize(v, t.expect(v)); err != nil {
 				return nil, err
 			}

@@ -137,7 +137,7 @@ func leftOut(t safetensors.Tensor, all map[string]safetensors.Tensor) (bool, err
 				want = 1
 			}
 			if v != want {
-				return false, errors.New("Google's code has no map where E = H, and this is not the identity")
+				return false, errors.New("Google's code has no map where E = H (embedding_size = hidden_size), and this model's is not the identity: other formats can hold it")
 			}
 		}
 		return true, nil

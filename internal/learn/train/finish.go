@@ -72,7 +72,7 @@ func (r *trainer) finish(unsaved error) error {
 	}
 	r.manifest.Finished = true
 	if r.state.Step < r.c.Steps {
-		r.manifest.StoppedEarly = fmt.Sprintf("%d evaluations were not better than that of step %s", r.state.Worse, grouped(r.state.Best.Step))
+		r.manifest.StoppedEarly = fmt.Sprintf("no evaluation after step %s was better, %d in a row", grouped(r.state.Best.Step), r.state.Worse)
 	}
 	if err := r.note(); err != nil {
 		return err

@@ -43,17 +43,17 @@ func TestPatience(t *testing.T) {
 	if step, err := BestStep(run.Dir(dir)); step != 10 || err != nil {
 		t.Errorf("best step %d, %v", step, err)
 	}
-	if !strings.Contains(said.String(), "finished: 20 steps of 40, since 2 evaluations were not better than that of step 10") {
+	if !strings.Contains(said.String(), "finished: 20 steps of 40, since no evaluation after step 10 was better, 2 in a row") {
 		t.Errorf("%s", said)
 	}
 	if last := want.log[len(want.log)-1]; !strings.Contains(last, `"stopped_early":true`) {
 		t.Errorf("the log ends with %s", last)
 	}
-	if m, err := run.Dir(dir).ReadManifest(); err != nil || m.StoppedEarly != "2 evaluations were not better than that of step 10" {
+	if m, err := run.Dir(dir).ReadManifest(); err != nil || m.StoppedEarly != "no evaluation after step 10 was better, 2 in a row" {
 		t.Errorf("%+v, %v", m, err)
 	}
 	said.Reset()
-	if err := Run(t.Context(), c, s.params, s); err != nil || !strings.Contains(said.String(), "is finished: 20 steps of 40, since 2 evaluations") {
+	if err := Run(t.Context(), c, s.params, s); err != nil || !strings.Contains(said.String(), "is finished: 20 steps of 40, since no evaluation after step 10") {
 		t.Errorf("%v, %s", err, said)
 	}
 	for i, dir := range left {

@@ -120,8 +120,10 @@ func (p *plan) String() string {
 		fmt.Fprintf(&s, "  %-11s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("parameters", "%s", grouped(p.Parameters))
-	steps := fmt.Sprintf("%s of %s sequences, %s pieces in %s leaves", grouped(p.Steps), grouped(p.Sequences), grouped(p.Pieces),
-		grouped(p.Leaves))
+	steps := fmt.Sprintf("%s of %s sequences, %s pieces a step", grouped(p.Steps), grouped(p.Sequences), grouped(p.Pieces))
+	if p.Leaves > 1 {
+		steps += fmt.Sprintf(", computed in %s parts", grouped(p.Leaves))
+	}
 	if p.FirstStep > 1 {
 		steps += fmt.Sprintf("; from step %s on", grouped(p.FirstStep))
 	}

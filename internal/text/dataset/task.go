@@ -53,6 +53,8 @@ var otherNames = map[string]string{
 	"sst": "sst2", "sts": "stsb", "mnlim": "mnli", "mnlimatched": "mnli", "mismnli": "mnli-mm", "mnlimismatched": "mnli-mm",
 	"diagnostic": "ax", "squad": "squad1", "squad11": "squad1", "squadv1": "squad1", "squadv11": "squad1", "squad20": "squad2",
 	"squadv2": "squad2", "squadv20": "squad2", "multi": "multilabel", "ner": "tag",
+	"classification": "classify", "textclassification": "classify", "regression": "regress", "tagging": "tag", "tokenclassification": "tag",
+	"multiplechoice": "choice",
 }
 
 // TaskNamed finds a task. Case, dots, hyphens and underscores do not matter.
