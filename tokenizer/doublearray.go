@@ -91,7 +91,7 @@ func (d doubleArray) check(limit int) error {
 
 // newDoubleArray makes the trie of keys, which have no byte 0, and their values, which are below 2^31.
 func newDoubleArray(values map[string]uint32) (doubleArray, error) {
-	b := trieBuilder{keys: slices.Sorted(maps.Keys(values)), values: values, known: map[uint64]int32{}}
+	b := trieBuilder{keys: slices.Sorted(maps.Keys(values)), values: values, known: make(map[uint64]int32, 2*len(values))}
 	root := b.branch(0, len(values), 0)
 	p := placer{b: &b, bases: make([]uint32, len(b.branches))}
 	if err := p.placeAll(root); err != nil {

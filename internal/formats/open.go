@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"albert/internal/files/disk"
 	"albert/internal/files/pytorch"
@@ -138,29 +139,22 @@ func (s *source) open(path string, c *model.Config) (*Model, error) {
 		return nil, err
 	}
 	defer r.Close()
-	tok, err := s.tokenizer()
-	if errors.Is(err, tokenizer.ErrNone) {
-		tok, err = nil, nil
+	var tok *tokenizer.Tokenizer
+	var none error
+	var wg sync.WaitGroup
+	wg.Go(func() { tok, none = s.tokenizer() }) // beside the weights, as it takes as long
+	m, unused, without, err := s.network(r, c)
+	wg.Wait()
+	if none != nil && !errors.Is(none, tokenizer.ErrNone) {
+		return nil, none
 	}
 	if err != nil {
 		return nil, err
 	}
-	if c == nil {
-		own, err := s.readConfig(r)
-		if err != nil {
-			return nil, err
-		}
-		c = &own
+	if none == nil {
+		m.Tokenizer = tok
 	}
-	r, without, err := plain(r)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.weights, err)
-	}
-	net, unused, err := model.FromFile(*c, r)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.weights, err)
-	}
-	m := &Model{Model: net, Tokenizer: tok, Format: s.format, Path: path, Weights: s.weights, DTypes: dtypes(r)}
+	m.Path = path
 	if filepath.Base(s.config) == model.ConfigFile && s.format != Tar {
 		m.configDir = filepath.Dir(s.config)
 	}
@@ -171,6 +165,25 @@ func (s *source) open(path string, c *model.Config) (*Model, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// network reads configuration and tensors. without are the parts that the tensors' names were read without.
+func (s *source) network(r safetensors.Reader, c *model.Config) (m *Model, unused, without []string, err error) {
+	if c == nil {
+		own, err := s.readConfig(r)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		c = &own
+	}
+	if r, without, err = plain(r); err != nil {
+		return nil, nil, nil, fmt.Errorf("%s: %w", s.weights, err)
+	}
+	net, unused, err := model.FromFile(*c, r)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("%s: %w", s.weights, err)
+	}
+	return &Model{Model: net, Format: s.format, Weights: s.weights, DTypes: dtypes(r)}, unused, without, nil
 }
 
 // check compares configuration, tokenizer and tensors with each other, and notes what a user should know.
