@@ -25,6 +25,7 @@ type Encoder struct {
 	unkScore     float32
 	bytePieces   [256]int32 // by byte; only with ByteFallback
 	pool         sync.Pool  // *lattice
+	table        *wordTable // nil: nothing is remembered
 }
 
 // NewEncoder prepares a model for use. It panics on a model that [Parse] would refuse for its charsmap.
@@ -56,6 +57,7 @@ func NewEncoder(m *Model) *Encoder {
 		e.denormalizer = must(newNormalizer(m.Denormalizer, nil, false))
 	}
 	e.pool.New = func() any { return new(lattice) }
+	e.table = newWordTable(e)
 	return e
 }
 
@@ -98,7 +100,7 @@ func (e *Encoder) cut(s string, aligned bool) *lattice {
 	l := e.pool.Get().(*lattice)
 	l.normal.aligned = aligned
 	e.normalizer.normalize(s, &l.normal)
-	e.viterbi(l)
+	e.search(l)
 	l.path = e.join(l.normal.text, l.path)
 	return l
 }
@@ -183,20 +185,18 @@ func (e *Encoder) Normalized(s string) string {
 	return string(n.text)
 }
 
-// viterbi finds the best path through the normal form. Scores are added in float32, left to right; among equals the piece that begins
-// first stays. (SentencePiece's EncodeOptimized, unigram_model.cc.)
-func (e *Encoder) viterbi(l *lattice) {
-	text := l.normal.text
+// viterbi appends to l.path the best path through the bytes from start to end of the normal form, before which the score is score, and gives
+// that at the end. Scores are added in float32, left to right; among equals the piece that begins first stays. (SentencePiece's
+// EncodeOptimized, unigram_model.cc.)
+func (e *Encoder) viterbi(l *lattice, start, end int, score float32) float32 {
+	text := l.normal.text[start:end]
 	n := len(text)
-	l.path = l.path[:0]
-	if n == 0 {
-		return
-	}
 	if cap(l.best) < n+1 {
 		l.best = make([]cell, n+1+min(n/2, keepBytes))
 	}
 	best := l.best[:n+1]
 	clear(best)
+	best[0].score = score
 	trie, scores := e.pieces, e.score
 	root := trie[0]
 	rootBase := unitOffset(root)
@@ -244,13 +244,15 @@ func (e *Encoder) viterbi(l *lattice) {
 		}
 		at += width
 	}
-	for end := n; end > 0; {
-		c := &best[end]
-		from := end - int(c.length)
-		l.path = append(l.path, span{id: c.id, from: from, to: end})
-		end = from
+	first := len(l.path)
+	for to := n; to > 0; {
+		c := &best[to]
+		from := to - int(c.length)
+		l.path = append(l.path, span{id: c.id, from: start + from, to: start + to})
+		to = from
 	}
-	slices.Reverse(l.path)
+	slices.Reverse(l.path[first:])
+	return best[n].score
 }
 
 // runeLen is the length of a character by its first byte.

@@ -83,6 +83,17 @@ func (n *normalizer) prefix(s string) (string, int) {
 	return s[:l], l
 }
 
+// givesUTF8 tells whether the normal form of every text is UTF-8: the texts that replace others are. (User-defined pieces, which may not be, are
+// not looked at.)
+func (n *normalizer) givesUTF8() bool {
+	for _, u := range n.charsMap.trie {
+		if u&unitValue != 0 && !utf8.RuneStart(n.charsMap.text[u&^unitValue]) {
+			return false
+		}
+	}
+	return utf8.ValidString(n.charsMap.text)
+}
+
 // normal is a text in normal form.
 type normal struct {
 	text []byte
