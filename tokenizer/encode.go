@@ -80,9 +80,10 @@ type span struct {
 
 // lattice holds the buffers for one text.
 type lattice struct {
-	normal normal
-	best   []cell
-	path   []span
+	normal  normal
+	best    []cell
+	path    []span
+	unknown bool // the path has unknown characters
 }
 
 // cell is the best path that ends at a byte: its score, and its last piece, of length bytes (0: there is no path).
@@ -101,12 +102,14 @@ func (e *Encoder) cut(s string, aligned bool) *lattice {
 	l.normal.aligned = aligned
 	e.normalizer.normalize(s, &l.normal)
 	e.search(l)
-	l.path = e.join(l.normal.text, l.path)
+	if l.unknown {
+		l.path = e.join(l.normal.text, l.path)
+	}
 	return l
 }
 
 func (e *Encoder) release(l *lattice) {
-	if cap(l.best) <= keepBytes {
+	if cap(l.best) <= keepBytes && cap(l.normal.text) <= keepBytes {
 		e.pool.Put(l)
 	}
 }
@@ -114,9 +117,6 @@ func (e *Encoder) release(l *lattice) {
 // join makes one piece of a run of unknown characters or, with byte fallback, a piece of each of their bytes, the last of which stands for
 // the whole character. The result may overwrite path.
 func (e *Encoder) join(text []byte, path []span) []span {
-	if !slices.ContainsFunc(path, func(p span) bool { return p.id == e.unkID }) {
-		return path
-	}
 	out := path[:0]
 	if e.model.ByteFallback {
 		out = nil // it may become longer
@@ -249,6 +249,7 @@ func (e *Encoder) viterbi(l *lattice, start, end int, score float32) float32 {
 		c := &best[to]
 		from := to - int(c.length)
 		l.path = append(l.path, span{id: c.id, from: start + from, to: start + to})
+		l.unknown = l.unknown || c.id == e.unkID
 		to = from
 	}
 	slices.Reverse(l.path[first:])

@@ -166,19 +166,8 @@ func (n *normalizer) normalize(s string, out *normal) {
 	}
 	afterSpace := n.collapse // spaces are left out
 	for at < len(s) {
-		if run := n.plainRun(s[at:]); run > 0 {
-			out.copy(s[at:at+run], at)
-			at += run
-			afterSpace = false
-			continue
-		}
-		if s[at] == ' ' && n.plainSpace && (at+1 == len(s) || s[at+1] < utf8.RuneSelf) {
-			if !afterSpace {
-				out.add(n.blank, at)
-				afterSpace = n.collapse
-			}
-			at++
-			continue
+		if at, afterSpace = n.plainText(s, at, afterSpace, out); at == len(s) {
+			break
 		}
 		r, l := n.prefix(s[at:])
 		if afterSpace {
@@ -206,15 +195,30 @@ func (n *normalizer) normalize(s string, out *normal) {
 	out.end(at)
 }
 
-// plainRun gives the length of the plain ASCII that s begins with.
-func (n *normalizer) plainRun(s string) int {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return max(0, i-1) // a rule may join the last character to it
+// plainText appends what plain ASCII and spaces from s[at] on become, and gives where they end. The last character before one that is not
+// ASCII is left out, for a rule may join them.
+func (n *normalizer) plainText(s string, at int, afterSpace bool, out *normal) (int, bool) {
+	text, from := out.text, out.from
+	for ; at < len(s) && s[at] < utf8.RuneSelf && (at+1 == len(s) || s[at+1] < utf8.RuneSelf); at++ {
+		if b := s[at]; n.plain[b] {
+			text, afterSpace = append(text, b), false
+			if out.aligned {
+				from = append(from, at)
+			}
+			continue
+		} else if b != ' ' || !n.plainSpace {
+			break
 		}
-		if !n.plain[s[i]] {
-			return i
+		if afterSpace {
+			continue
+		}
+		text, afterSpace = append(text, n.blank...), n.collapse
+		if out.aligned {
+			for range len(n.blank) {
+				from = append(from, at)
+			}
 		}
 	}
-	return len(s)
+	out.text, out.from = text, from
+	return at, afterSpace
 }

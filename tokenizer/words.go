@@ -1,9 +1,9 @@
 package tokenizer
 
 import (
-	"bytes"
-	"hash/maphash"
+	"encoding/binary"
 	"math"
+	"math/bits"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -27,34 +27,57 @@ import (
 //
 //	|h| <= m * 2^22 / n - W
 //
-// where a factor of two is left, for the last factor of E (n <= 32), and for the margin, which is computed in float64. |h| + W also stays
+// where a factor of two is left, for the last factor of E (n <= 16), and for the margin, which is computed in float64. |h| + W also stays
 // below scoreLimit, so that scores are not set back within the word. Every other word is searched as if nothing were remembered.
 //
 // The table has a fixed size and is read and written without locks: an entry never changes. A word gets its entry, in the place of another,
 // when it is the last of those without one that has been looked for in this place: the second time in a row.
 type wordTable struct {
 	most    float64 // the largest absolute score
-	seed    maphash.Seed
 	entries [tableSize]atomic.Pointer[word]
 	missed  [tableSize]atomic.Uint32 // a part of the hash of the last word that was not found
 }
 
-// A table is full at 4 MB. With 2^15 places 97 of 100 words of a novel are found, with 2^14 95.
+// Of the words of English novels 99.4 % have at most 16 bytes, space sign included, and 99.8 % at most 6 pieces, which makes an entry fit
+// into a line of the processor's cache. A full table has 2.5 MB.
 const (
 	tableSize  = 1 << 15
-	wordBytes  = 32 // the longest word that is remembered
+	wordBytes  = 16 // the longest word that is remembered
 	wordPieces = 6
 )
 
 // word is an entry: a word and the pieces of its best path. It is found wherever the score before the word is at most reach, in absolute value.
 type word struct {
-	text   [wordBytes]byte
-	bytes  uint8
-	count  uint8
-	length [wordPieces]uint8 // of each piece, in bytes
-	id     [wordPieces]int32
-	score  [wordPieces]float32
-	reach  float32 // below 0: nowhere, the path is not kept
+	key     key
+	reach   float32 // below 0: nowhere, the path is not kept
+	id      [wordPieces]int32
+	length  [wordPieces]uint8 // of each piece, in bytes
+	count   uint8
+	unknown bool
+}
+
+// key is a word, filled up with zero bytes.
+type key struct {
+	low, high uint64
+	bytes     int
+}
+
+// keyOf gives the key of the first n bytes of text, which has wordBytes or more.
+func keyOf(text []byte, n int) key {
+	k := key{low: binary.LittleEndian.Uint64(text), bytes: n}
+	if n <= 8 {
+		k.low &= ^uint64(0) >> (64 - 8*n)
+	} else {
+		k.high = binary.LittleEndian.Uint64(text[8:]) & (^uint64(0) >> (128 - 8*n))
+	}
+	return k
+}
+
+// hash mixes the bytes by products of 128 bits; the factors are odd and otherwise arbitrary.
+func (k *key) hash() uint64 {
+	a, b := bits.Mul64(k.low^0x9e3779b97f4a7c15, k.high^uint64(k.bytes)^0xc2b2ae3d27d4eb4f)
+	a, b = bits.Mul64(a^b, 0xff51afd7ed558ccd)
+	return a ^ b
 }
 
 // WordsVariable names the environment variable that turns the memory of words off if it is "off". The results are the same.
@@ -65,7 +88,7 @@ func newWordTable(e *Encoder) *wordTable {
 	if os.Getenv(WordsVariable) == "off" || !e.normalizer.givesUTF8() {
 		return nil
 	}
-	w := &wordTable{most: math.Abs(float64(e.unkScore)), seed: maphash.MakeSeed()}
+	w := &wordTable{most: math.Abs(float64(e.unkScore))}
 	for i := range e.model.Pieces {
 		p := &e.model.Pieces[i]
 		if p.Type != Normal && p.Type != UserDefined {
@@ -79,71 +102,90 @@ func newWordTable(e *Encoder) *wordTable {
 	return w
 }
 
-// wordEnd is where the word that begins at from ends.
-func wordEnd(text []byte, from int) int {
-	for i := from + 1; i < len(text); i++ {
-		k := bytes.IndexByte(text[i:], space[0])
-		if k < 0 {
-			break
+// wordEnd is where the word that begins at from ends, in a text of n bytes that has at least 8 more behind them.
+func wordEnd(text []byte, from, n int) int {
+	const ones = 0x0101010101010101
+	for i := from + 1; i < n; {
+		x := binary.LittleEndian.Uint64(text[i:]) ^ ones*uint64(space[0])
+		zeros := (x - ones) &^ x & (ones << 7) // the lowest bit that is set is right
+		if zeros == 0 {
+			i += 8
+			continue
 		}
-		if i += k; bytes.HasPrefix(text[i:], []byte(space)) {
+		if i += bits.TrailingZeros64(zeros) / 8; i < n && text[i+1] == space[1] && text[i+2] == space[2] {
 			return i
 		}
+		i++
 	}
-	return len(text)
+	return n
 }
 
 // search finds the best path through the normal form, in l.path.
 func (e *Encoder) search(l *lattice) {
-	l.path = l.path[:0]
-	text, score := l.normal.text, float32(0)
+	l.path, l.unknown = l.path[:0], false
+	n, score := len(l.normal.text), float32(0)
 	if e.table == nil {
-		e.viterbi(l, 0, len(text), score)
+		e.viterbi(l, 0, n, score)
 		return
 	}
-	for from, to := 0, 0; from < len(text); from = to {
-		to = wordEnd(text, from)
-		w := e.known(text[from:to])
+	text := append(l.normal.text, make([]byte, wordBytes)...)
+	l.normal.text = text[:n]
+	for from, to := 0, 0; from < n; from = to {
+		to = wordEnd(text, from, n)
+		w := (*word)(nil)
+		if to-from <= wordBytes {
+			w = e.known(keyOf(text[from:], to-from))
+		}
 		if w == nil || !(score <= w.reach && -score <= w.reach) {
 			score = e.viterbi(l, from, to, score)
 			continue
 		}
+		l.unknown = l.unknown || w.unknown
 		for i := range w.count {
 			end := from + int(w.length[i])
 			l.path = append(l.path, span{id: w.id[i], from: from, to: end})
-			score += w.score[i]
+			score += e.scoreOf(w.id[i])
 			from = end
 		}
 	}
 }
 
-// known gives the entry of a word, nil if it has none.
-func (e *Encoder) known(text []byte) *word {
-	if len(text) > wordBytes {
-		return nil
+// scoreOf gives the score of a piece of a path.
+func (e *Encoder) scoreOf(id int32) float32 {
+	if id == e.unkID {
+		return e.unkScore
 	}
-	hash := maphash.Bytes(e.table.seed, text)
+	return e.score[id]
+}
+
+// known gives the entry of a word, nil if it has none.
+func (e *Encoder) known(k key) *word {
+	hash := k.hash()
 	entry := &e.table.entries[hash%tableSize]
 	w := entry.Load()
-	if w != nil && string(w.text[:w.bytes]) == string(text) {
+	if w != nil && w.key == k {
 		return w
 	}
 	if tag := uint32(hash >> 32); e.table.missed[hash%tableSize].Swap(tag) != tag {
 		return nil
 	}
-	w = e.learn(text)
+	w = e.learn(k)
 	entry.Store(w)
 	return w
 }
 
 // learn makes the entry of a word: the best path by the exact sums of scores, and how much better it is than the second-best.
-func (e *Encoder) learn(text []byte) *word {
+func (e *Encoder) learn(k key) *word {
+	var room [wordBytes]byte
+	binary.LittleEndian.PutUint64(room[:], k.low)
+	binary.LittleEndian.PutUint64(room[8:], k.high)
+	text := room[:k.bytes]
 	var best [wordBytes + 1]struct {
 		first, second float64 // the two highest scores of paths that end here
 		length        int
 		id            int32
 	}
-	for i := range best {
+	for i := range best[:len(text)+1] {
 		best[i].first, best[i].second = math.Inf(-1), math.Inf(-1)
 	}
 	best[0].first = 0
@@ -175,8 +217,7 @@ func (e *Encoder) learn(text []byte) *word {
 			add(at, width, e.unkID, e.unkScore)
 		}
 	}
-	w := &word{bytes: uint8(len(text)), reach: -1}
-	copy(w.text[:], text)
+	w := &word{key: k, reach: -1}
 	n := float64(len(text))
 	end := best[len(text)]
 	reach := min(0.99*scoreLimit, (end.first-end.second)*(1<<22)/n) - n*e.table.most
@@ -188,10 +229,8 @@ func (e *Encoder) learn(text []byte) *word {
 	}
 	for i, at := int(w.count), len(text); i > 0; at -= best[at].length {
 		i--
-		w.length[i], w.id[i], w.score[i] = uint8(best[at].length), best[at].id, e.unkScore
-		if w.id[i] != e.unkID {
-			w.score[i] = e.score[w.id[i]]
-		}
+		w.length[i], w.id[i] = uint8(best[at].length), best[at].id
+		w.unknown = w.unknown || w.id[i] == e.unkID
 	}
 	w.reach = float32(reach)
 	return w
