@@ -117,26 +117,32 @@ func (e *Encoder) release(l *lattice) {
 // join makes one piece of a run of unknown characters or, with byte fallback, a piece of each of their bytes, the last of which stands for
 // the whole character. The result may overwrite path.
 func (e *Encoder) join(text []byte, path []span) []span {
-	out := path[:0]
 	if e.model.ByteFallback {
-		out = nil // it may become longer
-	}
-	for _, p := range path {
-		switch n := len(out); {
-		case p.id != e.unkID:
-			out = append(out, p)
-		case e.model.ByteFallback:
+		var out []span
+		for _, p := range path {
+			if p.id != e.unkID {
+				out = append(out, p)
+				continue
+			}
 			for i := p.from; i < p.to-1; i++ {
 				out = append(out, span{id: e.bytePieces[text[i]], from: p.from, to: p.from})
 			}
 			out = append(out, span{id: e.bytePieces[text[p.to-1]], from: p.from, to: p.to})
-		case n > 0 && out[n-1].id == e.unkID:
-			out[n-1].to = p.to
-		default:
-			out = append(out, p)
+		}
+		return out
+	}
+	n := 0
+	for i := range path {
+		if p := &path[i]; p.id == e.unkID && n > 0 && path[n-1].id == e.unkID {
+			path[n-1].to = p.to
+		} else {
+			if n != i {
+				path[n] = *p
+			}
+			n++
 		}
 	}
-	return out
+	return path[:n]
 }
 
 // Tokens cuts a text into pieces: the likeliest way by the model's scores. A run of unknown characters is one piece, or, with byte

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -195,30 +196,38 @@ func (n *normalizer) normalize(s string, out *normal) {
 	out.end(at)
 }
 
-// plainText appends what plain ASCII and spaces from s[at] on become, and gives where they end. The last character before one that is not
-// ASCII is left out, for a rule may join them.
+// plainText appends what plain ASCII and spaces from s[at] on become, and gives where they end; it may stop before their end. The last
+// character before one that is not ASCII is left out, for a rule may join them.
 func (n *normalizer) plainText(s string, at int, afterSpace bool, out *normal) (int, bool) {
-	text, from := out.text, out.from
-	for ; at < len(s) && s[at] < utf8.RuneSelf && (at+1 == len(s) || s[at+1] < utf8.RuneSelf); at++ {
-		if b := s[at]; n.plain[b] {
-			text, afterSpace = append(text, b), false
-			if out.aligned {
-				from = append(from, at)
-			}
-			continue
-		} else if b != ' ' || !n.plainSpace {
+	const most = 1 << 12 // bytes of s, so that the buffer for them is not large
+	end := min(len(s), at+most)
+	k, blank := len(out.text), n.blank
+	text := slices.Grow(out.text, max(1, len(blank))*(end-at))
+	text = text[:cap(text)]
+	for ; at < end && s[at] < utf8.RuneSelf; at++ {
+		b := s[at]
+		if at+1 < len(s) && s[at+1] >= utf8.RuneSelf {
 			break
 		}
-		if afterSpace {
+		size := 1
+		if n.plain[b] {
+			text[k] = b
+			afterSpace = false
+		} else if b != ' ' || !n.plainSpace {
+			break
+		} else if afterSpace {
 			continue
+		} else {
+			size = copy(text[k:], blank)
+			afterSpace = n.collapse
 		}
-		text, afterSpace = append(text, n.blank...), n.collapse
+		k += size
 		if out.aligned {
-			for range len(n.blank) {
-				from = append(from, at)
+			for range size {
+				out.from = append(out.from, at)
 			}
 		}
 	}
-	out.text, out.from = text, from
+	out.text = text[:k]
 	return at, afterSpace
 }
