@@ -30,41 +30,83 @@ import (
 // where a factor of two is left, for the last factor of E (n <= 16), and for the margin, which is computed in float64. |h| + W also stays
 // below scoreLimit, so that scores are not set back within the word. Every other word is searched as if nothing were remembered.
 //
-// The table has a fixed size and is read and written without locks: an entry never changes. A word gets its entry, in the place of another,
-// when it is the last of those without one that has been looked for in this place: the second time in a row.
+// The table has a fixed size. It is read and written without locks: see [slot]. A word gets an entry when it is the last of those without one
+// that has been looked for in this place, the second time in a row, so that words that come once do not drive out others.
 type wordTable struct {
 	most    float64 // the largest absolute score
-	entries [tableSize]atomic.Pointer[word]
+	entries [tableSize]slot
 	missed  [tableSize]atomic.Uint32 // a part of the hash of the last word that was not found
 }
 
-// Of the words of English novels 99.4 % have at most 16 bytes, space sign included, and 99.8 % at most 6 pieces, which makes an entry fit
-// into a line of the processor's cache. A full table has 5 MB.
+// slot holds an entry that is read while others may write it: version is odd while it is written, and another after that.
+type slot struct {
+	version atomic.Uint64
+	data    [7]atomic.Uint64
+}
+
+// load gives the entry if it is that of a word.
+func (s *slot) load(k key, w *word) bool {
+	version := s.version.Load()
+	if s.data[0].Load() != k.low || s.data[1].Load() != k.high {
+		return false
+	}
+	head := s.data[2].Load()
+	w.bytes, w.count, w.unknown, w.reach = uint8(head), uint8(head>>8), head>>16&1 != 0, math.Float32frombits(uint32(head>>32))
+	w.lengths = s.data[3].Load()
+	for i := range w.ids {
+		w.ids[i] = s.data[4+i].Load()
+	}
+	return w.bytes == k.bytes && version&1 == 0 && s.version.Load() == version
+}
+
+// store replaces the entry, unless another thread is about to.
+func (s *slot) store(k key, w *word) {
+	version := s.version.Load()
+	if version&1 != 0 || !s.version.CompareAndSwap(version, version+1) {
+		return
+	}
+	head := uint64(k.bytes) | uint64(w.count)<<8 | uint64(math.Float32bits(w.reach))<<32
+	if w.unknown {
+		head |= 1 << 16
+	}
+	for i, x := range [...]uint64{k.low, k.high, head, w.lengths, w.ids[0], w.ids[1], w.ids[2]} {
+		s.data[i].Store(x)
+	}
+	s.version.Store(version + 2)
+}
+
+// Of the words of English novels 99.4 % have at most 16 bytes, space sign included, and 99.8 % at most 6 pieces, which makes a slot a line of
+// the processor's cache. A table has 2.1 MB.
 const (
-	tableSize  = 1 << 16
+	tableSize  = 1 << 15
 	wordBytes  = 16 // the longest word that is remembered
 	wordPieces = 6
 )
 
-// word is an entry: a word and the pieces of its best path. It is found wherever the score before the word is at most reach, in absolute value.
+// word is an entry: the pieces of a word's best path. It is good wherever the score before the word is at most reach, in absolute value.
 type word struct {
-	key     key
-	reach   float32 // below 0: nowhere, the path is not kept
-	id      [wordPieces]int32
-	length  [wordPieces]uint8 // of each piece, in bytes
-	count   uint8
-	unknown bool
+	ids     [wordPieces / 2]uint64 // two in each, the first in the lower half
+	lengths uint64                 // of each piece, in bytes: 8 bits each, the first in the lowest
+	reach   float32                // below 0: nowhere, the path is not kept
+	count   uint8                  // of the pieces
+	bytes   uint8                  // of the word
+	unknown bool                   // there are unknown characters
+}
+
+// piece gives the id of a piece and its length in bytes.
+func (w *word) piece(i int) (id int32, length int) {
+	return int32(w.ids[i/2] >> (i % 2 * 32)), int(w.lengths >> (8 * i) & 0xff)
 }
 
 // key is a word, filled up with zero bytes.
 type key struct {
 	low, high uint64
-	bytes     int
+	bytes     uint8
 }
 
 // keyOf gives the key of the first n bytes of text, which has wordBytes or more.
 func keyOf(text []byte, n int) key {
-	k := key{low: binary.LittleEndian.Uint64(text), bytes: n}
+	k := key{low: binary.LittleEndian.Uint64(text), bytes: uint8(n)}
 	if n <= 8 {
 		k.low &= ^uint64(0) >> (64 - 8*n)
 	} else {
@@ -130,22 +172,19 @@ func (e *Encoder) search(l *lattice) {
 	}
 	text := append(l.normal.text, make([]byte, wordBytes)...)
 	l.normal.text = text[:n]
+	var w word
 	for from, to := 0, 0; from < n; from = to {
 		to = wordEnd(text, from, n)
-		w := (*word)(nil)
-		if to-from <= wordBytes {
-			w = e.known(keyOf(text[from:], to-from))
-		}
-		if w == nil || !(score <= w.reach && -score <= w.reach) {
+		if to-from > wordBytes || !e.known(keyOf(text[from:], to-from), &w) || !(score <= w.reach && -score <= w.reach) {
 			score = e.viterbi(l, from, to, score)
 			continue
 		}
 		l.unknown = l.unknown || w.unknown
-		for i := range w.count {
-			end := from + int(w.length[i])
-			l.path = append(l.path, span{id: w.id[i], from: from, to: end})
-			score += e.scoreOf(w.id[i])
-			from = end
+		for i := range int(w.count) {
+			id, length := w.piece(i)
+			l.path = append(l.path, span{id: id, from: from, to: from + length})
+			score += e.scoreOf(id)
+			from += length
 		}
 	}
 }
@@ -158,31 +197,26 @@ func (e *Encoder) scoreOf(id int32) float32 {
 	return e.score[id]
 }
 
-// known gives the entry of a word, nil if it has none.
-func (e *Encoder) known(k key) *word {
+// known gives the entry of a word; false if it has none.
+func (e *Encoder) known(k key, w *word) bool {
 	t, hash := e.table, k.hash()
-	first, second := &t.entries[hash%tableSize], &t.entries[hash%tableSize^1]
-	w := first.Load()
-	if w != nil && w.key == k {
-		return w
+	place := hash % tableSize
+	if t.entries[place].load(k, w) || t.entries[place^1].load(k, w) {
+		return true
 	}
-	v := second.Load()
-	if v != nil && v.key == k {
-		return v
+	if tag := uint32(hash >> 32); t.missed[place].Swap(tag) != tag {
+		return false
 	}
-	if tag := uint32(hash >> 32); t.missed[hash%tableSize].Swap(tag) != tag {
-		return nil
+	if t.entries[place].version.Load() != 0 && t.entries[place^1].version.Load() == 0 {
+		place ^= 1
 	}
-	if w != nil && v == nil {
-		first = second
-	}
-	w = e.learn(k)
-	first.Store(w)
-	return w
+	*w = e.learn(k)
+	t.entries[place].store(k, w)
+	return true
 }
 
 // learn makes the entry of a word: the best path by the exact sums of scores, and how much better it is than the second-best.
-func (e *Encoder) learn(k key) *word {
+func (e *Encoder) learn(k key) word {
 	var room [wordBytes]byte
 	binary.LittleEndian.PutUint64(room[:], k.low)
 	binary.LittleEndian.PutUint64(room[8:], k.high)
@@ -224,7 +258,7 @@ func (e *Encoder) learn(k key) *word {
 			add(at, width, e.unkID, e.unkScore)
 		}
 	}
-	w := &word{key: k, reach: -1}
+	w := word{bytes: k.bytes, reach: -1}
 	n := float64(len(text))
 	end := best[len(text)]
 	reach := min(0.99*scoreLimit, (end.first-end.second)*(1<<22)/n) - n*e.table.most
@@ -236,8 +270,10 @@ func (e *Encoder) learn(k key) *word {
 	}
 	for i, at := int(w.count), len(text); i > 0; at -= best[at].length {
 		i--
-		w.length[i], w.id[i] = uint8(best[at].length), best[at].id
-		w.unknown = w.unknown || w.id[i] == e.unkID
+		id := best[at].id
+		w.ids[i/2] |= uint64(uint32(id)) << (i % 2 * 32)
+		w.lengths |= uint64(best[at].length) << (8 * i)
+		w.unknown = w.unknown || id == e.unkID
 	}
 	w.reach = float32(reach)
 	return w
