@@ -2,6 +2,8 @@ package tokenizer
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -21,6 +23,7 @@ type normalizer struct {
 	collapse    bool                // leading, trailing and repeated spaces are left out
 	plain       [utf8.RuneSelf]bool // ASCII, but for the space, that stays as it is if ASCII or nothing follows
 	plainSpace  bool                // no rule changes a space if ASCII or nothing follows
+	allPlain    bool                // all printable ASCII is plain, but for the space
 }
 
 func newNormalizer(spec *Normalizer, user map[string]uint32, suffix bool) (*normalizer, error) {
@@ -41,6 +44,7 @@ func newNormalizer(spec *Normalizer, user map[string]uint32, suffix bool) (*norm
 		n.plain[b] = b != ' ' && n.stays(byte(b))
 	}
 	n.plainSpace = n.stays(' ')
+	n.allPlain = !slices.Contains(n.plain['!':'~'+1], false)
 	return n, nil
 }
 
@@ -196,15 +200,40 @@ func (n *normalizer) normalize(s string, out *normal) {
 	out.end(at)
 }
 
+// printable gives how many of eight bytes, from the lowest, are printable ASCII, the space left out.
+func printable(eight uint64) int {
+	const ones = 0x0101010101010101
+	// Adding 0x80-'!' sets the highest bit of what is at least '!', adding 1 that of 0x7F. A byte that is not ASCII spoils those above it alone.
+	return bits.TrailingZeros64((eight|^(eight+ones*(0x80-'!'))|(eight+ones))&(ones<<7)) / 8
+}
+
 // plainText appends what plain ASCII and spaces from s[at] on become, and gives where they end; it may stop before their end. The last
 // character before one that is not ASCII is left out, for a rule may join them.
 func (n *normalizer) plainText(s string, at int, afterSpace bool, out *normal) (int, bool) {
 	const most = 1 << 12 // bytes of s, so that the buffer for them is not large
 	end := min(len(s), at+most)
 	k, blank := len(out.text), n.blank
-	text := slices.Grow(out.text, max(1, len(blank))*(end-at))
+	text := slices.Grow(out.text, max(1, len(blank))*(end-at)+8)
 	text = text[:cap(text)]
 	for ; at < end && s[at] < utf8.RuneSelf; at++ {
+		if n.allPlain && at+8 <= len(s) {
+			eight := uint64(s[at]) | uint64(s[at+1])<<8 | uint64(s[at+2])<<16 | uint64(s[at+3])<<24 |
+				uint64(s[at+4])<<32 | uint64(s[at+5])<<40 | uint64(s[at+6])<<48 | uint64(s[at+7])<<56
+			size := printable(eight)
+			if at+size < len(s) && s[at+size] >= utf8.RuneSelf {
+				size--
+			}
+			if size > 0 {
+				binary.LittleEndian.PutUint64(text[k:], eight)
+				if out.aligned {
+					for i := range size {
+						out.from = append(out.from, at+i)
+					}
+				}
+				k, at, afterSpace = k+size, at+size-1, false
+				continue
+			}
+		}
 		b := s[at]
 		if at+1 < len(s) && s[at+1] >= utf8.RuneSelf {
 			break
