@@ -127,7 +127,7 @@ const WordsVariable = "ALBERT_WORDS"
 
 // newWordTable gives nil if paths cannot be put together from words.
 func newWordTable(e *Encoder) *wordTable {
-	if os.Getenv(WordsVariable) == "off" || !e.normalizer.givesUTF8() {
+	if e.model.wordPiece || os.Getenv(WordsVariable) == "off" || !e.normalizer.givesUTF8() {
 		return nil
 	}
 	w := &wordTable{most: math.Abs(float64(e.unkScore))}
