@@ -325,6 +325,9 @@ func (f *finder) split(text []byte, parts []part) []part {
 	var open []partial // in the order of their starts
 	skip := 0
 	for i, n := 0, 0; i < len(text); i += n {
+		if n = 1; text[i] < utf8.RuneSelf && len(open) == 0 && !f.first[text[i]] {
+			continue
+		}
 		char := charAt(i)
 		if n = len(char); i < skip || len(open) == 0 && !f.first[text[i]] {
 			continue

@@ -177,8 +177,9 @@ func (t *Tokenizer) pieceID(text string) int32 {
 // Encode gives the ids of a text's pieces, without adding special ones. With ALBERT's clean-up [CLS], [SEP], [MASK], <pad> and <unk> in
 // the text become those pieces, and what is between them is encoded part by part; [MASK] takes in the spaces before it.
 func (t *Tokenizer) Encode(text string) []int32 {
-	ids := make([]int32, 0, 8+len(text)/4)
+	ids := []int32{}
 	t.parts(text, false, func(id int32, _, _ int) { ids = append(ids, id) }, func(l *lattice, _ func(int) int) {
+		ids = slices.Grow(ids, len(l.path))
 		for _, p := range l.path {
 			ids = append(ids, p.id)
 		}

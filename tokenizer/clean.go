@@ -32,6 +32,14 @@ func (o Options) Clean(s string) string {
 func (o Options) lowerRunes(s string, added *finder, out *normal) {
 	out.text, out.from = out.text[:0], out.from[:0]
 	for i := 0; i < len(s); {
+		if b := s[i]; !out.aligned && b < utf8.RuneSelf && (added == nil || !added.first[b]) {
+			if o.Lower && 'A' <= b && b <= 'Z' {
+				b += 'a' - 'A'
+			}
+			out.text = append(out.text, b)
+			i++
+			continue
+		}
 		if kept := added.keptAt(s[i:]); kept != "" {
 			out.copy(kept, i)
 			i += len(kept)
@@ -75,7 +83,7 @@ func (o Options) clean(c *cleaner, from, to int) {
 		if r >= utf8.RuneSelf {
 			r, n = utf8.DecodeRune(text[i:])
 		}
-		if o.RemoveSpace && pystring.IsSpace(r) {
+		if o.RemoveSpace && (r <= ' ' || r > '~') && pystring.IsSpace(r) {
 			if gap < 0 {
 				gap = i
 			}

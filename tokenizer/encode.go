@@ -25,6 +25,7 @@ type Encoder struct {
 	unkScore     float32
 	bytePieces   [256]int32 // by byte; only with ByteFallback
 	pool         sync.Pool  // *lattice
+	table        *wordTable // nil: nothing is remembered
 }
 
 // NewEncoder prepares a model for use. It panics on a model that [Parse] would refuse for its charsmap.
@@ -56,6 +57,7 @@ func NewEncoder(m *Model) *Encoder {
 		e.denormalizer = must(newNormalizer(m.Denormalizer, nil, false))
 	}
 	e.pool.New = func() any { return new(lattice) }
+	e.table = newWordTable(e)
 	return e
 }
 
@@ -78,9 +80,10 @@ type span struct {
 
 // lattice holds the buffers for one text.
 type lattice struct {
-	normal normal
-	best   []cell
-	path   []span
+	normal  normal
+	best    []cell
+	path    []span
+	unknown bool // the path has unknown characters
 }
 
 // cell is the best path that ends at a byte: its score, and its last piece, of length bytes (0: there is no path).
@@ -98,13 +101,15 @@ func (e *Encoder) cut(s string, aligned bool) *lattice {
 	l := e.pool.Get().(*lattice)
 	l.normal.aligned = aligned
 	e.normalizer.normalize(s, &l.normal)
-	e.viterbi(l)
-	l.path = e.join(l.normal.text, l.path)
+	e.search(l)
+	if l.unknown {
+		l.path = e.join(l.normal.text, l.path)
+	}
 	return l
 }
 
 func (e *Encoder) release(l *lattice) {
-	if cap(l.best) <= keepBytes {
+	if cap(l.best) <= keepBytes && cap(l.normal.text) <= keepBytes {
 		e.pool.Put(l)
 	}
 }
@@ -112,29 +117,32 @@ func (e *Encoder) release(l *lattice) {
 // join makes one piece of a run of unknown characters or, with byte fallback, a piece of each of their bytes, the last of which stands for
 // the whole character. The result may overwrite path.
 func (e *Encoder) join(text []byte, path []span) []span {
-	if !slices.ContainsFunc(path, func(p span) bool { return p.id == e.unkID }) {
-		return path
-	}
-	out := path[:0]
 	if e.model.ByteFallback {
-		out = nil // it may become longer
-	}
-	for _, p := range path {
-		switch n := len(out); {
-		case p.id != e.unkID:
-			out = append(out, p)
-		case e.model.ByteFallback:
+		var out []span
+		for _, p := range path {
+			if p.id != e.unkID {
+				out = append(out, p)
+				continue
+			}
 			for i := p.from; i < p.to-1; i++ {
 				out = append(out, span{id: e.bytePieces[text[i]], from: p.from, to: p.from})
 			}
 			out = append(out, span{id: e.bytePieces[text[p.to-1]], from: p.from, to: p.to})
-		case n > 0 && out[n-1].id == e.unkID:
-			out[n-1].to = p.to
-		default:
-			out = append(out, p)
+		}
+		return out
+	}
+	n := 0
+	for i := range path {
+		if p := &path[i]; p.id == e.unkID && n > 0 && path[n-1].id == e.unkID {
+			path[n-1].to = p.to
+		} else {
+			if n != i {
+				path[n] = *p
+			}
+			n++
 		}
 	}
-	return out
+	return path[:n]
 }
 
 // Tokens cuts a text into pieces: the likeliest way by the model's scores. A run of unknown characters is one piece, or, with byte
@@ -183,20 +191,18 @@ func (e *Encoder) Normalized(s string) string {
 	return string(n.text)
 }
 
-// viterbi finds the best path through the normal form. Scores are added in float32, left to right; among equals the piece that begins
-// first stays. (SentencePiece's EncodeOptimized, unigram_model.cc.)
-func (e *Encoder) viterbi(l *lattice) {
-	text := l.normal.text
+// viterbi appends to l.path the best path through the bytes from start to end of the normal form, before which the score is score, and gives
+// that at the end. Scores are added in float32, left to right; among equals the piece that begins first stays. (SentencePiece's
+// EncodeOptimized, unigram_model.cc.)
+func (e *Encoder) viterbi(l *lattice, start, end int, score float32) float32 {
+	text := l.normal.text[start:end]
 	n := len(text)
-	l.path = l.path[:0]
-	if n == 0 {
-		return
-	}
 	if cap(l.best) < n+1 {
 		l.best = make([]cell, n+1+min(n/2, keepBytes))
 	}
 	best := l.best[:n+1]
 	clear(best)
+	best[0].score = score
 	trie, scores := e.pieces, e.score
 	root := trie[0]
 	rootBase := unitOffset(root)
@@ -244,13 +250,16 @@ func (e *Encoder) viterbi(l *lattice) {
 		}
 		at += width
 	}
-	for end := n; end > 0; {
-		c := &best[end]
-		from := end - int(c.length)
-		l.path = append(l.path, span{id: c.id, from: from, to: end})
-		end = from
+	first := len(l.path)
+	for to := n; to > 0; {
+		c := &best[to]
+		from := to - int(c.length)
+		l.path = append(l.path, span{id: c.id, from: start + from, to: start + to})
+		l.unknown = l.unknown || c.id == e.unkID
+		to = from
 	}
-	slices.Reverse(l.path)
+	slices.Reverse(l.path[first:])
+	return best[n].score
 }
 
 // runeLen is the length of a character by its first byte.

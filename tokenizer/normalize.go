@@ -2,6 +2,9 @@ package tokenizer
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,6 +23,7 @@ type normalizer struct {
 	collapse    bool                // leading, trailing and repeated spaces are left out
 	plain       [utf8.RuneSelf]bool // ASCII, but for the space, that stays as it is if ASCII or nothing follows
 	plainSpace  bool                // no rule changes a space if ASCII or nothing follows
+	allPlain    bool                // all printable ASCII is plain, but for the space
 }
 
 func newNormalizer(spec *Normalizer, user map[string]uint32, suffix bool) (*normalizer, error) {
@@ -40,6 +44,7 @@ func newNormalizer(spec *Normalizer, user map[string]uint32, suffix bool) (*norm
 		n.plain[b] = b != ' ' && n.stays(byte(b))
 	}
 	n.plainSpace = n.stays(' ')
+	n.allPlain = !slices.Contains(n.plain['!':'~'+1], false)
 	return n, nil
 }
 
@@ -81,6 +86,17 @@ func (n *normalizer) prefix(s string) (string, int) {
 		return "\uFFFD", 1
 	}
 	return s[:l], l
+}
+
+// givesUTF8 tells whether the normal form of every text is UTF-8: the texts that replace others are. (User-defined pieces, which may not be, are
+// not looked at.)
+func (n *normalizer) givesUTF8() bool {
+	for _, u := range n.charsMap.trie {
+		if u&unitValue != 0 && !utf8.RuneStart(n.charsMap.text[u&^unitValue]) {
+			return false
+		}
+	}
+	return utf8.ValidString(n.charsMap.text)
 }
 
 // normal is a text in normal form.
@@ -155,19 +171,8 @@ func (n *normalizer) normalize(s string, out *normal) {
 	}
 	afterSpace := n.collapse // spaces are left out
 	for at < len(s) {
-		if run := n.plainRun(s[at:]); run > 0 {
-			out.copy(s[at:at+run], at)
-			at += run
-			afterSpace = false
-			continue
-		}
-		if s[at] == ' ' && n.plainSpace && (at+1 == len(s) || s[at+1] < utf8.RuneSelf) {
-			if !afterSpace {
-				out.add(n.blank, at)
-				afterSpace = n.collapse
-			}
-			at++
-			continue
+		if at, afterSpace = n.plainText(s, at, afterSpace, out); at == len(s) {
+			break
 		}
 		r, l := n.prefix(s[at:])
 		if afterSpace {
@@ -195,15 +200,63 @@ func (n *normalizer) normalize(s string, out *normal) {
 	out.end(at)
 }
 
-// plainRun gives the length of the plain ASCII that s begins with.
-func (n *normalizer) plainRun(s string) int {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return max(0, i-1) // a rule may join the last character to it
+// printable gives how many of eight bytes, from the lowest, are printable ASCII, the space left out.
+func printable(eight uint64) int {
+	const ones = 0x0101010101010101
+	// Adding 0x80-'!' sets the highest bit of what is at least '!', adding 1 that of 0x7F. A byte that is not ASCII spoils those above it alone.
+	return bits.TrailingZeros64((eight|^(eight+ones*(0x80-'!'))|(eight+ones))&(ones<<7)) / 8
+}
+
+// plainText appends what plain ASCII and spaces from s[at] on become, and gives where they end; it may stop before their end. The last
+// character before one that is not ASCII is left out, for a rule may join them.
+func (n *normalizer) plainText(s string, at int, afterSpace bool, out *normal) (int, bool) {
+	const most = 1 << 12 // bytes of s, so that the buffer for them is not large
+	end := min(len(s), at+most)
+	k, blank := len(out.text), n.blank
+	text := slices.Grow(out.text, max(1, len(blank))*(end-at)+8)
+	text = text[:cap(text)]
+	for ; at < end && s[at] < utf8.RuneSelf; at++ {
+		if n.allPlain && at+8 <= len(s) {
+			eight := uint64(s[at]) | uint64(s[at+1])<<8 | uint64(s[at+2])<<16 | uint64(s[at+3])<<24 |
+				uint64(s[at+4])<<32 | uint64(s[at+5])<<40 | uint64(s[at+6])<<48 | uint64(s[at+7])<<56
+			size := printable(eight)
+			if at+size < len(s) && s[at+size] >= utf8.RuneSelf {
+				size--
+			}
+			if size > 0 {
+				binary.LittleEndian.PutUint64(text[k:], eight)
+				if out.aligned {
+					for i := range size {
+						out.from = append(out.from, at+i)
+					}
+				}
+				k, at, afterSpace = k+size, at+size-1, false
+				continue
+			}
 		}
-		if !n.plain[s[i]] {
-			return i
+		b := s[at]
+		if at+1 < len(s) && s[at+1] >= utf8.RuneSelf {
+			break
+		}
+		size := 1
+		if n.plain[b] {
+			text[k] = b
+			afterSpace = false
+		} else if b != ' ' || !n.plainSpace {
+			break
+		} else if afterSpace {
+			continue
+		} else {
+			size = copy(text[k:], blank)
+			afterSpace = n.collapse
+		}
+		k += size
+		if out.aligned {
+			for range size {
+				out.from = append(out.from, at)
+			}
 		}
 	}
-	return len(s)
+	out.text = text[:k]
+	return at, afterSpace
 }
