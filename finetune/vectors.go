@@ -74,15 +74,9 @@ func loadBenchmark(data []string, split dataset.Split, o dataset.Options) (*benc
 				c, err := dataset.LoadRetrieval(data[0], split)
 				return &benchmark{collection: c}, err
 			}
-			glue, err := dataset.TaskNamed("stsb")
-			if err != nil {
-				return nil, err
-			}
 			files, err := dataset.Files(t, data[0], split)
 			if err != nil {
-				if files, _ = dataset.Files(glue, data[0], split); files == nil { // GLUE's root has it in a folder
-					return nil, err
-				}
+				return nil, err
 			}
 			data = files
 		}

@@ -146,7 +146,9 @@ func TestEqualTextsAreNoNegatives(t *testing.T) {
 	}
 	defer dev.Close()
 	l := VectorLoss{Loss: MNR, Scale: 20, Dimensions: []int{8}}
-	one := func(texts ...int32) Example { return Example{Texts: texts, Inputs: make([]tokenizer.Encoding, len(texts))} }
+	one := func(texts ...int32) Example {
+		return Example{Texts: texts, Inputs: make([]tokenizer.Encoding, len(texts))}
+	}
 	_, _, vectors := randomBatch(rand.New(rand.NewPCG(1, 2)), MSE, 6, 8)
 	loss := func(examples ...Example) float64 {
 		first := []int{0}

@@ -24,6 +24,9 @@ var (
 	targetColumns = []string{"target", "label", "embedding"}
 )
 
+// stsbHeader is what STS-B's files begin with, in which nothing is quoted.
+const stsbHeader = "index\tgenre\tfilename\tyear\told_index\t"
+
 // negative is the number of a column of negatives: "negative" is the first, then "negative_2" and so on; 0 of any other column.
 func negative(name string) int {
 	if name == "negative" {
