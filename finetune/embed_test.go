@@ -9,10 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"albert/internal/engine/cpu"
 	"albert/internal/formats"
+	"albert/internal/infer"
+	"albert/internal/learn/task"
 	"albert/internal/learn/train"
 	"albert/internal/text/dataset"
 )
@@ -278,5 +282,55 @@ func TestBestDocumentsOfAQuery(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%v", got)
+	}
+}
+
+// The vectors that are measured are those that albert embed gives, bit for bit.
+func TestVectorsAreThoseOfEmbed(t *testing.T) {
+	path := pretrained(t)
+	from, err := formats.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev, err := cpu.New("", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	m, err := infer.New(from, infer.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	texts := []string{"", "the film was good", "a bad day. " + strings.Repeat("it was dull. ", 30)}
+	questions := func(yield func(*infer.Question) bool) {
+		for _, text := range texts {
+			if !yield(&infer.Question{Text: text}) {
+				return
+			}
+		}
+	}
+	for _, pooling := range []string{task.PoolMean, task.PoolCLS, task.PoolMax} {
+		var want, got [][]float32
+		answers, err := m.Embed(context.Background(), questions, infer.EmbedOptions{Pooling: infer.Pooling(pooling), Layer: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for a, err := range answers {
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, a.Vectors[0])
+		}
+		e := &encoder{model: from.Model, tok: from.Tokenizer, dev: dev, pooling: pooling, most: 64}
+		for v, err := range e.each(context.Background(), slices.Values(texts)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, v)
+		}
+		if !reflect.DeepEqual(got, want) || e.cut.Load() != 1 {
+			t.Errorf("%s: %d texts cut; %v, want %v", pooling, e.cut.Load(), got, want)
+		}
 	}
 }
