@@ -17,7 +17,7 @@ import (
 // field is 0, nil or "" and its help names another default, that is taken, as a rule the task's in the paper's Table 14.
 type Config struct {
 	Model  string `arg:"" help:"The pretrained model, in any format."`
-	Task   string `required:"" help:"sst2, cola, mrpc, stsb, qqp, mnli, qnli, rte, wnli, squad1, squad2, race; for your own data classify, regress, tag, choice." placeholder:"TASK"`
+	Task   string `required:"" help:"sst2, cola, mrpc, stsb, qqp, mnli, qnli, rte, wnli, squad1, squad2, race; for your own data classify, regress, tag, choice, embed." placeholder:"TASK"`
 	Output string `required:"" help:"Run directory; an interrupted run goes on from it." placeholder:"RUN" resume:"-"`
 	Source
 	TextColumn string   `help:"Own data: the column of the text (default: text, sentence, sentence1, ...)." placeholder:"NAME"`
@@ -36,6 +36,7 @@ type Config struct {
 	// TruncationSide is the end at which texts that are too long are cut; "": what the model's tokenizer says. The result's tokenizer keeps it.
 	TruncationSide tokenizer.Side `enum:",left,right" default:"" help:"The end at which a text that is too long is cut: left or right (default: the tokenizer's, usually right)." placeholder:"SIDE"`
 	Windows
+	Embedding
 	LearningRate      float64  `help:"Highest learning rate (default: the task's in the paper's Table 14)." placeholder:"X"`
 	BatchSize         int      `help:"Examples of a step (default: the task's)."`
 	Steps             int      `help:"Steps (default: the task's)."`
@@ -79,6 +80,9 @@ func (s *Source) Fits(t dataset.Task, textColumn string) error {
 	if s.Level != "" && t.Name != "race" {
 		return &run.FieldError{Field: "Level", Value: s.Level, Problem: "RACE has levels, " + t.Name + " has none"}
 	}
+	if s.Multi && t.Kind == model.Embed {
+		return &run.FieldError{Field: "Multi", Problem: "for classify; vectors have no labels"}
+	}
 	own := t.Submission == "" && t.Kind != model.Answer && t.Name != "race"
 	for _, f := range []struct {
 		field string
@@ -104,6 +108,16 @@ type Windows struct {
 	DocStride       int `default:"128" range:"[1,)" help:"Answering: pieces from one window's beginning to the next's."`
 	MaxQueryLength  int `default:"64" help:"Answering: pieces of the question that are kept."`
 	MaxAnswerLength int `default:"30" range:"[1,)" help:"Answering: pieces of an answer."`
+}
+
+// Embedding are the settings of task embed.
+type Embedding struct {
+	// Loss is one of package task's; "": what the columns are for.
+	Loss    string  `enum:",mnr,cosent,cosine,mse" default:"" help:"embed: mnr, cosent, cosine or mse (default: by the columns mnr, cosent or mse)." placeholder:"LOSS"`
+	Scale   float64 `default:"20" help:"embed: mnr and cosent: what cosines are multiplied by."`
+	Pooling string  `enum:",mean,cls,max" default:"" help:"embed: how the vectors of pieces become one: mean, cls or max (default: the model's, or mean)." placeholder:"POOLING"`
+	// Dimensions are Matryoshka's: the first so many values of a vector are learned to be one, too; nil: all.
+	Dimensions []int `help:"embed: the first so many values are learned to be a vector, for each number, with commas between (default: all)." placeholder:"N"`
 }
 
 // Options are the ones of package task, for examples of at most so many pieces.
@@ -181,6 +195,9 @@ func newJob(c Config) (*job, error) {
 	if len(c.Data) == 1 {
 		j.Data.Dir = c.Data[0]
 	}
+	if err := c.Embedding.fits(&c, t); err != nil {
+		return nil, err
+	}
 	_, err = BeamHead(t, c.Head)
 	return j, err
 }
@@ -223,6 +240,8 @@ func (c *job) resolve(m *model.Config, examples int) {
 	case c.Steps > 0:
 	case c.Epochs > 0:
 		c.Steps = max(1, int(c.Epochs*float64(examples)/float64(c.BatchSize)))
+	case c.Task.Kind == model.Embed: // three epochs of any batch size
+		c.Steps = max(1, 3*examples/c.BatchSize)
 	default:
 		c.Steps = p.Steps
 	}
@@ -260,7 +279,9 @@ func (c *job) settings(m *model.Model) jsonobject.Fields {
 		head = HeadBeam
 	}
 	list := run.Settings(&c.Config, jsonobject.Fields{{Name: "task", Value: c.Task.Name}, {Name: "model", Value: m.Hash()}, {Name: "head", Value: head}})
-	return slices.DeleteFunc(list, func(f jsonobject.Field) bool { return f.Value == tokenizer.Side("") }) // older runs do not have it
+	return slices.DeleteFunc(list, func(f jsonobject.Field) bool { // older runs do not have them
+		return f.Value == tokenizer.Side("") || c.Task.Kind != model.Embed && slices.Contains([]string{"loss", "scale", "pooling", "dimensions"}, f.Name)
+	})
 }
 
 // cardSettings are those that a model's card shows: what is given.

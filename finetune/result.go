@@ -10,6 +10,7 @@ import (
 
 	"albert/internal/files/disk"
 	"albert/internal/learn/train"
+	"albert/internal/model"
 	"albert/internal/run"
 )
 
@@ -77,27 +78,23 @@ func (r *Result) summarise() {
 // evaluationFile is kept beside the model: how it does on the dev set.
 const evaluationFile = "eval.json"
 
-// writeCard writes the model card.
-func (t *learner) writeCard(dir string, scores []byte) error {
-	what := t.o.Kind.Class()
-	if t.o.Model.Beam.Start.W != nil {
-		what = "ALBERT with the head of the released code for SQuAD 2.0 (start_logits, end_logits, answer_class; transformers' AlbertModel loads the encoder)"
-	}
-	card := run.Card{Tags: []string{"albert"}, Settings: t.c.cardSettings(t.o.Model), Hash: t.o.Model.Hash(),
-		Text: fmt.Sprintf("%s, fine-tuned with `albert finetune --task %s` from %s. On its dev set: `%s`.", what, t.c.Task.Name,
-			filepath.Base(filepath.Clean(t.c.Model)), scores)}
-	return card.Write(run.Dir(t.c.Output), dir)
+// writeCard writes the card of a model, what.
+func (c *job) writeCard(dir, what string, m *model.Model, scores []byte) error {
+	card := run.Card{Tags: []string{"albert"}, Settings: c.cardSettings(m), Hash: m.Hash(),
+		Text: fmt.Sprintf("%s, fine-tuned with `albert finetune --task %s` from %s. On its dev set: `%s`.", what, c.Task.Name,
+			filepath.Base(filepath.Clean(c.Model)), scores)}
+	return card.Write(run.Dir(c.Output), dir)
 }
 
 // result reads what a finished run reached.
-func (t *learner) result() (*RunResult, error) {
-	r := &RunResult{Seed: t.c.Seed, Dir: t.c.Output}
-	text, err := disk.ReadFile(filepath.Join(run.Dir(t.c.Output).Model(), evaluationFile), 1<<30)
+func (c *job) result() (*RunResult, error) {
+	r := &RunResult{Seed: c.Seed, Dir: c.Output}
+	text, err := disk.ReadFile(filepath.Join(run.Dir(c.Output).Model(), evaluationFile), 1<<30)
 	if err != nil {
 		return nil, err
 	}
 	r.Dev = json.RawMessage(strings.TrimSpace(string(text)))
-	name := t.c.metric
+	name := c.metric
 	var values map[string]json.RawMessage
 	if err := json.Unmarshal(text, &values); err != nil {
 		return nil, fmt.Errorf("%s: %w", evaluationFile, err)
@@ -106,6 +103,6 @@ func (t *learner) result() (*RunResult, error) {
 	if err := json.Unmarshal(values[name], &v); err == nil {
 		r.Value = v
 	}
-	r.BestStep, err = train.BestStep(run.Dir(t.c.Output))
+	r.BestStep, err = train.BestStep(run.Dir(c.Output))
 	return r, err
 }

@@ -84,7 +84,7 @@ func TestResumeWithOtherSettings(t *testing.T) {
 		"Quiet":             {func(c *Config) { c.Quiet = false }, ""},
 		"Messages":          {func(c *Config) { c.Messages = t.Output() }, ""},
 	}
-	elsewhereTested := []string{"Head", "Level"} // of other tasks
+	elsewhereTested := []string{"Head", "Level", "Loss", "Scale", "Pooling", "Dimensions"} // of other tasks
 	var walk func(typ reflect.Type)
 	walk = func(typ reflect.Type) {
 		for i := range typ.NumField() {
@@ -123,6 +123,19 @@ func TestResumeWithOtherSettings(t *testing.T) {
 	}
 	c.Level = "middle"
 	mustRefuse(t, "Level", begin(c), "level")
+
+	c = config(t, "embed", m, filepath.Join(dir, "vectors"), splits{Train: []string{jsonl(t, 1, 20, scored, dir, "pairs.jsonl")}, Dev: []string{jsonl(t, 2, 20, scored, dir, "held.jsonl")}})
+	c.Steps, c.EvalEvery, *c.WarmupSteps = 1, 1, 0
+	if err := begin(c); err != nil {
+		t.Fatal(err)
+	}
+	mustRefuse(t, "nothing", begin(c), "")
+	for name, change := range map[string]func(c *Config){"loss": func(c *Config) { c.Loss = "cosine" }, "scale": func(c *Config) { c.Scale = 5 },
+		"pooling": func(c *Config) { c.Pooling = "cls" }, "dimensions": func(c *Config) { c.Dimensions = []int{32, 4} }} {
+		other := c
+		change(&other)
+		mustRefuse(t, name, begin(other), name)
+	}
 }
 
 // The plan of every kind of task counts what a step holds: activations and packed weights, beside weights, gradients and moments.
@@ -134,6 +147,7 @@ func TestPlanCountsActivations(t *testing.T) {
 	}
 	for name, data := range map[string][]string{"squad2": questions, "classify": rows("classes", classified),
 		"regress": rows("numbers", func(*rand.Rand) any { return map[string]any{"text": "a good day", "label": 1.5} }),
+		"embed":   rows("pairs", scored),
 		"tag": rows("tags", func(*rand.Rand) any {
 			return map[string]any{"tokens": []string{"a", "day"}, "tags": []string{"O", "B-X"}}
 		}),

@@ -59,13 +59,19 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 }
 
 // sets are the data of a run; test is nil where there is none.
-type sets struct{ train, dev, test *dataset.Set }
+type sets struct {
+	train, dev, test *dataset.Set
+	benchmark        *benchmark // of embed, instead of dev
+}
 
 // read reads the data.
 func (c *job) read() (*sets, error) {
 	c.oneFile()
 	var s sets
 	var err error
+	if c.Task.Kind == model.Embed {
+		return c.readEmbed()
+	}
 	if s.train, err = c.Data.load(c.Task, dataset.Train, c.Data.Options); err != nil {
 		return nil, err
 	}
@@ -140,6 +146,9 @@ func notesOf(set *dataset.Set) []string {
 
 // hashes are those of the data, for the manifest.
 func (s *sets) hashes() jsonobject.Fields {
+	if s.benchmark != nil {
+		return jsonobject.Fields{{Name: "train", Value: hashes(s.train)}, {Name: "dev", Value: s.benchmark.hash()}}
+	}
 	list := jsonobject.Fields{{Name: "train", Value: hashes(s.train)}, {Name: "dev", Value: hashes(s.dev)}}
 	if s.test != nil {
 		list = append(list, jsonobject.Field{Name: "test", Value: hashes(s.test)})
@@ -294,12 +303,15 @@ func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cu
 	if err != nil {
 		return nil, err
 	}
-	if err := features.make(c, data, tok); err != nil {
+	var t taskLearner
+	if c.Task.Kind == model.Embed {
+		t, err = c.embedLearner(m, tok, dev, data)
+	} else {
+		t, err = c.headLearner(m, tok, dev, data, features)
+	}
+	if err != nil {
 		return nil, err
 	}
-	o := &task.Objective{Kind: c.Task.Kind, Model: m, Device: dev, Seed: c.Seed, Dropout: *c.ClassifierDropout,
-		Drop: model.Dropouts{Hidden: *c.Dropout, Attention: *c.Dropout}}
-	t := &learner{c: c, o: o, dev: dev, train: features.train, eval: features.dev, watch: newWatch(c, features.train)}
 	files := tok.Files()
 	if files[model.ConfigFile], err = m.Config.JSON(); err != nil {
 		return nil, err
@@ -309,9 +321,9 @@ func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cu
 		Optimizer: optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip},
 		Together:  train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
 		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: c.metric, UseBest: true, MaxTime: c.MaxTime,
-		Patience: c.Patience, After: t.watch.after, Quiet: c.Quiet, Settings: c.settings(m), Changeable: run.Changeable(&c.Config),
+		Patience: c.Patience, After: t.after, Quiet: c.Quiet, Settings: c.settings(m), Changeable: run.Changeable(&c.Config),
 		Data: data.hashes(), Notes: c.notes.list, About: append(jsonobject.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, run.About()...),
-		Files: files, Device: dev, Tensors: m.Tensors, Flops: func(n int) float64 { return 3 * m.Config.FlopsForward(n) }, Peak: dev.Peak(200),
+		Files: files, Device: dev, Tensors: m.Tensors, Flops: func(n int) float64 { return t.passes() * m.Config.FlopsForward(n) }, Peak: dev.Peak(200),
 		Memory: t.memory, Messages: c.Messages, Finish: func(dir string) error { return t.finish(ctx, dir, tok) },
 	}, m.Params, t)
 	if _, e := figure.RunPlots(c.Output); e != nil && err == nil {
@@ -320,10 +332,29 @@ func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cu
 	if err != nil {
 		return nil, err
 	}
-	return t.result()
+	return c.result()
 }
 
-// learner is the task of the training loop.
+// taskLearner is what a run learns: a learner, with what the run asks of it beside the training loop.
+type taskLearner interface {
+	train.Learner
+	after(row train.Fields) (warning string, err error)
+	memory(b train.Batch) []train.Memory
+	passes() float64 // forward and back, in forward passes
+	finish(ctx context.Context, dir string, tok *tokenizer.Tokenizer) error
+}
+
+// headLearner learns a head with its encoder.
+func (c *job) headLearner(m *model.Model, tok *tokenizer.Tokenizer, dev *cpu.Device, data *sets, features *cut) (*learner, error) {
+	if err := features.make(c, data, tok); err != nil {
+		return nil, err
+	}
+	o := &task.Objective{Kind: c.Task.Kind, Model: m, Device: dev, Seed: c.Seed, Dropout: *c.ClassifierDropout,
+		Drop: model.Dropouts{Hidden: *c.Dropout, Attention: *c.Dropout}}
+	return &learner{c: c, o: o, dev: dev, train: features.train, eval: features.dev, watch: newWatch(c, features.train)}, nil
+}
+
+// learner is the task of the training loop, but of embed.
 type learner struct {
 	c           *job
 	o           *task.Objective
@@ -332,16 +363,25 @@ type learner struct {
 	watch       *watch
 }
 
-// Batch gives a step's examples: those of an epoch in the order of a keyed permutation, one epoch after the other.
+func (t *learner) after(row train.Fields) (string, error) { return t.watch.after(row) }
+
+func (t *learner) passes() float64 { return 3 }
+
+// Batch gives a step's examples.
 func (t *learner) Batch(step int) (train.Batch, error) {
-	n := uint64(len(t.train.Examples))
-	batch := make([]task.Example, t.c.BatchSize)
+	return t.o.NewStep(step, t.c.pick(t.train.Examples, step)), nil
+}
+
+// pick gives a step's examples: those of an epoch in the order of a keyed permutation, one epoch after the other.
+func (c *job) pick(examples []task.Example, step int) []task.Example {
+	n := uint64(len(examples))
+	batch := make([]task.Example, c.BatchSize)
 	for i := range batch {
-		at := uint64(step-1)*uint64(t.c.BatchSize) + uint64(i)
-		batch[i] = t.train.Examples[numeric.Permute(t.c.Seed, numeric.PurposeShuffle, uint32(at/n), n, at%n)]
+		at := uint64(step-1)*uint64(c.BatchSize) + uint64(i)
+		batch[i] = examples[numeric.Permute(c.Seed, numeric.PurposeShuffle, uint32(at/n), n, at%n)]
 		batch[i].Index = at
 	}
-	return t.o.NewStep(step, batch), nil
+	return batch
 }
 
 // plannedSteps is how many steps' batches a plan looks at: examples differ in length, and the longest leaf of all decides.
@@ -349,19 +389,22 @@ const plannedSteps = 32
 
 // memory says what a step takes beside gradients and moments.
 func (t *learner) memory(b train.Batch) []train.Memory {
+	return t.c.memory(b, t, t.o.Model, t.dev, t.runOn, t.train.bytes()+t.eval.bytes())
+}
+
+// memory says what a learner's step takes beside gradients and moments; data is what its examples take.
+func (c *job) memory(b train.Batch, t train.Learner, m *model.Model, dev *cpu.Device, runOn func(ops.Device, train.Batch, int, int), data int64) []train.Memory {
 	batches := []train.Batch{b}
-	for step := 1; step <= min(plannedSteps, t.c.Steps); step++ {
+	for step := 1; step <= min(plannedSteps, c.Steps); step++ {
 		if x, err := t.Batch(step); err == nil {
 			batches = append(batches, x)
 		}
 	}
-	list := append([]train.Memory{{Name: "program", Bytes: train.ProgramBytes}},
-		train.LeafMemory(t.dev, t.o.Model, batches, t.c.MicroBatchSize, t.runOn)...)
+	list := append([]train.Memory{{Name: "program", Bytes: train.ProgramBytes}}, train.LeafMemory(dev, m, batches, c.MicroBatchSize, runOn)...)
 	activations := list[len(list)-1].Bytes
 	return append(list,
 		train.Memory{Name: "buffers kept for other lengths", Bytes: activations / 6}, // as many as the device keeps
-		train.Memory{Name: "pretrained weights", Bytes: 4 * int64(t.o.Model.Params.Size())},
-		train.Memory{Name: "data", Bytes: t.train.bytes() + t.eval.bytes()})
+		train.Memory{Name: "pretrained weights", Bytes: 4 * int64(m.Params.Size())}, train.Memory{Name: "data", Bytes: data})
 }
 
 // runOn runs sequences [from,to) of a batch forward and back on another device, such as one that measures; the gradients are dropped.
@@ -401,16 +444,8 @@ func (t *learner) Evaluate(ctx context.Context) (train.Fields, error) {
 	if err != nil {
 		return nil, err
 	}
-	fields := train.Fields{{Name: "loss", Value: p.Loss}}
-	for _, s := range scores {
-		var v any
-		if s.Undefined == "" {
-			v = s.Value
-		}
-		fields = append(fields, train.Field{Name: s.Name, Value: v})
-	}
 	t.watch.constant = sameAnswers(t.eval, p)
-	return fields, nil
+	return append(train.Fields{{Name: "loss", Value: p.Loss}}, scoreFields(scores)...), nil
 }
 
 // finish writes the model of the best step and its evaluation.
@@ -428,21 +463,31 @@ func (t *learner) finish(ctx context.Context, dir string, tok *tokenizer.Tokeniz
 			return err
 		}
 	}
-	if err := errors.Join(t.o.Model.Save(dir), tok.WriteDir(dir)); err != nil {
-		return err
-	}
-	text, err := json.Marshal(m.Scores)
+	text, err := t.c.write(dir, t.o.Model, tok, m)
 	if err != nil {
-		return err
-	}
-	if err := disk.WriteFile(filepath.Join(dir, evaluationFile), append(text, '\n')); err != nil {
-		return err
-	}
-	if err := m.report(t.c.Output); err != nil {
 		return err
 	}
 	if err := m.draw(t.c.Output); err != nil {
 		t.c.message("warning: no plot: %v", err) // a run does not fail for it
 	}
-	return t.writeCard(dir, text)
+	what := t.o.Kind.Class()
+	if t.o.Model.Beam.Start.W != nil {
+		what = "ALBERT with the head of the released code for SQuAD 2.0 (start_logits, end_logits, answer_class; transformers' AlbertModel loads the encoder)"
+	}
+	return t.c.writeCard(dir, what, t.o.Model, text)
+}
+
+// write writes a model with what was measured into its directory, and gives the scores as they stand there.
+func (c *job) write(dir string, m *model.Model, tok *tokenizer.Tokenizer, measured *Measured) ([]byte, error) {
+	if err := errors.Join(m.Save(dir), tok.WriteDir(dir)); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(measured.Scores)
+	if err != nil {
+		return nil, err
+	}
+	if err := disk.WriteFile(filepath.Join(dir, evaluationFile), append(text, '\n')); err != nil {
+		return nil, err
+	}
+	return text, measured.report(c.Output)
 }

@@ -74,6 +74,8 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 	}
 	ask := fmt.Sprintf(`albert predict %s FILE, or "a text"`, c.Output)
 	switch t.Kind {
+	case model.Embed:
+		ask = fmt.Sprintf(`albert embed %s FILE, or "a text"`, c.Output)
 	case model.Answer:
 		ask = fmt.Sprintf(`echo '{"question": ..., "context": ...}' | albert predict %s`, c.Output)
 	case model.Choice:
@@ -89,7 +91,7 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 // EvalCmd evaluates a model, or a file of predictions.
 type EvalCmd struct {
 	Model string `arg:"" optional:"" help:"Model in any format, or run directory."`
-	Task  string `help:"pretrain, or a task of albert finetune (default: what the run was fine-tuned for, else pretrain)." placeholder:"TASK"`
+	Task  string `help:"pretrain, sts, retrieval, or a task of albert finetune (default: what the run was fine-tuned for, else pretrain)." placeholder:"TASK"`
 	finetune.Source
 	Labels      []string `help:"The names of the model's classes, in its order, with commas between, where config.json has none or others." placeholder:"A,B"`
 	Split       string   `default:"dev" help:"The part of a folder that is measured, or what a file is: train, dev or test."`
@@ -100,6 +102,7 @@ type EvalCmd struct {
 	Predictions string   `help:"Score this file instead of a model." placeholder:"FILE"`
 	NullOdds    string   `help:"squad2: the odds of no answer (null_odds.json) that belong to --predictions." placeholder:"FILE"`
 	Output      string   `help:"Write the predictions into this directory." placeholder:"DIR"`
+	Pooling     string   `enum:",mean,cls,max" default:"" help:"sts, retrieval: how the vectors of pieces become one: mean, cls or max (default: the model's, or mean)." placeholder:"POOLING"`
 	finetune.Windows
 	pretrain.Reading `set:"tables=JSONL, Parquet and a task's tables"`
 
@@ -135,9 +138,15 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		}
 		return noModel(c.Model, c.pretrain(ctx))
 	}
+	if c.Task == "sts" || c.Task == "retrieval" || c.Task == "embed" {
+		return c.vectors(ctx)
+	}
 	t, err := taskNamed(c.Task)
 	if err != nil {
 		return err
+	}
+	if c.Pooling != "" {
+		return usagef("eval: --pooling is for the tasks sts and retrieval")
 	}
 	if (c.Model == "") == (c.Predictions == "") {
 		return usagef("eval: give a model, or --predictions FILE")
@@ -162,20 +171,54 @@ func (c *EvalCmd) Run(ctx context.Context) error {
 		}
 		return c.print(m)
 	}
-	length := c.MaxSeqLength
-	if length == 0 { // the run's own
-		_ = json.Unmarshal(setting(c.Model, "max-seq-length"), &length) // 0 of other models
+	length := 512
+	if t.Kind == model.Answer {
+		length = task.DefaultSpanOptions.MaxSeqLength
 	}
-	if length == 0 {
-		length = 512
-		if t.Kind == model.Answer {
-			length = task.DefaultSpanOptions.MaxSeqLength
-		}
-	}
+	length = c.length(length)
 	m, err := finetune.Evaluate(ctx, finetune.Evaluation{Model: c.Model, With: c.With, Worst: c.Worst, Task: t, Data: c.Data, Split: split, Options: c.Source.Options(c.TextColumn), Labels: c.Labels,
 		Settings: finetune.Settings{MaxSeqLength: length, Long: c.Long == "windows", TruncationSide: c.TruncationSide, SpanOptions: c.Windows.Options(length)}, Threads: c.Threads, Precision: c.Precision, Output: c.Output})
 	if err != nil {
 		return noModel(c.Model, err)
+	}
+	return c.print(m)
+}
+
+// length is how many pieces an example has at most: what is asked for, what the run had, or the default.
+func (c *EvalCmd) length(byDefault int) (n int) {
+	if c.MaxSeqLength == 0 {
+		_ = json.Unmarshal(setting(c.Model, "max-seq-length"), &n) // 0 of other models
+	}
+	return cmp.Or(c.MaxSeqLength, n, byDefault)
+}
+
+// vectors evaluates a model's vectors.
+func (c *EvalCmd) vectors(ctx context.Context) error {
+	t, err := taskNamed("embed")
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Model == "" || c.Predictions != "":
+		return usagef("eval: task %s measures the vectors of a model", c.Task)
+	case c.Report || c.Worst != 0 || len(c.With) > 0 || c.Long != "truncate" || c.Output != "" || c.Labels != nil:
+		return usagef("eval: --report, --worst, --with, --long, --output and --labels are for the tasks with labels, not for %s", c.Task)
+	}
+	if err := cmp.Or(run.Check(c), c.Source.Fits(t, c.TextColumn)); err != nil {
+		return usage(err)
+	}
+	split, err := dataset.SplitNamed(c.Split)
+	if err != nil {
+		return usageError{err}
+	}
+	v := finetune.VectorEvaluation{Model: c.Model, Task: c.Task, Data: c.Data, Split: split, Options: c.Source.Options(c.TextColumn), Pooling: c.Pooling,
+		MaxSeqLength: c.length(512), TruncationSide: c.TruncationSide, Threads: c.Threads, Precision: c.Precision}
+	if c.Task == "embed" { // of a run: what the data is for
+		v.Task = ""
+	}
+	m, err := finetune.EvaluateVectors(ctx, v)
+	if err != nil {
+		return noModel(c.Model, usage(err))
 	}
 	return c.print(m)
 }

@@ -15,6 +15,7 @@ const (
 	Tag        Kind = "tag"        // a label for each piece
 	Answer     Kind = "answer"     // where a context answers a question
 	Choice     Kind = "choice"     // one of several sequences
+	Embed      Kind = "embed"      // a vector: no head, what the encoder gives is pooled
 )
 
 // Class is the transformers class whose head it is.
@@ -26,6 +27,8 @@ func (k Kind) Class() string {
 		return QuestionAnswering
 	case Choice:
 		return MultipleChoice
+	case Embed:
+		return Bare
 	}
 	return SequenceClassification
 }

@@ -17,7 +17,8 @@ var names = map[string][]string{
 	"squad2":   {"f1", "exact"},
 	"classify": {"accuracy", "f1_macro", "matthews_correlation"}, "multilabel": {"f1_micro", "f1_macro", "subset_accuracy"},
 	"regress": {"pearson", "spearmanr", "mse", "mae"},
-	"tag":     {"overall_f1", "overall_precision", "overall_recall", "overall_accuracy"},
+	"sts":     {"spearman_cosine", "pearson_cosine"}, "retrieval": {"ndcg@10", "mrr@10", "map@100", "recall@100"},
+	"tag": {"overall_f1", "overall_precision", "overall_recall", "overall_accuracy"},
 }
 
 // Names gives the official metrics of a task, first the one by which the best step is chosen; nil for a task without any. mnli-mm is MNLI's
@@ -101,13 +102,13 @@ func (s *Score) note(labels []string, gold, predicted []int) {
 	}
 }
 
-// Regress gives the scores of a task with a number for each example: stsb and regress.
+// Regress gives the scores of a task with a number for each example: stsb, regress, and sts, whose predictions are cosines.
 func Regress(task string, gold, predicted []float64) (Scores, error) {
 	return measure(task, "numbers", numberMetrics, gold, predicted)
 }
 
 var numberMetrics = map[string]func(gold, predicted []float64) (float64, error){
-	"pearson": Pearson, "spearmanr": Spearman, "mse": MSE, "mae": MAE,
+	"pearson": Pearson, "spearmanr": Spearman, "mse": MSE, "mae": MAE, "pearson_cosine": Pearson, "spearman_cosine": Spearman,
 }
 
 // RACE gives the accuracy over all questions, over those of middle and over those of high schools. gold and predicted are indexes of

@@ -26,6 +26,7 @@ type Example struct {
 	// Start and End are rows of the answer; both 0, the row of [CLS], where there is none.
 	Start, End int32
 	Context    [2]int  // Answer: the rows of the context, [from, to)
+	Texts      []int32 // Embed: a number for each input, the same for equal texts
 	Window     *Window // Answer, where the text is asked for
 }
 

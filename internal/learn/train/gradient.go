@@ -85,6 +85,11 @@ func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces in
 	h := newHalving(b)
 	parts := h.parts(0, b.Len(), treeLevels) // those without a buffer yet
 	width := LeavesTogether(b, a.together, a.micro)
+	if j, ok := b.(Joined); ok {
+		if err := a.forward(ctx, j, h, width); err != nil {
+			return nil, err
+		}
+	}
 	var mu sync.Mutex
 	compute := func(part Leaf, g *ops.Grads) error {
 		for _, l := range h.parts(part.From, part.To, allLevels) {
@@ -123,6 +128,23 @@ func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces in
 		a.put(r)
 	}
 	return g, err
+}
+
+// forward runs every leaf of a batch forward, so many at once, and computes its loss.
+func (a *accumulator) forward(ctx context.Context, b Joined, h *halving, width int) error {
+	for leaves := h.parts(0, b.Len(), allLevels); len(leaves) > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(width, len(leaves))
+		errs := make([]error, n)
+		a.dev.Run(n, func(i int) { errs[i] = b.Forward(leaves[i].From, leaves[i].To) })
+		if err := cmp.Or(errs...); err != nil {
+			return err
+		}
+		leaves = leaves[n:]
+	}
+	return b.Join()
 }
 
 // Together is how many leaves of a model run at once on so many threads, for Config.Together: one on each if what a leaf keeps for its

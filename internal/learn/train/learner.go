@@ -33,6 +33,16 @@ type Batch interface {
 	Example(i int) string
 }
 
+// Joined is a batch whose loss is of all of its sequences together: what a sequence gives back depends on what the others gave. Every
+// leaf runs forward, then the loss is computed, then every leaf runs again, forward and back. So the memory is that of one leaf.
+type Joined interface {
+	Batch
+	// Forward runs sequences [a,b) forward and keeps what the loss needs of them; several leaves may run at once.
+	Forward(a, b int) error
+	// Join computes the loss, after the last Forward and before the first Leaf.
+	Join() error
+}
+
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // Field and Fields are those of package jsonobject: a row of the log is numbers, strings, booleans, lists of strings, nil and Fields.

@@ -52,6 +52,10 @@ type Example struct {
 
 	Words []string // Tag; may be empty
 
+	// Embed, by [Set.Form]: an anchor, its positive and negatives; two texts, with their score in Score; one text, with its target.
+	Texts  []string
+	Target []float32
+
 	// Answer, Choice.
 	Context, Question string
 	Answers           []Answer // Answer; nil: none given, or impossible
@@ -75,6 +79,7 @@ func place(file string, line int) string { return fmt.Sprintf("%s:%d", file, lin
 type Set struct {
 	Task     Task // with the kind MultiLabel where a Classify task's labels are lists
 	Split    Split
+	Form     Form     // for Embed
 	Labels   []string // for Classify, MultiLabel, Tag: in the task's order, else integers by value, else in byte order
 	Examples []Example
 	ByPlace  bool          // MultiLabel: the labels are lists of 0 and 1, or columns of them, a class each
@@ -187,6 +192,8 @@ func (r *reader) read(path string) error {
 		return r.rows(path, r.tagRow)
 	case t.Kind == model.Choice:
 		return r.rows(path, r.choiceRow)
+	case t.Kind == model.Embed:
+		return r.rows(path, r.embedRow)
 	default:
 		return r.rows(path, r.textRow)
 	}
@@ -225,6 +232,11 @@ func (r *reader) add(e Example) error {
 	for _, c := range e.Choices {
 		if len(c) > maxField {
 			return fail("a choice", len(c))
+		}
+	}
+	for _, c := range e.Texts {
+		if len(c) > maxField {
+			return fail("a text", len(c))
 		}
 	}
 	words := 0

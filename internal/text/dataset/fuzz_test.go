@@ -101,7 +101,9 @@ func FuzzTSV(f *testing.F) {
 
 func FuzzCSV(f *testing.F) {
 	f.Add([]byte("text,label\n\"a, \"\"b\"\"\nc\",x\nd,y\n"))
-	f.Fuzz(func(t *testing.T, data []byte) { fuzzText(t, data, "a.csv", "classify", "multilabel", "regress") })
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fuzzText(t, data, "a.csv", "classify", "multilabel", "regress", "embed")
+	})
 }
 
 func FuzzCoNLL(f *testing.F) {
@@ -128,8 +130,9 @@ func FuzzJSONL(f *testing.F) {
 	f.Add([]byte(`[{"text": "A", "labels": ["x", "y"]}, {"text": "B", "labels": []}]`))
 	f.Add([]byte(`{"tokens": ["a", "b"], "ner_tags": [1, 0]}`))
 	f.Add([]byte(`{"context": "C", "question": "Q", "choices": ["a", "b"], "label": 1}`))
+	f.Add([]byte(`{"anchor": "A", "positive": "B", "negative": "C", "negative_2": null}` + "\n" + `{"text": "A", "target": [1, 2.5]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		fuzzText(t, data, "a.jsonl", "classify", "multilabel", "regress", "tag", "choice")
+		fuzzText(t, data, "a.jsonl", "classify", "multilabel", "regress", "tag", "choice", "embed")
 	})
 }
 

@@ -42,7 +42,13 @@ func Files(task Task, data string, split Split) ([]string, error) {
 	case task.Name == "race":
 		return raceFiles(task, data, split)
 	}
-	return ownFiles(task, data, split)
+	files, err := ownFiles(task, data, split)
+	if err != nil && task.Kind == model.Embed { // GLUE's root
+		if sts, e := glueFiles(Task{glue: &stsbForm}, data, split); e == nil {
+			return sts, nil
+		}
+	}
+	return files, err
 }
 
 // packing are the endings of packed files.

@@ -45,6 +45,9 @@ func (r *reader) isNamed(name string) bool {
 	if name == "" {
 		return false
 	}
+	if r.set.Task.Kind == model.Embed && embedColumn(name) {
+		return true
+	}
 	if numbered(name) || wellKnown[name] || name == r.o.TextColumn || name == r.o.PairColumn || name == r.o.LabelColumn {
 		return true
 	}
@@ -80,6 +83,26 @@ func (w *row) id(more ...string) (string, error) {
 	return "", w.fail("column %q is not a string or a number", name)
 }
 
+// text gives a cell that is a string.
+func (w *row) text(name string) (string, error) {
+	v, ok := w.cells[name]
+	if !ok {
+		return "", w.fail("no column %q; there are %s", name, w.columns())
+	}
+	w.used = append(w.used, name)
+	if err, ok := v.(error); ok {
+		return "", w.fail("column %q: %v", name, err)
+	}
+	s, ok := v.(string)
+	if !ok {
+		return "", w.fail("column %q is not a string", name)
+	}
+	if w.flat {
+		s = strings.Clone(s) // or the whole row would stay in memory
+	}
+	return s, nil
+}
+
 // texts puts a row's text, and the second one of a pair, into an example.
 func (r *reader) texts(w *row, e *Example) error {
 	text, pair := r.o.TextColumn, r.o.PairColumn
@@ -103,30 +126,12 @@ func (r *reader) texts(w *row, e *Example) error {
 		}
 		return w.fail("no column for the text; there are %s: %s", w.columns(), hint)
 	}
-	get := func(name string) (string, error) {
-		v, ok := w.cells[name]
-		if !ok {
-			return "", w.fail("no column %q; there are %s", name, w.columns())
-		}
-		w.used = append(w.used, name)
-		if err, ok := v.(error); ok {
-			return "", w.fail("column %q: %v", name, err)
-		}
-		s, ok := v.(string)
-		if !ok {
-			return "", w.fail("column %q is not a string", name)
-		}
-		if w.flat {
-			s = strings.Clone(s) // or the whole row would stay in memory
-		}
-		return s, nil
-	}
 	var err error
-	if e.Text, err = get(text); err != nil {
+	if e.Text, err = w.text(text); err != nil {
 		return err
 	}
 	if v, ok := w.cells[pair]; pair != "" && (!ok || v != nil) { // null: no pair
-		e.Pair, err = get(pair)
+		e.Pair, err = w.text(pair)
 		e.HasPair = true
 	}
 	return err

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"albert/internal/files/stream"
+	"albert/internal/model"
 )
 
 // delimiters are those that are looked for, in this order, where the one of the file's name does not part its header.
@@ -56,6 +57,9 @@ func (r *reader) tableRows(in *input, form string, each func(*row) error) error 
 		return err
 	}
 	quotes := r.o.Quotes
+	if quotes == QuotesAuto && r.set.Task.Kind == model.Embed && bytes.HasPrefix(in.head, []byte(stsbHeader)) {
+		quotes = QuotesNone
+	}
 	if quotes == QuotesAuto && h.delimiter != '\t' {
 		quotes = QuotesCSV
 	}

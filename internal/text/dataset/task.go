@@ -46,6 +46,7 @@ var tasks = []Task{
 	{Name: "regress", Kind: model.Regress},
 	{Name: "tag", Kind: model.Tag},
 	{Name: "choice", Kind: model.Choice},
+	{Name: "embed", Kind: model.Embed},
 }
 
 // otherNames are further names of tasks, as [canonical] writes them.

@@ -1,0 +1,320 @@
+package finetune
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"os"
+	"slices"
+	"sync/atomic"
+
+	"albert/internal/engine/cpu"
+	"albert/internal/engine/ops"
+	"albert/internal/files/jsonobject"
+	"albert/internal/formats"
+	"albert/internal/infer"
+	"albert/internal/learn/metric"
+	"albert/internal/learn/task"
+	"albert/internal/model"
+	"albert/internal/text/dataset"
+	"albert/tokenizer"
+)
+
+// encoder makes vectors of texts.
+type encoder struct {
+	model   *model.Model
+	tok     *tokenizer.Tokenizer
+	dev     *cpu.Device
+	exact   *cpu.Device // compares vectors, in fp32
+	pooling string
+	most    int          // pieces of a text
+	cut     atomic.Int64 // texts that were longer
+}
+
+// each gives the vectors of texts, in their order.
+func (e *encoder) each(ctx context.Context, texts iter.Seq[string]) iter.Seq2[[]float32, error] {
+	work := infer.Work[string, []float32, []float32]{
+		Layout: func(text string) ([]task.Example, error) {
+			in, err := task.Layout(e.tok, e.tok.Encode(text), nil, e.most)
+			if in.Truncated {
+				e.cut.Add(1)
+			}
+			return []task.Example{{Inputs: []tokenizer.Encoding{in}}}, err
+		},
+		Head: func(t *ops.Tape, b *ops.Batch, _ []int, examples []task.Example) [][]float32 {
+			x := e.model.Encode(t, b, model.NoDropout)
+			out := make([][]float32, len(examples))
+			for i := range out {
+				out[i] = make([]float32, x.Cols)
+				task.Pool(out[i], x, int(b.Offsets[i]), int(b.Offsets[i+1]), e.pooling)
+			}
+			return out
+		},
+		Answer: func(_ string, _ []task.Example, vectors [][]float32) ([]float32, error) { return vectors[0], nil },
+	}
+	return infer.Each(ctx, infer.NewEngine(e.dev, e.model.Config.ActivationBytes()), texts, work)
+}
+
+// benchmark is what vectors are measured on: pairs of texts with a score, or a collection to search in.
+type benchmark struct {
+	pairs      *dataset.Set
+	collection *dataset.Retrieval
+}
+
+// loadBenchmark reads a folder in BEIR's form, or pairs: a file, or STS-B's folder or another with a file for each split.
+func loadBenchmark(data []string, split dataset.Split, o dataset.Options) (*benchmark, error) {
+	t, err := dataset.TaskNamed("embed")
+	if err != nil {
+		return nil, err
+	}
+	if len(data) == 1 {
+		if st, err := os.Stat(data[0]); err == nil && st.IsDir() {
+			if dataset.IsRetrieval(data[0]) {
+				c, err := dataset.LoadRetrieval(data[0], split)
+				return &benchmark{collection: c}, err
+			}
+			files, err := dataset.Files(t, data[0], split)
+			if err != nil {
+				return nil, err
+			}
+			data = files
+		}
+	}
+	set, err := dataset.Read(t, split, data, o)
+	if err != nil {
+		return nil, err
+	}
+	if set.Form != dataset.Scored {
+		return nil, fmt.Errorf("%s: vectors are measured on two texts and a score, or on a folder with corpus.jsonl, queries.jsonl and qrels", set.Examples[0].Place())
+	}
+	return &benchmark{pairs: set}, nil
+}
+
+// task is the name of the task.
+func (b *benchmark) task() string {
+	if b.collection != nil {
+		return "retrieval"
+	}
+	return "sts"
+}
+
+// hash is that of the files.
+func (b *benchmark) hash() string {
+	if b.collection != nil {
+		return hashes(&dataset.Set{Files: b.collection.Files})
+	}
+	return hashes(b.pairs)
+}
+
+// notes are those of the data.
+func (b *benchmark) notes() []string {
+	if b.collection != nil {
+		return nil
+	}
+	return notesOf(b.pairs)
+}
+
+// measure gives the official metrics of a model's vectors.
+func (b *benchmark) measure(ctx context.Context, e *encoder) (metric.Scores, error) {
+	if b.collection != nil {
+		return search(ctx, e, b.collection)
+	}
+	var gold, cosines []float64
+	var first []float32
+	texts := func(yield func(string) bool) {
+		for i := range b.pairs.Examples {
+			if t := b.pairs.Examples[i].Texts; !yield(t[0]) || !yield(t[1]) {
+				return
+			}
+		}
+	}
+	for v, err := range e.each(ctx, texts) {
+		if err != nil {
+			return nil, err
+		}
+		if first == nil {
+			first = v
+			continue
+		}
+		gold, cosines, first = append(gold, b.pairs.Examples[len(gold)].Score), append(cosines, task.CosineOf(first, v)), nil
+	}
+	return metric.Regress("sts", gold, cosines)
+}
+
+const (
+	found         = 100 // documents of a query
+	documentBlock = 256 // documents that are compared with all queries at once
+)
+
+// hit is a document found.
+type hit struct {
+	score    float32
+	document int
+}
+
+// search searches the queries' documents: exactly, a block of documents at a time, so that the memory is that of the queries' vectors and
+// the documents' ids. Of equal scores the document with the greater id comes first, as in trec_eval.
+func search(ctx context.Context, e *encoder, c *dataset.Retrieval) (metric.Scores, error) {
+	width := e.model.Config.HiddenSize
+	queries := ops.NewParam("queries", len(c.Queries), width)
+	n := 0
+	for v, err := range e.each(ctx, func(yield func(string) bool) {
+		for i := range c.Queries {
+			if !yield(c.Queries[i].Text) {
+				return
+			}
+		}
+	}) {
+		if err != nil {
+			return nil, err
+		}
+		task.Unit(queries.Data[n*width:(n+1)*width], v)
+		n++
+	}
+	ops.NewParams([]*ops.Param{queries}).Touch()
+	best := make([][]hit, len(c.Queries))
+	block := e.exact.New(documentBlock, width)
+	defer e.exact.Free(block)
+	block.Rows = 0
+	compare := func(from int) {
+		scores := e.exact.New(block.Rows, len(c.Queries))
+		defer e.exact.Free(scores)
+		e.exact.Linear(scores, nil, block, ops.Identity, []ops.Affine{{W: queries}})
+		e.exact.Run(len(best), func(q int) {
+			for r := range block.Rows {
+				best[q] = insert(best[q], hit{scores.Row(r)[q], from + r}, c.IDs)
+			}
+		})
+	}
+	n = 0
+	var broken error
+	texts := func(yield func(string) bool) {
+		for text, err := range c.Documents() {
+			if broken = err; err != nil || !yield(text) {
+				return
+			}
+		}
+	}
+	for v, err := range e.each(ctx, texts) {
+		if err != nil {
+			return nil, err
+		}
+		block.Rows++
+		task.Unit(block.Row(block.Rows-1), v)
+		if n++; block.Rows == documentBlock {
+			compare(n - block.Rows)
+			block.Rows = 0
+		}
+	}
+	if broken != nil {
+		return nil, broken
+	}
+	if block.Rows > 0 {
+		compare(n - block.Rows)
+	}
+	return metric.Retrieval(rankings(c, best))
+}
+
+// insert puts a document into the best of a query, best first.
+func insert(list []hit, h hit, ids []string) []hit {
+	if math.IsNaN(float64(h.score)) { // a model that overflows
+		h.score = float32(math.Inf(-1))
+	}
+	worse := func(a, b hit) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(ids[b.document], ids[a.document]))
+	}
+	if len(list) == found && worse(list[found-1], h) < 0 {
+		return list
+	}
+	at, _ := slices.BinarySearchFunc(list, h, worse)
+	if len(list) == found {
+		list = list[:found-1]
+	}
+	return slices.Insert(list, at, h)
+}
+
+// rankings are the relevances of what was found.
+func rankings(c *dataset.Retrieval, best [][]hit) []metric.Ranking {
+	list := make([]metric.Ranking, len(best))
+	for q, hits := range best {
+		r := &list[q]
+		for _, h := range hits {
+			r.Found = append(r.Found, c.Queries[q].Relevant[h.document])
+		}
+		for _, x := range c.Queries[q].Relevant {
+			r.Judged = append(r.Judged, x)
+		}
+		slices.SortFunc(r.Judged, func(a, b int) int { return b - a })
+	}
+	return list
+}
+
+// VectorEvaluation says which model's vectors are measured, and on what.
+type VectorEvaluation struct {
+	Model   string
+	Task    string   // "sts", "retrieval"; "": what the data is for
+	Data    []string // a folder, or files of pairs
+	Split   dataset.Split
+	Options dataset.Options
+	Pooling string // "": what the model was made with, else mean
+	// MaxSeqLength is how many pieces of a text are read at most; TruncationSide where it is cut, "": where the tokenizer says.
+	MaxSeqLength   int
+	TruncationSide tokenizer.Side
+	Threads        int
+	Precision      infer.Precision
+}
+
+// EvaluateVectors measures a model's vectors by the official metrics.
+func EvaluateVectors(ctx context.Context, v VectorEvaluation) (*Measured, error) {
+	b, err := loadBenchmark(v.Data, v.Split, v.Options)
+	if err != nil {
+		return nil, err
+	}
+	if v.Task != "" && v.Task != b.task() {
+		return nil, fmt.Errorf("%s: data of the task %s, not %s", v.Data[0], b.task(), v.Task)
+	}
+	m, err := formats.Open(v.Model)
+	if err != nil {
+		return nil, err
+	}
+	if m.Tokenizer == nil {
+		return nil, fmt.Errorf("%s: the model has no tokenizer", m.Path)
+	}
+	dev, err := cpu.New("", v.Threads)
+	if err != nil {
+		return nil, err
+	}
+	defer dev.Close()
+	running, err := infer.Prepare(m, v.Precision, dev)
+	if err != nil {
+		return nil, err
+	}
+	saved, err := savedPooling(v.Model)
+	if err != nil {
+		return nil, err
+	}
+	e := &encoder{model: m.Model, tok: m.Tokenizer.CutAt(v.TruncationSide), dev: running, exact: dev, pooling: cmp.Or(v.Pooling, saved, task.PoolMean), most: min(v.MaxSeqLength, m.Config.MaxPositionEmbeddings)}
+	scores, err := b.measure(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	measured := &Measured{Scores: scores, Notes: b.notes()}
+	if n := e.cut.Load(); n > 0 {
+		measured.Notes = append(measured.Notes, fmt.Sprintf("%d texts cut to %d pieces (max_seq_length)", n, e.most))
+	}
+	return measured, nil
+}
+
+// scoreFields are scores as a row of the log has them; an undefined one is null.
+func scoreFields(scores metric.Scores) (fields jsonobject.Fields) {
+	for _, s := range scores {
+		var v any
+		if s.Undefined == "" {
+			v = s.Value
+		}
+		fields = append(fields, jsonobject.Field{Name: s.Name, Value: v})
+	}
+	return fields
+}
