@@ -17,7 +17,8 @@ The clean-up comes first: spaces are collapsed, quotes made alike, accents taken
 Numbers such as 1906 and prices such as 3,000 pounds are cut differently from names, and a comma after a digit is a piece by itself.
 `
 
-// tokenizeWork encodes a fixed English text with ALBERT's clean-up, line by line, on one thread.
+// tokenizeWork encodes a fixed English text with ALBERT's clean-up, line by line, on one thread. After the first rounds the tokenizer
+// remembers all of its words.
 func tokenizeWork() (*work, error) {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	o := spmtrain.DefaultOptions()

@@ -11,6 +11,7 @@
 #   parity/tokenizer.sh added        # added tokens, in every file that can hold them
 #   parity/tokenizer.sh golden
 #
+# With ALBERT_WORDS=off the tokenizer remembers no words (tokenizer/words.go); nothing may differ either way.
 # Data comes from ALBERT_DATA (default ../shared/data beside the repository).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

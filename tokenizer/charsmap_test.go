@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestCharsMapHasItsRules(t *testing.T) {
@@ -110,6 +111,48 @@ func TestLargeTrie(t *testing.T) {
 	for i, k := range keys {
 		if v, n := d.longest(k+"\x01", 1<<30); n < len(k) || n == len(k) && v != uint32(i) {
 			t.Fatalf("key %d: value %d, length %d", i, v, n)
+		}
+	}
+}
+
+func TestPlainTextIsNormalisedAsAllOther(t *testing.T) {
+	rules := must(BuildCharsMap(map[string]string{"e\u0301": "é", " \u0301": " x", "A": "a", "ff": "f", "\u2028": " ", "~\u0301": ""}))
+	foreign := must(BuildCharsMap(map[string]string{"e\u0301": "é", " \u0301": " x", "\u2028": " "})) // none of ASCII alone
+	parts := []string{"the", "word", " ", " ", "  ", "e", "A", "ff", "ab", " c", "(", "~", "\t", "\x7f", "\xff", "\u0301", "\u2028", "é", "."}
+	for i, c := range []struct {
+		rules []byte
+		user  map[string]uint32
+	}{{nil, nil}, {foreign, nil}, {rules, nil}, {rules, map[string]uint32{"(": 0, "ab": 1, " c": 2}}} {
+		for _, collapse := range []bool{true, false} {
+			spec := defaultNormalizer
+			spec.CharsMap, spec.RemoveExtraWhitespaces = c.rules, collapse
+			n := must(newNormalizer(&spec, c.user, false))
+			slow := *n
+			slow.plain, slow.plainSpace, slow.allPlain = [utf8.RuneSelf]bool{}, false, false
+			r := rand.New(rand.NewPCG(uint64(i), 1))
+			for range 300 {
+				var b strings.Builder
+				for size := []int{3, 10, 50, 5000}[r.IntN(4)]; b.Len() < size; {
+					b.WriteString(parts[r.IntN(len(parts))])
+				}
+				for _, aligned := range []bool{true, false} {
+					got, want := normal{aligned: aligned}, normal{aligned: aligned}
+					n.normalize(b.String(), &got)
+					slow.normalize(b.String(), &want)
+					if string(got.text) != string(want.text) || !slices.Equal(got.from, want.from) {
+						t.Fatalf("rules %d, %.200q: %.200q, want %.200q", i, b.String(), got.text, want.text)
+					}
+				}
+			}
+			at := strings.Repeat("x", 1<<12-1) // as much as is taken at once, less one
+			for _, text := range []string{at + "e\u0301", at + " \u0301", at + "ae\u0301", at + " ", at + "  b"} {
+				var got, want normal
+				n.normalize(text, &got)
+				slow.normalize(text, &want)
+				if string(got.text) != string(want.text) {
+					t.Errorf("rules %d: %q after %d letters is %q, want %q", i, text[len(at):], len(at), got.text[len(at):], want.text[len(at):])
+				}
+			}
 		}
 	}
 }
