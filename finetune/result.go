@@ -79,7 +79,7 @@ const evaluationFile = "eval.json"
 
 // writeCard writes the model card.
 func (t *learner) writeCard(dir string, scores []byte) error {
-	what := t.o.Kind.Class()
+	what := t.o.Model.Config.ClassName(t.o.Kind.Class())
 	if t.o.Model.Beam.Start.W != nil {
 		what = "ALBERT with the head of the released code for SQuAD 2.0 (start_logits, end_logits, answer_class; transformers' AlbertModel loads the encoder)"
 	}

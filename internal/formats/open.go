@@ -152,7 +152,7 @@ func (s *source) open(path string, c *model.Config) (*Model, error) {
 		}
 		c = &own
 	}
-	r, without, err := plain(r)
+	r, without, err := plain(r, c)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.weights, err)
 	}

@@ -17,7 +17,7 @@ const (
 	Choice     Kind = "choice"     // one of several sequences
 )
 
-// Class is the transformers class whose head it is.
+// Class is the transformers class whose head it is, by ALBERT's name (see [Config.ClassName]).
 func (k Kind) Class() string {
 	switch k {
 	case Tag:
@@ -48,8 +48,8 @@ func (m *Model) Kind() Kind {
 	if m.Beam.Start.W != nil {
 		return Answer
 	}
-	switch m.Class() {
-	case PreTraining:
+	switch m.class() {
+	case PreTraining, nextSentence:
 		return Order
 	case TokenClassification:
 		return Tag
