@@ -83,7 +83,7 @@ func (t *learner) writeCard(dir string, scores []byte) error {
 	if t.o.Model.Beam.Start.W != nil {
 		what = "ALBERT with the head of the released code for SQuAD 2.0 (start_logits, end_logits, answer_class; transformers' AlbertModel loads the encoder)"
 	}
-	card := run.Card{Tags: []string{"albert"}, Settings: t.c.cardSettings(t.o.Model), Hash: t.o.Model.Hash(),
+	card := run.Card{Tags: []string{t.o.Model.Config.ModelType}, Settings: t.c.cardSettings(t.o.Model), Hash: t.o.Model.Hash(),
 		Text: fmt.Sprintf("%s, fine-tuned with `albert finetune --task %s` from %s. On its dev set: `%s`.", what, t.c.Task.Name,
 			filepath.Base(filepath.Clean(t.c.Model)), scores)}
 	return card.Write(run.Dir(t.c.Output), dir)
