@@ -34,13 +34,20 @@ func (c *FillCmd) Run(ctx context.Context) error {
 // EmbedCmd embeds texts.
 type EmbedCmd struct {
 	inputFlags
-	Pooling   infer.Pooling `default:"mean" enum:"mean,cls,pooler,max,none" help:"mean, cls, pooler, max, or none for a row for each piece."`
-	Layer     int           `default:"-1" help:"Take the output of this layer (0: the embedding); the last by default."`
-	Normalize bool          `negatable:"" help:"Scale each vector to length 1."`
+	Pooling      infer.Pooling `default:"" enum:",mean,cls,pooler,max,none" help:"mean, cls, pooler, max, or none for a row for each piece (default: as a directory of sentence-transformers says, else mean)." placeholder:"POOLING"`
+	Layer        int           `default:"-1" range:"-" help:"Take the output of this layer (0: the embedding); the last by default."`
+	Normalize    *bool         `negatable:"" help:"Scale each vector to length 1."`
+	Dimensions   int           `range:"[0,)" help:"Keep so many first values of each vector; what was scaled to length 1 is so again." placeholder:"N"`
+	MaxSeqLength int           `range:"[0,)" help:"Cut texts to so many pieces (default: as the directory says, else all that the model takes)." placeholder:"N"`
+	PromptName   string        `help:"Put this one of the directory's prompts before every text." placeholder:"NAME"`
+	Prompt       *string       `help:"Put this before every text." placeholder:"TEXT"`
 }
 
 // Run answers every text with {"embedding": ...}.
 func (c *EmbedCmd) Run(ctx context.Context) error {
+	if err := run.Check(c); err != nil {
+		return usage(err)
+	}
 	m, err := c.open(infer.Options{})
 	if err != nil {
 		return err
@@ -51,6 +58,7 @@ func (c *EmbedCmd) Run(ctx context.Context) error {
 		form = wire.Embeddings
 	}
 	return answer(ctx, &c.inputFlags, func(q iter.Seq[*infer.Question]) (iter.Seq2[infer.Embedded, error], error) {
-		return m.Embed(ctx, q, infer.EmbedOptions{Pooling: c.Pooling, Layer: c.Layer, Normalize: c.Normalize})
+		return m.Embed(ctx, q, infer.EmbedOptions{Pooling: c.Pooling, Layer: c.Layer, Normalize: c.Normalize, Dimensions: c.Dimensions,
+			MaxSeqLength: c.MaxSeqLength, PromptName: c.PromptName, Prompt: c.Prompt})
 	}, form)
 }
