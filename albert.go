@@ -69,14 +69,15 @@ func Precision(name string) Option {
 // Task says what the head is for where config.json does not: classify, multilabel, regress, tag, answer, choice or order.
 func Task(name string) Option { return func(o *options) { o.infer.Kind = model.Kind(name) } }
 
-// Pooling says how [Model.Embed] makes one vector of all: mean (the default), cls, pooler or max.
+// Pooling says how [Model.Embed] makes one vector of all: mean, cls, pooler or max; by default what a directory of sentence-transformers says,
+// else mean.
 func Pooling(name string) Option { return func(o *options) { o.embed.Pooling = infer.Pooling(name) } }
 
 // Layer lets [Model.Embed] take the output of a layer from 0, the embedding, on; by default the last.
 func Layer(n int) Option { return func(o *options) { o.embed.Layer = n } }
 
 // Normalize lets [Model.Embed] give vectors of length 1.
-func Normalize() Option { return func(o *options) { o.embed.Normalize = true } }
+func Normalize() Option { return func(o *options) { o.embed.Normalize = new(true) } }
 
 // JoinEntities lets [Model.Tag] join the neighbouring pieces of an entity.
 func JoinEntities() Option { return func(o *options) { o.join = true } }
@@ -131,7 +132,7 @@ func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.m.Tokenizer }
 func (m *Model) Labels() []string { return m.m.Labels() }
 
 // Dimensions is the length of the vectors that [Model.Embed] gives.
-func (m *Model) Dimensions() int { return m.m.Config.HiddenSize }
+func (m *Model) Dimensions() int { return m.m.Dimensions(m.o.embed) }
 
 // MaxPieces is the longest text in pieces, special ones included.
 func (m *Model) MaxPieces() int { return m.m.Config.MaxPositionEmbeddings }

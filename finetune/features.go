@@ -297,13 +297,13 @@ func configure(c *model.Config, set *dataset.Set, beam bool) error {
 	for i, l := range names {
 		id2label[fmt.Sprint(i)], label2id[l] = l, i
 	}
-	extra := map[string]any{"architectures": []string{k.Class()}, "finetuning_task": set.Task.Name, "id2label": nil, "label2id": nil,
+	extra := map[string]any{"architectures": []string{c.ClassName(k.Class())}, "finetuning_task": set.Task.Name, "id2label": nil, "label2id": nil,
 		"num_labels": nil, "problem_type": nil, "null_threshold": nil, model.HeadKey: nil}
 	if len(names) > 0 {
 		extra["id2label"], extra["label2id"] = id2label, label2id
 	}
 	if beam {
-		extra["architectures"], extra[model.HeadKey] = []string{model.Bare}, model.BeamHead
+		extra["architectures"], extra[model.HeadKey] = []string{c.ClassName(model.Bare)}, model.BeamHead
 	}
 	switch k {
 	case model.Classify:

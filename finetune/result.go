@@ -80,7 +80,7 @@ const evaluationFile = "eval.json"
 
 // writeCard writes the card of a model, what.
 func (c *job) writeCard(dir, what string, m *model.Model, scores []byte) error {
-	card := run.Card{Tags: []string{"albert"}, Settings: c.cardSettings(m), Hash: m.Hash(),
+	card := run.Card{Tags: []string{m.Config.ModelType}, Settings: c.cardSettings(m), Hash: m.Hash(),
 		Text: fmt.Sprintf("%s, fine-tuned with `albert finetune --task %s` from %s. On its dev set: `%s`.", what, c.Task.Name,
 			filepath.Base(filepath.Clean(c.Model)), scores)}
 	return card.Write(run.Dir(c.Output), dir)

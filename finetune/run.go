@@ -470,7 +470,7 @@ func (t *learner) finish(ctx context.Context, dir string, tok *tokenizer.Tokeniz
 	if err := m.draw(t.c.Output); err != nil {
 		t.c.message("warning: no plot: %v", err) // a run does not fail for it
 	}
-	what := t.o.Kind.Class()
+	what := t.o.Model.Config.ClassName(t.o.Kind.Class())
 	if t.o.Model.Beam.Start.W != nil {
 		what = "ALBERT with the head of the released code for SQuAD 2.0 (start_logits, end_logits, answer_class; transformers' AlbertModel loads the encoder)"
 	}

@@ -1,12 +1,12 @@
-"""Compares every class that transformers has for ALBERT, in many shapes, with the albert command.
+"""Compares every class that transformers has for ALBERT, or for BERT, in many shapes, with the albert command.
 
-    hf_classes.py [--count 64] [--tolerance 2e-5] [--only TEXT]       ALBERT_BIN names the command; run it by hf_classes.sh
+    hf_classes.py [--family Albert|Bert] [--count 64] [--tolerance 2e-5] [--only TEXT]       ALBERT_BIN names the command; run it by hf_classes.sh
 
 For each configuration and class a random model is saved by transformers. What `albert predict --logits`, `albert fill --logits` and
 `albert embed` answer on sequences of mixed lengths must be within the tolerance of what transformers computes in fp32, one sequence at a
 time. Then the same model as shards with an index, as pytorch_model.bin, sharded or not, as a .pt file, and in fp16 and bf16 must give the
 same; and what `albert convert` writes must load in transformers without a missing, unexpected or mismatched key and give equal bits.
-A table of the largest differences is printed.
+Of BERT also files whose names lack the prefix, or say gamma and beta. A table of the largest differences is printed.
 """
 
 import argparse
@@ -23,13 +23,13 @@ os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 import numpy as np
 import torch
 import transformers
-from transformers import AlbertConfig
 
-MASK = 4
+MASK = 4  # of a model without a tokenizer
 TINY = {"vocab_size": 307, "embedding_size": 20, "hidden_size": 36, "num_attention_heads": 3, "intermediate_size": 70, "num_hidden_layers": 4,
         "max_position_embeddings": 64, "initializer_range": 0.15}
 V1 = {"hidden_act": "gelu", "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
-CONFIGS = {
+BERT = {k: v for k, v in TINY.items() if k != "embedding_size"} | {"hidden_act": "gelu", "initializer_range": 0.08}
+ALBERTS = {
     "base": {"vocab_size": 30000, "embedding_size": 128, "hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072,
              "num_hidden_layers": 12, "max_position_embeddings": 512},
     "tiny": TINY,
@@ -39,17 +39,23 @@ CONFIGS = {
     "inner": TINY | V1 | {"inner_group_num": 2},
     "E=H": TINY | {"embedding_size": 36},
 }
-# the name in the table: the class, what its config says
+BERTS = {
+    "base": {},
+    "tiny": BERT,
+    "gelu_new": BERT | {"hidden_act": "gelu_new", "classifier_dropout": 0.3, "layer_norm_eps": 1e-5},
+    "relu": BERT | {"hidden_act": "relu", "type_vocab_size": 3, "num_hidden_layers": 1},
+}
+# the name in the table: the class without the family's name, what its config says
 CLASSES = {
-    "AlbertModel": ("AlbertModel", {}),
-    "ForPreTraining": ("AlbertForPreTraining", {}),
-    "ForMaskedLM": ("AlbertForMaskedLM", {}),
-    "Sequence, one label": ("AlbertForSequenceClassification", {"num_labels": 3, "problem_type": "single_label_classification"}),
-    "Sequence, many labels": ("AlbertForSequenceClassification", {"num_labels": 5, "problem_type": "multi_label_classification"}),
-    "Sequence, regression": ("AlbertForSequenceClassification", {"num_labels": 1, "problem_type": "regression"}),
-    "ForTokenClassification": ("AlbertForTokenClassification", {"num_labels": 7}),
-    "ForQuestionAnswering": ("AlbertForQuestionAnswering", {}),
-    "ForMultipleChoice": ("AlbertForMultipleChoice", {}),
+    "Model": ("Model", {}),
+    "ForPreTraining": ("ForPreTraining", {}),
+    "ForMaskedLM": ("ForMaskedLM", {}),
+    "Sequence, one label": ("ForSequenceClassification", {"num_labels": 3, "problem_type": "single_label_classification"}),
+    "Sequence, many labels": ("ForSequenceClassification", {"num_labels": 5, "problem_type": "multi_label_classification"}),
+    "Sequence, regression": ("ForSequenceClassification", {"num_labels": 1, "problem_type": "regression"}),
+    "ForTokenClassification": ("ForTokenClassification", {"num_labels": 7}),
+    "ForQuestionAnswering": ("ForQuestionAnswering", {}),
+    "ForMultipleChoice": ("ForMultipleChoice", {}),
 }
 
 
@@ -57,7 +63,7 @@ def fresh(name, kind, seed):
     """A random model in evaluation mode whose biases and norms are random too."""
     cls, extra = CLASSES[kind]
     torch.manual_seed(seed)
-    model = getattr(transformers, cls)(AlbertConfig(**CONFIGS[name], **extra)).eval()
+    model = getattr(transformers, family + cls)(getattr(transformers, family + "Config")(**configs[name], **extra)).eval()
     with torch.no_grad():
         for key, p in model.named_parameters():
             if p.dim() == 1:
@@ -95,7 +101,7 @@ def albert(command, *args, check=True):
 @torch.no_grad()
 def outputs(model, kind, line, bare=True):
     """What transformers gives for a line: the fields that the commands print."""
-    base = model if kind == "AlbertModel" else model.albert
+    base = model if kind == "Model" else model.base_model
     if kind == "ForMultipleChoice":
         # Choices of one question have one length in a tensor: here each is its own.
         return {"logits": [float(model(input_ids=torch.tensor([[i]]), token_type_ids=torch.tensor([[t]])).logits)
@@ -107,12 +113,12 @@ def outputs(model, kind, line, bare=True):
         out["hidden"] = y.last_hidden_state[0].numpy()
         if y.pooler_output is not None:
             out["pooler"] = y.pooler_output[0].numpy()
-    if kind == "AlbertModel":
+    if kind == "Model":
         return out
     y = model(input_ids=ids, token_type_ids=types)
     at = [i for i, p in enumerate(line["input_ids"]) if p == MASK]
     if kind == "ForPreTraining":
-        out |= {"positions": at, "masks": y.prediction_logits[0, at].numpy(), "logits": y.sop_logits[0].numpy()}
+        out |= {"positions": at, "masks": y.prediction_logits[0, at].numpy(), "logits": y.seq_relationship_logits[0].numpy() if family == "Bert" else y.sop_logits[0].numpy()}
     elif kind == "ForMaskedLM":
         out |= {"positions": at, "masks": y.logits[0, at].numpy()}
     elif kind == "ForQuestionAnswering":
@@ -136,7 +142,7 @@ def answers(path, file, kind, bare=True):
     if kind in ("ForPreTraining", "ForMaskedLM"):
         for g, y in zip(got, run("fill", "--logits")):
             g |= {"positions": y["positions"], "masks": y["logits"]}
-    if kind not in ("AlbertModel", "ForMaskedLM"):
+    if kind not in ("Model", "ForMaskedLM"):
         for g, y in zip(got, run("predict", "--logits")):
             g |= y
     if bare and kind != "ForMultipleChoice":
@@ -186,6 +192,12 @@ def variants(model, dir, big):
     model.config.save_pretrained(to)
     torch.save(model.state_dict(), to / "weights.pt")
     yield "pt", to / "weights.pt", None
+    if family == "Bert":
+        changed = {"no prefix": lambda n: n.removeprefix("bert."),
+                   "gamma": lambda n: n.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")}
+        for what, change in changed.items():
+            torch.save({change(k): v for k, v in model.state_dict().items()}, to / f"{what}.pt")
+            yield what, to / f"{what}.pt", None
     for name, dtype in {"fp16": torch.float16, "bf16": torch.bfloat16}.items():
         half = type(model)(model.config)
         half.load_state_dict(model.state_dict())
@@ -196,7 +208,7 @@ def variants(model, dir, big):
 
 
 def check(name, kind, tmp, count, tolerance, worst_of):
-    cls = CLASSES[kind][0]
+    cls = family + CLASSES[kind][0]
     model = fresh(name, kind, seed=7)
     rng = np.random.default_rng(7)
     lines = list(lines_for(model.config, kind, count, rng))
@@ -227,30 +239,35 @@ def check(name, kind, tmp, count, tolerance, worst_of):
         a, b = outputs(model, kind, x, False), outputs(again, kind, x, False)
         if any(not np.array_equal(a[k], b[k]) for k in a):
             raise SystemExit(f"{name} {kind}: after convert transformers gives other logits")
-    same = [outputs(model, kind, x, kind == "AlbertModel") for x in four]
+    same = [outputs(model, kind, x, kind == "Model") for x in four]
     for what, path, directory in variants(model, tmp, name == "base"):
         if "16" in what:
-            hold(what, path, four, load(directory, cls), bare=kind == "AlbertModel")
+            hold(what, path, four, load(directory, cls), bare=kind == "Model")
         else:
-            hold(what, path, four, None, same, bare=kind == "AlbertModel")
+            hold(what, path, four, None, same, bare=kind == "Model")
     return most
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--family", choices=["Albert", "Bert"], default="Albert")
     parser.add_argument("--count", type=int, default=64, help="sequences compared")
     parser.add_argument("--tolerance", type=float, default=2e-5, help="largest absolute difference")
     parser.add_argument("--only", default="", help="only configurations with this in their name")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    global family, configs, MASK
+    family, configs, MASK = {"Albert": ("Albert", ALBERTS, 4), "Bert": ("Bert", BERTS, 103)}[args.family]
+    if family == "Bert":
+        CLASSES["ForNextSentencePrediction"] = ("ForNextSentencePrediction", {})
     table, worst_of = {}, {}
     for kind in CLASSES:
-        for name in CONFIGS:
+        for name in configs:
             if args.only in name:
                 with tempfile.TemporaryDirectory() as tmp:
                     table[kind, name] = check(name, kind, pathlib.Path(tmp), args.count, args.tolerance, worst_of)
                     print(f"{kind}, {name}: {table[kind, name]:.1e}", file=sys.stderr, flush=True)
-    names = [n for n in CONFIGS if args.only in n]
+    names = [n for n in configs if args.only in n]
     print(f"largest difference from transformers {transformers.__version__}, torch {torch.__version__}, fp32, {args.count} sequences")
     print(f"{'':24}" + "".join(f"{n:>9}" for n in names))
     for kind in CLASSES:

@@ -281,7 +281,7 @@ func (c *job) noteLost(s *examples.Sampler) {
 // writeCard writes the model's card.
 func (c *job) writeCard(dir string) error {
 	m := c.weights
-	card := run.Card{Tags: []string{"albert", "fill-mask"}, Hash: m.Hash(),
+	card := run.Card{Tags: []string{m.Config.ModelType, "fill-mask"}, Hash: m.Hash(),
 		Settings: slices.DeleteFunc(c.settings(), func(f jsonobject.Field) bool { return f.Name == "config" }),
 		Text: fmt.Sprintf("An ALBERT pretrained with `albert pretrain`: %d parameters, %d layers of width %d, %d pieces in its vocabulary.",
 			m.Params.Size(), m.Config.NumHiddenLayers, m.Config.HiddenSize, m.Config.VocabSize)}

@@ -112,7 +112,7 @@ func (c *InspectCmd) report() (*report, error) {
 			dtype := string(t.DType)
 			if d, ok := m.DTypes[t.Name]; ok {
 				dtype = d
-			} else if d, ok := m.DTypes[strings.TrimPrefix(t.Name, "albert.")]; ok { // a bare AlbertModel's names
+			} else if d, ok := m.DTypes[strings.TrimPrefix(t.Name, config.Prefix())]; ok { // a bare model's names
 				dtype = d
 			}
 			r.Tensors = append(r.Tensors, tensorInfo{t.Name, t.Shape, dtype})

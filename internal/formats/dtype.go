@@ -43,7 +43,7 @@ func (m *Model) narrow(ctx context.Context, f Format, to DType) (list []safetens
 		d := want
 		if to == KeepDType {
 			d = "F32"
-			for _, name := range []string{t.Name, strings.TrimPrefix(t.Name, "albert.")} { // a bare AlbertModel's names
+			for _, name := range []string{t.Name, strings.TrimPrefix(t.Name, m.Config.Prefix())} { // a bare model's names
 				if was := safetensors.DType(m.DTypes[name]); was == "F16" || was == "BF16" {
 					d = was
 				}

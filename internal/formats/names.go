@@ -8,10 +8,14 @@ import (
 	"strings"
 
 	"albert/internal/files/safetensors"
+	"albert/internal/model"
 )
 
 // wrappers are what PyTorch puts into names, anywhere in them, for a module that was compiled, sharded or checkpointed.
 var wrappers = []string{"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."}
+
+// oldNorms are the names that normalisations have in files of BERT made before transformers, and theirs.
+var oldNorms = strings.NewReplacer("LayerNorm.gamma", "LayerNorm.weight", "LayerNorm.beta", "LayerNorm.bias")
 
 // wordTable is the tensor by which a model is found among a file's tensors.
 const wordTable = "embeddings.word_embeddings.weight"
@@ -42,13 +46,18 @@ type tensorReader interface {
 
 // plain offers a reader's tensors without what training code puts before their names: "module." (DataParallel), "model." (Lightning),
 // "model_state_dict." (a dict inside the one that was saved), the name that a class of one's own gives its encoder, or several of
-// these; and without the [wrappers]. What it is, is what the word table has before its name. without lists, quoted, what was left
+// these; without the [wrappers], and with BERT's old names of normalisations made new. What it is, is what the word table has before its name. without lists, quoted, what was left
 // out; where nothing was, the reader comes back as it is. Two models in one file are an error, unless one of them has the plain names.
-func plain(r safetensors.Reader) (named safetensors.Reader, without []string, err error) {
+func plain(r safetensors.Reader, c *model.Config) (named safetensors.Reader, without []string, err error) {
 	clean := make([]string, len(r.Names()))
 	var before []string
+	old := false
 	for i, n := range r.Names() {
 		clean[i] = n
+		if c.IsBERT() && strings.Contains(n, "LayerNorm.") {
+			clean[i] = oldNorms.Replace(n)
+			old = old || clean[i] != n
+		}
 		for _, w := range wrappers {
 			if strings.Contains(n, w) {
 				clean[i] = strings.ReplaceAll(clean[i], w, "")
@@ -61,8 +70,8 @@ func plain(r safetensors.Reader) (named safetensors.Reader, without []string, er
 		if !ok || b != "" && !strings.HasSuffix(b, ".") {
 			continue
 		}
-		if b == "albert." || strings.HasSuffix(b, ".albert.") {
-			b = strings.TrimSuffix(b, "albert.")
+		if b == c.Prefix() || strings.HasSuffix(b, "."+c.Prefix()) {
+			b = strings.TrimSuffix(b, c.Prefix())
 		}
 		if !slices.Contains(before, b) {
 			before = append(before, b)
@@ -77,7 +86,7 @@ func plain(r safetensors.Reader) (named safetensors.Reader, without []string, er
 	default:
 		without = append([]string{strconv.Quote(safetensors.Clip(before[0]))}, without...)
 	}
-	if len(without) == 0 {
+	if len(without) == 0 && !old {
 		return r, nil, nil
 	}
 	v := &renamed{Reader: r, of: map[string]string{}}
@@ -91,7 +100,7 @@ func plain(r safetensors.Reader) (named safetensors.Reader, without []string, er
 			name = rest
 		}
 		if twice, ok := v.of[name]; ok {
-			return nil, nil, fmt.Errorf("tensors %s and %s are the same one of ALBERT's", safetensors.Quote(twice), safetensors.Quote(n))
+			return nil, nil, fmt.Errorf("tensors %s and %s are the same one of %s's", safetensors.Quote(twice), safetensors.Quote(n), strings.ToUpper(c.ModelType))
 		}
 		v.of[name] = n
 	}

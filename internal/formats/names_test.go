@@ -123,14 +123,14 @@ func FuzzPlain(f *testing.F) {
 		list := strings.Split(text, "\n")
 		slices.Sort(list)
 		list = slices.Compact(list)
-		r, without, err := plain(names(list))
+		r, without, err := plain(names(list), &model.Config{ModelType: "albert"})
 		if err != nil {
 			return
 		}
 		if len(r.Names()) != len(list) || !slices.IsSorted(r.Names()) {
 			t.Errorf("%q became %q", list, r.Names())
 		}
-		again, more, err := plain(names(r.Names()))
+		again, more, err := plain(names(r.Names()), &model.Config{ModelType: "albert"})
 		if len(without) == 0 && (err != nil || len(more) > 0 || !slices.Equal(again.Names(), list)) {
 			t.Errorf("%q became %q without %q, %v", list, again, more, err)
 		}

@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -65,6 +66,7 @@ type Model struct {
 	DTypes    map[string]string // the type of each tensor where it was found, by its name there
 	Unused    []string          // tensors of no part of the model that we know
 	Notes     []string          // what a user should know
+	Sentence  *Sentence         // how a text becomes a vector, in a directory of sentence-transformers; nil: it is none
 
 	configDir string // the directory of its config.json; "" if it has none
 }
@@ -77,6 +79,7 @@ type source struct {
 	config    string                             // a config.json; "": the reader has it
 	tokenizer func() (*tokenizer.Tokenizer, error)
 	close     func() error
+	sentence  string // the directory of sentence-transformers that has the model in another; "": that of its config.json
 }
 
 // Open opens the model that a path means: a directory in Hugging Face layout (with model.safetensors, pytorch_model.bin, model.onnx, or
@@ -164,7 +167,10 @@ func (s *source) open(path string, c *model.Config) (*Model, error) {
 	if err := m.check(unused); err != nil {
 		return nil, err
 	}
-	return m, nil
+	if dir := cmp.Or(s.sentence, m.configDir); dir != "" {
+		err = m.readSentence(onDisk(dir))
+	}
+	return m, err
 }
 
 // network reads configuration and tensors. without are the parts that the tensors' names were read without.
@@ -176,7 +182,7 @@ func (s *source) network(r safetensors.Reader, c *model.Config) (m *Model, unuse
 		}
 		c = &own
 	}
-	if r, without, err = plain(r); err != nil {
+	if r, without, err = plain(r, c); err != nil {
 		return nil, nil, nil, fmt.Errorf("%s: %w", s.weights, err)
 	}
 	net, unused, err := model.FromFile(*c, r)
@@ -312,8 +318,25 @@ func tokenizerIn(dir string) func() (*tokenizer.Tokenizer, error) {
 	return func() (*tokenizer.Tokenizer, error) { return tokenizer.Open(dir) }
 }
 
-// directory is a run, a directory in Hugging Face layout, or one with Google's files.
+// directory is a run, a directory in Hugging Face layout, or one with Google's files; or one of sentence-transformers, whose model may lie in
+// another below it.
 func directory(path string) (*source, error) {
+	sub, err := transformerDir(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case sub == "":
+		return plainDirectory(path)
+	}
+	s, err := plainDirectory(sub)
+	if err != nil {
+		return nil, err
+	}
+	s.sentence = path
+	return s, nil
+}
+
+func plainDirectory(path string) (*source, error) {
 	config := filepath.Join(path, model.ConfigFile)
 	s := &source{format: HuggingFace, weights: path, config: config, tokenizer: tokenizerIn(path)}
 	has := func(name string) bool { return exists(path, name) || exists(path, name+".index.json") }
@@ -467,5 +490,9 @@ func OpenFS(fsys fs.FS, dir string) (*Model, error) {
 		}
 		return r, nil
 	}
-	return s.open(dir, &c)
+	m, err := s.open(dir, &c)
+	if err == nil {
+		err = m.readSentence(sentenceDir{dir, read})
+	}
+	return m, err
 }

@@ -74,6 +74,9 @@ func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, 
 	if f == ONNX && m.Beam.Start.W != nil {
 		return f, nil, fmt.Errorf("%s: the beam head of SQuAD 2.0 (start_logits, end_logits, answer_class) has no ONNX form", m.Path)
 	}
+	if m.Config.IsBERT() && (f == ONNX || f == TensorFlow || f == Tar) {
+		return f, nil, targetError("a BERT is not written as %s: want a Hugging Face directory, safetensors or PyTorch", f)
+	}
 	tensors, dtype, notes, err := m.narrow(ctx, f, o.DType)
 	if err != nil {
 		return f, nil, err
@@ -127,6 +130,9 @@ func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, 
 	}
 	if err != nil {
 		return f, nil, fmt.Errorf("%s: %w", to, err)
+	}
+	if m.Sentence != nil {
+		notes = append(notes, "the modules of sentence-transformers (modules.json) are not written: the model alone is")
 	}
 	return f, notes, writeParts(ctx, dir, parts, o.Force)
 }
@@ -458,13 +464,13 @@ func (m *Model) card(to string) []byte {
 	c := &m.Config
 	return fmt.Appendf(nil, `---
 library_name: transformers
-tags: [albert]
+tags: [%s]
 ---
 # %s
 
 %s: %d parameters; %d layers, hidden size %d, embedding size %d, %d heads, vocabulary %d. weights_sha256 `+"`%s`"+`.
 
 Converted from %s (%s).
-`, filepath.Base(to), m.Class(), m.Params.Size(), c.NumHiddenLayers, c.HiddenSize, c.EmbeddingSize, c.NumAttentionHeads, c.VocabSize, m.Hash(),
+`, c.ModelType, filepath.Base(to), m.Class(), m.Params.Size(), c.NumHiddenLayers, c.HiddenSize, c.EmbeddingSize, c.NumAttentionHeads, c.VocabSize, m.Hash(),
 		filepath.Base(m.Path), m.Format)
 }

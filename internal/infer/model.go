@@ -2,7 +2,6 @@ package infer
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -115,13 +114,17 @@ func (m *Model) answers(asked string, kinds ...model.Kind) error {
 	case !slices.Contains(kinds, m.Kind):
 		return &KindError{Class: m.Class(), Has: m.Kind, Asked: asked}
 	case m.Kind.Heads(1).Pooler && m.Pooler.W == nil:
-		return errors.New("the model has no pooler (albert.pooler), which its head needs")
+		return fmt.Errorf("the model has no pooler (%s), which its head needs", m.Config.TensorName("albert.pooler"))
 	}
 	return nil
 }
 
 // Labels are the names of the head's outputs: config.json's id2label, else LABEL_0 and so on, as transformers has it.
 func (m *Model) Labels() []string {
+	if m.Kind == model.Order && m.Config.IsBERT() { // as transformers has them: 0 is that the second text follows the first
+		labels, _ := Labels(&m.Config, 2)
+		return labels
+	}
 	if m.Kind == model.Order {
 		return []string{"ordered", "swapped"}
 	}
@@ -154,9 +157,12 @@ func NullThreshold(c *model.Config) *float64 {
 	return t
 }
 
-// special gives the ids of [SEP] and [MASK]: the tokenizer's, without one ALBERT's own.
+// special gives the ids of [SEP] and [MASK]: the tokenizer's, without one those of ALBERT's or BERT's published ones.
 func (m *Model) special() (sep, mask int32) {
-	if m.Tokenizer == nil {
+	switch {
+	case m.Tokenizer == nil && m.Config.IsBERT():
+		return 102, 103
+	case m.Tokenizer == nil:
 		return 3, 4
 	}
 	return m.Tokenizer.SEP, m.Tokenizer.MASK

@@ -70,6 +70,11 @@ func eachAlone(list []tokenizer.Encoding) []task.Example {
 
 // single makes examples of a question that is one text or pair: one that is cut where it is too long or, with long, windows over all of it.
 func (m *Model) single(q *Question, long bool) ([]task.Example, error) {
+	return m.singleOf(q, long, m.Config.MaxPositionEmbeddings)
+}
+
+// singleOf is [Model.single] of at most so many pieces, special ones included.
+func (m *Model) singleOf(q *Question, long bool, most int) ([]task.Example, error) {
 	switch {
 	case q.List:
 		return nil, inputError("input_ids", `"input_ids" is a list of lists, which only choices are`)
@@ -86,16 +91,19 @@ func (m *Model) single(q *Question, long bool) ([]task.Example, error) {
 	var list []tokenizer.Encoding
 	var err error
 	if long {
-		list, err = task.LayoutLong(m.Tokenizer, a, pair, m.Config.MaxPositionEmbeddings)
+		list, err = task.LayoutLong(m.Tokenizer, a, pair, most)
 	} else {
 		list = make([]tokenizer.Encoding, 1)
-		list[0], err = task.Layout(m.Tokenizer, a, pair, m.Config.MaxPositionEmbeddings)
+		list[0], err = task.Layout(m.Tokenizer, a, pair, most)
 	}
 	if err != nil {
 		return nil, err
 	}
 	examples := eachAlone(list)
-	return examples, m.whole(q, examples)
+	if q.Whole && truncated(examples) {
+		return examples, inputError("text", "the text is %w (%d pieces)", ErrTooLong, most)
+	}
+	return examples, nil
 }
 
 // whole refuses a question of which something was cut off, where it must not be.

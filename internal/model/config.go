@@ -25,7 +25,7 @@ const (
 	ShareNone      Sharing = "none"
 )
 
-// Config is ALBERT's config.json. Fields have the names and meanings of Hugging Face's AlbertConfig. Sharing, SharingInner and
+// Config is config.json, ALBERT's or BERT's. Fields have the names and meanings of Hugging Face's AlbertConfig. Sharing, SharingInner and
 // EmbeddingProjection are ours: transformers loads the tensors as a file has them, and these fields say which of them are one parameter.
 type Config struct {
 	VocabSize                 int     `json:"vocab_size"`
@@ -131,7 +131,7 @@ func (c *Config) setDefaults() {
 	c.InitializerRange = 0.02
 	c.LayerNormEps = 1e-12
 	c.PositionEmbeddingType = "absolute"
-	c.ModelType = "albert"
+	c.ModelType = albertType
 	c.BosTokenID, c.EosTokenID = 2, 3
 	c.Sharing = ShareAll
 }
@@ -154,6 +154,14 @@ func ParseConfig(data []byte) (Config, error) {
 	if len(data) > maxConfigBytes {
 		return Config{}, errors.New("larger than 1 MiB: not a model configuration")
 	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return Config{}, fmt.Errorf("not a JSON object: %w", err)
+	}
+	kind, err := modelType(fields)
+	if err != nil {
+		return Config{}, err
+	}
 	var c Config
 	c.NumHiddenLayers, c.NumAttentionHeads = 12, 64 // AlbertConfig's own defaults, those of xxlarge
 	c.VocabSize, c.EmbeddingSize, c.HiddenSize, c.IntermediateSize = 30000, 128, 4096, 16384
@@ -161,9 +169,8 @@ func ParseConfig(data []byte) (Config, error) {
 	c.setDefaults()
 	c.ModelType = ""
 	c.Sharing = ""
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(data, &fields); err != nil {
-		return Config{}, fmt.Errorf("not a JSON object: %w", err)
+	if kind == bertType {
+		c.setBERTDefaults()
 	}
 	if err := json.Unmarshal(data, &c); err != nil {
 		var te *json.UnmarshalTypeError
@@ -186,6 +193,11 @@ func ParseConfig(data []byte) (Config, error) {
 	}
 	if c.Sharing == "" {
 		c.Sharing = ShareAll
+	}
+	if c.IsBERT() {
+		if err := c.finishBERT(); err != nil {
+			return Config{}, err
+		}
 	}
 	if n := c.SharingInner; n != 0 {
 		if n < 1 || c.Sharing == ShareAll || c.InnerGroupNum != 1 || c.NumHiddenLayers%n != 0 || c.NumHiddenGroups != c.NumHiddenLayers {
@@ -220,8 +232,11 @@ func (c *Config) Validate() error {
 	if n := c.NumHiddenLayers * c.InnerGroupNum; n > maxLayers {
 		return fmt.Errorf("config: num_hidden_layers %d times inner_group_num %d is more than %d", c.NumHiddenLayers, c.InnerGroupNum, maxLayers)
 	}
-	if c.ModelType != "albert" {
-		return fmt.Errorf("config: model_type is %q, want \"albert\"", c.ModelType)
+	if c.ModelType != albertType && !c.IsBERT() {
+		return fmt.Errorf("config: model_type is %q, want %q or %q", c.ModelType, albertType, bertType)
+	}
+	if c.IsBERT() && (c.Sharing != ShareNone || c.Projects() || c.InnerGroupNum != 1) {
+		return errors.New("config: the layers of a BERT share nothing (model_type)")
 	}
 	if c.HiddenSize%c.NumAttentionHeads != 0 {
 		return fmt.Errorf("config: hidden_size %d is not divisible by num_attention_heads %d", c.HiddenSize, c.NumAttentionHeads)
@@ -352,6 +367,9 @@ func (c Config) MarshalJSON() ([]byte, error) {
 		p.NumHiddenGroups, p.InnerGroupNum, p.SharingInner = p.NumHiddenLayers, 1, c.InnerGroupNum
 	}
 	b, err := json.Marshal(p)
+	if err == nil && c.IsBERT() {
+		b, err = c.bertFields(b)
+	}
 	if err != nil || len(c.extra) == 0 {
 		return b, err
 	}

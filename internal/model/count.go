@@ -43,7 +43,7 @@ func (c *Config) InferenceBytes(n int) int {
 func (m *Model) EncoderSize() int {
 	n := 0
 	for _, p := range m.Params.List {
-		if strings.HasPrefix(p.Name, "albert.") {
+		if strings.HasPrefix(p.Name, m.Config.Prefix()) {
 			n += len(p.Data)
 		}
 	}

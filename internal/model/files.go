@@ -22,18 +22,19 @@ const (
 	ConfigFile  = "config.json"
 )
 
-// FromFile makes a model of the tensors of a file, under AlbertForPreTraining's names; a bare AlbertModel's lack the prefix "albert.".
+// FromFile makes a model of the tensors of a file, under the names of AlbertForPreTraining or BertForPreTraining; a bare model's lack the
+// prefix "albert." or "bert.".
 func FromFile(c Config, f safetensors.Reader) (m *Model, unused []string, err error) {
 	left := map[string]string{} // canonical name -> name in the file
-	bare := !slices.ContainsFunc(f.Names(), func(n string) bool { return strings.HasPrefix(n, "albert.") })
+	bare := !slices.ContainsFunc(f.Names(), func(n string) bool { return strings.HasPrefix(n, c.Prefix()) })
 	for _, n := range f.Names() {
 		name := n
 		if bare && !IsHead(n) {
-			name = "albert." + n
+			name = c.Prefix() + n
 		}
 		left[name] = n
 	}
-	has := func(n string) bool { _, ok := left[n]; return ok }
+	has := func(n string) bool { _, ok := left[c.TensorName(n)]; return ok }
 	heads := Heads{Pooler: has("albert.pooler.weight"), MLM: has("predictions.dense.weight"), SOP: has("sop_classifier.classifier.weight"),
 		Spans: has("qa_outputs.weight"), Beam: has("start_logits.dense.weight")}
 	if n, ok := left["classifier.weight"]; ok {
@@ -52,8 +53,8 @@ func FromFile(c Config, f safetensors.Reader) (m *Model, unused []string, err er
 	filled := map[*ops.Param]string{}
 	for _, d := range m.disk {
 		from, ok := left[d.name]
-		if !ok && d.name == "predictions.bias" {
-			from, ok = left["predictions.decoder.bias"]
+		if !ok && d.name == c.TensorName("predictions.bias") {
+			from, ok = left[c.TensorName("predictions.decoder.bias")]
 		}
 		if !ok {
 			return nil, nil, fmt.Errorf("tensor %s is missing", d.name)
@@ -83,10 +84,14 @@ func FromFile(c Config, f safetensors.Reader) (m *Model, unused []string, err er
 			return nil, nil, err
 		}
 	}
+	if err := checkTied(m, f, left); err != nil {
+		return nil, nil, err
+	}
+	decoder := c.TensorName("predictions.decoder.")
 	for name, n := range left {
 		switch {
 		case strings.HasSuffix(name, ".adam_m"), strings.HasSuffix(name, ".adam_v"): // a checkpoint's
-		case strings.HasPrefix(name, "predictions.decoder."), strings.HasSuffix(name, ".position_ids"), strings.HasSuffix(name, ".token_type_ids"):
+		case strings.HasPrefix(name, decoder), strings.HasSuffix(name, ".position_ids"), strings.HasSuffix(name, ".token_type_ids"):
 		default:
 			unused = append(unused, n)
 		}
@@ -117,7 +122,7 @@ func (m *Model) CopyFrom(from *Model) (missing []string) {
 
 // IsHead tells whether a tensor belongs to a head.
 func IsHead(n string) bool {
-	heads := []string{"predictions.", "sop_classifier.", "classifier.", "qa_outputs.", "start_logits.", "end_logits.", "answer_class."}
+	heads := []string{"predictions.", "sop_classifier.", "classifier.", "qa_outputs.", "start_logits.", "end_logits.", "answer_class.", "cls."}
 	return slices.ContainsFunc(heads, func(p string) bool { return strings.HasPrefix(n, p) })
 }
 
@@ -152,28 +157,44 @@ func checkIdentity(c Config, f safetensors.Reader, left map[string]string) error
 	return nil
 }
 
-// Tensors lists the model's tensors as they stand on disk: under AlbertForPreTraining's names, repeated where a sharing mode has it
+// checkTied is for a BERT, of which some files have a decoder of masked pieces of its own: it must be the word table.
+func checkTied(m *Model, f safetensors.Reader, left map[string]string) error {
+	from, ok := left[m.Config.TensorName("predictions.decoder.weight")]
+	if !ok || !m.Config.IsBERT() || m.MLMDense.W == nil {
+		return nil
+	}
+	values, _, err := f.Float32(from)
+	if err == nil && !bytes.Equal(safetensors.Bytes(values), safetensors.Bytes(m.Word.Data)) {
+		err = fmt.Errorf("tensor %s differs from the word table: a decoder of its own is not supported", from)
+	}
+	return err
+}
+
+// Tensors lists the model's tensors as they stand on disk: under the names of AlbertForPreTraining or BertForPreTraining, repeated where a sharing mode has it
 // so, with the identity where there is no map. Parameters that have int8 values only stand as such, and their scales beside them.
 func (m *Model) Tensors() []safetensors.Tensor {
 	var list []safetensors.Tensor
 	for _, d := range m.disk {
 		list = append(list, tensor(d.name, d.p)...)
 	}
-	if !m.Config.Projects() {
+	if !m.Config.Projects() && !m.Config.IsBERT() {
 		list = append(list, identity(m.Config.HiddenSize)...)
 	}
 	return list
 }
 
-// Class is the transformers class that has the model's heads. A classifier is taken to be over whole sequences unless the
+// Class is the transformers class that has the model's heads, of ALBERT or BERT. A classifier is taken to be over whole sequences unless the
 // config's architectures say that it is of another class. No class of transformers has the beam head: with it a model counts as bare.
-func (m *Model) Class() string {
+func (m *Model) Class() string { return m.Config.ClassName(m.class()) }
+
+// class is [Model.Class], by ALBERT's name where it has such a class.
+func (m *Model) class() string {
 	var listed []string
 	_ = json.Unmarshal(m.Config.Extra("architectures"), &listed) // anything else lists none
 	switch {
 	case m.Classifier.W != nil:
 		for _, class := range []string{TokenClassification, MultipleChoice} {
-			if slices.Contains(listed, class) {
+			if slices.Contains(listed, m.Config.ClassName(class)) {
 				return class
 			}
 		}
@@ -186,6 +207,8 @@ func (m *Model) Class() string {
 		return PreTraining
 	case m.MLMDense.W != nil:
 		return MaskedLM
+	case m.SOP.W != nil && m.Config.IsBERT():
+		return nextSentence
 	}
 	return Bare
 }
@@ -248,7 +271,7 @@ func (m *Model) Hash() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Layout lists the tensors of AlbertForPreTraining with a configuration, as they stand on disk, without making their values.
+// Layout lists the tensors of AlbertForPreTraining, or BertForPreTraining, with a configuration, as they stand on disk, without making their values.
 func Layout(c Config) []safetensors.Tensor {
 	m := build(c, PretrainingHeads, func(name string, shape ...int) *ops.Param { return &ops.Param{Name: name, Shape: shape} })
 	var list []safetensors.Tensor

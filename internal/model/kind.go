@@ -18,7 +18,7 @@ const (
 	Embed      Kind = "embed"      // a vector: no head, what the encoder gives is pooled
 )
 
-// Class is the transformers class whose head it is.
+// Class is the transformers class whose head it is, by ALBERT's name (see [Config.ClassName]).
 func (k Kind) Class() string {
 	switch k {
 	case Tag:
@@ -51,8 +51,8 @@ func (m *Model) Kind() Kind {
 	if m.Beam.Start.W != nil {
 		return Answer
 	}
-	switch m.Class() {
-	case PreTraining:
+	switch m.class() {
+	case PreTraining, nextSentence:
 		return Order
 	case TokenClassification:
 		return Tag

@@ -1,4 +1,4 @@
-// Package model defines ALBERT once, over the operations of package ops: its configuration, its parameters under their Hugging
+// Package model defines ALBERT, and BERT as a configuration of it, once, over the operations of package ops: its configuration, its parameters under their Hugging
 // Face names, embeddings, encoder and pretraining heads. What runs it is a device; this package never knows which.
 //
 // The paper is arXiv 1909.11942; the layer is that of the released modeling.py.
@@ -77,13 +77,13 @@ func build(c Config, heads Heads, newParam func(name string, shape ...int) *ops.
 	var list []*ops.Param
 	made := map[string]*ops.Param{}
 	add := func(name string, shape ...int) *ops.Param {
-		first := c.Repeats(name)
+		first := c.TensorName(c.Repeats(name))
 		p := made[first]
 		if p == nil {
 			p = newParam(first, shape...)
 			made[first], list = p, append(list, p)
 		}
-		m.disk = append(m.disk, diskTensor{name, p})
+		m.disk = append(m.disk, diskTensor{c.TensorName(name), p})
 		return p
 	}
 	affine := func(name string, out, in int) ops.Affine {

@@ -1,4 +1,4 @@
-"""Makes model/testdata/golden: tiny random models of all that transformers' AlbertForPreTraining knows, with what it computes in
+"""Makes model/testdata/golden: tiny random models of all that transformers' AlbertForPreTraining knows, and one of BertForPreTraining, with what it computes in
 float64 for them. README.md lists the tensors' names. `make.py --check` compares the committed files with new ones instead."""
 
 import argparse
@@ -14,8 +14,9 @@ os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AlbertConfig, AlbertForPreTraining
+from transformers import AlbertConfig, AlbertForPreTraining, BertConfig, BertForPreTraining
 from transformers.models.albert.modeling_albert import AlbertLayer
+from transformers.models.bert.modeling_bert import BertLayer
 
 import lamb
 
@@ -41,6 +42,7 @@ CASES = {
     "square": dict(sizes=(89, 16, 16, 48, 2, 1, 1, 2), hidden_act="gelu_new", optimizers=("lamb",)),
     "square-none": dict(sizes=(61, 16, 16, 24, 2, 2, 1, 1), hidden_act="gelu", eps=1e-5),
     "one-layer": dict(sizes=(79, 13, 30, 37, 1, 1, 1, 3), hidden_act="relu", eps=1e-3),
+    "bert": dict(sizes=(83, 18, 18, 41, 3, 3, 1, 3), hidden_act="gelu", dropout=0.1, optimizers=("lamb",), layers=True, bert=True),
 }
 LENGTHS = (17, 3, 40, 9, 2)  # pieces of each sequence, 40 being the most there can be
 
@@ -48,14 +50,12 @@ LENGTHS = (17, 3, 40, 9, 2)  # pieces of each sequence, 40 being the most there 
 def config_of(case):
     vocab, e, h, f, layers, groups, inner, heads = case["sizes"]
     dropout = case.get("dropout", 0.0)
-    return AlbertConfig(
+    albert = {} if case.get("bert") else dict(embedding_size=e, num_hidden_groups=groups, inner_group_num=inner)
+    return (BertConfig if case.get("bert") else AlbertConfig)(
         vocab_size=vocab,
-        embedding_size=e,
         hidden_size=h,
         intermediate_size=f,
         num_hidden_layers=layers,
-        num_hidden_groups=groups,
-        inner_group_num=inner,
         num_attention_heads=heads,
         hidden_act=case["hidden_act"],
         hidden_dropout_prob=dropout,
@@ -63,6 +63,7 @@ def config_of(case):
         max_position_embeddings=40,
         layer_norm_eps=case.get("eps", 1e-12),
         attn_implementation="eager",
+        **albert,
     )
 
 
@@ -72,7 +73,7 @@ def rng_of(name):
 
 def model_of(case, rng):
     """A model whose float32 weights are far from the identity: everything that it computes matters for the result."""
-    model = AlbertForPreTraining(config_of(case)).eval()
+    model = (BertForPreTraining if case.get("bert") else AlbertForPreTraining)(config_of(case)).eval()
     with torch.no_grad():
         for name, p in sorted(model.named_parameters()):
             norm = "norm" in name.lower() and name.endswith("weight")
@@ -101,16 +102,19 @@ def batch_of(config, rng):
 def forward(model, batch):
     """Runs each sequence alone. Returns the outputs, rows of all sequences one after another."""
     layers, out = [], {"mlm": [], "sop": [], "layers": []}
-    hooks = [m.register_forward_hook(lambda _m, _i, o: layers.append(o[0][0])) for m in model.modules() if isinstance(m, AlbertLayer)]
-    mapping = model.albert.encoder.embedding_hidden_mapping_in
-    hooks.append(mapping.register_forward_hook(lambda _m, _i, o: layers.append(o[0])))
+    bert = isinstance(model, BertForPreTraining)
+    kinds = BertLayer if bert else AlbertLayer
+    hooks = [m.register_forward_hook(lambda _m, _i, o: layers.append(o[0][0])) for m in model.modules() if isinstance(m, kinds)]
+    first = model.bert.embeddings if bert else model.albert.encoder.embedding_hidden_mapping_in
+    hooks.append(first.register_forward_hook(lambda _m, _i, o: layers.append(o[0])))
     pooled = []
-    hooks.append(model.albert.pooler_activation.register_forward_hook(lambda _m, _i, o: pooled.append(o[0])))
+    pooler = model.bert.pooler if bert else model.albert.pooler_activation
+    hooks.append(pooler.register_forward_hook(lambda _m, _i, o: pooled.append(o[0])))
     for a, b in zip(batch["offsets"], batch["offsets"][1:]):
         layers.clear()
         y = model(input_ids=batch["input_ids"][None, a:b], token_type_ids=batch["token_type_ids"][None, a:b])
         out["mlm"].append(y.prediction_logits[0])
-        out["sop"].append(y.sop_logits[0])
+        out["sop"].append((y.seq_relationship_logits if bert else y.sop_logits)[0])
         out["layers"].append(torch.stack(layers))
     for h in hooks:
         h.remove()
@@ -145,7 +149,7 @@ def check_padded(model, batch, out):
     with torch.no_grad():
         y = model(input_ids=ids, token_type_ids=types, attention_mask=mask)
     torch.testing.assert_close(y.prediction_logits[mask.bool()][batch["masked_rows"]], out["mlm"], rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(y.sop_logits, out["sop"], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(y.seq_relationship_logits if "seq_relationship_logits" in y else y.sop_logits, out["sop"], rtol=1e-10, atol=1e-10)
 
 
 def make(name, case, directory):
