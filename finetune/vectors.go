@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"albert/internal/engine/cpu"
@@ -268,6 +269,9 @@ type VectorEvaluation struct {
 
 // EvaluateVectors measures a model's vectors by the official metrics.
 func EvaluateVectors(ctx context.Context, v VectorEvaluation) (*Measured, error) {
+	if v.Task == "retrieval" && (len(v.Data) != 1 || !dataset.IsRetrieval(v.Data[0])) {
+		return nil, fmt.Errorf("%s: task retrieval is measured on a folder with corpus.jsonl, queries.jsonl and qrels", strings.Join(v.Data, ", "))
+	}
 	b, err := loadBenchmark(v.Data, v.Split, v.Options)
 	if err != nil {
 		return nil, err
