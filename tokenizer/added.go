@@ -79,8 +79,9 @@ type additions struct {
 	tokens []addedToken // in the order of the file
 }
 
-// parseAdditions reads added_tokens_decoder of the text of tokenizer_config.json. Without it, as older files are, tokens come from
-// special_tokens_map.json, added_tokens.json and tokenizer.json, which read gives. An error names the file.
+// parseAdditions reads added_tokens_decoder of the text of tokenizer_config.json, and what added_tokens.json has beside it (transformers does
+// not look there then, and would cut such a token into pieces). Without it, as older files are, tokens come from special_tokens_map.json,
+// added_tokens.json and tokenizer.json. read gives the other files. An error names the file.
 func parseAdditions(config []byte, read func(name string) ([]byte, error)) (x additions, err error) {
 	var c struct {
 		Decoder *jsonobject.Fields `json:"added_tokens_decoder"`
@@ -103,7 +104,6 @@ func parseAdditions(config []byte, read func(name string) ([]byte, error)) (x ad
 			a.id, a.ID = int32(id), nil
 			x.tokens = append(x.tokens, a)
 		}
-		return x, nil
 	}
 	var ids jsonobject.Fields
 	var j struct {
@@ -112,7 +112,10 @@ func parseAdditions(config []byte, read func(name string) ([]byte, error)) (x ad
 	for _, f := range []struct {
 		name string
 		to   any
-	}{{mapFile, &x.tokenNames}, {addedFile, &ids}, {JSONFile, &j}} {
+	}{{addedFile, &ids}, {mapFile, &x.tokenNames}, {JSONFile, &j}} {
+		if c.Decoder != nil && f.name != addedFile {
+			break
+		}
 		text, err := read(f.name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -130,6 +133,9 @@ func parseAdditions(config []byte, read func(name string) ([]byte, error)) (x ad
 		a := addedToken{Content: f.Name, plain: true}
 		if err := json.Unmarshal(f.Value.(json.RawMessage), &a.id); err != nil {
 			return x, fmt.Errorf("%s: %q: %w", addedFile, f.Name, err)
+		}
+		if slices.ContainsFunc(x.tokens, func(b addedToken) bool { return a.id == b.id || a.Content == b.Content }) {
+			continue // as added_tokens_decoder has it
 		}
 		names := slices.Concat(x.Additional, x.of())
 		a.Special = slices.ContainsFunc(names, func(s addedToken) bool { return s.Content == f.Name })

@@ -74,6 +74,18 @@ func TestAddedTokens(t *testing.T) {
 
 const decoder = `{"added_tokens_decoder": {"120": {"content": "<e1>", "rstrip": true}, "121": {"content": "New", "special": false, "single_word": true}}}`
 
+// A token that added_tokens.json alone has is found, beside those of added_tokens_decoder, whose entry holds where both have a token.
+func TestAddedTokensOfTwoFiles(t *testing.T) {
+	tok, err := Open(withFiles(t, ModelFile, map[string]string{ConfigFile: decoder, addedFile: `{"<e1>": 120, "<e2>": 122}`}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := int32(tok.VocabSize())
+	if ids := tok.Encode("a <e2> <e1>"); len(ids) < 3 || ids[len(ids)-1] != n-3 || ids[len(ids)-2] != n-1 {
+		t.Errorf("%d of %d pieces", ids, n)
+	}
+}
+
 // Tokens of tokenizer.json, alone, and without a clean-up.
 func TestAddedTokensElsewhere(t *testing.T) {
 	tok, err := Open(withFiles(t, ModelFile, map[string]string{ConfigFile: decoder}))
@@ -155,7 +167,7 @@ func FuzzAddedTokens(f *testing.F) {
 			t.Fatalf("%v, cut %v", ids, cut.IDs)
 		}
 		tok.Decode(cut.IDs)
-		parsed, err := parseAdditions(tok.Files()[ConfigFile], nil)
+		parsed, err := parseAdditions(tok.Files()[ConfigFile], func(string) ([]byte, error) { return nil, os.ErrNotExist })
 		if err != nil {
 			t.Fatal(err)
 		}
