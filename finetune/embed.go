@@ -5,9 +5,12 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/ops"
+	"albert/internal/formats"
+	"albert/internal/infer"
 	"albert/internal/learn/metric"
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
@@ -105,12 +108,11 @@ func scaleScores(set *dataset.Set) error {
 }
 
 // embedLearner learns vectors.
-func (c *job) embedLearner(m *model.Model, tok *tokenizer.Tokenizer, dev *cpu.Device, data *sets) (*vectorLearner, error) {
-	saved, err := savedPooling(c.Model)
-	if err != nil && c.Pooling == "" {
+func (c *job) embedLearner(m *model.Model, from *formats.Model, tok *tokenizer.Tokenizer, dev *cpu.Device, data *sets) (*vectorLearner, error) {
+	normalize, err := c.goOn(from.Sentence)
+	if err != nil {
 		return nil, err
 	}
-	c.Pooling = cmp.Or(c.Pooling, saved, task.PoolMean)
 	width := m.Config.HiddenSize
 	if len(c.Dimensions) == 0 {
 		c.Dimensions = []int{width}
@@ -124,16 +126,42 @@ func (c *job) embedLearner(m *model.Model, tok *tokenizer.Tokenizer, dev *cpu.De
 	if n := len(first.Target); data.train.Form == dataset.Targets && n != width {
 		return nil, fmt.Errorf("%s: targets have %d numbers, the model's vectors %d", first.Place(), n, width)
 	}
-	t := &vectorLearner{c: c, set: data.train, benchmark: data.benchmark, dev: dev,
+	t := &vectorLearner{c: c, normalize: normalize, set: data.train, benchmark: data.benchmark, dev: dev,
 		e: &task.Embedder{Model: m, Device: dev, Seed: c.Seed, Pooling: c.Pooling, Drop: model.Dropouts{Hidden: *c.Dropout, Attention: *c.Dropout},
 			VectorLoss: task.VectorLoss{Loss: c.Loss, Scale: c.Scale, Dimensions: c.Dimensions}},
-		encoder: &encoder{model: m, tok: tok, dev: dev, exact: dev, pooling: c.Pooling, most: c.MaxSeqLength}}
+		encoder: &encoder{model: infer.On(&formats.Model{Model: m, Tokenizer: tok}, dev), exact: dev,
+			options: infer.EmbedOptions{Pooling: infer.Pooling(c.Pooling), Layer: -1, MaxSeqLength: c.MaxSeqLength}}}
 	return t, t.cut(tok)
+}
+
+// goOn takes over what a directory of sentence-transformers says of its vectors, nil of another model, and tells whether the result scales
+// them to length 1. What is not learned further is refused.
+func (c *job) goOn(s *formats.Sentence) (normalize bool, err error) {
+	if s == nil {
+		c.Pooling = cmp.Or(c.Pooling, task.PoolMean)
+		return false, nil
+	}
+	if c.Pooling == "" {
+		if c.Pooling = string(s.Pooling[0]); len(s.Pooling) > 1 || !slices.Contains([]string{task.PoolMean, task.PoolCLS, task.PoolMax}, c.Pooling) {
+			return false, fmt.Errorf("%s: the pooling %q is not learned: choose mean, cls or max with `Pooling`", c.Model, s.Pooling)
+		}
+	}
+	for _, x := range s.Modules {
+		if x.W != nil {
+			return false, fmt.Errorf("%s: its Dense is not learned", c.Model)
+		}
+		normalize = true
+	}
+	if len(s.Prompts) > 0 {
+		c.note(c.Model + ": its prompts are not used, and not kept")
+	}
+	return normalize, nil
 }
 
 // vectorLearner is the task embed of the training loop.
 type vectorLearner struct {
 	c         *job
+	normalize bool // in the result
 	e         *task.Embedder
 	dev       *cpu.Device
 	set       *dataset.Set
@@ -213,7 +241,7 @@ func (t *vectorLearner) finish(ctx context.Context, dir string, tok *tokenizer.T
 	if err != nil {
 		return err
 	}
-	if err := writeSentence(dir, t.c.Pooling, t.e.Model.Config.HiddenSize, t.c.MaxSeqLength); err != nil {
+	if err := formats.WriteSentence(dir, formats.Pooling(t.c.Pooling), t.normalize, t.e.Model.Config.HiddenSize, t.c.MaxSeqLength); err != nil {
 		return err
 	}
 	return t.c.writeCard(dir, "A sentence-transformers model", t.e.Model, text)

@@ -5,18 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
-	"albert/internal/engine/cpu"
 	"albert/internal/formats"
-	"albert/internal/infer"
-	"albert/internal/learn/task"
 	"albert/internal/learn/train"
 	"albert/internal/text/dataset"
 )
@@ -113,6 +110,9 @@ func TestVectorsAreLearned(t *testing.T) {
 			if v := r.Runs[0].Value; r.Metric != k.metric || v == nil || *v < k.least {
 				t.Fatalf("%s: %s, want %s of at least %v", r.Metric, r.Dev, k.metric, k.least)
 			}
+			if begin, end := lossesOf(t, c.Output); end > begin/2 {
+				t.Errorf("loss %v at the beginning, %v at the end", begin, end)
+			}
 			again, err := EvaluateVectors(context.Background(), VectorEvaluation{Model: c.Output, Data: []string{k.dev}, Split: dataset.Dev, MaxSeqLength: 64, Threads: 1})
 			if err != nil {
 				t.Fatal(err)
@@ -120,8 +120,12 @@ func TestVectorsAreLearned(t *testing.T) {
 			if v, err := again.Scores.Get(k.metric); err != nil || v != *r.Runs[0].Value {
 				t.Errorf("the model reaches %v (%v), the run %v", v, err, *r.Runs[0].Value)
 			}
-			if p, err := savedPooling(c.Output); err != nil || k.pooling != "" && p != k.pooling {
-				t.Errorf("pooling %q (%v), want %q", p, err, k.pooling)
+			f, err := formats.Open(c.Output)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p := f.Sentence.Pooling; len(p) != 1 || k.pooling != "" && p[0] != formats.Pooling(k.pooling) || f.Sentence.MaxSeqLength != 64 {
+				t.Errorf("pooling %q of %d pieces, want %q of 64", p, f.Sentence.MaxSeqLength, k.pooling)
 			}
 			var modules []map[string]any
 			text, err := os.ReadFile(filepath.Join(c.Output, "model", "modules.json"))
@@ -130,6 +134,31 @@ func TestVectorsAreLearned(t *testing.T) {
 			}
 		})
 	}
+}
+
+// lossesOf gives the loss of a run's first step and of its last.
+func lossesOf(t *testing.T, output string) (begin, end float64) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(output, "log.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var row struct {
+			Step  int     `json:"step"`
+			Split string  `json:"split"`
+			Loss  float64 `json:"loss"`
+		}
+		if err := json.Unmarshal([]byte(line), &row); err != nil {
+			t.Fatal(err)
+		}
+		if row.Split == "" {
+			if end = row.Loss; row.Step == 1 {
+				begin = end
+			}
+		}
+	}
+	return begin, end
 }
 
 // Batch negatives are those of the whole batch: any micro-batch, any number of threads and any interruption give the same bits.
@@ -285,52 +314,44 @@ func TestBestDocumentsOfAQuery(t *testing.T) {
 	}
 }
 
-// The vectors that are measured are those that albert embed gives, bit for bit.
-func TestVectorsAreThoseOfEmbed(t *testing.T) {
-	path := pretrained(t)
-	from, err := formats.Open(path)
+// What a directory of sentence-transformers says of its vectors holds where they are measured; flags say otherwise.
+func TestMeasuredVectorsAreThoseOfTheDirectory(t *testing.T) {
+	dir := t.TempDir()
+	sentences := filepath.Join(dir, "sentences")
+	plain := pretrained(t)
+	if err := os.CopyFS(sentences, os.DirFS(plain)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := formats.Open(plain)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dev, err := cpu.New("", 2)
-	if err != nil {
+	if err := formats.WriteSentence(sentences, formats.PoolCLS, true, m.Config.HiddenSize, 8); err != nil {
 		t.Fatal(err)
 	}
-	defer dev.Close()
-	m, err := infer.New(from, infer.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
-	texts := []string{"", "the film was good", "a bad day. " + strings.Repeat("it was dull. ", 30)}
-	questions := func(yield func(*infer.Question) bool) {
-		for _, text := range texts {
-			if !yield(&infer.Question{Text: text}) {
-				return
-			}
-		}
-	}
-	for _, pooling := range []string{task.PoolMean, task.PoolCLS, task.PoolMax} {
-		var want, got [][]float32
-		answers, err := m.Embed(context.Background(), questions, infer.EmbedOptions{Pooling: infer.Pooling(pooling), Layer: -1})
+	v := VectorEvaluation{Data: []string{jsonl(t, 2, 60, scored, dir, "dev.jsonl")}, Split: dataset.Dev, Threads: 1}
+	measure := func(model, pooling string, most int) (float64, string) {
+		v.Model, v.Pooling, v.MaxSeqLength = model, pooling, most
+		r, err := EvaluateVectors(context.Background(), v)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for a, err := range answers {
-			if err != nil {
-				t.Fatal(err)
-			}
-			want = append(want, a.Vectors[0])
+		x, err := r.Scores.Get("pearson_cosine")
+		if err != nil {
+			t.Fatal(err)
 		}
-		e := &encoder{model: from.Model, tok: from.Tokenizer, dev: dev, exact: dev, pooling: pooling, most: 64}
-		for v, err := range e.each(context.Background(), slices.Values(texts)) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, v)
-		}
-		if !reflect.DeepEqual(got, want) || e.cut.Load() != 1 {
-			t.Errorf("%s: %d texts cut; %v, want %v", pooling, e.cut.Load(), got, want)
+		return x, strings.Join(r.Notes, "; ")
+	}
+	said, notes := measure(sentences, "", 0)
+	if want, _ := measure(plain, "cls", 8); math.Abs(said-want) > 1e-6 || !strings.Contains(notes, "texts are cut") {
+		t.Errorf("%v, want %v; %q", said, want, notes)
+	}
+	for name, other := range map[string]struct {
+		pooling string
+		most    int
+	}{"pooling": {"mean", 8}, "length": {"cls", 64}} {
+		if x, _ := measure(sentences, other.pooling, other.most); math.Abs(x-said) < 1e-6 {
+			t.Errorf("another %s changes nothing", name)
 		}
 	}
 }

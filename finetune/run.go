@@ -305,7 +305,7 @@ func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cu
 	}
 	var t taskLearner
 	if c.Task.Kind == model.Embed {
-		t, err = c.embedLearner(m, tok, dev, data)
+		t, err = c.embedLearner(m, from, tok, dev, data)
 	} else {
 		t, err = c.headLearner(m, tok, dev, data, features)
 	}

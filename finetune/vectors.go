@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/ops"
@@ -18,44 +17,45 @@ import (
 	"albert/internal/infer"
 	"albert/internal/learn/metric"
 	"albert/internal/learn/task"
-	"albert/internal/model"
 	"albert/internal/text/dataset"
 	"albert/tokenizer"
 )
 
-// encoder makes vectors of texts.
+// encoder makes vectors of texts, as albert embed does.
 type encoder struct {
-	model   *model.Model
-	tok     *tokenizer.Tokenizer
-	dev     *cpu.Device
+	model   *infer.Model
+	options infer.EmbedOptions
 	exact   *cpu.Device // compares vectors, in fp32
-	pooling string
-	most    int          // pieces of a text
-	cut     atomic.Int64 // texts that were longer
+	cut     int         // texts that were longer
 }
 
 // each gives the vectors of texts, in their order.
 func (e *encoder) each(ctx context.Context, texts iter.Seq[string]) iter.Seq2[[]float32, error] {
-	work := infer.Work[string, []float32, []float32]{
-		Layout: func(text string) ([]task.Example, error) {
-			in, err := task.Layout(e.tok, e.tok.Encode(text), nil, e.most)
-			if in.Truncated {
-				e.cut.Add(1)
+	return func(yield func([]float32, error) bool) {
+		answers, err := e.model.Embed(ctx, func(yield func(*infer.Question) bool) {
+			for text := range texts {
+				if !yield(&infer.Question{Text: text}) {
+					return
+				}
 			}
-			return []task.Example{{Inputs: []tokenizer.Encoding{in}}}, err
-		},
-		Head: func(t *ops.Tape, b *ops.Batch, _ []int, examples []task.Example) [][]float32 {
-			x := e.model.Encode(t, b, model.NoDropout)
-			out := make([][]float32, len(examples))
-			for i := range out {
-				out[i] = make([]float32, x.Cols)
-				task.Pool(out[i], x, int(b.Offsets[i]), int(b.Offsets[i+1]), e.pooling)
+		}, e.options)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for a, err := range answers {
+			if err != nil {
+				yield(nil, err)
+				return
 			}
-			return out
-		},
-		Answer: func(_ string, _ []task.Example, vectors [][]float32) ([]float32, error) { return vectors[0], nil },
+			if a.Truncated {
+				e.cut++
+			}
+			if !yield(a.Vectors[0], nil) {
+				return
+			}
+		}
 	}
-	return infer.Each(ctx, infer.NewEngine(e.dev, e.model.Config.ActivationBytes()), texts, work)
 }
 
 // benchmark is what vectors are measured on: pairs of texts with a score, or a collection to search in.
@@ -158,7 +158,7 @@ type hit struct {
 // search searches the queries' documents: exactly, a block of documents at a time, so that the memory is that of the queries' vectors and
 // the documents' ids. Of equal scores the document with the greater id comes first, as in trec_eval.
 func search(ctx context.Context, e *encoder, c *dataset.Retrieval) (metric.Scores, error) {
-	width := e.model.Config.HiddenSize
+	width := e.model.Dimensions(e.options)
 	queries := ops.NewParam("queries", len(c.Queries), width)
 	n := 0
 	for v, err := range e.each(ctx, func(yield func(string) bool) {
@@ -260,7 +260,8 @@ type VectorEvaluation struct {
 	Split   dataset.Split
 	Options dataset.Options
 	Pooling string // "": what the model was made with, else mean
-	// MaxSeqLength is how many pieces of a text are read at most; TruncationSide where it is cut, "": where the tokenizer says.
+	// MaxSeqLength is how many pieces of a text are read at most, 0: what the model was made with, else what it takes; TruncationSide where
+	// it is cut, "": where the tokenizer says.
 	MaxSeqLength   int
 	TruncationSide tokenizer.Side
 	Threads        int
@@ -295,18 +296,16 @@ func EvaluateVectors(ctx context.Context, v VectorEvaluation) (*Measured, error)
 	if err != nil {
 		return nil, err
 	}
-	saved, err := savedPooling(v.Model)
-	if err != nil {
-		return nil, err
-	}
-	e := &encoder{model: m.Model, tok: m.Tokenizer.CutAt(v.TruncationSide), dev: running, exact: dev, pooling: cmp.Or(v.Pooling, saved, task.PoolMean), most: min(v.MaxSeqLength, m.Config.MaxPositionEmbeddings)}
+	m.Tokenizer = m.Tokenizer.CutAt(v.TruncationSide)
+	e := &encoder{model: infer.On(m, running), exact: dev,
+		options: infer.EmbedOptions{Pooling: infer.Pooling(v.Pooling), Layer: -1, MaxSeqLength: v.MaxSeqLength}}
 	scores, err := b.measure(ctx, e)
 	if err != nil {
 		return nil, err
 	}
 	measured := &Measured{Scores: scores, Notes: b.notes()}
-	if n := e.cut.Load(); n > 0 {
-		measured.Notes = append(measured.Notes, fmt.Sprintf("%d texts cut to %d pieces (max_seq_length)", n, e.most))
+	if e.cut > 0 {
+		measured.Notes = append(measured.Notes, fmt.Sprintf("%d texts are cut: longer than max_seq_length", e.cut))
 	}
 	return measured, nil
 }

@@ -212,7 +212,7 @@ func (c *EvalCmd) vectors(ctx context.Context) error {
 		return usageError{err}
 	}
 	v := finetune.VectorEvaluation{Model: c.Model, Task: c.Task, Data: c.Data, Split: split, Options: c.Source.Options(c.TextColumn), Pooling: c.Pooling,
-		MaxSeqLength: c.length(512), TruncationSide: c.TruncationSide, Threads: c.Threads, Precision: c.Precision}
+		MaxSeqLength: c.length(0), TruncationSide: c.TruncationSide, Threads: c.Threads, Precision: c.Precision}
 	if c.Task == "embed" { // of a run: what the data is for
 		v.Task = ""
 	}

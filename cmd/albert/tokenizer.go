@@ -68,14 +68,6 @@ func openTokenizer(path, cleanup string) (*tokenizer.Tokenizer, error) {
 	return t, nil
 }
 
-// ownCleanup refuses another clean-up for a tokenizer that has only one.
-func ownCleanup(t *tokenizer.Tokenizer) error {
-	if t.Cleanup == tokenizer.CleanupBert {
-		return usagef("--cleanup: a WordPiece tokenizer has its own")
-	}
-	return nil
-}
-
 // eachInput calls f for files, for all files in directories by byte order of path, or for stdin. Each is unpacked; errors name it.
 func eachInput(paths []string, f func(text *bufio.Reader, name string) error) error {
 	if len(paths) == 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	slashpath "path"
 	"path/filepath"
 	"slices"
@@ -425,4 +426,34 @@ func (m *Model) readSentence(d sentenceDir) (err error) {
 		m.Tokenizer = m.Tokenizer.With(o)
 	}
 	return err
+}
+
+// WriteSentence makes a model's directory one of sentence-transformers: the transformer, which is there, a pooling of its vectors of so many
+// values, and, where asked for, the scaling to length 1.
+func WriteSentence(dir string, p Pooling, normalize bool, width, maxSeqLength int) error {
+	type module struct {
+		Index int    `json:"idx"`
+		Name  string `json:"name"`
+		Path  string `json:"path"`
+		Type  string `json:"type"`
+	}
+	const pooling, unit = "1_Pooling", "2_Normalize"
+	modules := []module{{0, "0", "", "sentence_transformers.models.Transformer"}, {1, "1", pooling, "sentence_transformers.models.Pooling"}}
+	dirs := []string{pooling}
+	if normalize {
+		modules, dirs = append(modules, module{2, "2", unit, "sentence_transformers.models.Normalize"}), append(dirs, unit)
+	}
+	for _, d := range dirs {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o777); err != nil {
+			return err
+		}
+	}
+	modes := map[string]any{"word_embedding_dimension": width, "include_prompt": true}
+	for _, k := range poolingKeys {
+		modes[k.key] = k.mode == p
+	}
+	return errors.Join(
+		disk.WriteJSON(filepath.Join(dir, modulesFile), modules),
+		disk.WriteJSON(filepath.Join(dir, transformerFiles[0]), map[string]any{"max_seq_length": maxSeqLength, "do_lower_case": false}),
+		disk.WriteJSON(filepath.Join(dir, pooling, model.ConfigFile), modes))
 }

@@ -244,26 +244,15 @@ func (m *Model) poolAs(x *ops.Tensor, from, to, skip int, p formats.Pooling) []f
 
 // pool makes one vector of rows [from, to), or copies them.
 func (m *Model) pool(x *ops.Tensor, from, to int, p Pooling) [][]float32 {
-	v := slices.Clone(x.Row(from))
-	switch p {
-	case PoolMean:
-		for r := from + 1; r < to; r++ {
-			m.dev.Kernels().AddTo(v, x.Row(r))
-		}
-		m.dev.Kernels().Scale(v, v, 1/float32(to-from))
-	case PoolMax:
-		for r := from + 1; r < to; r++ {
-			for i, a := range x.Row(r) {
-				v[i] = max(v[i], a)
-			}
-		}
-	case PoolNone:
-		rows := [][]float32{v}
-		for r := from + 1; r < to; r++ {
+	if p == PoolNone {
+		var rows [][]float32
+		for r := from; r < to; r++ {
 			rows = append(rows, slices.Clone(x.Row(r)))
 		}
 		return rows
 	}
+	v := make([]float32, x.Cols)
+	task.Pool(m.dev.Kernels(), v, x, from, to, string(p))
 	return [][]float32{v}
 }
 

@@ -64,6 +64,11 @@ func New(f *formats.Model, o Options) (*Model, error) {
 	return m, nil
 }
 
+// On makes an opened model ready on a device that stays the caller's, and is made by [Prepare] where the precision is not fp32. It needs no Close.
+func On(f *formats.Model, dev *cpu.Device) *Model {
+	return &Model{Model: f, Kind: f.Kind(), dev: dev, engine: NewEngine(dev, f.Config.ActivationBytes())}
+}
+
 // Close ends the model's threads once the questions that are being answered have their answers; later ones get [ErrClosed].
 func (m *Model) Close() {
 	m.engine.Close()

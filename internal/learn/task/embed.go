@@ -3,6 +3,7 @@ package task
 import (
 	"fmt"
 
+	"albert/internal/engine/cpu/kernel"
 	"albert/internal/engine/ops"
 	"albert/internal/learn/train"
 	"albert/internal/model"
@@ -15,20 +16,18 @@ const (
 	PoolMax  = "max"  // the largest of each value over all pieces
 )
 
+// portable are the kernels of training's poolings, the same bits as all others.
+var portable, _ = kernel.Select("generic")
+
 // Pool makes one vector of the rows [from,to) of the encoder's output x.
-func Pool(v []float32, x *ops.Tensor, from, to int, pooling string) {
+func Pool(k *kernel.Set, v []float32, x *ops.Tensor, from, to int, pooling string) {
 	copy(v, x.Row(from))
 	switch pooling {
 	case PoolMean:
 		for r := from + 1; r < to; r++ {
-			for i, a := range x.Row(r) {
-				v[i] += a
-			}
+			k.AddTo(v, x.Row(r))
 		}
-		scale := 1 / float32(to-from)
-		for i := range v {
-			v[i] *= scale
-		}
+		k.Scale(v, v, 1/float32(to-from))
 	case PoolMax:
 		for r := from + 1; r < to; r++ {
 			for i, a := range x.Row(r) {
@@ -121,7 +120,7 @@ func (b *EmbedStep) Forward(from, to int) error {
 	defer t.Reset()
 	batch, x := b.encode(t, from, to)
 	for s := range batch.Len() {
-		Pool(b.vectors.row(b.first[from]+s), x, int(batch.Offsets[s]), int(batch.Offsets[s+1]), b.e.Pooling)
+		Pool(portable, b.vectors.row(b.first[from]+s), x, int(batch.Offsets[s]), int(batch.Offsets[s+1]), b.e.Pooling)
 	}
 	return nil
 }
