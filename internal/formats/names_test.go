@@ -1,12 +1,14 @@
 package formats
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"albert/internal/files/disk"
 	"albert/internal/files/pytorch"
 	"albert/internal/files/safetensors"
 	"albert/internal/model"
@@ -78,7 +80,7 @@ func renameInto(t *testing.T, path string, m *Model, name func(string) string) {
 	if strings.HasSuffix(path, ".safetensors") {
 		err = safetensors.Write(path, list, nil)
 	} else {
-		err = pytorch.Write(path, list)
+		err = disk.Atomically(path, func(w io.Writer) error { return pytorch.WriteTo(w, list) })
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,6 @@
 // Package onnx writes ALBERT models as ONNX files, in fp32 or int8, and reads their tensors back.
 //
-//	err := onnx.Write("model.onnx", m, onnx.Options{Head: onnx.MaskedLM, Int8: true})
+//	err := onnx.WriteTo(file, m.Config, m.Tensors(), onnx.Options{Head: onnx.MaskedLM, Int8: true})
 //	f, err := onnx.Open("model.onnx")          // a safetensors.Reader, under Hugging Face's names
 //	m, _, err := model.FromFile(*f.Config(), f)
 //
@@ -25,7 +25,6 @@ import (
 	"slices"
 	"strings"
 
-	"albert/internal/files/disk"
 	"albert/internal/files/safetensors"
 	"albert/internal/model"
 )
@@ -60,11 +59,6 @@ func Heads() []Head {
 type Options struct {
 	Head Head
 	Int8 bool // weights in int8, a scale for each output
-}
-
-// Write writes a model to a file, whole or not at all.
-func Write(path string, m *model.Model, o Options) error {
-	return disk.Atomically(path, func(w io.Writer) error { return WriteTo(w, m.Config, m.Tensors(), o) })
 }
 
 // WriteTo writes the model that a configuration and its fp32 tensors, under Hugging Face's names, make. Tensors that the head does not

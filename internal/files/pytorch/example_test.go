@@ -2,9 +2,11 @@ package pytorch_test
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
+	"albert/internal/files/disk"
 	"albert/internal/files/pytorch"
 	"albert/internal/files/safetensors"
 )
@@ -18,7 +20,7 @@ func Example() {
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "pytorch_model.bin")
 	pooler := safetensors.Float32Tensor("albert.pooler.weight", []int{2, 2}, []float32{1, 2, 3, 4})
-	if err := pytorch.Write(path, []safetensors.Tensor{pooler}); err != nil {
+	if err := disk.Atomically(path, func(w io.Writer) error { return pytorch.WriteTo(w, []safetensors.Tensor{pooler}) }); err != nil {
 		fmt.Println(err)
 		return
 	}

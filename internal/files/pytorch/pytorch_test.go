@@ -76,7 +76,7 @@ func TestGolden(t *testing.T) {
 		}
 		check(f)
 		again := filepath.Join(dir, name)
-		if err := Write(again, all(t, f)); err != nil {
+		if err := writeFile(again, all(t, f)); err != nil {
 			t.Error(err)
 			continue
 		}

@@ -13,20 +13,14 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"albert/internal/files/disk"
 	"albert/internal/files/safetensors"
 )
 
 // alignment of a record's bytes in the file, that of torch.save: a mapped storage is aligned for any type.
 const alignment = 64
 
-// Write writes tensors as a state dict, an OrderedDict in the order given, which torch.load reads with weights_only; whole or not at
-// all. The bytes depend on the tensors alone. U16, U32 and U64 are refused: PyTorch has no storages of them.
-func Write(path string, tensors []safetensors.Tensor) error {
-	return disk.Atomically(path, func(w io.Writer) error { return WriteTo(w, tensors) })
-}
-
-// WriteTo is [Write] to a writer.
+// WriteTo writes tensors as a state dict, an OrderedDict in the order given, which torch.load reads with weights_only. The bytes depend on the
+// tensors alone. U16, U32 and U64 are refused: PyTorch has no storages of them.
 func WriteTo(w io.Writer, tensors []safetensors.Tensor) error {
 	program, err := pickle(tensors)
 	if err != nil {

@@ -27,7 +27,7 @@ func sample() []safetensors.Tensor {
 // The same tensors give the same bytes, each storage begins at a multiple of 64, and nothing else is left in the directory.
 func TestWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pytorch_model.bin")
-	if err := Write(path, sample()); err != nil {
+	if err := writeFile(path, sample()); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)
@@ -81,7 +81,7 @@ func TestRefusedTensors(t *testing.T) {
 		"bytes do not fit U8[4294967296 42949672": {{Name: "a", DType: "U8", Shape: []int{1 << 32, 1 << 32}}},
 		"tensor a: given twice":                   {{Name: "a", DType: "U8", Shape: []int{0}}, {Name: "a", DType: "U8", Shape: []int{0}}},
 	} {
-		if err := Write(path, x); err == nil || !strings.Contains(err.Error(), want) {
+		if err := writeFile(path, x); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)
 		}
 	}
@@ -91,6 +91,11 @@ func TestRefusedTensors(t *testing.T) {
 	if err := WriteTo(full{}, sample()); err != io.ErrShortWrite {
 		t.Error(err)
 	}
+}
+
+// writeFile writes a state dict as the commands do, whole or not at all.
+func writeFile(path string, tensors []safetensors.Tensor) error {
+	return disk.Atomically(path, func(w io.Writer) error { return WriteTo(w, tensors) })
 }
 
 // full is a disk with no room left.
@@ -105,7 +110,7 @@ func TestOpenModel(t *testing.T) {
 		t.Error(err)
 	}
 	write := func(name string, x ...safetensors.Tensor) {
-		if err := Write(filepath.Join(dir, name), x); err != nil {
+		if err := writeFile(filepath.Join(dir, name), x); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -162,7 +167,7 @@ func TestParity(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		if err := Write(filepath.Join(dir, "out", filepath.Base(p)), all(t, f)); err != nil {
+		if err := writeFile(filepath.Join(dir, "out", filepath.Base(p)), all(t, f)); err != nil {
 			t.Error(err)
 		}
 		f.Close()
