@@ -39,8 +39,8 @@ func Retrieval(list []Ranking) (Scores, error) {
 	}
 	var s Scores
 	for i, name := range names["retrieval"] {
-		if err := sameLength(name, len(list), len(list)); err != nil {
-			return nil, err
+		if len(list) == 0 {
+			return nil, &Undefined{name, "there are no queries"}
 		}
 		sum := 0.0
 		for k := range list {
