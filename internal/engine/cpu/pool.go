@@ -42,12 +42,51 @@ type pool struct {
 	spins   int
 	job     atomic.Pointer[job]
 	helpers []helper
+
+	switches func() (count int64, thread int) // [switches], but in tests
 }
 
 type helper struct {
 	parked atomic.Bool
 	wake   chan struct{}
+	core   core
 	_      [48]byte // a cache line each
+}
+
+// A helper that loses its core to another process in the middle of a task keeps everybody waiting for a slice of the scheduler's time, some
+// milliseconds, and loses it again and again as long as that process runs. So it stays away from work for a while, and twice as long if it has
+// hardly come back: with shortest and longest rest the caller loses at most a few hundredths of its time to it.
+const (
+	shortestRest = 4 * time.Millisecond
+	longestRest  = 256 * time.Millisecond
+	hardlyBack   = 100 * time.Millisecond
+)
+
+// core is what a helper knows of its hold on a core.
+type core struct {
+	switches int64 // counted at its last look, and by which thread
+	thread   int
+	rest     time.Duration // its last rest
+	back     time.Time     // when it came back from it
+}
+
+// lost tells whether the helper's thread had to give up its core since the last look, as far as is known: the thread may be another one now.
+func (c *core) lost(switches int64, thread int) bool {
+	lost := thread == c.thread && switches > c.switches
+	c.switches, c.thread = switches, thread
+	return lost
+}
+
+// nextRest is how long to stay away after a loss at the time given.
+func (c *core) nextRest(now time.Time) time.Duration {
+	if now.Sub(c.back) < hardlyBack {
+		c.rest = min(2*c.rest, longestRest)
+	} else {
+		c.rest = 0
+	}
+	c.rest = max(c.rest, shortestRest)
+	c.back = now.Add(c.rest)
+	return c.rest
 }
 
 type job struct {
@@ -78,7 +117,7 @@ func (p *TaskPanic) Unwrap() error {
 }
 
 func newPool(threads int) *pool {
-	p := &pool{threads: threads, helpers: make([]helper, max(0, threads-1))}
+	p := &pool{threads: threads, helpers: make([]helper, max(0, threads-1)), switches: switches}
 	if threads > 1 {
 		p.spins = spins()
 	}
@@ -188,6 +227,10 @@ func (p *pool) help(h *helper) {
 			}
 			j.drain()
 			last, idle = j, 0
+			if j.waiting.Load() && h.core.lost(p.switches()) {
+				last = nil
+				time.Sleep(h.core.nextRest(time.Now()))
+			}
 			continue
 		}
 		if idle++; idle < p.spins {

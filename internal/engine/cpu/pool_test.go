@@ -114,3 +114,53 @@ func TestPoolCloseWhileRunning(t *testing.T) {
 		wg.Wait()
 	}
 }
+
+// TestPoolHelperRests: a helper that lost its core in the middle of a task, while the caller waited for it, leaves the next jobs to the caller,
+// and works again after a rest.
+func TestPoolHelperRests(t *testing.T) {
+	p := newPool(2)
+	defer p.close()
+	var switched atomic.Int64
+	p.switches = func() (int64, int) { return switched.Load(), 1 }
+	wait := func() { time.Sleep(10 * time.Millisecond) } // long enough for the caller to stop looking
+	onHelper(p, wait)                                    // the helper's first look
+	onHelper(p, wait)
+	if p.job.Load() != nil {
+		t.Fatal("a job is left")
+	}
+	switched.Add(1)
+	onHelper(p, wait)
+	alone := true
+	caller := goroutine()
+	for start := time.Now(); time.Since(start) < shortestRest/2; {
+		p.run(8, func(int) { alone = alone && goroutine() == caller })
+	}
+	if !alone {
+		t.Error("the helper worked right after it lost its core")
+	}
+	onHelper(p, func() {}) // returns: the helper is back
+}
+
+func TestRestsGrow(t *testing.T) {
+	var c core
+	now := time.Now()
+	for _, want := range []time.Duration{4, 8, 16, 32, 64, 128, 256, 256} {
+		if got := c.nextRest(now); got != want*time.Millisecond {
+			t.Fatalf("a rest of %v, want %v ms", got, want)
+		}
+		now = now.Add(c.rest + hardlyBack/2)
+	}
+	if got := c.nextRest(now.Add(time.Second)); got != shortestRest {
+		t.Errorf("a second later a rest of %v", got)
+	}
+	switch {
+	case c.lost(5, 1):
+		t.Error("lost by the first look")
+	case c.lost(5, 1):
+		t.Error("lost without a switch")
+	case !c.lost(6, 1):
+		t.Error("a switch is not seen")
+	case c.lost(7, 2):
+		t.Error("lost by another thread's switches")
+	}
+}
