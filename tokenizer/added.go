@@ -259,11 +259,14 @@ type finder struct {
 
 func newFinder(tokens []addedToken) *finder {
 	f := &finder{tokens: map[string]*addedToken{}}
-	texts := map[string]uint32{}
+	var texts []trieKey
 	var normalized []string
 	for i := range tokens {
 		a := &tokens[i]
-		f.tokens[a.Content], texts[a.Content], f.first[a.Content[0]] = a, 0, true
+		if f.tokens[a.Content] == nil {
+			texts = append(texts, newTrieKey(a.Content, 0))
+		}
+		f.tokens[a.Content], f.first[a.Content[0]] = a, true
 		if a.named {
 			f.kept = append(f.kept, a.Content)
 		} else if !a.Special && a.Normalized {
@@ -271,7 +274,7 @@ func newFinder(tokens []addedToken) *finder {
 		}
 	}
 	f.kept = append(f.kept, normalized...)
-	f.trie = must(newDoubleArray(texts))
+	f.trie = must(newDoubleArray(texts, false))
 	return f
 }
 

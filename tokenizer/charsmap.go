@@ -86,11 +86,11 @@ func BuildCharsMap(m map[string]string) ([]byte, error) {
 		offsets[v] = uint32(len(text))
 		text = append(append(text, v...), 0)
 	}
-	values := make(map[string]uint32, len(m))
+	trieKeys := make([]trieKey, 0, len(m))
 	for k, v := range m {
-		values[k] = offsets[v]
+		trieKeys = append(trieKeys, newTrieKey(k, offsets[v]))
 	}
-	trie, err := newDoubleArray(values)
+	trie, err := newDoubleArray(trieKeys, true)
 	if err != nil {
 		return nil, fmt.Errorf("charsmap: %w", err)
 	}

@@ -94,11 +94,11 @@ func TestLargeTrie(t *testing.T) {
 		seen[string(k)] = struct{}{}
 	}
 	keys := slices.Sorted(maps.Keys(seen))
-	values := map[string]uint32{}
+	var values []trieKey
 	for i, k := range keys {
-		values[k] = uint32(i)
+		values = append(values, newTrieKey(k, uint32(i)))
 	}
-	d, err := newDoubleArray(values)
+	d, err := newDoubleArray(values, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,8 +121,8 @@ func TestPlainTextIsNormalisedAsAllOther(t *testing.T) {
 	parts := []string{"the", "word", " ", " ", "  ", "e", "A", "ff", "ab", " c", "(", "~", "\t", "\x7f", "\xff", "\u0301", "\u2028", "é", "."}
 	for i, c := range []struct {
 		rules []byte
-		user  map[string]uint32
-	}{{nil, nil}, {foreign, nil}, {rules, nil}, {rules, map[string]uint32{"(": 0, "ab": 1, " c": 2}}} {
+		user  []trieKey
+	}{{nil, nil}, {foreign, nil}, {rules, nil}, {rules, []trieKey{newTrieKey("(", 0), newTrieKey("ab", 1), newTrieKey(" c", 2)}}} {
 		for _, collapse := range []bool{true, false} {
 			spec := defaultNormalizer
 			spec.CharsMap, spec.RemoveExtraWhitespaces = c.rules, collapse

@@ -1,9 +1,11 @@
 package tokenizer
 
 import (
+	"cmp"
+	"encoding/binary"
 	"errors"
-	"maps"
 	"slices"
+	"strings"
 )
 
 // doubleArray is a trie over bytes in the layout of the darts-clone library, in which SentencePiece models keep their charsmap. A
@@ -89,11 +91,36 @@ func (d doubleArray) check(limit int) error {
 	return nil
 }
 
-// newDoubleArray makes the trie of keys, which have no byte 0, and their values, which are below 2^31.
-func newDoubleArray(values map[string]uint32) (doubleArray, error) {
-	b := trieBuilder{keys: slices.Sorted(maps.Keys(values)), values: values, known: make(map[uint64]int32, 2*len(values))}
-	root := b.branch(0, len(values), 0)
+// trieKey is a key of a trie and its value, which is below 2^31.
+type trieKey struct {
+	text  string
+	value uint32
+	first uint64 // its first 8 bytes, for a quick order
+}
+
+func newTrieKey(text string, value uint32) trieKey {
+	var b [8]byte
+	copy(b[:], text)
+	return trieKey{text, value, binary.BigEndian.Uint64(b[:])}
+}
+
+// sortKeys sorts keys by their bytes. Equal ones keep their order.
+func sortKeys(keys []trieKey) {
+	slices.SortStableFunc(keys, func(a, b trieKey) int { return cmp.Or(cmp.Compare(a.first, b.first), strings.Compare(a.text, b.text)) })
+}
+
+// newDoubleArray makes the trie of keys, which it sorts; none has a byte 0, and of equal ones the first holds. Equal endings are looked for if share is set:
+// where no two keys have the same value there are none.
+func newDoubleArray(keys []trieKey, share bool) (doubleArray, error) {
+	sortKeys(keys)
+	keys = slices.CompactFunc(keys, func(a, b trieKey) bool { return a.text == b.text })
+	b := trieBuilder{keys: keys, branches: make([]branch, 0, 3*len(keys)), edges: make([]edge, 0, 4*len(keys))}
+	if share {
+		b.known = make(map[uint64]int32, 2*len(keys))
+	}
+	root := b.branch(0, len(keys), 0)
 	p := placer{b: &b, bases: make([]uint32, len(b.branches))}
+	p.reserve(len(b.edges))
 	if err := p.placeAll(root); err != nil {
 		return nil, err
 	}
@@ -102,13 +129,12 @@ func newDoubleArray(values map[string]uint32) (doubleArray, error) {
 
 // trieBuilder makes the branches of a trie, equal ones once.
 type trieBuilder struct {
-	keys   []string // sorted by bytes
-	values map[string]uint32
+	keys []trieKey // sorted
 
 	branches []branch
 	edges    []edge           // of all branches
 	open     []edge           // of the branches under way
-	known    map[uint64]int32 // branches by a hash of their edges
+	known    map[uint64]int32 // branches by a hash of their edges; nil: equal ones are not looked for
 }
 
 // branch is what can follow a prefix: edges[from:to], in ascending order of their labels.
@@ -123,13 +149,13 @@ type edge struct {
 // branch makes the branch of keys[from:to], which have depth bytes in common, and gives its number.
 func (b *trieBuilder) branch(from, to, depth int) int32 {
 	first := len(b.open)
-	if from < to && len(b.keys[from]) == depth {
-		b.open = append(b.open, edge{0, b.values[b.keys[from]]})
+	if from < to && len(b.keys[from].text) == depth {
+		b.open = append(b.open, edge{0, b.keys[from].value})
 		from++
 	}
 	for from < to {
-		label, end := b.keys[from][depth], from+1
-		for end < to && b.keys[end][depth] == label {
+		label, end := b.keys[from].text[depth], from+1
+		for end < to && b.keys[end].text[depth] == label {
 			end++
 		}
 		child := b.branch(from, end, depth+1)
@@ -137,15 +163,20 @@ func (b *trieBuilder) branch(from, to, depth int) int32 {
 		from = end
 	}
 	edges := b.open[first:]
-	hash := uint64(14695981039346656037) // FNV-1a, by words
-	for _, e := range edges {
-		hash = (hash ^ uint64(e.label)) * 1099511628211
-		hash = (hash ^ uint64(e.to)) * 1099511628211
+	id := int32(len(b.branches))
+	if b.known != nil {
+		hash := uint64(14695981039346656037) // FNV-1a, by words
+		for _, e := range edges {
+			hash = (hash ^ uint64(e.label)) * 1099511628211
+			hash = (hash ^ uint64(e.to)) * 1099511628211
+		}
+		if same, ok := b.known[hash]; ok && slices.Equal(b.edgesOf(same), edges) {
+			id = same
+		} else {
+			b.known[hash] = id
+		}
 	}
-	id, ok := b.known[hash]
-	if !ok || !slices.Equal(b.edgesOf(id), edges) {
-		id = int32(len(b.branches))
-		b.known[hash] = id
+	if id == int32(len(b.branches)) {
 		b.branches = append(b.branches, branch{int32(len(b.edges)), int32(len(b.edges) + len(edges))})
 		b.edges = append(b.edges, edges...)
 	}
@@ -171,10 +202,17 @@ type placer struct {
 // searched is how many blocks of 256 units, from the end, are searched for room: enough to fill the array, few enough to be quick.
 const searched = 16
 
+// reserve makes room for a trie of so many edges.
+func (p *placer) reserve(edges int) {
+	n := (edges+edges/16)/256*256 + 512
+	p.units, p.used, p.taken = make(doubleArray, 0, n), make([]bool, 0, n), make([]bool, 0, n)
+	p.next, p.prev = make([]uint32, 0, n+1), make([]uint32, 0, n+1)
+}
+
 func (p *placer) grow() {
 	n := uint32(len(p.units))
 	if n == 0 {
-		p.next, p.prev = []uint32{0}, []uint32{0}
+		p.next, p.prev = append(p.next, 0), append(p.prev, 0)
 	}
 	for i := n; i < n+256; i++ {
 		p.units, p.used, p.taken = append(p.units, unitValue), append(p.used, false), append(p.taken, false)

@@ -31,17 +31,17 @@ type Encoder struct {
 // NewEncoder prepares a model for use. It panics on a model that [Parse] would refuse for its charsmap.
 func NewEncoder(m *Model) *Encoder {
 	e := &Encoder{model: m, score: make([]float32, len(m.Pieces)), unkID: -1, unkScore: math.MaxFloat32}
-	ids, user := map[string]uint32{}, map[string]uint32{}
+	ids, user := make([]trieKey, 0, len(m.Pieces)), []trieKey(nil)
 	for i := range m.Pieces {
 		p := &m.Pieces[i]
 		e.score[i] = p.Score
 		switch p.Type {
 		case Normal:
 			e.unkScore = min(e.unkScore, p.Score)
-			ids[p.Text] = uint32(i)
+			ids = append(ids, newTrieKey(p.Text, uint32(i)))
 		case UserDefined:
 			e.score[i] = userScore(len(p.Text))
-			ids[p.Text], user[p.Text] = uint32(i), 0
+			ids, user = append(ids, newTrieKey(p.Text, uint32(i))), append(user, newTrieKey(p.Text, 0))
 		case Byte:
 			if b := byteOf(p.Text); b >= 0 {
 				e.bytePieces[b] = int32(i)
@@ -51,7 +51,7 @@ func NewEncoder(m *Model) *Encoder {
 		}
 	}
 	e.unkScore -= unkPenalty
-	e.pieces = must(newDoubleArray(ids))
+	e.pieces = must(newDoubleArray(ids, false))
 	e.normalizer = must(newNormalizer(&m.Normalizer, user, m.whitespaceSuffix))
 	if m.Denormalizer != nil && len(m.Denormalizer.CharsMap) > 0 {
 		e.denormalizer = must(newNormalizer(m.Denormalizer, nil, false))

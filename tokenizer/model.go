@@ -15,6 +15,7 @@
 package tokenizer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -109,7 +110,7 @@ func Parse(data []byte) (*Model, error) {
 	if len(data) > maxModelBytes {
 		return nil, fmt.Errorf("larger than %d MiB", maxModelBytes>>20)
 	}
-	m := &Model{UnkSurface: " \u2047 ", Normalizer: defaultNormalizer}
+	m := &Model{UnkSurface: " \u2047 ", Normalizer: defaultNormalizer, Pieces: make([]Piece, 0, min(len(data)/24, 1<<16))} // a piece has some 20 bytes
 	err := fields(data, func(x protobuf.Field) error {
 		switch x.Number {
 		case 1:
@@ -229,12 +230,8 @@ func (t PieceType) reserved() bool { return t == Control || t == Unknown || t ==
 
 // check gives an error for a model that cannot encode.
 func (m *Model) check() error {
-	type name struct {
-		text     string
-		reserved bool
-	}
-	names := make(map[name]bool, len(m.Pieces))
-	unknown, normal := -1, 0
+	keys, reserved := make([]trieKey, 0, len(m.Pieces)), []trieKey(nil)
+	unknown := -1
 	var bytes [256]bool
 	for i := range m.Pieces {
 		p := &m.Pieces[i]
@@ -247,13 +244,10 @@ func (m *Model) check() error {
 		if p.Text == "\x00" {
 			continue
 		}
-		if !p.Type.reserved() {
-			normal++
-		}
-		if n := (name{p.Text, p.Type.reserved()}); names[n] {
-			return fmt.Errorf("piece %d: %q appears twice", i, p.Text)
+		if k := newTrieKey(p.Text, uint32(i)); p.Type.reserved() {
+			reserved = append(reserved, k)
 		} else {
-			names[n] = true
+			keys = append(keys, k)
 		}
 		switch p.Type {
 		case Unknown:
@@ -265,7 +259,10 @@ func (m *Model) check() error {
 			bytes[byteOf(p.Text)] = true
 		}
 	}
-	if normal == 0 {
+	if err := cmp.Or(checkTwice(keys), checkTwice(reserved)); err != nil {
+		return err
+	}
+	if len(keys) == 0 {
 		return errors.New("no pieces")
 	}
 	if unknown < 0 && !m.ByteFallback {
@@ -282,6 +279,17 @@ func (m *Model) check() error {
 	if m.Denormalizer != nil {
 		if _, err := parseCharsMap(m.Denormalizer.CharsMap); err != nil {
 			return fmt.Errorf("denormalizer_spec: %w", err)
+		}
+	}
+	return nil
+}
+
+// checkTwice gives an error if a text is there twice. The values are the pieces' numbers; it sorts the keys.
+func checkTwice(keys []trieKey) error {
+	sortKeys(keys)
+	for i := 1; i < len(keys); i++ {
+		if k := keys[i]; k.text == keys[i-1].text {
+			return fmt.Errorf("piece %d: %q appears twice", k.value, k.text)
 		}
 	}
 	return nil

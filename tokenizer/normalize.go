@@ -26,7 +26,7 @@ type normalizer struct {
 	allPlain    bool                // all printable ASCII is plain, but for the space
 }
 
-func newNormalizer(spec *Normalizer, user map[string]uint32, suffix bool) (*normalizer, error) {
+func newNormalizer(spec *Normalizer, user []trieKey, suffix bool) (*normalizer, error) {
 	n := &normalizer{blank: " ", dummyPrefix: spec.AddDummyPrefix && !suffix, dummySuffix: spec.AddDummyPrefix && suffix, collapse: spec.RemoveExtraWhitespaces}
 	if spec.EscapeWhitespaces {
 		n.blank = space
@@ -36,7 +36,7 @@ func newNormalizer(spec *Normalizer, user map[string]uint32, suffix bool) (*norm
 		return nil, err
 	}
 	if len(user) > 0 {
-		if n.user, err = newDoubleArray(user); err != nil {
+		if n.user, err = newDoubleArray(user, true); err != nil {
 			return nil, err
 		}
 	}

@@ -73,13 +73,13 @@ func parseVocab(vocab []byte) (*Model, error) {
 
 // tails gives the pieces that continue a word, without their prefix.
 func tails(m *Model) doubleArray {
-	ids := map[string]uint32{}
+	var ids []trieKey
 	for i, p := range m.Pieces {
 		if rest, ok := strings.CutPrefix(p.Text, continuation); ok && rest != "" && p.Type == Normal {
-			ids[rest] = uint32(i)
+			ids = append(ids, newTrieKey(rest, uint32(i)))
 		}
 	}
-	return must(newDoubleArray(ids))
+	return must(newDoubleArray(ids, false))
 }
 
 // words calls f for each piece of text.text[from:to] in turn, with the bytes of the original text that it stands for.
