@@ -91,7 +91,7 @@ func NullThreshold(x float64) Option { return func(o *options) { o.threshold = &
 // Open opens a model directory in Hugging Face layout, a run directory of training, or a file in another format: PyTorch, TensorFlow, ONNX
 // (docs/formats.md has the list).
 func Open(path string, options ...Option) (*Model, error) {
-	f, err := formats.Open(path)
+	f, err := formats.OpenViews(path)
 	return start(f, err, options)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	slashpath "path"
@@ -68,7 +69,8 @@ type Model struct {
 	Notes     []string          // what a user should know
 	Sentence  *Sentence         // how a text becomes a vector, in a directory of sentence-transformers; nil: it is none
 
-	configDir string // the directory of its config.json; "" if it has none
+	configDir string    // the directory of its config.json; "" if it has none
+	views     io.Closer // the file whose values the parameters still point to; nil: none
 }
 
 // source is where the parts of a model are, none of them opened yet.
@@ -85,11 +87,32 @@ type source struct {
 // Open opens the model that a path means: a directory in Hugging Face layout (with model.safetensors, pytorch_model.bin, model.onnx, or
 // Google's files), a run or a checkpoint of one, a .safetensors, .bin, .pt or .onnx file beside its config.json, a checkpoint prefix or
 // a .tar.gz of Google's. The tensors are copied: nothing stays open.
-func Open(path string) (*Model, error) { return open(path, nil) }
+func Open(path string) (*Model, error) { return owned(open(path, nil)) }
+
+// OpenViews is Open, but the values may still be the file's own, which stays open, until [Model.Own]: nobody may change them before. It is for
+// those who bring the weights into a form of their own at once.
+func OpenViews(path string) (*Model, error) { return open(path, nil) }
+
+// Own copies the values that are still a file's own, and closes the file.
+func (m *Model) Own() {
+	if m.views != nil {
+		m.Model.Own()
+		m.views.Close()
+		m.views = nil
+	}
+}
+
+func owned(m *Model, err error) (*Model, error) {
+	if err != nil {
+		return nil, err
+	}
+	m.Own()
+	return m, nil
+}
 
 // OpenAs is Open with another configuration than the model's own. Where it does not fit, the error names the first tensor that is
 // missing or of another shape.
-func OpenAs(path string, c model.Config) (*Model, error) { return open(path, &c) }
+func OpenAs(path string, c model.Config) (*Model, error) { return owned(open(path, &c)) }
 
 func open(path string, c *model.Config) (*Model, error) {
 	s, err := find(path)
@@ -136,17 +159,29 @@ func (s *source) done() {
 }
 
 // open reads the model; path is what was asked for, c another configuration than its own, or nil.
-func (s *source) open(path string, c *model.Config) (*Model, error) {
+func (s *source) open(path string, c *model.Config) (m *Model, err error) {
 	r, err := s.reader()
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
+	open := true
+	defer func() {
+		if err != nil && open {
+			r.Close()
+		}
+	}()
 	var tok *tokenizer.Tokenizer
 	var none error
 	var wg sync.WaitGroup
 	wg.Go(func() { tok, none = s.tokenizer() }) // beside the weights, as it takes as long
 	m, unused, without, err := s.network(r, c)
+	if err == nil {
+		m.views = r
+		if s.close != nil { // the file goes with its source
+			m.Own()
+			open = false
+		}
+	}
 	wg.Wait()
 	if none != nil && !errors.Is(none, tokenizer.ErrNone) {
 		return nil, none
@@ -490,7 +525,7 @@ func OpenFS(fsys fs.FS, dir string) (*Model, error) {
 		}
 		return r, nil
 	}
-	m, err := s.open(dir, &c)
+	m, err := owned(s.open(dir, &c))
 	if err == nil {
 		err = m.readSentence(sentenceDir{dir, read})
 	}

@@ -32,15 +32,17 @@ type Options struct {
 
 // Open opens a model as [formats.Open] does and starts its threads.
 func Open(path string, o Options) (*Model, error) {
-	f, err := formats.Open(path)
+	f, err := formats.OpenViews(path)
 	if err != nil {
 		return nil, err
 	}
 	return New(f, o)
 }
 
-// New makes an opened model ready.
+// New makes an opened model ready. Its weights are packed and cannot be changed or trained any more; views of a file are given up, as by
+// [formats.Model.Own].
 func New(f *formats.Model, o Options) (*Model, error) {
+	defer f.Own()
 	m := &Model{Model: f, Kind: o.Kind}
 	if err := m.checkKind(); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
@@ -59,6 +61,9 @@ func New(f *formats.Model, o Options) (*Model, error) {
 	if err != nil {
 		dev.Close()
 		return nil, err
+	}
+	if device == dev {
+		dev.Keep(f.LinearWeights())
 	}
 	m.dev, m.engine = dev, NewEngine(device, f.Config.ActivationBytes())
 	return m, nil

@@ -44,7 +44,7 @@ func (m *Model) EncoderSize() int {
 	n := 0
 	for _, p := range m.Params.List {
 		if strings.HasPrefix(p.Name, m.Config.Prefix()) {
-			n += len(p.Data)
+			n += p.Rows() * p.Cols()
 		}
 	}
 	return n

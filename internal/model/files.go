@@ -25,6 +25,21 @@ const (
 // FromFile makes a model of the tensors of a file, under the names of AlbertForPreTraining or BertForPreTraining; a bare model's lack the
 // prefix "albert." or "bert.".
 func FromFile(c Config, f safetensors.Reader) (m *Model, unused []string, err error) {
+	if m, unused, err = View(c, f); err == nil {
+		m.Own()
+	}
+	return m, unused, err
+}
+
+// Own copies the values that are a file's own: the file may be closed then, and the values changed.
+func (m *Model) Own() {
+	for _, p := range m.Params.List {
+		p.Data = slices.Clone(p.Data)
+	}
+}
+
+// View is FromFile without a copy of the values, which are the file's own: it must stay open, and they must not be changed, until [Model.Own].
+func View(c Config, f safetensors.Reader) (m *Model, unused []string, err error) {
 	left := map[string]string{} // canonical name -> name in the file
 	bare := !slices.ContainsFunc(f.Names(), func(n string) bool { return strings.HasPrefix(n, c.Prefix()) })
 	for _, n := range f.Names() {
@@ -77,7 +92,7 @@ func FromFile(c Config, f safetensors.Reader) (m *Model, unused []string, err er
 			continue
 		}
 		filled[d.p] = from
-		d.p.Data, d.p.Int8 = slices.Clone(values), q
+		d.p.Data, d.p.Int8 = values, q
 	}
 	if !c.Projects() {
 		if err := checkIdentity(c, f, left); err != nil {

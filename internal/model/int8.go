@@ -16,6 +16,11 @@ func (m *Model) Products() []*ops.Param {
 	})
 }
 
+// LinearWeights are the weights that only products read: [Model.Products] but the word table.
+func (m *Model) LinearWeights() []*ops.Param {
+	return slices.DeleteFunc(m.Products(), func(p *ops.Param) bool { return p == m.Word })
+}
+
 // scaleSuffix follows an I8 tensor's name in that of its scales, one for each row.
 const scaleSuffix = ".scale"
 
@@ -66,7 +71,7 @@ func int8s(b []byte) []int8 {
 // tensor is p's tensor on disk and, where p has int8 values only, its scales'.
 func tensor(name string, p *ops.Param) []safetensors.Tensor {
 	if p.Data != nil || p.Int8 == nil {
-		return []safetensors.Tensor{safetensors.Float32Tensor(name, p.Shape, p.Data)}
+		return []safetensors.Tensor{safetensors.Float32Tensor(name, p.Shape, p.Values())}
 	}
 	q := p.Int8
 	data := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(q.Data))), len(q.Data))

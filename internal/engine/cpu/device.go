@@ -287,6 +287,16 @@ func (d *Device) weight(p *ops.Param, forward bool) *kernel.Panels {
 	return &f.Panels
 }
 
+// Keep packs weights of products for the forward pass at once and takes their plain values away: for models that are not trained any more.
+func (d *Device) Keep(weights []*ops.Param) {
+	for _, p := range weights {
+		if p.Data != nil {
+			packed := d.weight(p, true)
+			p.Data, p.Packed = nil, func() []float32 { return d.k.UnpackCols(packed) }
+		}
+	}
+}
+
 // packedOf gives the packed forms of p, empty ones where there are none yet. They are given up when p is garbage.
 func (m *memory) packedOf(p *ops.Param) *packedParam {
 	key := weak.Make(p)

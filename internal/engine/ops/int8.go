@@ -14,8 +14,11 @@ func (q *Int8) Row(dst []float32, r int) {
 	}
 }
 
-// Values are p's values in float32: Data, or made anew where there is only Int8.
+// Values are p's values in float32: Data, or made anew where there is only a packed form or Int8.
 func (p *Param) Values() []float32 {
+	if p.Data == nil && p.Packed != nil {
+		return p.Packed()
+	}
 	if p.Data != nil || p.Int8 == nil {
 		return p.Data
 	}
