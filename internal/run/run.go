@@ -58,6 +58,9 @@ func (d Dir) Plan() string { return d.join("plan.json") }
 // Data is where shards made of text lie; split is train or dev.
 func (d Dir) Data(split string) string { return d.join("data", split) }
 
+// Manifest is the file that says what was asked and what it ran on.
+func (d Dir) Manifest() string { return d.join(ManifestFile) }
+
 // Config is the file of the model's configuration.
 func (d Dir) Config() string { return d.join(ConfigFile) }
 
