@@ -29,6 +29,9 @@ func Again(ctx context.Context, a *train.Rerun, common Common) (hash string, err
 	if list := a.Given("model"); len(list) == 1 {
 		c.Model = list[0]
 	}
+	if c.Task == "embed" { // which refuses to be given one, and notes the model's
+		c.ClassifierDropout = nil
+	}
 	j, err := newJob(c)
 	if err != nil {
 		return "", err
