@@ -33,7 +33,7 @@ func (c *VerifyCmd) Run(ctx context.Context) error {
 		return usageError{err}
 	}
 	for _, n := range v.Notes {
-		fmt.Fprintln(os.Stderr, n)
+		fmt.Fprintln(messages{os.Stderr}, n)
 	}
 	if c.JSON {
 		if err := json.NewEncoder(os.Stdout).Encode(v); err != nil {

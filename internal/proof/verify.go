@@ -205,7 +205,7 @@ func (v *verification) choose() error {
 	for _, from := range slices.Backward(starts) { // no two lie so near: the log alone is compared
 		if to := min(from+v.o.Steps, v.log.last); to > from {
 			r.From, r.To, r.Steps = from, to, to-from
-			r.Notes = append(r.Notes, fmt.Sprintf("%s: no two checkpoints lie within %d steps: weights and moments are not compared; give more steps, or all", v.dir, v.o.Steps))
+			r.Notes = append(r.Notes, fmt.Sprintf("%s: no two checkpoints lie within %d steps: weights and moments are not compared; more `Steps`, or `All`, reach them", v.dir, v.o.Steps))
 			return nil
 		}
 	}
@@ -233,7 +233,7 @@ func (v *verification) program() (explanation string, err error) {
 			if json.Unmarshal(raw, &was) != nil {
 				was = string(raw)
 			}
-			if was == is {
+			if was == is || was == run.Unknown {
 				continue
 			}
 			if !v.o.OtherProgram && (x.Name == "version" || x.Name == "commit") {

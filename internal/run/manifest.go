@@ -30,7 +30,7 @@ type Manifest struct {
 // Sources say where what a run was begun with lay, so that it can be found again. Older manifests have none.
 type Sources struct {
 	// Given are the files and directories that were given, by the names of their flags; absolute.
-	Given map[string][]string `json:"given"`
+	Given map[string][]string `json:"given,omitempty"`
 	// Model is the weights_sha256 of the model that the run started from; "": it started from random weights.
 	Model string `json:"model,omitempty"`
 	// Files are those of labelled data that were read, by split. Shards keep such a list themselves.

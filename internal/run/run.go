@@ -135,10 +135,12 @@ func (c *Card) Write(d Dir, dir string) error {
 	for _, t := range c.Tags {
 		fmt.Fprintf(&b, "- %s\n", t)
 	}
-	fmt.Fprintf(&b, "---\n\n# %s\n\n%s\n\n| setting | value |\n|---|---|\n", filepath.Base(filepath.Clean(string(d))), c.Text)
+	fmt.Fprintf(&b, "---\n\n# %s\n\n%s\n\n", filepath.Base(filepath.Clean(string(d))), c.Text)
+	rows := [][]string{{"setting", "value"}}
 	for _, f := range c.Settings {
-		fmt.Fprintf(&b, "| %s | %v |\n", f.Name, f.Value)
+		rows = append(rows, []string{f.Name, fmt.Sprint(f.Value)})
 	}
+	b.WriteString(Table(rows))
 	fmt.Fprintf(&b, "\nweights_sha256: `%s`\n", c.Hash)
 	return disk.WriteFile(filepath.Join(dir, cardFile), []byte(b.String()))
 }
