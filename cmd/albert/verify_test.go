@@ -90,6 +90,19 @@ func TestVerifyPretraining(t *testing.T) {
 		t.Errorf("1 step, of the log alone: %+v", v)
 	}
 
+	// A program that was killed leaves rows after the newest checkpoint, the last one unfinished.
+	if err := os.CopyFS(in("killed"), os.DirFS(in("run"))); err != nil {
+		t.Fatal(err)
+	}
+	os.RemoveAll(in("killed/model"))
+	os.RemoveAll(in("killed/checkpoints/step-000006"))
+	replace(t, in("killed/manifest.json"), `"finished": true`, `"finished": false`)
+	log := read(t, in("killed/log.jsonl"))
+	put(t, in("killed/log.jsonl"), log[:bytes.LastIndexByte(log, 'm')])
+	if v := same(t, in("killed"), "--all"); v.To != 4 {
+		t.Errorf("killed: %+v", v)
+	}
+
 	must(t, "prepare", "--tokenizer", in("tok.model"), "--output", in("shards"), in("train.txt"), "--quiet")
 	interrupted := append(pretrainArgs(in, "resumed", "--train", in("shards"), "--steps", "6", "--init", in("run"), "--dropout", "0.1"), "--max-time")
 	for range 3 {

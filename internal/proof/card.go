@@ -111,7 +111,7 @@ func (c *Card) fill(f *files, others []*one) {
 	var steps []Fact
 	if f.log != nil && f.log.last > 0 {
 		experiment = "Experimental"
-		steps = []Fact{{File: "log.jsonl", Field: "last step", Value: fmt.Sprint(f.log.last)}}
+		steps = []Fact{{File: filepath.Join(f.base, "log.jsonl"), Field: "last step", Value: fmt.Sprint(f.log.last)}}
 	}
 	if isRun {
 		setup = "Yes"
@@ -125,14 +125,8 @@ func (c *Card) fill(f *files, others []*one) {
 	}
 	seeds := manifest("settings", "seed")
 	for _, r := range others {
-		for _, x := range concat(r.files.facts(run.ManifestFile, "settings", "seed"), r.files.seconds()) {
-			x.File = filepath.Join(string(r.dir), x.File)
-			if x.Field == "settings.seed" {
-				seeds = append(seeds, x)
-			} else {
-				seconds = append(seconds, x)
-			}
-		}
+		seeds = append(seeds, r.files.facts(run.ManifestFile, "settings", "seed")...)
+		seconds = append(seconds, r.files.seconds()...)
 	}
 	again := concat(program, manifest("numerics"), seeds, hashes)
 	c.Variables = []Entry{

@@ -29,6 +29,7 @@ type Fact struct {
 // files are the files of a run, or of a model, that were read.
 type files struct {
 	dir  string
+	base string // before the names of files in facts: the directory where there are several runs
 	read map[string]any
 	log  *runLog // nil: there is none
 	dev  jsonobject.Fields
@@ -80,7 +81,7 @@ func (f *files) value(name string, path ...string) any {
 
 // facts give a value of a file where there is one: a string that is not empty, a finite number, a boolean, or a list or object that is not empty.
 func (f *files) facts(name string, path ...string) []Fact {
-	fact := Fact{File: name, Field: strings.Join(path, ".")}
+	fact := Fact{File: filepath.Join(f.base, name), Field: strings.Join(path, ".")}
 	switch v := f.value(name, path...).(type) {
 	case string:
 		fact.Value = v
@@ -154,7 +155,7 @@ func (f *files) metrics() (list []Fact) {
 	at := "step " + text(row.Get("step")) + " dev "
 	for _, x := range row {
 		if value := text(x.Value); !slices.Contains([]string{"step", "split"}, x.Name) && isNumber(value) {
-			list = append(list, Fact{File: "log.jsonl", Field: at + x.Name, Value: value})
+			list = append(list, Fact{File: filepath.Join(f.base, "log.jsonl"), Field: at + x.Name, Value: value})
 		}
 	}
 	return list

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,7 +60,6 @@ func statistics(runs []*one) (list []Statistic) {
 			if !slices.Contains(names, name) {
 				names = append(names, name)
 			}
-			x.File = filepath.Join(string(r.dir), x.File)
 			values[name] = append(values[name], x)
 		}
 	}
@@ -104,6 +102,11 @@ func openRuns(paths []string) (list []*one, err error) {
 				return nil, err
 			}
 			list = append(list, r)
+		}
+	}
+	for _, r := range list {
+		if len(list) > 1 {
+			r.files.base = string(r.dir)
 		}
 	}
 	return list, nil
