@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"albert/internal/files/disk"
 	"albert/internal/files/jsonobject"
@@ -132,8 +133,14 @@ func (c *Comparison) Write(dir string) error {
 	}
 	c.Plot = filepath.Join(dir, "compare.svg")
 	var runs []figure.Run
+	common := filepath.Dir(c.Runs[0].Run) + string(filepath.Separator) // left out of the names
 	for _, r := range c.Runs {
-		runs = append(runs, figure.Run{Name: r.Run, Dir: r.Run})
+		for common != "" && !strings.HasPrefix(r.Run, common) {
+			common = common[:strings.LastIndexByte(common[:len(common)-1], filepath.Separator)+1]
+		}
+	}
+	for _, r := range c.Runs {
+		runs = append(runs, figure.Run{Name: strings.TrimPrefix(r.Run, common), Dir: r.Run})
 	}
 	if err := figure.Losses(c.Plot, runs); err != nil {
 		return err
