@@ -112,6 +112,24 @@ func TestVerifyPretraining(t *testing.T) {
 	if v := same(t, in("resumed"), "--all"); v.To != 6 {
 		t.Errorf("resumed: %+v", v)
 	}
+	// Another version of the program is refused unless that is asked for, and may explain what differs; an older manifest says less.
+	replace(t, in("killed/manifest.json"), `"version": "0.1.0"`, `"version": "0.0.9"`)
+	if status, _, errs := verified(t, in("killed")); status != 2 || !strings.Contains(errs, "--other-program") {
+		t.Errorf("another version: status %d, %s", status, errs)
+	}
+	same(t, in("killed"), "--all", "--other-program")
+	replace(t, in("killed/manifest.json"), `"sources"`, `"others"`)
+	replace(t, in("killed/manifest.json"), `"mask-rate": 0.15,`, "")
+	same(t, in("killed"), "--all", "--other-program")
+	replace(t, in("killed/manifest.json"), `"seed": 12345`, `"seed": 1`)
+	if status, v, errs := verified(t, in("killed"), "--other-program"); status != 1 || !strings.Contains(errs, "version was 0.0.9, is 0.1.0") || v.Same {
+		t.Errorf("another seed and version: status %d, %s", status, errs)
+	}
+	replace(t, in("killed/manifest.json"), `"ngram": 3`, `"bgram": 3`)
+	if status, _, errs := verified(t, in("killed"), "--other-program"); status != 2 || !strings.Contains(errs, "the setting bgram was 3") {
+		t.Errorf("an unknown setting: status %d, %s", status, errs)
+	}
+
 	must(t, pretrainArgs(in, "dry", "--train", in("train.txt"), "--steps", "6", "--dry-run")...)
 	for _, bad := range [][2]string{{in("dry"), "no checkpoint yet"}, {in("none"), "no such directory"}, {in(""), "no run directory"}, {in("tok.model"), "no run directory"}} {
 		if status, _, errs := verified(t, bad[0]); status != 2 || !strings.Contains(errs, bad[1]) || strings.Count(errs, "\n") != 1 {
@@ -127,10 +145,11 @@ func TestVerifyPretraining(t *testing.T) {
 func TestVerifyFinetuning(t *testing.T) {
 	_, in := workplace(t)
 	must(t, pretrainArgs(in, "base", "--train", in("train.txt"), "--steps", "1")...)
-	var rows, pairs, choices, tags, several, squad strings.Builder
+	var numbers, rows, pairs, choices, tags, several, squad strings.Builder
 	for i := range 40 {
 		text := []string{"the reader opens the network", "a writer copies two numbers"}[i%2]
 		fmt.Fprintf(&rows, `{"text": "%s %d", "label": "%c"}`+"\n", text, i, 'a'+i%2)
+		fmt.Fprintf(&numbers, `{"text": "%s", "label": %d.5}`+"\n", text, i)
 		fmt.Fprintf(&pairs, `{"anchor": "%s %d", "positive": "the whole tree %d"}`+"\n", text, i, i)
 		fmt.Fprintf(&choices, `{"question": "%s", "choices": ["one", "two"], "label": %d}`+"\n", text, i%2)
 		fmt.Fprintf(&tags, `{"words": ["the", "reader"], "tags": ["O", "B-%c"]}`+"\n", 'X'+i%2)
@@ -145,6 +164,7 @@ func TestVerifyFinetuning(t *testing.T) {
 	}{
 		{"classify", rows.String(), rows.String(), []string{"--runs", "2"}}, {"embed", pairs.String(), scores, nil}, {"choice", choices.String(), choices.String(), nil},
 		{"tag", tags.String(), tags.String(), nil}, {"classify", several.String(), several.String(), nil}, {"squad2", squad.String(), squad.String(), nil},
+		{"regress", numbers.String(), numbers.String(), nil},
 	} {
 		run := in("run-of-" + x.task + fmt.Sprint(len(x.train)))
 		train, dev := run+"-train.jsonl", run+"-dev.jsonl"
@@ -159,6 +179,16 @@ func TestVerifyFinetuning(t *testing.T) {
 		if x.more != nil && (len(v.Runs) != 2 || v.Steps != 8) || v.To != 4 {
 			t.Errorf("%s: %+v", x.task, v)
 		}
+		manifest := run + "/manifest.json"
+		if x.more != nil {
+			manifest = run + "/run-1/manifest.json"
+		}
+		text := read(t, manifest)
+		replace(t, manifest, `"sources"`, `"others"`)
+		if status, _, errs := verified(t, run); status != 2 || !strings.Contains(errs, "did not note where model and data lie") {
+			t.Errorf("%s: an older manifest: status %d, %s", x.task, status, errs)
+		}
+		put(t, manifest, text)
 		for _, change := range []func() error{func() error { return os.WriteFile(train, []byte(x.train+x.train), 0o666) }, func() error { return os.Remove(train) }} {
 			if err := change(); err != nil {
 				t.Fatal(err)

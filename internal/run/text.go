@@ -21,7 +21,7 @@ func SizeText(n int64) string {
 	return fmt.Sprintf("%.0f kB", float64(n)/1e3)
 }
 
-var cell = strings.NewReplacer("\\", "\\\\", "|", "\\|", "\r\n", " ", "\n", " ", "\r", " ")
+var cell = strings.NewReplacer("\\", "\\\\", "|", "\\|", "<", "\\<", "\r\n", " ", "\n", " ", "\r", " ")
 
 // Cell is a text on one line, as it stands in a table in Markdown.
 func Cell(text string) string { return cell.Replace(text) }

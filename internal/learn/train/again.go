@@ -42,8 +42,10 @@ func (a *Rerun) Same(c *Config, but ...string) error {
 	if was := a.Manifest.Sources; was != nil && c.Sources.Model != was.Model {
 		return fmt.Errorf("%s: the model has changed since the run: its weights_sha256 was %s, is %s", a.place(c, "model"), was.Model, c.Sources.Model)
 	}
-	if list := run.Changes(a.Manifest.Settings, c.Settings, append(but, c.Changeable...)); len(list) > 0 {
-		x := list[0]
+	for _, x := range run.Changes(a.Manifest.Settings, c.Settings, append(but, c.Changeable...)) {
+		if a.Manifest.Settings.Get(x.Name) == nil { // an older program had no such setting
+			continue
+		}
 		return fmt.Errorf("%s: the setting %s was %s, which cannot be had again: it is %s", a.Run.Manifest(), x.Name, x.Was, x.Is)
 	}
 	return nil
