@@ -12,8 +12,8 @@ import (
 
 // CardCmd fills in a reproducibility card.
 type CardCmd struct {
-	Paths  []string          `arg:"" help:"Run directory, or several of one setting, for means and standard deviations; or a model." placeholder:"RUN|MODEL"`
-	Set    map[string]string `mapsep:"none" help:"What no file proves: a variable's result by its name, or an item's (\"ARR C1\"); may be repeated." placeholder:"NAME=TEXT"`
+	Paths  []string          `arg:"" help:"Run directory, several of one setting, or a model." placeholder:"RUN|MODEL"`
+	Set    map[string]string `mapsep:"none" help:"What no file proves, by a variable's or item's name (\"ARR C1\"); may be repeated." placeholder:"NAME=TEXT"`
 	Output string            `help:"Write the card into this file." placeholder:"FILE.md"`
 	JSON   bool              `name:"json" negatable:"" help:"Give one JSON object."`
 	allFlags

@@ -49,7 +49,8 @@ func (c *VerifyCmd) Run(ctx context.Context) error {
 			list = []*proof.Verdict{v}
 		}
 		for _, one := range list {
-			fmt.Printf("%s: steps %d to %d are the same again, bit for bit: %s; weights_sha256 %s\n", one.Run, one.From+1, one.To, strings.Join(one.Compared, ", "), one.WeightsSHA256)
+			fmt.Printf("%s: steps %d to %d are the same again, bit for bit: %s; weights_sha256 %s\n", one.Run, one.From+1, one.To,
+				strings.Join(one.Compared, ", "), one.WeightsSHA256)
 		}
 	}
 	return nil

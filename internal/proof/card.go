@@ -53,8 +53,8 @@ func NewCard(paths []string, given []Given) (*Card, error) {
 			continue
 		}
 		if list := runs[0].differences(r); len(list) > 0 {
-			return nil, &RequestError{fmt.Sprintf("%s and %s are not of one setting: %s is %s and %s; albert compare shows them side by side", runs[0].dir, r.dir,
-				list[0].Name, list[0].Was, list[0].Is)}
+			return nil, &RequestError{fmt.Sprintf("%s and %s are not of one setting: %s is %s and %s; albert compare shows them side by side",
+				runs[0].dir, r.dir, list[0].Name, list[0].Was, list[0].Is)}
 		}
 	}
 	c.Results = statistics(runs)
@@ -155,7 +155,8 @@ func (c *Card) fill(f *files, others []*one) {
 		{Checklist: "NeurIPS", Item: "12", Name: "Licenses for existing assets", Result: yes(licences), Facts: licences},
 		{Checklist: "ARR", Item: "B2", Name: "License or terms of artifacts", Result: yes(licences), Facts: licences},
 		{Checklist: "ARR", Item: "B6", Name: "Statistics of the data and its splits", Result: division, Facts: splits},
-		{Checklist: "ARR", Item: "C1", Name: "Parameters, computational budget, infrastructure", Result: yes(seconds), Facts: concat(plan("parameters"), cost)},
+		{Checklist: "ARR", Item: "C1", Name: "Parameters, computational budget, infrastructure", Result: yes(seconds),
+			Facts: concat(plan("parameters"), cost)},
 		{Checklist: "ARR", Item: "C2", Name: "Experimental setup and hyperparameters", Result: setup, Facts: settings},
 		{Checklist: "ARR", Item: "C3", Name: "Descriptive statistics of results", Result: bars, Facts: all},
 		{Checklist: "ARR", Item: "C4", Name: "Parameters and versions of packages", Result: yes(program), Facts: program},
@@ -201,7 +202,8 @@ func (c *Card) set(given []Given) error {
 				}
 				e.Result, found = g.Text, true
 				for _, word := range []string{"Yes", "No"} { // "yes, at https://..."
-					if rest := strings.TrimPrefix(strings.ToLower(g.Text), strings.ToLower(word)); len(rest) < len(g.Text) && (rest == "" || strings.ContainsAny(rest[:1], " ,.;:")) {
+					rest, ok := strings.CutPrefix(strings.ToLower(g.Text), strings.ToLower(word))
+					if ok && (rest == "" || strings.ContainsAny(rest[:1], " ,.;:")) {
 						e.Result = word
 					}
 				}
@@ -230,7 +232,8 @@ func (c *Card) Markdown() string {
 	if len(c.Runs) > 1 {
 		name = fmt.Sprintf("%d runs of one setting", len(c.Runs))
 	}
-	fmt.Fprintf(&b, "# Reproducibility card: %s\n\nWhat the files of the run prove; \"given\" is what a person said, and the rest is not recorded.\n\n", run.Cell(name))
+	fmt.Fprintf(&b, "# Reproducibility card: %s\n\nWhat the files of the run prove; \"given\" is what a person said, and the rest is not recorded.\n\n",
+		run.Cell(name))
 	rows := [][]string{{"variable", "result", "evidence"}}
 	for _, e := range c.Variables {
 		rows = append(rows, []string{e.Name, e.Result, e.Evidence})

@@ -47,7 +47,8 @@ func readLog(d run.Dir) (*runLog, error) {
 		case step <= 0 && !lines.Ended:
 			return l, nil
 		case step <= 0:
-			l.note(&Difference{Step: l.last + 1, Field: "step", Stored: quoted(fmt.Sprintf("line %d of log.jsonl is no row", lines.Number)), Again: number(l.last + 1)})
+			l.note(&Difference{Step: l.last + 1, Field: "step", Again: number(l.last + 1),
+				Stored: quoted(fmt.Sprintf("line %d of log.jsonl is no row", lines.Number))})
 		case row.Get("split") != nil:
 			l.dev = append(l.dev, row)
 		case step <= l.last:

@@ -205,7 +205,8 @@ func (v *verification) choose() error {
 	for _, from := range slices.Backward(starts) { // no two lie so near: the log alone is compared
 		if to := min(from+v.o.Steps, v.log.last); to > from {
 			r.From, r.To, r.Steps = from, to, to-from
-			r.Notes = append(r.Notes, fmt.Sprintf("%s: no two checkpoints lie within %d steps: weights and moments are not compared; more `Steps`, or `All`, reach them", v.dir, v.o.Steps))
+			r.Notes = append(r.Notes, fmt.Sprintf("%s: no two checkpoints lie within %d steps: weights and moments are not compared; "+
+				"more `Steps`, or `All`, reach them", v.dir, v.o.Steps))
 			return nil
 		}
 	}
@@ -237,8 +238,8 @@ func (v *verification) program() (explanation string, err error) {
 				continue
 			}
 			if !v.o.OtherProgram && (x.Name == "version" || x.Name == "commit") {
-				return "", fmt.Errorf("%s: another program did these steps: its %s is %s, this one's %s; numerics %d are the same: `OtherProgram` compares all the same",
-					v.dir.Manifest(), x.Name, was, is, v.manifest.Numerics)
+				return "", fmt.Errorf("%s: another program did these steps: its %s is %s, this one's %s; numerics %d are the same: "+
+					"`OtherProgram` compares all the same", v.dir.Manifest(), x.Name, was, is, v.manifest.Numerics)
 			}
 			if text := fmt.Sprintf("%s was %s, is %s", x.Name, was, is); !slices.Contains(list, text) {
 				list = append(list, text)
