@@ -5,15 +5,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"albert/internal/files/jsonobject"
 	"albert/internal/files/stream"
 	"albert/internal/run"
 )
 
-// runLog is log.jsonl of a run. Values are json.RawMessage.
+// runLog is log.jsonl of a run.
 type runLog struct {
-	steps map[int]jsonobject.Fields
+	steps map[int][]byte      // rows
 	dev   []jsonobject.Fields // rows of evaluations, in order
 	last  int                 // step
 	// wrong is the first row that is missing, there twice, or unreadable; nil: none is.
@@ -27,7 +28,7 @@ func readLog(d run.Dir) (*runLog, error) {
 		return nil, err
 	}
 	defer f.Close()
-	l := &runLog{steps: map[int]jsonobject.Fields{}}
+	l := &runLog{steps: map[int][]byte{}}
 	lines := stream.NewLines(f)
 	for {
 		line, err := lines.Next()
@@ -37,27 +38,32 @@ func readLog(d run.Dir) (*runLog, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", d.Log(), err)
 		}
-		var row jsonobject.Fields
-		var step int
-		if err := json.Unmarshal(line, &row); err == nil {
-			raw, _ := row.Get("step").(json.RawMessage)
-			err = json.Unmarshal(raw, &step)
+		var row struct {
+			Step  int
+			Split *string
 		}
-		switch {
+		if json.Unmarshal(line, &row) != nil {
+			row.Step = 0
+		}
+		switch step := row.Step; {
 		case step <= 0 && !lines.Ended:
 			return l, nil
 		case step <= 0:
 			l.note(&Difference{Step: l.last + 1, Field: "step", Again: number(l.last + 1),
 				Stored: quoted(fmt.Sprintf("line %d of log.jsonl is no row", lines.Number))})
-		case row.Get("split") != nil:
-			l.dev = append(l.dev, row)
+		case row.Split != nil:
+			var dev jsonobject.Fields
+			if err := json.Unmarshal(line, &dev); err != nil {
+				return nil, fmt.Errorf("%s:%d: %w", d.Log(), lines.Number, err)
+			}
+			l.dev = append(l.dev, dev)
 		case step <= l.last:
 			l.note(&Difference{Step: step, Field: "step", Stored: quoted("more than one row"), Again: number(step)})
 		default:
 			if step > l.last+1 {
 				l.note(missing(l.last + 1))
 			}
-			l.steps[step], l.last = row, step
+			l.steps[step], l.last = slices.Clone(line), step
 		}
 	}
 }

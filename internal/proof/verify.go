@@ -304,9 +304,13 @@ func (v *verification) row(again train.Fields) error {
 	if err := json.Unmarshal(now.Get("step").(json.RawMessage), &step); err != nil {
 		return err
 	}
-	stored, ok := v.log.steps[step]
+	line, ok := v.log.steps[step]
 	if !ok {
 		return missing(step)
+	}
+	var stored jsonobject.Fields
+	if err := json.Unmarshal(line, &stored); err != nil {
+		return err
 	}
 	for i, x := range slices.Concat(jsonobject.Fields{{Name: "loss"}, {Name: "grad_norm"}}, stored) {
 		was, _ := stored.Get(x.Name).(json.RawMessage)

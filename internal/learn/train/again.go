@@ -75,6 +75,9 @@ func Again(ctx context.Context, c Config, params *ops.Params, learner Learner, a
 	if err := c.check(); err != nil {
 		return err
 	}
+	if a.To > c.Steps {
+		return fmt.Errorf("%s: the setting steps is %d, but step %d is stored", a.Run.Manifest(), c.Steps, a.To)
+	}
 	r := newTrainer(&c, params, learner, func(string) error { return nil })
 	defer r.batches.wait()
 	r.manifest, r.progress.steps = &run.Manifest{}, a.To
