@@ -91,7 +91,9 @@ func Verify(ctx context.Context, path string, o VerifyOptions) (*Verdict, error)
 	}
 	if v.Same {
 		v.FirstDifference = takenOver(run.Dir(path), list)
-		v.Same = v.FirstDifference == nil
+		if v.Same = v.FirstDifference == nil; !v.Same {
+			v.Explanation = "the result is that of none of the runs"
+		}
 	}
 	return v, nil
 }
