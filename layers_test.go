@@ -17,6 +17,7 @@ import (
 var layers = []string{
 	"albert/cmd/albert",
 	"albert/internal/quickstart",
+	"albert/internal/proof",
 	"albert/bench/contender",
 	"albert/bench",
 	"albert/internal/wire",

@@ -289,43 +289,11 @@ func (c *job) model(from *formats.Model, trainSet *dataset.Set) (*model.Model, e
 
 // run does one run, and evaluates its model.
 func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cut) (*RunResult, error) {
-	from, err := formats.Open(c.Model)
+	config, m, t, err := c.open(ctx, dev, data, features)
 	if err != nil {
 		return nil, err
 	}
-	tok := from.Tokenizer
-	if tok == nil {
-		return nil, fmt.Errorf("%s: the model has no tokenizer, which fine-tuning needs", c.Model)
-	}
-	tok = tok.CutAt(c.TruncationSide)
-	c.resolve(&from.Config, len(data.train.Examples))
-	m, err := c.model(from, data.train)
-	if err != nil {
-		return nil, err
-	}
-	var t taskLearner
-	if c.Task.Kind == model.Embed {
-		t, err = c.embedLearner(m, from, tok, dev, data)
-	} else {
-		t, err = c.headLearner(m, tok, dev, data, features)
-	}
-	if err != nil {
-		return nil, err
-	}
-	files := tok.Files()
-	if files[model.ConfigFile], err = m.Config.JSON(); err != nil {
-		return nil, err
-	}
-	err = train.Run(ctx, train.Config{
-		Dir: run.Dir(c.Output), Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: *c.WarmupSteps},
-		Optimizer: optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip},
-		Together:  train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
-		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: c.metric, UseBest: true, MaxTime: c.MaxTime,
-		Patience: c.Patience, After: t.after, Quiet: c.Quiet, Settings: c.settings(m), Changeable: run.Changeable(&c.Config),
-		Data: data.hashes(), Notes: c.notes.list, About: append(jsonobject.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, run.About()...),
-		Files: files, Device: dev, Tensors: m.Tensors, Flops: func(n int) float64 { return t.passes() * m.Config.FlopsForward(n) }, Peak: dev.Peak(200),
-		Memory: t.memory, Messages: c.Messages, Finish: func(dir string) error { return t.finish(ctx, dir, tok) },
-	}, m.Params, t)
+	err = train.Run(ctx, *config, m.Params, t)
 	if _, e := figure.RunPlots(c.Output); e != nil && err == nil {
 		c.message("warning: no plots: %v", e) // a run does not fail for them
 	}
@@ -333,6 +301,47 @@ func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cu
 		return nil, err
 	}
 	return c.result()
+}
+
+// open makes the model that a run starts from, what it learns, and what the training loop is asked.
+func (c *job) open(ctx context.Context, dev *cpu.Device, data *sets, features *cut) (config *train.Config, m *model.Model, t taskLearner, err error) {
+	from, err := formats.Open(c.Model)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	tok := from.Tokenizer
+	if tok == nil {
+		return nil, nil, nil, fmt.Errorf("%s: the model has no tokenizer, which fine-tuning needs", c.Model)
+	}
+	tok = tok.CutAt(c.TruncationSide)
+	c.resolve(&from.Config, len(data.train.Examples))
+	if m, err = c.model(from, data.train); err != nil {
+		return nil, nil, nil, err
+	}
+	if c.Task.Kind == model.Embed {
+		t, err = c.embedLearner(m, from, tok, dev, data)
+	} else {
+		t, err = c.headLearner(m, tok, dev, data, features)
+	}
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	files := tok.Files()
+	if files[model.ConfigFile], err = m.Config.JSON(); err != nil {
+		return nil, nil, nil, err
+	}
+	sources, err := c.sources(from, data)
+	return &train.Config{
+		Dir: run.Dir(c.Output), Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: *c.WarmupSteps},
+		Optimizer: optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip},
+		Together:  train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
+		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: c.metric, UseBest: true, MaxTime: c.MaxTime,
+		Patience: c.Patience, After: t.after, Quiet: c.Quiet, Settings: c.settings(m), Changeable: run.Changeable(&c.Config),
+		Data: data.hashes(), Sources: sources, Notes: c.notes.list,
+		About: append(jsonobject.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, run.About()...),
+		Files: files, Device: dev, Tensors: m.Tensors, Flops: func(n int) float64 { return t.passes() * m.Config.FlopsForward(n) }, Peak: dev.Peak(200),
+		Memory: t.memory, Messages: c.Messages, Finish: func(dir string) error { return t.finish(ctx, dir, tok) },
+	}, m, t, err
 }
 
 // taskLearner is what a run learns: a learner, with what the run asks of it beside the training loop.

@@ -47,6 +47,7 @@ type job struct {
 	weights    *model.Model
 	vocabulary examples.Vocabulary
 	learner    *pretraining.Learner
+	sources    *run.Sources
 }
 
 // Run pretrains: it prepares text, makes the model, and trains it. Called again after an interruption it goes on.
@@ -72,27 +73,39 @@ func RunGiven(ctx context.Context, c Config, g *pretraining.Given) (*Result, err
 	return j.run(ctx)
 }
 
-func (c *job) run(ctx context.Context) (*Result, error) {
-	defer debug.SetGCPercent(debug.SetGCPercent(train.GCPercent))
+// open opens what the job names, and gives what the training loop is asked. The job must be closed, also after an error.
+func (c *job) open(ctx context.Context) (config *train.Config, err error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	var err error
 	if c.device, err = cpu.New("", c.Threads); err != nil {
 		return nil, err
 	}
-	defer c.device.Close()
 	if err := c.openText(ctx); err != nil {
 		return nil, err
-	}
-	defer c.train.Close()
-	if c.dev != nil {
-		defer c.dev.Close()
 	}
 	if err := c.makeLearner(); err != nil {
 		return nil, err
 	}
-	config, err := c.trainConfig()
+	return c.trainConfig()
+}
+
+// close closes what is open.
+func (c *job) close() {
+	for _, s := range []*corpus.Shards{c.train, c.dev} {
+		if s != nil {
+			s.Close()
+		}
+	}
+	if c.device != nil {
+		c.device.Close()
+	}
+}
+
+func (c *job) run(ctx context.Context) (*Result, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(train.GCPercent))
+	defer c.close()
+	config, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -143,9 +156,6 @@ func (c *job) openText(ctx context.Context) (err error) {
 	} else if c.train, err = c.shards(ctx, "train", c.Train, nil); err == nil && len(c.Dev) > 0 {
 		c.dev, err = c.shards(ctx, "dev", c.Dev, nil)
 	}
-	if err != nil && c.train != nil {
-		c.train.Close()
-	}
 	return err
 }
 
@@ -184,12 +194,14 @@ func (c *job) shards(ctx context.Context, name string, inputs []string, text *pr
 // makeLearner makes the weights that the run starts from, and what they learn from.
 func (c *job) makeLearner() (err error) {
 	c.weights = model.New(c.model, c.Seed)
+	c.sources = &run.Sources{}
 	if c.Init != "" {
 		from, err := formats.OpenAs(c.Init, c.model)
 		if err != nil {
 			return fmt.Errorf("`Init` %s does not fit: %w", c.Init, err)
 		}
 		c.weights.CopyFrom(from.Model) // heads that it lacks start at random
+		c.sources.Model = from.Hash()
 	}
 	c.vocabulary = examples.NewVocabulary(c.tokenizer)
 	sampler, err := examples.NewSampler(c.train, c.vocabulary, c.examples())
@@ -220,6 +232,11 @@ func (c *job) trainConfig() (*train.Config, error) {
 	if c.dev != nil {
 		data = append(data, jsonobject.Field{Name: "dev", Value: dataHash(c.dev)})
 	}
+	for flag, paths := range map[string][]string{"train": c.Train, "dev": c.Dev, "init": {c.Init}, "tokenizer": {c.Tokenizer}} {
+		if err := c.sources.Give(flag, paths...); err != nil {
+			return nil, err
+		}
+	}
 	best, lowest := "mlm_accuracy", false // of the checkpoint that is kept
 	if c.Patience > 0 {
 		best, lowest = "loss", true
@@ -230,7 +247,7 @@ func (c *job) trainConfig() (*train.Config, error) {
 		Together:  train.Together(c.model.ActivationBytes(), c.device.Threads()), MicroBatch: c.MicroBatchSize,
 		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: best, Lowest: lowest, Patience: c.Patience,
 		MaxTime: c.MaxTime, Quiet: c.Quiet, DryRun: c.DryRun,
-		Settings: c.settings(), Changeable: run.Changeable(&c.Config), Data: data,
+		Settings: c.settings(), Changeable: run.Changeable(&c.Config), Data: data, Sources: c.sources,
 		About: append(jsonobject.Fields{{Name: "kernels", Value: c.device.InstructionSet()}}, run.About()...), Files: files, Device: c.device,
 		Tensors: c.weights.Tensors, Flops: func(n int) float64 { return 3 * c.model.FlopsForward(n) }, Peak: c.device.Peak(200),
 		Memory: c.memory, Messages: c.Messages,

@@ -34,6 +34,9 @@ type CLI struct {
 	Predict    PredictCmd    `cmd:"" help:"Classify, score, tag, answer or choose with a fine-tuned model."`
 	Convert    ConvertCmd    `cmd:"" help:"Write a model in another format: Hugging Face, PyTorch, TensorFlow, ONNX."`
 	Inspect    InspectCmd    `cmd:"" help:"Show a model's or run's configuration, parameters, or a step's examples."`
+	Verify     VerifyCmd     `cmd:"" help:"Do steps of a run again, and compare with what it has stored bit for bit."`
+	Card       CardCmd       `cmd:"" help:"Fill in a reproducibility card from the files of a run."`
+	Compare    CompareCmd    `cmd:"" help:"Show runs side by side: settings, results over seeds, curves in one plot."`
 	Bench      BenchCmd      `cmd:"" help:"Measure the speed of this machine against its own peak."`
 	Completion CompletionCmd `cmd:"" help:"Print a script that completes command lines in a shell."`
 	Version    VersionCmd    `cmd:"" help:"Show the version and the kernels that this machine uses."`

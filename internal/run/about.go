@@ -3,16 +3,22 @@ package run
 import (
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"albert/internal/files/jsonobject"
+
+	"github.com/klauspost/cpuid/v2"
 )
 
 // Version is the release of this program.
 const Version = "0.1.0"
 
-// Commit is what the program was built from, "unknown" where the build does not say.
+// Unknown is the commit of a program whose build does not say it.
+const Unknown = "unknown"
+
+// Commit is what the program was built from, [Unknown] where the build does not say.
 func Commit() string {
-	commit, modified := "unknown", ""
+	commit, modified := Unknown, ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch {
@@ -28,6 +34,10 @@ func Commit() string {
 
 // About says what a run is made by and on, for its manifest.
 func About() jsonobject.Fields {
-	return jsonobject.Fields{{Name: "version", Value: Version}, {Name: "commit", Value: Commit()}, {Name: "go", Value: runtime.Version()},
+	about := jsonobject.Fields{{Name: "version", Value: Version}, {Name: "commit", Value: Commit()}, {Name: "go", Value: runtime.Version()},
 		{Name: "platform", Value: runtime.GOOS + "/" + runtime.GOARCH}, {Name: "cpus", Value: runtime.NumCPU()}}
+	if name := strings.TrimSpace(cpuid.CPU.BrandName); name != "" {
+		about = append(about, jsonobject.Field{Name: "cpu", Value: name})
+	}
+	return about
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"albert/internal/engine/numeric"
 	"albert/internal/files/disk"
 	"albert/internal/files/jsonobject"
+	"albert/internal/files/stream"
 )
 
 // Manifest is manifest.json of a run directory: what was asked and what it ran on.
@@ -21,7 +23,51 @@ type Manifest struct {
 	StoppedEarly string            `json:"stopped_early,omitempty"`
 	Settings     jsonobject.Fields `json:"settings"` // every resolved setting
 	Data         jsonobject.Fields `json:"data"`     // hashes of what is learned from
+	Sources      *Sources          `json:"sources,omitempty"`
 	Starts       []Start           `json:"starts"`
+}
+
+// Sources say where what a run was begun with lay, so that it can be found again. Older manifests have none.
+type Sources struct {
+	// Given are the files and directories that were given, by the names of their flags; absolute.
+	Given map[string][]string `json:"given,omitempty"`
+	// Model is the weights_sha256 of the model that the run started from; "": it started from random weights.
+	Model string `json:"model,omitempty"`
+	// Files are those of labelled data that were read, by split. Shards keep such a list themselves.
+	Files map[string][]stream.File `json:"files,omitempty"`
+}
+
+// Give notes the paths that a flag gave, if any.
+func (s *Sources) Give(flag string, paths ...string) error {
+	for _, path := range paths {
+		if path == "" {
+			continue
+		}
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return err
+		}
+		if s.Given == nil {
+			s.Given = map[string][]string{}
+		}
+		s.Given[flag] = append(s.Given[flag], abs)
+	}
+	return nil
+}
+
+// Read notes the files that a split was read from.
+func (s *Sources) Read(split string, files []stream.File) error {
+	for _, f := range files {
+		abs, err := filepath.Abs(f.Path)
+		if err != nil {
+			return err
+		}
+		if s.Files == nil {
+			s.Files = map[string][]stream.File{}
+		}
+		s.Files[split] = append(s.Files[split], stream.File{Path: abs, Bytes: f.Bytes, SHA256: f.SHA256})
+	}
+	return nil
 }
 
 // Start is one start of the program on a run.
@@ -93,7 +139,7 @@ func (d Dir) Open(settings, data jsonobject.Fields, changeable []string) (m *Man
 	if err := CheckNumerics(string(d), m.Numerics); err != nil {
 		return nil, false, err
 	}
-	if list := append(changes(m.Settings, settings, changeable), changes(m.Data, data, nil)...); len(list) > 0 {
+	if list := append(Changes(m.Settings, settings, changeable), Changes(m.Data, data, nil)...); len(list) > 0 {
 		return nil, false, &Changed{d, list}
 	}
 	m.Settings, m.Data = settings, data
@@ -105,8 +151,8 @@ const notSet = "not set"
 // zero tells whether a value in JSON is that of a setting that nobody gave.
 func zero(text string) bool { return slices.Contains([]string{`""`, "0", "false", "null", "[]"}, text) }
 
-// changes lists the settings that differ between two sets, but for those that may.
-func changes(old, now jsonobject.Fields, changeable []string) (list []Change) {
+// Changes lists the settings that differ between two sets, but for those that may.
+func Changes(old, now jsonobject.Fields, changeable []string) (list []Change) {
 	text := func(f jsonobject.Fields, name string) string {
 		for _, x := range f {
 			if x.Name == name {

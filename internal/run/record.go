@@ -2,6 +2,7 @@ package run
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"math"
 	"reflect"
@@ -144,6 +145,30 @@ func Settings(record any, resolved jsonobject.Fields) (list jsonobject.Fields) {
 		list = append(list, x)
 	}
 	return append(list, resolved...)
+}
+
+// Restore fills a pointer to a record with the settings of a manifest, as [Settings] lists them. Settings of other names are
+// passed over, and those named in but.
+func Restore(record any, settings jsonobject.Fields, but ...string) error {
+	for _, f := range of(record) {
+		raw, ok := settings.Get(FlagName(f.Name)).(json.RawMessage)
+		if !ok || f.Tag.Get("resume") == "-" || slices.Contains(but, FlagName(f.Name)) {
+			continue
+		}
+		var err error
+		if d, ok := f.value.Addr().Interface().(*time.Duration); ok {
+			var text string
+			if err = json.Unmarshal(raw, &text); err == nil {
+				*d, err = time.ParseDuration(text)
+			}
+		} else {
+			err = json.Unmarshal(raw, f.value.Addr().Interface())
+		}
+		if err != nil {
+			return fmt.Errorf("%s: setting %s: %w", ManifestFile, FlagName(f.Name), err)
+		}
+	}
+	return nil
 }
 
 // Changeable lists the settings that a resume may change.

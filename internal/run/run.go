@@ -58,6 +58,9 @@ func (d Dir) Plan() string { return d.join("plan.json") }
 // Data is where shards made of text lie; split is train or dev.
 func (d Dir) Data(split string) string { return d.join("data", split) }
 
+// Manifest is the file that says what was asked and what it ran on.
+func (d Dir) Manifest() string { return d.join(ManifestFile) }
+
 // Config is the file of the model's configuration.
 func (d Dir) Config() string { return d.join(ConfigFile) }
 
@@ -132,10 +135,12 @@ func (c *Card) Write(d Dir, dir string) error {
 	for _, t := range c.Tags {
 		fmt.Fprintf(&b, "- %s\n", t)
 	}
-	fmt.Fprintf(&b, "---\n\n# %s\n\n%s\n\n| setting | value |\n|---|---|\n", filepath.Base(filepath.Clean(string(d))), c.Text)
+	fmt.Fprintf(&b, "---\n\n# %s\n\n%s\n\n", filepath.Base(filepath.Clean(string(d))), c.Text)
+	rows := [][]string{{"setting", "value"}}
 	for _, f := range c.Settings {
-		fmt.Fprintf(&b, "| %s | %v |\n", f.Name, f.Value)
+		rows = append(rows, []string{f.Name, fmt.Sprint(f.Value)})
 	}
+	b.WriteString(Table(rows))
 	fmt.Fprintf(&b, "\nweights_sha256: `%s`\n", c.Hash)
 	return disk.WriteFile(filepath.Join(dir, cardFile), []byte(b.String()))
 }

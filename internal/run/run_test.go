@@ -2,16 +2,19 @@ package run
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"albert/internal/files/disk"
 	"albert/internal/files/jsonobject"
@@ -230,5 +233,45 @@ func TestFlags(t *testing.T) {
 	const text = "try `LearningRate` 5e-06 and `NGram` 2, not `albert fill`, in data/Train of `Model"
 	if got, want := Flags(text), "try --learning-rate 5e-06 and --ngram 2, not `albert fill`, in data/Train of `Model"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// A record is what its settings in a manifest say.
+func TestRestore(t *testing.T) {
+	type record struct {
+		Rate    float64
+		Dropout *float32
+		Names   []string
+		Other   string `resume:"-"`
+		Common
+	}
+	dropout := float32(0.1)
+	want := record{Rate: 0.3, Dropout: &dropout, Names: []string{"a,b"}, Common: Common{Seed: 1<<64 - 1, MaxTime: 90 * time.Second, Quiet: true, Optimizer: "lamb", WeightDecay: 0.01}}
+	text, err := json.Marshal(Settings(&want, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var settings jsonobject.Fields
+	if err := json.Unmarshal(append(bytes.TrimSuffix(text, []byte("}")), `,"unknown":1,"other":"x"}`...), &settings); err != nil {
+		t.Fatal(err)
+	}
+	var got record
+	if err := Restore(&got, settings); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	settings[0].Value = json.RawMessage(`"x"`)
+	if err := Restore(&got, settings); err == nil || !strings.Contains(err.Error(), "manifest.json: setting rate: ") {
+		t.Errorf("%v", err)
+	}
+	if err := Restore(&got, settings, "rate"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A cell of a table in Markdown is on one line and holds no border.
+func TestTable(t *testing.T) {
+	want := "| a | b |\n|---|---|\n| x\\|y | \\\\\\| \\<b> z |\n"
+	if got := Table([][]string{{"a", "b"}, {"x|y", "\\| <b>\nz"}}); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

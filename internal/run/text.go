@@ -3,6 +3,7 @@ package run
 import (
 	"cmp"
 	"fmt"
+	"strings"
 )
 
 // SizeText is a number of bytes for people.
@@ -18,6 +19,26 @@ func SizeText(n int64) string {
 		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 	}
 	return fmt.Sprintf("%.0f kB", float64(n)/1e3)
+}
+
+var cell = strings.NewReplacer("\\", "\\\\", "|", "\\|", "<", "\\<", "\r\n", " ", "\n", " ", "\r", " ")
+
+// Cell is a text on one line, as it stands in a table in Markdown.
+func Cell(text string) string { return cell.Replace(text) }
+
+// Table is a table in Markdown, whose first row is its head.
+func Table(rows [][]string) string {
+	var b strings.Builder
+	for i, row := range rows {
+		for _, text := range row {
+			b.WriteString("| " + Cell(text) + " ")
+		}
+		b.WriteString("|\n")
+		if i == 0 {
+			b.WriteString(strings.Repeat("|---", len(row)) + "|\n")
+		}
+	}
+	return b.String()
 }
 
 // OneLine is two errors as one, as errors.Join gives them, but on one line.

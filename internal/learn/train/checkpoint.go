@@ -56,9 +56,11 @@ type checkpoints struct {
 	at      func(point string) error // for tests: told of each stage, may fail it
 }
 
-// all lists a checkpoint's tensors: the model's, and the moments m and v of every parameter.
-func (c *checkpoints) all() []safetensors.Tensor {
-	list := slices.Clone(c.tensors())
+// all lists a checkpoint's tensors: the model's and the moments.
+func (c *checkpoints) all() []safetensors.Tensor { return slices.Concat(c.tensors(), c.moments()) }
+
+// moments lists the moments m and v of every parameter.
+func (c *checkpoints) moments() (list []safetensors.Tensor) {
 	for _, p := range c.params.List {
 		from := c.params.Offset(p)
 		to := from + len(p.Data)
@@ -144,7 +146,7 @@ func (c *checkpoints) read(path string) (*state, error) {
 	if err := run.CheckNumerics(path, s.Numerics); err != nil {
 		return nil, err
 	}
-	if path != c.dir.Checkpoint(s.Step) {
+	if filepath.Base(path) != run.CheckpointName(s.Step) {
 		return nil, fmt.Errorf("%s is of step %d", run.StateFile, s.Step)
 	}
 	f, err := safetensors.Open(filepath.Join(path, run.WeightsFile))

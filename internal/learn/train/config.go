@@ -44,6 +44,8 @@ type Config struct {
 	// run is resumed, and so must Data: hashes of what is learned from.
 	Settings, Data Fields
 	Changeable     []string
+	// Sources say where the data and the model lay, for the manifest.
+	Sources *run.Sources
 	// About is what the program knows of itself and the machine, for the manifest.
 	About Fields
 	// Notes say what is known of the data before the first step, as what was left out: "data_notes" in the log's row of step 1.

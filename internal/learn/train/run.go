@@ -72,21 +72,7 @@ func start(ctx context.Context, c *Config, params *ops.Params, learner Learner, 
 		return err
 	}
 	defer unlock()
-	r := &trainer{c: c, params: params, learner: learner, began: time.Now(), saved: -1, at: at, progress: newProgress(c)}
-	r.optimizer = optim.New(c.Optimizer, params, c.Device)
-	r.gradients = &accumulator{params: params, dev: c.Device, together: c.Together, micro: c.MicroBatch}
-	r.batches = &batchQueue{learner: learner, steps: c.Steps}
-	m, v := r.optimizer.Moments()
-	r.checkpoints = &checkpoints{dir: c.Dir, params: params, m: m, v: v, tensors: c.Tensors, files: c.Files, keep: c.Keep, at: at}
-	if c.Tensors == nil {
-		r.checkpoints.tensors = func() []safetensors.Tensor {
-			var list []safetensors.Tensor
-			for _, p := range params.List {
-				list = append(list, safetensors.Float32Tensor(p.Name, p.Shape, p.Data))
-			}
-			return list
-		}
-	}
+	r := newTrainer(c, params, learner, at)
 	defer r.batches.wait()
 	done, err := r.open()
 	if err != nil || done {
@@ -105,6 +91,26 @@ func start(ctx context.Context, c *Config, params *ops.Params, learner Learner, 
 	return r.loop(ctx)
 }
 
+// newTrainer makes a start of a run whose state is that of its first weights.
+func newTrainer(c *Config, params *ops.Params, learner Learner, at func(string) error) *trainer {
+	r := &trainer{c: c, params: params, learner: learner, began: time.Now(), saved: -1, at: at, progress: newProgress(c)}
+	r.optimizer = optim.New(c.Optimizer, params, c.Device)
+	r.gradients = &accumulator{params: params, dev: c.Device, together: c.Together, micro: c.MicroBatch}
+	r.batches = &batchQueue{learner: learner, steps: c.Steps}
+	m, v := r.optimizer.Moments()
+	r.checkpoints = &checkpoints{dir: c.Dir, params: params, m: m, v: v, tensors: c.Tensors, files: c.Files, keep: c.Keep, at: at}
+	if c.Tensors == nil {
+		r.checkpoints.tensors = func() []safetensors.Tensor {
+			var list []safetensors.Tensor
+			for _, p := range params.List {
+				list = append(list, safetensors.Float32Tensor(p.Name, p.Shape, p.Data))
+			}
+			return list
+		}
+	}
+	return r
+}
+
 // open reads the state of the run in the directory, or begins one. done: the run is finished.
 func (r *trainer) open() (done bool, err error) {
 	var fresh bool
@@ -121,6 +127,7 @@ func (r *trainer) open() (done bool, err error) {
 			return true, nil
 		}
 	}
+	r.manifest.Sources = r.c.Sources
 	for name, data := range r.c.Files {
 		path := filepath.Join(string(r.c.Dir), name)
 		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
