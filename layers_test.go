@@ -50,6 +50,7 @@ var layers = []string{
 	"albert/internal/files/protobuf",
 	"albert/internal/files/jsonobject",
 	"albert/internal/files/stream",
+	"albert/internal/files/npy",
 	"albert/internal/files/disk",
 	"albert/internal/engine/cpu/kernel",
 	"albert/internal/engine/numeric",
