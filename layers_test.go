@@ -37,6 +37,7 @@ var layers = []string{
 	"albert/internal/onnx",
 	"albert/internal/model",
 	"albert/internal/learn/optim",
+	"albert/internal/search",
 	"albert/internal/engine/cpu",
 	"albert/internal/engine/ops",
 	"albert/tokenizer/spmtrain",
