@@ -164,7 +164,7 @@ func (b *Best) scan(g *group, l *lists, v *Vectors, from, to int) {
 	}
 	for at := from; at < to; at += rowBlock {
 		rows := min(rowBlock, to-at)
-		k.Gemm(rows, v.Data[at*b.width:], b.width, &g.panels, 0, panelsOf(k, g.n), l.tile, g.n, nil, kernel.Zero)
+		k.GemmAhead(rows, v.Data[at*b.width:], b.width, &g.panels, l.tile, g.n, v.Data[min(len(v.Data), (at+rows)*b.width):])
 		for r := range rows {
 			b.offerRow(g, l, l.tile[r*g.n:(r+1)*g.n], b.n+at+r, v.scales[at+r])
 		}
