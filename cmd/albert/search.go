@@ -58,11 +58,11 @@ func (c *SearchCmd) Run(ctx context.Context) error {
 	}
 	defer m.Close()
 	o := infer.EmbedOptions{Pooling: c.Pooling, Layer: -1, Dimensions: c.Dimensions, MaxSeqLength: c.MaxSeqLength}
-	documents, close, err := c.documents(ctx, m, o)
+	documents, done, err := c.documents(ctx, m, o)
 	if err != nil {
 		return err
 	}
-	defer close()
+	defer done()
 	o.PromptName, o.Prompt, o.Role = c.PromptName, c.Prompt, infer.Query
 	return answer(ctx, &c.inputFlags, func(q iter.Seq[*infer.Question]) (iter.Seq2[infer.Found, error], error) {
 		return m.Search(ctx, q, documents.Vectors, c.TopK, o)
@@ -88,12 +88,12 @@ type documents struct {
 	texts []string          // their beginnings, for a person; nil: not wanted
 }
 
-// documents opens vectors or makes them.
-func (c *SearchCmd) documents(ctx context.Context, m *infer.Model, o infer.EmbedOptions) (*documents, func() error, error) {
+// documents opens vectors or makes them; done gives them back.
+func (c *SearchCmd) documents(ctx context.Context, m *infer.Model, o infer.EmbedOptions) (d *documents, done func() error, err error) {
 	if c.Vectors != "" {
 		return c.mapped(m.Dimensions(o))
 	}
-	d := &documents{}
+	d = &documents{}
 	progress := newProgress("documents", 0, c.Quiet)
 	defer progress.end()
 	person, n := c.forPerson(), 0

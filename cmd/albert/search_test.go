@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"albert/internal/files/npy"
+	"albert/internal/formats"
 )
 
 // collection writes documents with ids, some of them twice, and gives their texts.
@@ -93,6 +94,29 @@ func TestSearch(t *testing.T) {
 	line := must(t, "search", m, "--corpus", in("texts"), "--top-k", "1", in("asked"))
 	if !strings.HasPrefix(line, `{"id":7,"result":[{"index":`) || !strings.Contains(line, `"id":null`) {
 		t.Error(line)
+	}
+}
+
+// Queries and documents get the prompts that a directory of sentence-transformers has for them; a prompt that is given is of the queries.
+func TestSearchPrompts(t *testing.T) {
+	_, in := workplace(t)
+	m := tinyModel(t, in)
+	if err := formats.WriteSentence(m, formats.PoolMean, false, 24, 40); err != nil {
+		t.Fatal(err)
+	}
+	writeText(t, filepath.Join(m, "config_sentence_transformers.json"),
+		`{"prompts": {"query": "the reader opens ", "passage": "a table of ", "other": "two "}, "default_prompt_name": "other"}`)
+	writeText(t, in("texts"), "a client\nthe value\n")
+	documents := vectorsOf(t, must(t, "embed", m, in("texts"), "--prompt-name", "passage"))
+	for _, k := range []struct{ search, embed []string }{
+		{nil, []string{"--prompt-name", "query"}}, {[]string{"--prompt-name", "other"}, nil}, {[]string{"--prompt", ""}, []string{"--prompt", ""}},
+	} {
+		query := vectorsOf(t, must(t, append([]string{"embed", m, "numbers"}, k.embed...)...))[0]
+		for _, h := range hitsOf(t, must(t, append([]string{"search", m, "--corpus", in("texts"), "numbers"}, k.search...)...)) {
+			if want := cosine(query, documents[h.Index]); math.Abs(want-float64(h.Score)) > 1e-6 {
+				t.Errorf("%q: %v, want %v", k.search, h.Score, want)
+			}
+		}
 	}
 }
 
