@@ -95,7 +95,7 @@ func Open(path string, options ...Option) (*Model, error) {
 	return start(f, err, options)
 }
 
-// OpenFS is Open for a directory in Hugging Face layout of a file system, such as one that go:embed makes.
+// OpenFS is Open for a directory in Hugging Face layout, or one of sentence-transformers, of a file system, such as one that go:embed makes.
 func OpenFS(fsys fs.FS, dir string, options ...Option) (*Model, error) {
 	f, err := formats.OpenFS(fsys, dir)
 	return start(f, err, options)

@@ -6,6 +6,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -37,7 +38,9 @@ type Result struct {
 	Ms             float64 `json:"ms"` // median
 	Gflops         float64 `json:"gflops,omitempty"`
 	FractionOfPeak float64 `json:"fraction_of_peak,omitempty"`
-	BytesPerSecond float64 `json:"bytes_per_second,omitempty"` // tokenize
+	BytesPerSecond float64 `json:"bytes_per_second,omitempty"` // tokenize, search
+	// FractionOfBandwidth is, of search, how fast vectors are read, by how fast the same threads read the same memory and do nothing else.
+	FractionOfBandwidth float64 `json:"fraction_of_bandwidth,omitempty"`
 }
 
 // Default is what is measured when nothing is named.
@@ -62,6 +65,16 @@ type work struct {
 	flops float64
 	bytes float64
 	run   func() error
+	read  func() // reads the memory that run reads; nil where that does not count
+	close func() error
+}
+
+// done gives back what the work took.
+func (w *work) done() error {
+	if w.close == nil {
+		return nil
+	}
+	return w.close()
 }
 
 // burst is the least time that a piece of work runs in a round.
@@ -138,34 +151,15 @@ func (r *Report) measure(ctx context.Context, dev *cpu.Device, precision infer.P
 		if err != nil {
 			return err
 		}
-		if err := w.run(); err != nil { // buffers, packed weights
+		res := Result{Name: name, Precision: string(precision), Threads: threads}
+		p, err := res.rounds(ctx, w, load, dev, o.Rounds)
+		if err := errors.Join(err, w.done()); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		var times []float64
-		for range o.Rounds {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			start := time.Now()
-			n, err := repeat(w, burst)
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			times = append(times, float64(time.Since(start).Nanoseconds())/1e6/float64(n))
-			if _, err := repeat(load, peakLoad); err != nil {
-				return err
-			}
-			peaks = append(peaks, dev.Peak(peakBursts)/1e9)
-		}
-		slices.Sort(times)
-		ms := times[len(times)/2]
-		res := Result{Name: name, Precision: string(precision), Threads: threads, Ms: ms, Gflops: w.flops / ms / 1e6}
-		if w.bytes > 0 {
-			res.BytesPerSecond = w.bytes / ms * 1e3
-		}
+		peaks = append(peaks, p...)
 		results = append(results, res)
 		if o.Log != nil {
-			o.Log("%s on %d thread(s): %.3f ms", name, threads, ms)
+			o.Log("%s on %d thread(s): %.3f ms", name, threads, res.Ms)
 		}
 	}
 	slices.Sort(peaks)
@@ -181,9 +175,48 @@ func (r *Report) measure(ctx context.Context, dev *cpu.Device, precision infer.P
 	return nil
 }
 
+// rounds measures a piece of work, and gives the peak after each of its rounds.
+func (r *Result) rounds(ctx context.Context, w, load *work, dev *cpu.Device, rounds int) (peaks []float64, err error) {
+	if err := w.run(); err != nil { // buffers, packed weights
+		return nil, err
+	}
+	var times, reads []float64
+	for range rounds {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		start := time.Now()
+		n, err := repeat(w, burst)
+		if err != nil {
+			return nil, err
+		}
+		times = append(times, float64(time.Since(start).Nanoseconds())/1e6/float64(n))
+		if w.read != nil {
+			start := time.Now()
+			w.read()
+			reads = append(reads, float64(time.Since(start).Nanoseconds())/1e6)
+		}
+		if _, err := repeat(load, peakLoad); err != nil {
+			return nil, err
+		}
+		peaks = append(peaks, dev.Peak(peakBursts)/1e9)
+	}
+	slices.Sort(times)
+	slices.Sort(reads)
+	r.Ms = times[len(times)/2]
+	r.Gflops = w.flops / r.Ms / 1e6
+	if w.bytes > 0 {
+		r.BytesPerSecond = w.bytes / r.Ms * 1e3
+	}
+	if reads != nil {
+		r.FractionOfBandwidth = reads[0] / r.Ms // of the fastest
+	}
+	return peaks, nil
+}
+
 func newWork(name string, dev *cpu.Device, precision infer.Precision) (*work, error) {
 	bad := func() (*work, error) {
-		return nil, fmt.Errorf("work %q: want gemm-MxKxN, forward-CONFIG-BxS, train-CONFIG-BxS or tokenize", name)
+		return nil, fmt.Errorf("work %q: want gemm-MxKxN, forward-CONFIG-BxS, train-CONFIG-BxS, search-NxD-qQ or tokenize", name)
 	}
 	kind, rest, _ := strings.Cut(name, "-")
 	if precision == infer.Int8 && kind != "gemm" && kind != "forward" {
@@ -192,6 +225,14 @@ func newWork(name string, dev *cpu.Device, precision infer.Precision) (*work, er
 	switch kind {
 	case "tokenize":
 		return tokenizeWork()
+	case "search":
+		size, q, _ := strings.Cut(rest, "-q")
+		d, ok := sizes(size, 2)
+		n, some := sizes(q, 1)
+		if !ok || !some {
+			return bad()
+		}
+		return searchWork(dev, d[0], d[1], n[0])
 	case "gemm":
 		d, ok := sizes(rest, 3)
 		if !ok {

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -288,29 +287,6 @@ func TestBadCollectionsAreSaid(t *testing.T) {
 				t.Errorf("%s %q: %v, want %q", c.file, c.text, err, w)
 			}
 		}
-	}
-}
-
-// Of equal scores the greater id comes first, whatever the order of the documents, and only the best are kept.
-func TestBestDocumentsOfAQuery(t *testing.T) {
-	ids := make([]string, 300)
-	for i := range ids {
-		ids[i] = fmt.Sprintf("d%03d", i)
-	}
-	var list []hit
-	for _, i := range rand.New(rand.NewPCG(1, 1)).Perm(300) {
-		list = insert(list, hit{float32(i / 10), i}, ids)
-	}
-	var got []int
-	for _, h := range list {
-		got = append(got, h.document)
-	}
-	want := make([]int, found)
-	for i := range want {
-		want[i] = 299 - i
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("%v", got)
 	}
 }
 

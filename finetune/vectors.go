@@ -5,18 +5,17 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math"
 	"os"
 	"slices"
 	"strings"
 
 	"albert/internal/engine/cpu"
-	"albert/internal/engine/ops"
 	"albert/internal/files/jsonobject"
 	"albert/internal/formats"
 	"albert/internal/infer"
 	"albert/internal/learn/metric"
 	"albert/internal/learn/task"
+	"albert/internal/search"
 	"albert/internal/text/dataset"
 	"albert/tokenizer"
 )
@@ -29,16 +28,18 @@ type encoder struct {
 	cut     int         // texts that were longer
 }
 
-// each gives the vectors of texts, in their order.
-func (e *encoder) each(ctx context.Context, texts iter.Seq[string]) iter.Seq2[[]float32, error] {
+// each gives the vectors of texts that have a role, in their order.
+func (e *encoder) each(ctx context.Context, role infer.Role, texts iter.Seq[string]) iter.Seq2[[]float32, error] {
 	return func(yield func([]float32, error) bool) {
+		o := e.options
+		o.Role = role
 		answers, err := e.model.Embed(ctx, func(yield func(*infer.Question) bool) {
 			for text := range texts {
 				if !yield(&infer.Question{Text: text}) {
 					return
 				}
 			}
-		}, e.options)
+		}, o)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -120,7 +121,7 @@ func (b *benchmark) notes() []string {
 // measure gives the official metrics of a model's vectors.
 func (b *benchmark) measure(ctx context.Context, e *encoder) (metric.Scores, error) {
 	if b.collection != nil {
-		return search(ctx, e, b.collection)
+		return searchIn(ctx, e, b.collection)
 	}
 	var gold, cosines []float64
 	var first []float32
@@ -131,7 +132,7 @@ func (b *benchmark) measure(ctx context.Context, e *encoder) (metric.Scores, err
 			}
 		}
 	}
-	for v, err := range e.each(ctx, texts) {
+	for v, err := range e.each(ctx, 0, texts) {
 		if err != nil {
 			return nil, err
 		}
@@ -145,23 +146,15 @@ func (b *benchmark) measure(ctx context.Context, e *encoder) (metric.Scores, err
 }
 
 const (
-	found         = 100 // documents of a query
-	documentBlock = 256 // documents that are compared with all queries at once
+	found         = 100  // documents of a query
+	documentBlock = 1024 // documents that are compared with all queries at once
 )
 
-// hit is a document found.
-type hit struct {
-	score    float32
-	document int
-}
-
-// search searches the queries' documents: exactly, a block of documents at a time, so that the memory is that of the queries' vectors and
+// searchIn searches the queries' documents: exactly, a block of documents at a time, so that the memory is that of the queries' vectors and
 // the documents' ids. Of equal scores the document with the greater id comes first, as in trec_eval.
-func search(ctx context.Context, e *encoder, c *dataset.Retrieval) (metric.Scores, error) {
-	width := e.model.Dimensions(e.options)
-	queries := ops.NewParam("queries", len(c.Queries), width)
-	n := 0
-	for v, err := range e.each(ctx, func(yield func(string) bool) {
+func searchIn(ctx context.Context, e *encoder, c *dataset.Retrieval) (metric.Scores, error) {
+	var queries [][]float32
+	for v, err := range e.each(ctx, infer.Query, func(yield func(string) bool) {
 		for i := range c.Queries {
 			if !yield(c.Queries[i].Text) {
 				return
@@ -171,25 +164,11 @@ func search(ctx context.Context, e *encoder, c *dataset.Retrieval) (metric.Score
 		if err != nil {
 			return nil, err
 		}
-		task.Unit(queries.Data[n*width:(n+1)*width], v)
-		n++
+		queries = append(queries, v)
 	}
-	ops.NewParams([]*ops.Param{queries}).Touch()
-	best := make([][]hit, len(c.Queries))
-	block := e.exact.New(documentBlock, width)
-	defer e.exact.Free(block)
-	block.Rows = 0
-	compare := func(from int) {
-		scores := e.exact.New(block.Rows, len(c.Queries))
-		defer e.exact.Free(scores)
-		e.exact.Linear(scores, nil, block, ops.Identity, []ops.Affine{{W: queries}})
-		e.exact.Run(len(best), func(q int) {
-			for r := range block.Rows {
-				best[q] = insert(best[q], hit{scores.Row(r)[q], from + r}, c.IDs)
-			}
-		})
-	}
-	n = 0
+	best := search.New(e.exact, queries, search.Options{K: found, Ties: func(a, b int) int { return cmp.Compare(c.IDs[b], c.IDs[a]) }})
+	width := len(queries[0])
+	block := make([]float32, 0, documentBlock*width)
 	var broken error
 	texts := func(yield func(string) bool) {
 		for text, err := range c.Documents() {
@@ -198,51 +177,29 @@ func search(ctx context.Context, e *encoder, c *dataset.Retrieval) (metric.Score
 			}
 		}
 	}
-	for v, err := range e.each(ctx, texts) {
+	for v, err := range e.each(ctx, infer.Document, texts) {
 		if err != nil {
 			return nil, err
 		}
-		block.Rows++
-		task.Unit(block.Row(block.Rows-1), v)
-		if n++; block.Rows == documentBlock {
-			compare(n - block.Rows)
-			block.Rows = 0
+		if block = append(block, v...); len(block) == cap(block) {
+			best.Add(search.NewVectors(e.exact, block, width))
+			block = block[:0]
 		}
 	}
 	if broken != nil {
 		return nil, broken
 	}
-	if block.Rows > 0 {
-		compare(n - block.Rows)
-	}
-	return metric.Retrieval(rankings(c, best))
-}
-
-// insert puts a document into the best of a query, best first.
-func insert(list []hit, h hit, ids []string) []hit {
-	if math.IsNaN(float64(h.score)) { // a model that overflows
-		h.score = float32(math.Inf(-1))
-	}
-	worse := func(a, b hit) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(ids[b.document], ids[a.document]))
-	}
-	if len(list) == found && worse(list[found-1], h) < 0 {
-		return list
-	}
-	at, _ := slices.BinarySearchFunc(list, h, worse)
-	if len(list) == found {
-		list = list[:found-1]
-	}
-	return slices.Insert(list, at, h)
+	best.Add(search.NewVectors(e.exact, block, width))
+	return metric.Retrieval(rankings(c, best.Hits()))
 }
 
 // rankings are the relevances of what was found.
-func rankings(c *dataset.Retrieval, best [][]hit) []metric.Ranking {
+func rankings(c *dataset.Retrieval, best [][]search.Hit) []metric.Ranking {
 	list := make([]metric.Ranking, len(best))
 	for q, hits := range best {
 		r := &list[q]
 		for _, h := range hits {
-			r.Found = append(r.Found, c.Queries[q].Relevant[h.document])
+			r.Found = append(r.Found, c.Queries[q].Relevant[h.Index])
 		}
 		for _, x := range c.Queries[q].Relevant {
 			r.Judged = append(r.Judged, x)

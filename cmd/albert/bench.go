@@ -14,7 +14,7 @@ import (
 
 // BenchCmd measures this machine against its own peak.
 type BenchCmd struct {
-	Work      []string          `help:"What to measure, with commas between: gemm-MxKxN, forward-CONFIG-BxS, train-CONFIG-BxS (B sequences of S pieces), tokenize." placeholder:"NAME"`
+	Work      []string          `help:"What to measure, with commas between: gemm-MxKxN, forward-CONFIG-BxS, train-CONFIG-BxS (B sequences of S pieces), search-NxD-qQ (Q queries at once in N vectors of D values), tokenize." placeholder:"NAME"`
 	Precision []infer.Precision `help:"fp32 (default) and int8, with commas between; int8 is of gemm and forward." enum:"fp32,int8" placeholder:"P"`
 	Threads   []int             `help:"Numbers of threads, with commas between (default: 1 and all)." placeholder:"N"`
 	Rounds    int               `default:"7" help:"Interleaved rounds, at least 5; medians are given."`
@@ -44,6 +44,8 @@ func (c *BenchCmd) Run(ctx context.Context) error {
 		}
 		fmt.Printf("%-24s %7d %12.3f", name, w.Threads, w.Ms)
 		switch {
+		case w.FractionOfBandwidth > 0:
+			fmt.Printf(" %10.1f %7.1f%%  %.1f GB/s, %.1f %% of what can be read\n", w.Gflops, 100*w.FractionOfPeak, w.BytesPerSecond/1e9, 100*w.FractionOfBandwidth)
 		case w.Precision == string(infer.Int8):
 			fmt.Printf(" %10.1f\n", w.Gflops)
 		case w.Gflops > 0:

@@ -145,6 +145,12 @@ func (f *inputFlags) open(o infer.Options) (*infer.Model, error) {
 // answer answers all items on stdout.
 func answer[A any](ctx context.Context, f *inputFlags, ask func(iter.Seq[*infer.Question]) (iter.Seq2[A, error], error),
 	form func(it *wire.Item, a A) (any, bool)) error {
+	return answerTo(ctx, f, f.answers(), ask, form)
+}
+
+// answerTo answers all items into a sink.
+func answerTo[A any](ctx context.Context, f *inputFlags, to wire.Sink, ask func(iter.Seq[*infer.Question]) (iter.Seq2[A, error], error),
+	form func(it *wire.Item, a A) (any, bool)) error {
 	all := func(yield func(*wire.Item) bool) {
 		for it := range items(append(f.Input, f.More...)) {
 			it.Whole = !f.Truncate
@@ -153,5 +159,5 @@ func answer[A any](ctx context.Context, f *inputFlags, ask func(iter.Seq[*infer.
 			}
 		}
 	}
-	return wire.Answer(ctx, f.answers(), all, ask, form)
+	return wire.Answer(ctx, to, all, ask, form)
 }

@@ -31,6 +31,8 @@ type CLI struct {
 	Eval       EvalCmd       `cmd:"" help:"Measure a model on labelled data or held-out text; predict a test set."`
 	Fill       FillCmd       `cmd:"" help:"Fill [MASK] in texts with the likeliest pieces."`
 	Embed      EmbedCmd      `cmd:"" help:"Turn texts into vectors."`
+	Search     SearchCmd     `cmd:"" help:"Find the texts or vectors nearest to queries, exactly."`
+	Mine       MineCmd       `cmd:"" help:"Find hard negatives for pairs of texts, to learn vectors from."`
 	Predict    PredictCmd    `cmd:"" help:"Classify, score, tag, answer or choose with a fine-tuned model."`
 	Convert    ConvertCmd    `cmd:"" help:"Write a model in another format: Hugging Face, PyTorch, TensorFlow, ONNX."`
 	Inspect    InspectCmd    `cmd:"" help:"Show a model's or run's configuration, parameters, or a step's examples."`

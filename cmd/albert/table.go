@@ -77,11 +77,7 @@ func (t *table) Flush() error { return t.out.Flush() }
 // Write shows the answer to an item, or why there is none.
 func (t *table) Write(it *wire.Item, value any, truncated bool, failed error) error {
 	if failed != nil {
-		place := fmt.Sprintf("line %d", max(1, it.Line))
-		if it.File != "" {
-			place = it.File + ":" + strconv.Itoa(max(1, it.Line))
-		}
-		fmt.Fprintf(t.out, "%s %s: %s\n", t.styled(red, "error"), plain(place), plain(failed.Error()))
+		fmt.Fprintf(t.out, "%s %s: %s\n", t.styled(red, "error"), plain(placeOf(it)), plain(failed.Error()))
 		return t.Flush()
 	}
 	text, err := jsonobject.Marshal(value)
@@ -105,6 +101,14 @@ func (t *table) Write(it *wire.Item, value any, truncated bool, failed error) er
 	}
 	t.row(append(r, jsonobject.Field{Name: "text", Value: question}))
 	return t.Flush()
+}
+
+// placeOf is where an item stands.
+func placeOf(it *wire.Item) string {
+	if it.File != "" {
+		return it.File + ":" + strconv.Itoa(max(1, it.Line))
+	}
+	return fmt.Sprintf("line %d", max(1, it.Line))
 }
 
 // questionOf is what an item asks, in a line.

@@ -493,7 +493,7 @@ func google(f Format, path string, files tensorflow.Files) (*source, error) {
 }
 
 // OpenFS opens a directory in Hugging Face layout of a file system, such as one that go:embed makes: config.json, model.safetensors and,
-// if it is there, the tokenizer. The tensors are copied.
+// if it is there, the tokenizer; or one of sentence-transformers, whole. The tensors are copied.
 func OpenFS(fsys fs.FS, dir string) (*Model, error) {
 	read := func(name string, most int64) ([]byte, error) {
 		path := slashpath.Join(dir, name)
@@ -504,18 +504,23 @@ func OpenFS(fsys fs.FS, dir string) (*Model, error) {
 		defer f.Close()
 		return disk.ReadAll(f, path, most)
 	}
-	text, err := read(model.ConfigFile, 1<<20)
+	sentence := sentenceDir{dir, read}
+	at, err := sentence.transformerPath()
+	if err != nil {
+		return nil, err
+	}
+	text, err := read(slashpath.Join(at, model.ConfigFile), 1<<20)
 	if err != nil {
 		return nil, err
 	}
 	c, err := model.ParseConfig(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", slashpath.Join(dir, model.ConfigFile), err)
+		return nil, fmt.Errorf("%s: %w", slashpath.Join(dir, at, model.ConfigFile), err)
 	}
-	s := &source{format: HuggingFace, weights: slashpath.Join(dir, model.WeightsFile),
-		tokenizer: func() (*tokenizer.Tokenizer, error) { return tokenizer.OpenFS(fsys, dir) }}
+	s := &source{format: HuggingFace, weights: slashpath.Join(dir, at, model.WeightsFile),
+		tokenizer: func() (*tokenizer.Tokenizer, error) { return tokenizer.OpenFS(fsys, slashpath.Join(dir, at)) }}
 	s.reader = func() (safetensors.Reader, error) {
-		data, err := read(model.WeightsFile, 8<<30)
+		data, err := read(slashpath.Join(at, model.WeightsFile), 8<<30)
 		if err != nil {
 			return nil, err
 		}
@@ -527,7 +532,7 @@ func OpenFS(fsys fs.FS, dir string) (*Model, error) {
 	}
 	m, err := owned(s.open(dir, &c))
 	if err == nil {
-		err = m.readSentence(sentenceDir{dir, read})
+		err = m.readSentence(sentence)
 	}
 	return m, err
 }

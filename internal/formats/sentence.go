@@ -139,11 +139,20 @@ func (d sentenceDir) modules() ([]module, error) {
 
 // transformerDir is where the model of a directory of sentence-transformers lies, "" if path is no such directory, or the model lies in it.
 func transformerDir(path string) (string, error) {
-	list, err := onDisk(path).modules()
-	if err != nil || len(list) == 0 || slashpath.Clean(list[0].Path) == "." {
+	sub, err := onDisk(path).transformerPath()
+	if err != nil || sub == "." {
 		return "", err
 	}
-	return filepath.Join(path, filepath.FromSlash(list[0].Path)), nil
+	return filepath.Join(path, filepath.FromSlash(sub)), nil
+}
+
+// transformerPath is where the model lies in the directory; ".", if it lies in no other.
+func (d sentenceDir) transformerPath() (string, error) {
+	list, err := d.modules()
+	if err != nil || len(list) == 0 {
+		return ".", err
+	}
+	return slashpath.Clean(list[0].Path), nil
 }
 
 // sentence reads what the directory says beside the model, which has a configuration; nil if it has no modules.json.
@@ -373,17 +382,18 @@ func (d sentenceDir) dense(s *Sentence, path string, width int) (int, error) {
 func (d sentenceDir) weights(path string) (r safetensors.Reader, name string, err error) {
 	name = slashpath.Join(path, model.WeightsFile)
 	data, err := d.read(name, 1<<33)
+	parse := func(data []byte) (safetensors.Reader, error) { return safetensors.Parse(data) }
 	if errors.Is(err, fs.ErrNotExist) {
 		old := slashpath.Join(path, torchFile)
-		if file := filepath.Join(d.dir, filepath.FromSlash(old)); exists(file) {
-			r, err = pytorch.Open(file)
-			return r, old, err
+		if d, e := d.read(old, 1<<33); !errors.Is(e, fs.ErrNotExist) {
+			name, data, err = old, d, e
+			parse = func(data []byte) (safetensors.Reader, error) { return pytorch.Parse(data) }
 		}
 	}
 	if err != nil {
 		return nil, name, err
 	}
-	if r, err = safetensors.Parse(data); err != nil {
+	if r, err = parse(data); err != nil {
 		err = d.fail(name, "%w", err)
 	}
 	return r, name, err

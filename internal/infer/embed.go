@@ -37,7 +37,21 @@ type EmbedOptions struct {
 	MaxSeqLength int     // longer texts are cut; 0: what the model takes
 	Prompt       *string // put before every text
 	PromptName   string  // one of the directory's prompts
+	// Role is what the texts are: where neither Prompt nor PromptName is given, the directory's prompt for it stands before every text.
+	Role Role
 }
+
+// Role is what a text is in a search.
+type Role int
+
+// The roles. The zero value is none.
+const (
+	Query Role = iota + 1
+	Document
+)
+
+// prompts are the names of the roles' prompts, as sentence-transformers' encode_query and encode_document look for them.
+var prompts = map[Role][]string{Query: {"query"}, Document: {"document", "passage", "corpus"}}
 
 // Embedded is a text as one vector, or with PoolNone one for each piece.
 type Embedded struct {
@@ -144,7 +158,13 @@ func (m *Model) embedder(o EmbedOptions) (*embedder, error) {
 
 // setPrompt finds what stands before every text.
 func (e *embedder) setPrompt(s *formats.Sentence) error {
-	name := cmp.Or(e.PromptName, s.DefaultPrompt)
+	name := s.DefaultPrompt
+	for _, n := range slices.Backward(prompts[e.Role]) {
+		if _, ok := s.Prompts[n]; ok {
+			name = n
+		}
+	}
+	name = cmp.Or(e.PromptName, name)
 	text, ok := s.Prompts[name]
 	switch {
 	case e.Prompt != nil && e.PromptName != "":

@@ -33,7 +33,8 @@ func WriteJSON(path string, v any) error {
 	return WriteFile(path, append(text, '\n'))
 }
 
-// Atomically writes a file under another name, syncs it and renames it to path, so that path holds the old content or all of the new.
+// Atomically writes a file under another name, syncs it and renames it to path, so that path holds the old content or all of the new. w is an
+// [io.WriterAt], too.
 // On an error nothing is left behind; a crash may leave a file beside path, whose name is path's with a dot before it, a dot and digits behind it.
 func Atomically(path string, write func(w io.Writer) error) (err error) {
 	dir := filepath.Dir(path)

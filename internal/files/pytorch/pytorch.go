@@ -88,6 +88,9 @@ type File struct {
 // The values themselves are looked at when a tensor is asked for: a checksum that a zip file has for them is compared then.
 func Open(path string) (*File, error) { return disk.Open(path, parse) }
 
+// Parse is Open for the bytes of a file.
+func Parse(data []byte) (*File, error) { return parse(data) }
+
 // parse reads the bytes of a file, which the tensors keep pointing to.
 func parse(data []byte) (*File, error) {
 	b := &builder{storages: map[string]*storage{}, limit: growthBase + growth*min(len(data), (math.MaxInt-growthBase)/growth)}

@@ -111,19 +111,28 @@ func (r *reader) beirTexts(path, what string, each func(id, text string) error) 
 				return w.fail("the %s %q stands in line %d, too", what, short(id), line)
 			}
 			before[id] = w.line
-			text, err := w.text("text")
+			text, err := w.titled()
 			if err != nil {
 				return err
 			}
-			if len(text) > maxField {
-				return w.fail("a text of %.1f MB; the limit is %d MB", float64(len(text))/(1<<20), maxField>>20)
-			}
-			if title, _ := w.cells["title"].(string); title != "" {
-				text = title + " " + text
-			}
-			return each(id, strings.TrimSpace(text))
+			return each(id, text)
 		})
 	})
+}
+
+// titled is the text of a document, behind its title.
+func (w *row) titled() (string, error) {
+	text, err := w.text("text")
+	if err != nil {
+		return "", err
+	}
+	if len(text) > maxField {
+		return "", w.fail("a text of %.1f MB; the limit is %d MB", float64(len(text))/(1<<20), maxField>>20)
+	}
+	if title, _ := w.cells["title"].(string); title != "" {
+		text = title + " " + text
+	}
+	return strings.TrimSpace(text), nil
 }
 
 // qrels reads judgements into queries: lines of a query's id, a document's, and how relevant it is, under a header.

@@ -80,6 +80,7 @@ type Set struct {
 	Task     Task // with the kind MultiLabel where a Classify task's labels are lists
 	Split    Split
 	Form     Form     // for Embed
+	Columns  []string // for Embed: the names of the columns of the first row's texts, without negatives
 	Labels   []string // for Classify, MultiLabel, Tag: in the task's order, else integers by value, else in byte order
 	Examples []Example
 	ByPlace  bool          // MultiLabel: the labels are lists of 0 and 1, or columns of them, a class each

@@ -74,7 +74,7 @@ func (r *reader) embedRow(w *row) error {
 		return err
 	}
 	if r.set.Form == "" {
-		r.set.Form = form
+		r.set.Form, r.set.Columns = form, []string{first, second}
 	}
 	if r.set.Form != form {
 		return w.fail("a row of the form %s, where those before it are %s", form, r.set.Form)

@@ -64,6 +64,16 @@ func (s *Set) Transpose(dst []float32, ldd int, src []float32, lds, rows, cols i
 // Gemm computes columns p0*NR to min(N, p1*NR) of C[m,N] = init + A[m,K] B. Each element is one chain of fused multiply-adds over
 // ascending k from +0, from bias[n] or from C. Nothing outside these columns is written.
 func (s *Set) Gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
+	s.gemm(m, a, lda, b, p0, p1, c, ldc, bias, init, nil)
+}
+
+// GemmAhead is [Set.Gemm] over all of B from +0, for A in memory that is slow and B in a cache: meanwhile it brings memory closer from ahead
+// on, a line of 16 values for every 4 values of k of each tile.
+func (s *Set) GemmAhead(m int, a []float32, lda int, b *Panels, c []float32, ldc int, ahead []float32) {
+	s.gemm(m, a, lda, b, 0, (b.N+s.NR-1)/s.NR, c, ldc, nil, Zero, ahead)
+}
+
+func (s *Set) gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init, ahead []float32) {
 	if m == 0 || p0 >= p1 {
 		return
 	}
@@ -98,14 +108,20 @@ func (s *Set) Gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float
 			if p+1 < p1 {
 				next, nextC = b.Data[(n+s.NR)*b.K+k0*s.NR:], c[n+s.NR:]
 			}
-			s.rows(m, a[k0:], lda, panel, k1-k0, c[n:], ldc, cols, bp, start, next, nextC)
+			fetch := s.NR / 4 // tiles whose rounds take the next panel's lines: one line of 16 values for 4 rows of a panel
+			if len(ahead) > 0 {
+				next, fetch = ahead, m
+			}
+			tiles := s.rows(m, a[k0:], lda, panel, k1-k0, c[n:], ldc, cols, bp, start, next, fetch, nextC)
+			ahead = ahead[min(len(ahead), tiles*(k1-k0)*4):]
 		}
 	}
 }
 
 // rows runs the tiles of one panel over m rows. Tiles are of nearly equal height: 128 rows are 8 tiles of 13 and 2 of 12 rather than
-// 9 of 14 and one of 2, which could not hide the latency of its FMAs.
-func (s *Set) rows(m int, a []float32, lda int, panel []float32, kc int, c []float32, ldc, cols int, bias *float32, init Init, next, nextC []float32) {
+// 9 of 14 and one of 2, which could not hide the latency of its FMAs. The rounds of the first fetch tiles bring next closer. It gives the number of tiles.
+func (s *Set) rows(m int, a []float32, lda int, panel []float32, kc int, c []float32, ldc, cols int, bias *float32, init Init,
+	next []float32, fetch int, nextC []float32) int {
 	mr := s.MR
 	if cols <= s.NR/2 {
 		mr = s.halfMR
@@ -113,7 +129,6 @@ func (s *Set) rows(m int, a []float32, lda int, panel []float32, kc int, c []flo
 	tiles := (m + mr - 1) / mr
 	height, high := m/tiles, m%tiles // the first tiles have a row more
 	perCall := max(1, maxTileFlops/(2*kc*s.NR*(height+1)))
-	fetch := s.NR / 4 // tiles whose rounds take the next panel's lines: one line of 16 values for 4 rows of a panel
 	r := 0
 	for t := 0; t < tiles; {
 		h, n := height, tiles-t
@@ -134,6 +149,7 @@ func (s *Set) rows(m int, a []float32, lda int, panel []float32, kc int, c []flo
 		r += h * n
 		t += n
 	}
+	return tiles
 }
 
 // gemmEmpty is a product over no k at all: the start alone.

@@ -18,7 +18,7 @@ var generic = &Set{
 	GeluTanhGrad: genericGeluTanhGrad, GeluErfGrad: genericGeluErfGrad, ReluGrad: genericReluGrad, TanhGrad: genericTanhGrad,
 	CrossEntropy: genericCrossEntropy, LogSumExp: genericLogSumExp,
 	Dropout: genericDropout, DropoutAdd: genericDropoutAdd,
-	SumSquares: numeric.SumSquares, Adam: genericAdam, Finite: genericFinite, PeakFMA: genericPeak, int8: genericInt8,
+	Dot: genericDot, Max: numeric.LaneMax, SumSquares: numeric.SumSquares, Adam: genericAdam, Finite: genericFinite, PeakFMA: genericPeak, int8: genericInt8,
 }
 
 func genericTile(kc int, a *float32, lda int, b, c *float32, ldc, tiles, rows, cols int, bias *float32, init int, _, _ *float32) {
@@ -77,6 +77,14 @@ func genericAxpy(dst, a []float32, s float32) {
 	for i := range dst {
 		dst[i] = numeric.FMA(s, a[i], dst[i])
 	}
+}
+
+func genericDot(a, b []float32) float32 {
+	var l [numeric.Lanes]float32
+	for i, v := range a {
+		l[i%numeric.Lanes] = numeric.FMA(v, b[i], l[i%numeric.Lanes])
+	}
+	return numeric.Tree(&l)
 }
 
 func genericLayerNorm(y, x, gamma, beta []float32, eps float32) (mean, rstd float32) {

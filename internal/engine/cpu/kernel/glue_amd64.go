@@ -152,6 +152,19 @@ func assemble(name string, mr, nr int, f asm) *Set {
 			f.dropoutAdd(&y[0], &x[:n][0], &res[:n][0], n, drop, scale, key[0], key[1], ctr[0], ctr[1], ctr[2])
 		}
 	}
+	s.Dot = func(a, b []float32) float32 {
+		n := len(a)
+		if n == 0 {
+			return 0
+		}
+		return f.dot(&a[0], &b[:n][0], n)
+	}
+	s.Max = func(x []float32) float32 {
+		if len(x) == 0 {
+			return float32(math.Inf(-1))
+		}
+		return f.max(&x[0], len(x))
+	}
 	s.SumSquares = func(x []float32) float64 {
 		sum := 0.0
 		for len(x) > 0 {

@@ -68,6 +68,10 @@ type Set struct {
 	// DropoutAdd: y = res + dropout(x). y may be x or res.
 	DropoutAdd func(y, x, res []float32, drop uint32, scale float32, key [2]uint32, ctr [3]uint32)
 
+	// Dot is the sum of a*b: a row sum of fused multiply-adds.
+	Dot func(a, b []float32) float32
+	// Max is numeric.LaneMax.
+	Max func(x []float32) float32
 	// SumSquares is numeric.SumSquares.
 	SumSquares func(x []float32) float64
 	// Adam: with g' = g*gscale: m = FMA(b1, m, (1-b1)*g'), v = FMA(b2, v, ((1-b2)*g')*g'), u = FMA(decay, w, m/(sqrt(v)+eps)).

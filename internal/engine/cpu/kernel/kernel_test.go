@@ -99,6 +99,8 @@ func rowFunctions(s *Set, n int, seed uint64, specials bool, place func(x []floa
 		return nil
 	})
 	run("SumSquares", [][]float32{a}, func(x [][]float32) []float32 { return []float32{float32(s.SumSquares(x[0]))} })
+	run("Dot", [][]float32{a, b}, func(x [][]float32) []float32 { return []float32{s.Dot(x[0], x[1])} })
+	run("Max", [][]float32{a}, func(x [][]float32) []float32 { return []float32{s.Max(x[0])} })
 	run("Finite", [][]float32{a}, func(x [][]float32) []float32 {
 		if s.Finite(x[0]) {
 			return []float32{1}
