@@ -104,7 +104,7 @@ func (m *Model) ZeroShot(ctx context.Context, questions iter.Seq[*Question], o Z
 // entailment is the output that says that the second text follows from the first: that of the first label in config.json's label2id, else
 // in id2label, that begins with "entail", in any case.
 func (m *Model) entailment() (int, error) {
-	if m.Class() != model.SequenceClassification || m.Classifier.W == nil || m.Classifier.W.Rows() < 2 {
+	if err := m.answers("", model.Classify, model.MultiLabel); err != nil || m.Classifier.W.Rows() < 2 {
 		return 0, &KindError{Class: m.Class(), Has: m.Kind, Asked: "classify without training: that takes a model that knows entailment (of MNLI, say)"}
 	}
 	n := m.Classifier.W.Rows()
@@ -115,12 +115,12 @@ func (m *Model) entailment() (int, error) {
 		for _, f := range ids {
 			var id int
 			if raw, ok := f.Value.(json.RawMessage); ok && entails(f.Name) && json.Unmarshal(raw, &id) == nil && id >= 0 && id < n {
-				return id, m.answers("classify", m.Kind)
+				return id, nil
 			}
 		}
 	}
 	if id := slices.IndexFunc(names, entails); id >= 0 {
-		return id, m.answers("classify", m.Kind)
+		return id, nil
 	}
 	return 0, fmt.Errorf("zero-shot: the model does not know entailment: none of its labels (%s) begins with \"entail\"", strings.Join(names, ", "))
 }
