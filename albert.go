@@ -1,5 +1,5 @@
 // Package albert opens a trained ALBERT and asks it questions: fill in masked words, embed, classify and tag texts, answer questions from a
-// context, choose among answers.
+// context, choose among answers, rank texts for a query, classify by labels that the model has not learned.
 //
 //	m, err := albert.Open("albert-quickstart")
 //	if err != nil { ... }

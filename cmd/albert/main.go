@@ -31,7 +31,7 @@ type CLI struct {
 	Eval       EvalCmd       `cmd:"" help:"Measure a model on labelled data or held-out text; predict a test set."`
 	Fill       FillCmd       `cmd:"" help:"Fill [MASK] in texts with the likeliest pieces."`
 	Embed      EmbedCmd      `cmd:"" help:"Turn texts into vectors."`
-	Predict    PredictCmd    `cmd:"" help:"Classify, score, tag, answer or choose with a fine-tuned model."`
+	Predict    PredictCmd    `cmd:"" help:"Classify, score, tag, answer, choose or rank with a fine-tuned model."`
 	Convert    ConvertCmd    `cmd:"" help:"Write a model in another format: Hugging Face, PyTorch, TensorFlow, ONNX."`
 	Inspect    InspectCmd    `cmd:"" help:"Show a model's or run's configuration, parameters, or a step's examples."`
 	Bench      BenchCmd      `cmd:"" help:"Measure the speed of this machine against its own peak."`
