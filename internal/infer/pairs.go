@@ -12,7 +12,7 @@ import (
 // paired is a question that becomes any number of encodings, each laid out only when there is room for it: pairs of its text with others.
 type paired struct {
 	q      *Question
-	n      int                                     // encodings; 0 where err says why there is none
+	n      int                                     // encodings
 	encode func(i int) (tokenizer.Encoding, error) // called for 0, 1, ... in this order
 	err    error
 
@@ -38,12 +38,15 @@ func eachPaired[A any](ctx context.Context, m *Model, questions iter.Seq[*Questi
 		for q := range questions {
 			p := &paired{q: q, err: q.Err}
 			if p.err == nil {
-				p.err = guard(func() error { split(p); return p.err })
+				split(p)
+			}
+			if p.err != nil {
+				p.n = 1
 			}
 			mu.Lock()
 			waiting = append(waiting, p)
 			mu.Unlock()
-			for i := range max(1, p.n) {
+			for i := range p.n {
 				if !yield(pair{p, i}) {
 					return
 				}
@@ -77,7 +80,8 @@ func eachPaired[A any](ctx context.Context, m *Model, questions iter.Seq[*Questi
 			}
 			if done == 0 {
 				mu.Lock()
-				now, waiting = waiting[0], waiting[1:]
+				now, waiting[0] = waiting[0], nil
+				waiting = waiting[1:]
 				mu.Unlock()
 			}
 			if failed == nil {
@@ -86,7 +90,7 @@ func eachPaired[A any](ctx context.Context, m *Model, questions iter.Seq[*Questi
 			if err == nil {
 				now.logits = append(now.logits, out.Logits[0])
 			}
-			if done++; done < max(1, now.n) {
+			if done++; done < now.n {
 				continue
 			}
 			a, err := none, failed

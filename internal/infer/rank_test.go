@@ -140,6 +140,7 @@ func TestTextsAreLaidOutOneByOne(t *testing.T) {
 func TestRankStops(t *testing.T) {
 	m := opened(t, scorer(t, 1, sigmoidKey, nil), Options{})
 	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
 	because := errors.New("enough")
 	answers, err := m.Rank(ctx, func(yield func(*Question) bool) {
 		for yield(&Question{Text: "a", Texts: []string{"b", "c"}}) {
