@@ -1,5 +1,5 @@
 // Package albert opens a trained ALBERT and asks it questions: fill in masked words, embed, classify and tag texts, answer questions from a
-// context, choose among answers.
+// context, choose among answers, rank texts for a query, classify by labels that the model has not learned.
 //
 //	m, err := albert.Open("albert-quickstart")
 //	if err != nil { ... }
@@ -66,7 +66,7 @@ func Precision(name string) Option {
 	return func(o *options) { o.infer.Precision = infer.Precision(name) }
 }
 
-// Task says what the head is for where config.json does not: classify, multilabel, regress, tag, answer, choice or order.
+// Task says what the head is for where config.json does not: classify, multilabel, regress, tag, answer, choice, order or rerank.
 func Task(name string) Option { return func(o *options) { o.infer.Kind = model.Kind(name) } }
 
 // Pooling says how [Model.Embed] makes one vector of all: mean, cls, pooler or max; by default what a directory of sentence-transformers says,
@@ -157,6 +157,10 @@ type (
 	Span = infer.Span
 	// Chosen is one of several choices, with the scores of all.
 	Chosen = infer.Chosen
+	// Ranked is a text, by its index, and how well it answers a query.
+	Ranked = infer.Ranked
+	// ZeroShot says by which labels [Model.ZeroShot] classifies, and how.
+	ZeroShot = infer.ZeroShotOptions
 )
 
 // Input is a text to classify, or a pair of texts.
@@ -166,6 +170,12 @@ type Input struct{ Text, Pair string }
 type Question struct {
 	Question, Context string
 	Choices           []string // of [Model.Choose]
+}
+
+// Query is asked of texts.
+type Query struct {
+	Query string
+	Texts []string
 }
 
 // Fill gives the k likeliest pieces for every [MASK] of texts, best first; 0 means 5.
@@ -226,6 +236,20 @@ func (m *Model) Answer(ctx context.Context, list []Question) ([]Span, error) {
 func (m *Model) Choose(ctx context.Context, list []Question) ([]Chosen, error) {
 	answers, err := m.m.Choose(ctx, questions(list, aboutContext))
 	return collect(len(list), answers, err, func(a infer.Chosen) Chosen { return a })
+}
+
+// Rank gives each query's texts by how well they answer it, best first.
+func (m *Model) Rank(ctx context.Context, list []Query) ([][]Ranked, error) {
+	answers, err := m.m.Rank(ctx, questions(list, func(q Query) *infer.Question {
+		return &infer.Question{Text: q.Query, Texts: append([]string{}, q.Texts...)}
+	}))
+	return collect(len(list), answers, err, func(a infer.Ranking) []Ranked { return a.Ranked })
+}
+
+// ZeroShot classifies texts by labels that the model has not learned, best first; it must know entailment, as one fine-tuned on MNLI does.
+func (m *Model) ZeroShot(ctx context.Context, texts []string, by ZeroShot) ([][]Label, error) {
+	answers, err := m.m.ZeroShot(ctx, questions(texts, textQuestion), by)
+	return collect(len(texts), answers, err, func(a infer.Classified) []Label { return a.Labels })
 }
 
 func textQuestion(text string) *infer.Question { return &infer.Question{Text: text} }

@@ -53,6 +53,7 @@ func kinds(seed int64) []asked {
 	var texts, masked []string
 	var pairs []albert.Input
 	var questions []albert.Question
+	var queries []albert.Query
 	for range inputs {
 		text, other := randomText(r), randomText(r)
 		texts, masked = append(texts, text), append(masked, "the [MASK] "+text)
@@ -61,6 +62,7 @@ func kinds(seed int64) []asked {
 			pair.Pair = other
 		}
 		pairs = append(pairs, pair)
+		queries = append(queries, albert.Query{Query: other, Texts: []string{text, other, "", "door"}[:1+r.Intn(4)]})
 		questions = append(questions, albert.Question{Question: "who _ ?", Context: text, Choices: []string{"a", other, "door"}[:1+r.Intn(3)]})
 	}
 	return []asked{
@@ -84,6 +86,9 @@ func kinds(seed int64) []asked {
 		}},
 		{model.Choice, model.Heads{Pooler: true, Labels: 1}, func(m *albert.Model, ctx context.Context, from, to int) ([]any, error) {
 			return anys(m.Choose(ctx, questions[from:to]))
+		}},
+		{model.Rank, model.Heads{Pooler: true, Labels: 1}, func(m *albert.Model, ctx context.Context, from, to int) ([]any, error) {
+			return anys(m.Rank(ctx, queries[from:to]))
 		}},
 	}
 }

@@ -21,6 +21,9 @@ func tiny(kind model.Kind, heads model.Heads, labels ...string) fstest.MapFS {
 	}
 	_ = c.SetExtra("id2label", names)
 	_ = c.SetExtra("architectures", []string{kind.Class()})
+	if kind == model.Rank {
+		_ = c.SetCrossEncoder(model.Sigmoid)
+	}
 	dir, err := os.MkdirTemp("", "albert-example-")
 	if err != nil {
 		panic(err)
@@ -155,4 +158,48 @@ func ExampleModel_Choose() {
 	scores := chosen[0].Scores
 	fmt.Printf("%d scores, together %.2f\n", len(scores), scores[0]+scores[1]+scores[2])
 	// Output: 3 scores, together 1.00
+}
+
+// A reranker says how well texts answer a query, the best first. This model is random.
+func ExampleModel_Rank() {
+	m, err := albert.OpenFS(tiny(model.Rank, model.Heads{Pooler: true, Labels: 1}), "model")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	texts := []string{"Package zip reads archives.", "The door is closed.", "It is open."}
+	ranked, err := m.Rank(context.Background(), []albert.Query{{Query: "Which door?", Texts: texts}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, r := range ranked[0] {
+		fmt.Printf("%.3f %s\n", r.Score, texts[r.Index])
+	}
+	// Output:
+	// 0.132 Package zip reads archives.
+	// 0.073 It is open.
+	// 0.068 The door is closed.
+}
+
+// A model that knows entailment classifies by labels that it has never seen. This one is random.
+func ExampleModel_ZeroShot() {
+	m, err := albert.OpenFS(tiny(model.Classify, model.Heads{Pooler: true, Labels: 3}, "contradiction", "neutral", "entailment"), "model")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer m.Close()
+	labels, err := m.ZeroShot(context.Background(), []string{"The door is closed."}, albert.ZeroShot{Labels: []string{"doors", "cars"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, l := range labels[0] {
+		fmt.Printf("%s %.2f\n", l.Label, l.Score)
+	}
+	// Output:
+	// doors 0.57
+	// cars 0.43
 }

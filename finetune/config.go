@@ -17,7 +17,7 @@ import (
 // field is 0, nil or "" and its help names another default, that is taken, as a rule the task's in the paper's Table 14.
 type Config struct {
 	Model  string `arg:"" help:"The pretrained model, in any format."`
-	Task   string `required:"" help:"sst2, cola, mrpc, stsb, qqp, mnli, qnli, rte, wnli, squad1, squad2, race; for your own data classify, regress, tag, choice, embed." placeholder:"TASK"`
+	Task   string `required:"" help:"sst2, cola, mrpc, stsb, qqp, mnli, qnli, rte, wnli, squad1, squad2, race; for your own data classify, regress, tag, choice, rerank, embed." placeholder:"TASK"`
 	Output string `required:"" help:"Run directory; an interrupted run goes on from it." placeholder:"RUN" resume:"-"`
 	Source
 	TextColumn string   `help:"Own data: the column of the text (default: text, sentence, sentence1, ...)." placeholder:"NAME"`
@@ -240,7 +240,7 @@ func (c *job) resolve(m *model.Config, examples int) {
 	case c.Steps > 0:
 	case c.Epochs > 0:
 		c.Steps = max(1, int(c.Epochs*float64(examples)/float64(c.BatchSize)))
-	case c.Task.Kind == model.Embed: // three epochs of any batch size
+	case c.Task.Kind == model.Embed || c.Task.Kind == model.Rank: // three epochs of any batch size
 		c.Steps = max(1, 3*examples/c.BatchSize)
 	default:
 		c.Steps = p.Steps

@@ -24,7 +24,7 @@ func average(set *dataset.Set, all []*Predictions) (*Predictions, error) {
 	}
 	for i := range set.Examples {
 		switch set.Task.Kind {
-		case model.Regress:
+		case model.Regress, model.Rank:
 			v := 0.0
 			for _, one := range all {
 				v += one.Values[i] / n

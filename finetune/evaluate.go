@@ -21,7 +21,7 @@ import (
 type Predictions struct {
 	Labels []int         // classes; choices
 	Scores [][]float64   // of each class (softmax; of several labels sigmoids), of each choice
-	Values []float64     // numbers
+	Values []float64     // numbers; of pairs of a query and a text the sigmoid
 	Multi  [][]bool      // of several labels, those above a half
 	Tags   [][]string    // of each word
 	Words  [][][]float64 // of tags: each word's score for each label; nil for a word without pieces
@@ -114,6 +114,8 @@ func (f *Features) predict(p *Predictions, e *evaluated) {
 		p.Scores = append(p.Scores, scores(f.Kind, e.Logits[0]))
 	case model.Regress:
 		p.Values = append(p.Values, float64(e.Logits[0][0]))
+	case model.Rank:
+		p.Values = append(p.Values, task.Sigmoid(e.Logits[0][0]))
 	case model.MultiLabel:
 		chosen := make([]bool, len(e.Logits[0]))
 		for k, x := range e.Logits[0] {
@@ -173,7 +175,7 @@ func known(k model.Kind, set *dataset.Set, of int, e *task.Example) bool {
 	switch k {
 	case model.Classify, model.Choice:
 		return e.Label >= 0
-	case model.Regress:
+	case model.Regress, model.Rank:
 		return e.Values[0] == e.Values[0]
 	case model.MultiLabel:
 		return set.Examples[of].Labels != nil
@@ -233,6 +235,9 @@ func Score(set *dataset.Set, p *Predictions) (metric.Scores, *float64, error) {
 			gold[i] = e.Score
 		}
 		s, err := metric.Regress(name, gold, p.Values)
+		return s, nil, err
+	case model.Rank:
+		s, err := scoreRanked(set, p)
 		return s, nil, err
 	case model.MultiLabel:
 		r, err := metric.MultiLabel(goldLabels(set), p.Multi)

@@ -65,7 +65,7 @@ func NewFeatures(set *dataset.Set, tok *tokenizer.Tokenizer, s Settings, trainin
 		}
 		var err error
 		switch f.Kind {
-		case model.Classify, model.MultiLabel, model.Regress:
+		case model.Classify, model.MultiLabel, model.Regress, model.Rank:
 			err = f.addText(tok, i, s)
 		case model.Tag:
 			err = f.addWords(tok, i)
@@ -112,7 +112,7 @@ func (f *Features) addText(tok *tokenizer.Tokenizer, i int, s Settings) error {
 	switch f.Kind {
 	case model.Classify:
 		x.Label = int32(e.Label)
-	case model.Regress:
+	case model.Regress, model.Rank:
 		x.Values = []float32{float32(e.Score)}
 	default:
 		x.Values = make([]float32, len(f.Set.Labels))
@@ -125,9 +125,12 @@ func (f *Features) addText(tok *tokenizer.Tokenizer, i int, s Settings) error {
 		pair = append([]int32{}, tok.Encode(e.Pair)...)
 	}
 	list, err := make([]tokenizer.Encoding, 1), error(nil)
-	if s.Long {
+	switch {
+	case s.Long:
 		list, err = task.LayoutLong(tok, text, pair, s.MaxSeqLength)
-	} else {
+	case f.Kind == model.Rank:
+		list[0], err = task.LayoutRanked(tok, text, pair, s.MaxSeqLength)
+	default:
 		list[0], err = task.Layout(tok, text, pair, s.MaxSeqLength)
 	}
 	if err != nil {
@@ -270,7 +273,7 @@ func (f *Features) Notes() []string {
 // outputs is how many outputs the head for a set has.
 func outputs(set *dataset.Set) int {
 	switch set.Task.Kind {
-	case model.Regress:
+	case model.Regress, model.Rank:
 		return 1
 	case model.Choice, model.Answer:
 		return 0
@@ -291,7 +294,7 @@ func configure(c *model.Config, set *dataset.Set, beam bool) error {
 	k := set.Task.Kind
 	id2label, label2id := map[string]string{}, map[string]int{}
 	names := set.Labels
-	if set.Task.Kind == model.Regress {
+	if k == model.Regress || k == model.Rank {
 		names = []string{"LABEL_0"}
 	}
 	for i, l := range names {
@@ -318,12 +321,23 @@ func configure(c *model.Config, set *dataset.Set, beam bool) error {
 			return err
 		}
 	}
-	return nil
+	if k == model.Rank {
+		return c.SetCrossEncoder(model.Sigmoid)
+	}
+	return c.NoCrossEncoder()
 }
 
 // checkLabels refuses a training set in which every example has the same label, and tells of labels that the dev set cannot measure.
 func (c *job) checkLabels(trainSet, devSet *dataset.Set) error {
-	if trainSet.Task.Kind != model.Classify {
+	switch trainSet.Task.Kind {
+	case model.Rank:
+		first := &trainSet.Examples[0]
+		if !slices.ContainsFunc(trainSet.Examples, func(e dataset.Example) bool { return e.Score != first.Score }) {
+			return fmt.Errorf("%s: every example has the label %v: there is nothing to learn", first.File, first.Score)
+		}
+		return nil
+	case model.Classify:
+	default:
 		return nil
 	}
 	count := func(s *dataset.Set) []int {

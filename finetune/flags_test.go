@@ -96,13 +96,15 @@ func TestDataFlagsReachEverySplit(t *testing.T) {
 	both := func(form string) string { return fmt.Sprintf(form+form, "middle", "Yes", "high", "No") }
 	all := func(c *Config) { c.TextColumn, c.PairColumn, c.LabelColumn = "body", "more", "kind" }
 	cases := map[string][]try{
-		"TextColumn":  {{[]string{"classify", "multilabel", "regress", "choice"}, columns, "", all, "Yes", "no"}, {[]string{"tag"}, []string{".conll"}, "no Yes O\nno Yeah B-X\n", func(c *Config) { c.TextColumn = "2" }, "[Yes Yeah]", "no"}, {[]string{"tag"}, []string{".jsonl"}, `{"tokens": ["no"], "body": ["Yes"], "tags": ["O"]}`, func(c *Config) { c.TextColumn = "body" }, "[Yes]", "no"}},
-		"PairColumn":  {{[]string{"classify", "multilabel", "regress", "choice"}, columns, "", all, "Aye", "no"}},
-		"LabelColumn": {{[]string{"classify", "multilabel", "regress", "choice"}, columns, "", all, "Aye", "9"}, {[]string{"tag"}, []string{".conll"}, "Yes Z O\nYeah Y B-X\n", func(c *Config) { c.LabelColumn = "2" }, "[Z Y]", "B-X"}, {[]string{"tag"}, []string{".jsonl"}, `{"tokens": ["Yes"], "kind": ["Z"], "tags": ["O"]}`, func(c *Config) { c.LabelColumn = "kind" }, "[Z]", "O"}},
+		"TextColumn":  {{[]string{"classify", "multilabel", "regress", "choice", "rerank"}, columns, "", all, "Yes", "no"}, {[]string{"tag"}, []string{".conll"}, "no Yes O\nno Yeah B-X\n", func(c *Config) { c.TextColumn = "2" }, "[Yes Yeah]", "no"}, {[]string{"tag"}, []string{".jsonl"}, `{"tokens": ["no"], "body": ["Yes"], "tags": ["O"]}`, func(c *Config) { c.TextColumn = "body" }, "[Yes]", "no"}},
+		"PairColumn":  {{[]string{"classify", "multilabel", "regress", "choice", "rerank"}, columns, "", all, "Aye", "no"}},
+		"LabelColumn": {{[]string{"classify", "multilabel", "regress", "choice", "rerank"}, columns, "", all, "Aye", "9"}, {[]string{"tag"}, []string{".conll"}, "Yes Z O\nYeah Y B-X\n", func(c *Config) { c.LabelColumn = "2" }, "[Z Y]", "B-X"}, {[]string{"tag"}, []string{".jsonl"}, `{"tokens": ["Yes"], "kind": ["Z"], "tags": ["O"]}`, func(c *Config) { c.LabelColumn = "kind" }, "[Z]", "O"}},
 		"Multi":       {{[]string{"classify"}, []string{".csv", ".tsv"}, "text|x\tlabel\nA\ta|b\nB\ta\n", func(c *Config) { c.Multi, c.TextColumn = true, "text|x" }, "[a b]", "a|b"}},
 		"Level":       {{[]string{"race"}, []string{".txt", ".jsonl"}, both(passage), func(c *Config) { c.Level = "middle" }, "Yes", "No"}, {[]string{"race"}, []string{".txt", ".jsonl"}, both(raceRow), func(c *Config) { c.Level = "middle" }, "Yes", "No"}},
-		"Delimiter":   {{[]string{"classify", "regress"}, []string{".csv", ".tsv", ".txt"}, "text,x^label\nYes,\t;^1\nNo,^2\n", func(c *Config) { c.Delimiter, c.TextColumn, c.LabelColumn = "^", "text,x", "label" }, "Yes,\t;", "^"}},
+		"Delimiter": {{[]string{"classify", "regress"}, []string{".csv", ".tsv", ".txt"}, "text,x^label\nYes,\t;^1\nNo,^2\n", func(c *Config) { c.Delimiter, c.TextColumn, c.LabelColumn = "^", "text,x", "label" }, "Yes,\t;", "^"},
+			{[]string{"rerank"}, []string{".csv", ".tsv", ".txt"}, "query^document^label\nYes,\t;^a^1\nNo,^b^0\n", func(c *Config) { c.Delimiter = "^" }, "Yes,\t;", "^"}},
 		"Quotes": {{[]string{"classify", "regress"}, []string{".tsv", ".txt"}, "text\tlabel\n\"Yes\"\t1\nA\t2\n", func(c *Config) { c.Quotes = "none" }, `"Yes"`, "?"},
+			{[]string{"rerank"}, []string{".tsv", ".csv"}, "query\tdocument\tlabel\n\"Yes\"\ta\t1\nA\tb\t0.5\n", func(c *Config) { c.Quotes = "none" }, `"Yes"`, "?"},
 			{[]string{"classify", "regress"}, []string{".tsv", ".csv"}, "text\tlabel\n\"Yes\"\t1\nA \"B\"\t2\n", func(c *Config) { c.Quotes = "none" }, `A "B"`, "?"}},
 	}
 	source := reflect.TypeFor[Source]()

@@ -311,7 +311,7 @@ func parsePredictions(set *dataset.Set, answers map[string]string) (*Predictions
 				return nil, fmt.Errorf("example %s: %q is no letter of a choice", e.ID, a)
 			}
 			p.Labels = append(p.Labels, int(a[0]-'A'))
-		case model.Regress:
+		case model.Regress, model.Rank:
 			v, err := strconv.ParseFloat(a, 64)
 			if err != nil || v != v || math.IsInf(v, 0) {
 				return nil, fmt.Errorf("example %s: %q is no number", e.ID, a)

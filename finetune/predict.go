@@ -46,6 +46,9 @@ func predict(ctx context.Context, m *formats.Model, dev *cpu.Device, set *datase
 	case want.Pooler && m.Pooler.W == nil:
 		return nil, nil, fmt.Errorf("%s: the model has no pooler, which its head needs", m.Path)
 	}
+	if kind == model.Rank && m.MaxLength > 0 {
+		s.MaxSeqLength = min(s.MaxSeqLength, m.MaxLength)
+	}
 	note := inOrder(m, set)
 	f, err := NewFeatures(set, m.Tokenizer, s, false)
 	if err != nil {

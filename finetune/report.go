@@ -271,7 +271,7 @@ func worstOf(set *dataset.Set, p *Predictions, answers []string, n int) ([]Worst
 				sum += math.Log(max(q, math.SmallestNonzeroFloat64))
 			}
 			w.Gold, w.Predicted, w.Score = gold, predicted, math.Exp(sum/float64(max(1, len(set.Labels))))
-		case model.Regress:
+		case model.Regress, model.Rank:
 			ascending = -1
 			w.Gold, w.Predicted, w.Score = e.Score, p.Values[i], math.Abs(e.Score-p.Values[i])
 		case model.Tag:
@@ -383,7 +383,7 @@ func labelled(set *dataset.Set) []int {
 		switch set.Task.Kind {
 		case model.Classify, model.Choice:
 			known = e.Label >= 0
-		case model.Regress:
+		case model.Regress, model.Rank:
 			known = e.Score == e.Score
 		case model.MultiLabel:
 			known = e.Labels != nil

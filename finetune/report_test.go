@@ -144,6 +144,8 @@ func TestWorstOfEveryKind(t *testing.T) {
 	}{
 		{set(model.Regress, dataset.Example{Line: 1, Score: 1}, dataset.Example{Line: 2, Score: nan}, dataset.Example{Line: 3, Score: 2}),
 			&Predictions{Values: []float64{1.5, 9, 4}}, ":3 2 4 2;:1 1 1.5 0.5"},
+		{set(model.Rank, dataset.Example{Line: 1, Score: 1}, dataset.Example{Line: 2, Score: nan}, dataset.Example{Line: 3, Score: 0}),
+			&Predictions{Values: []float64{0.75, 0.5, 0.5}}, ":3 0 0.5 0.5;:1 1 0.75 0.25"},
 		{set(model.Tag, dataset.Example{Line: 1, Words: []string{"a", "b"}, Labels: []int{0, 1}}, dataset.Example{Line: 2, Words: []string{"c"}, Labels: []int{1}}),
 			&Predictions{Tags: [][]string{{"O", "B-X"}, {"O"}}, Words: [][][]float64{{{0.9, 0.1}, {0.2, 0.8}}, {{0.7, 0.3}}}}, ":2 [B-X] [O] 0.3;:1 [O B-X] [O B-X] 0.8"},
 		{set(model.MultiLabel, dataset.Example{Line: 1, Labels: []int{1}}, dataset.Example{Line: 2, Labels: []int{0}}),

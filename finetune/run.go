@@ -330,6 +330,9 @@ func (c *job) open(ctx context.Context, dev *cpu.Device, data *sets, features *c
 	if files[model.ConfigFile], err = m.Config.JSON(); err != nil {
 		return nil, nil, nil, err
 	}
+	if err := c.setMaxLength(files); err != nil {
+		return nil, nil, nil, err
+	}
 	sources, err := c.sources(from, data)
 	return &train.Config{
 		Dir: run.Dir(c.Output), Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: *c.WarmupSteps},
@@ -488,8 +491,14 @@ func (t *learner) finish(ctx context.Context, dir string, tok *tokenizer.Tokeniz
 
 // write writes a model with what was measured into its directory, and gives the scores as they stand there.
 func (c *job) write(dir string, m *model.Model, tok *tokenizer.Tokenizer, measured *Measured) ([]byte, error) {
-	if err := errors.Join(m.Save(dir), tok.WriteDir(dir)); err != nil {
+	files := tok.DirFiles()
+	if err := errors.Join(m.Save(dir), c.setMaxLength(files)); err != nil {
 		return nil, err
+	}
+	for name, data := range files {
+		if err := disk.WriteFile(filepath.Join(dir, name), data); err != nil {
+			return nil, err
+		}
 	}
 	text, err := json.Marshal(measured.Scores)
 	if err != nil {

@@ -173,6 +173,14 @@ func TestEveryKindLearns(t *testing.T) {
 			choices[right] = pick(r, good)
 			return map[string]any{"context": strings.Join(words, " "), "question": "it was", "choices": choices, "label": right}
 		}, 0.95},
+		"rerank": {func(r *rand.Rand) any {
+			list, label := good, 1
+			if r.IntN(2) == 0 {
+				list, label = bad, 0
+			}
+			words, _ := sentence(r, list)
+			return map[string]any{"query": "was it a day", "document": strings.Join(words, " "), "label": label}
+		}, 0.95},
 	}
 	for name, k := range kinds {
 		t.Run(name, func(t *testing.T) {
@@ -201,7 +209,7 @@ func TestEveryKindLearns(t *testing.T) {
 			}
 			// The predictions in a file score the same.
 			file := filepath.Join(out, "predictions.json")
-			if name == "classify" || name == "regress" {
+			if name == "classify" || name == "regress" || name == "rerank" {
 				file = filepath.Join(out, "predictions.tsv")
 			}
 			again, err := ScoreFile(named(t, c.Task), d.Dev, dataset.Dev, dataset.Options{}, file, "", 3)

@@ -165,6 +165,12 @@ func chance(f *Features) float64 {
 			variance += float64(d*d) / float64(len(f.Examples))
 		}
 		return variance
+	case model.Rank: // of the mean label
+		mean := 0.0
+		for _, e := range f.Examples {
+			mean += float64(e.Values[0]) / float64(len(f.Examples))
+		}
+		return -float64(mean*numeric.Log64(mean)) - float64((1-mean)*numeric.Log64(1-mean))
 	case model.Choice:
 		sum := 0.0
 		for _, e := range f.Examples {
@@ -216,7 +222,7 @@ func sameAnswers(f *Features, p *Predictions) bool {
 			right = right || examples[i].Label != examples[0].Label
 		}
 		return right
-	case model.Regress:
+	case model.Regress, model.Rank:
 		low, high := slices.Min(p.Values), slices.Max(p.Values)
 		least, most := examples[0].Score, examples[0].Score
 		for _, e := range examples {

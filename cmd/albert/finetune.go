@@ -78,6 +78,8 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 		ask = fmt.Sprintf(`albert embed %s FILE, or "a text"`, c.Output)
 	case model.Answer:
 		ask = fmt.Sprintf(`echo '{"question": ..., "context": ...}' | albert predict %s`, c.Output)
+	case model.Rank:
+		ask = fmt.Sprintf(`echo '{"query": ..., "texts": [...]}' | albert predict %s`, c.Output)
 	case model.Choice:
 		ask = fmt.Sprintf(`echo '{"context": ..., "question": ..., "choices": [...]}' | albert predict %s`, c.Output)
 	}

@@ -135,6 +135,7 @@ func TestEvalDataFlags(t *testing.T) {
 		}
 		return path
 	}
+	numbers := file("numbers.tsv", "index\tprediction\n0\t0.9\n1\t0.2\n")
 	classes := file("p.tsv", "index\tprediction\n0\tx\n1\ty\n")
 	lists := file("lists.json", `{"0": ["x"], "1": ["y", "x"]}`)
 	letters := file("letters.json", `{"middle1-0": "A", "high1-0": "B"}`)
@@ -144,14 +145,18 @@ func TestEvalDataFlags(t *testing.T) {
 		flags                   []string
 		want, without           string
 	}{
-		"PairColumn":  {"classify", file("pair.csv", "text,more,label\nA,B,x\nC,D,y\n"), classes, []string{"--text-column", "text", "--pair-column", "more", "--worst", "1"}, `"text_pair":"B"`, ""},
-		"LabelColumn": {"classify", file("label.csv", "text,kind,label\nA,x,y\nC,y,x\n"), classes, []string{"--label-column", "kind"}, `"accuracy":1`, `"accuracy":0`},
-		"TextColumn":  {"classify", file("text.csv", "body,label\nA,x\nC,y\n"), classes, []string{"--text-column", "body"}, `"accuracy":1`, "no column for the text"},
-		"Multi":       {"classify", file("multi.csv", "text,label\nA,x\nC,x|y\n"), lists, []string{"--multi"}, `"subset_accuracy":1`, "not"},
-		"Level":       {"race", file("race.txt", fmt.Sprintf(passage+passage, "middle", "high")), letters, []string{"--level", "middle"}, `"accuracy":1`, `"accuracy":0.5`},
-		"Delimiter":   {"classify", file("delimiter.csv", "text^label\nA^x\nC^y\n"), classes, []string{"--delimiter", "^"}, `"accuracy":1`, "no column"},
-		"Quotes":      {"classify", file("quotes.tsv", "text\tlabel\n\"A\"\tx\nC\ty\n"), classes, []string{"--quotes", "none", "--worst", "2"}, `"text":"\"A\""`, `"text":"A"`},
-		"Split":       {"classify", file("split.csv", "text,label\nA,x\nC,\n"), classes, []string{"--split", "test"}, `"data_notes":["test: 1 of 2 examples have no label`, "no label"},
+		"columns of rerank": {"rerank", file("rank.csv", "q,d,relevance\nA,B,1\nA,D,0\n"), numbers, []string{"--text-column", "q", "--pair-column", "d", "--label-column", "relevance"}, `"mrr@10":1`, "a row without query"},
+		"Delimiter, rerank": {"rerank", file("rank2.csv", "query^document^label\nA^B^1\nA^D^0\n"), numbers, []string{"--delimiter", "^"}, `"average_precision":1`, "a row without query"},
+		"Quotes, rerank":    {"rerank", file("rank.tsv", "query\tdocument\tlabel\n\"A\"\tB\t1\n\"A\"\tD\t0\n"), numbers, []string{"--quotes", "none", "--worst", "2"}, `"text":"\"A\""`, `"text":"A"`},
+		"Split, rerank":     {"rerank", file("rank3.csv", "query,document,label\nA,B,1\nA,D,\n"), numbers, []string{"--split", "test"}, `1 of 2 examples have no label`, "is empty"},
+		"PairColumn":        {"classify", file("pair.csv", "text,more,label\nA,B,x\nC,D,y\n"), classes, []string{"--text-column", "text", "--pair-column", "more", "--worst", "1"}, `"text_pair":"B"`, ""},
+		"LabelColumn":       {"classify", file("label.csv", "text,kind,label\nA,x,y\nC,y,x\n"), classes, []string{"--label-column", "kind"}, `"accuracy":1`, `"accuracy":0`},
+		"TextColumn":        {"classify", file("text.csv", "body,label\nA,x\nC,y\n"), classes, []string{"--text-column", "body"}, `"accuracy":1`, "no column for the text"},
+		"Multi":             {"classify", file("multi.csv", "text,label\nA,x\nC,x|y\n"), lists, []string{"--multi"}, `"subset_accuracy":1`, "not"},
+		"Level":             {"race", file("race.txt", fmt.Sprintf(passage+passage, "middle", "high")), letters, []string{"--level", "middle"}, `"accuracy":1`, `"accuracy":0.5`},
+		"Delimiter":         {"classify", file("delimiter.csv", "text^label\nA^x\nC^y\n"), classes, []string{"--delimiter", "^"}, `"accuracy":1`, "no column"},
+		"Quotes":            {"classify", file("quotes.tsv", "text\tlabel\n\"A\"\tx\nC\ty\n"), classes, []string{"--quotes", "none", "--worst", "2"}, `"text":"\"A\""`, `"text":"A"`},
+		"Split":             {"classify", file("split.csv", "text,label\nA,x\nC,\n"), classes, []string{"--split", "test"}, `"data_notes":["test: 1 of 2 examples have no label`, "no label"},
 	} {
 		args := []string{"eval", "--task", c.task, "--data", c.data, "--predictions", c.predictions, "--json"}
 		status, out, errs := call(t, append(args, c.flags...)...)

@@ -59,6 +59,9 @@ var otherWords = map[string]string{
 	"answer":     getAnswer,
 	"qa":         getAnswer,
 	"choose":     `echo '{"context": ..., "question": ..., "choices": [...]}' | albert predict MODEL`,
+	"rank":       rankTexts,
+	"rerank":     rankTexts,
+	"zero-shot":  `albert predict MODEL --task zeroshot --labels A,B "text"`,
 	"embeddings": `albert embed MODEL "text"`,
 	"vectors":    `albert embed MODEL "text"`,
 	"vectorize":  `albert embed MODEL "text"`,
@@ -89,6 +92,9 @@ var otherWords = map[string]string{
 
 // getAnswer asks a question of a context.
 const getAnswer = `echo '{"question": ..., "context": ...}' | albert predict MODEL`
+
+// rankTexts asks which texts answer a query.
+const rankTexts = `echo '{"query": ..., "texts": [...]}' | albert predict MODEL`
 
 // getModel says where models come from.
 const getModel = "models are directories on this machine: `hf download albert/albert-base-v2 --local-dir albert-base-v2` gets one (pip install huggingface_hub)"

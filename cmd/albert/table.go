@@ -91,7 +91,7 @@ func (t *table) Write(it *wire.Item, value any, truncated bool, failed error) er
 			if len(lists) > 1 {
 				fmt.Fprintf(t.out, "  [MASK] %d\n", i+1)
 			}
-			t.rows(rows, 2)
+			t.rows(withTexts(rows, it.Texts), 2)
 		}
 		return t.Flush()
 	}
@@ -145,6 +145,17 @@ func listsOf(text []byte) (lists [][]jsonobject.Fields, ok bool) {
 		return [][]jsonobject.Fields{one}, true
 	}
 	return nil, false
+}
+
+// withTexts puts what was ranked beside its rank.
+func withTexts(rows []jsonobject.Fields, texts []string) []jsonobject.Fields {
+	for i, r := range rows {
+		var at int
+		if raw, ok := r.Get("index").(json.RawMessage); ok && texts != nil && json.Unmarshal(raw, &at) == nil {
+			rows[i] = append(r, jsonobject.Field{Name: "text", Value: texts[at]})
+		}
+	}
+	return rows
 }
 
 // rows shows a table.

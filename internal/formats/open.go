@@ -68,6 +68,7 @@ type Model struct {
 	Unused    []string          // tensors of no part of the model that we know
 	Notes     []string          // what a user should know
 	Sentence  *Sentence         // how a text becomes a vector, in a directory of sentence-transformers; nil: it is none
+	MaxLength int               // pieces of a text at most, as tokenizer_config.json has it for its own program; 0: it does not say
 
 	configDir string    // the directory of its config.json; "" if it has none
 	views     io.Closer // the file whose values the parameters still point to; nil: none

@@ -17,6 +17,7 @@ import (
 	"albert/internal/files/pytorch"
 	"albert/internal/files/safetensors"
 	"albert/internal/model"
+	"albert/tokenizer"
 )
 
 // Sentence is what a sentence-transformers directory says of how a text becomes a vector: modules.json and the files that it names.
@@ -161,6 +162,9 @@ func (d sentenceDir) sentence(c *model.Config) (*Sentence, error) {
 	if err != nil || list == nil {
 		return nil, err
 	}
+	if is, err := d.crossEncoder(list, c); is || err != nil {
+		return nil, err
+	}
 	s := &Sentence{}
 	if err := d.transformer(s, list[0]); err != nil {
 		return nil, err
@@ -213,15 +217,7 @@ func (d sentenceDir) transformer(s *Sentence, m module) error {
 		}
 	}
 	if s.MaxSeqLength == 0 { // newer releases keep it with the tokenizer alone
-		var c struct {
-			Most float64 `json:"model_max_length"`
-		}
-		if _, err := d.json(slashpath.Join(m.Path, "tokenizer_config.json"), &c); err != nil {
-			return err
-		}
-		if c.Most >= 2 && c.Most < 1<<24 {
-			s.MaxSeqLength = int(c.Most)
-		}
+		s.MaxSeqLength = d.maxLength(slashpath.Join(m.Path, tokenizer.ConfigFile))
 	}
 	return nil
 }
@@ -430,6 +426,7 @@ func (d sentenceDir) prompts(s *Sentence, width int) error {
 
 // readSentence reads what a directory of sentence-transformers says, if the model is of one.
 func (m *Model) readSentence(d sentenceDir) (err error) {
+	m.MaxLength = d.maxLength(tokenizer.ConfigFile)
 	if m.Sentence, err = d.sentence(&m.Config); err == nil && m.Sentence != nil && m.Sentence.lower && m.Tokenizer != nil {
 		o := m.Tokenizer.Options
 		o.Lower = true

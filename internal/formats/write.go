@@ -95,7 +95,7 @@ func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, 
 		}
 		parts = append(parts, part{path: filepath.Join(to, model.WeightsFile), write: writeSafeTensors(ctx, tensors)})
 		if m.Tokenizer != nil {
-			parts = append(parts, files(to, m.Tokenizer.DirFiles())...)
+			parts = append(parts, files(to, m.tokenizerFiles())...)
 		}
 		parts = append(parts, part{path: filepath.Join(to, cardFile), data: m.card(to), keep: true},
 			part{path: filepath.Join(to, model.ConfigFile), data: config})
@@ -114,7 +114,7 @@ func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, 
 				return f, nil, err
 			}
 			if m.Tokenizer != nil {
-				parts = append(parts, files(dir, m.Tokenizer.DirFiles())...)
+				parts = append(parts, files(dir, m.tokenizerFiles())...)
 			}
 			parts = append(parts, part{path: filepath.Join(dir, model.ConfigFile), data: config})
 		}

@@ -67,7 +67,7 @@ var portable, _ = kernel.Select("generic")
 func Scores(k model.Kind, logits []float32) []float32 {
 	scores := slices.Clone(logits)
 	switch k {
-	case model.MultiLabel:
+	case model.MultiLabel, model.Rank:
 		for i, x := range logits {
 			scores[i] = float32(task.Sigmoid(x))
 		}

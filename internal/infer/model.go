@@ -92,7 +92,7 @@ func (m *Model) checkKind() error {
 		has = m.Spans.W != nil || m.Beam.Start.W != nil
 	case model.Classify, model.MultiLabel, model.Regress, model.Tag:
 		has = m.Classifier.W != nil
-	case model.Choice:
+	case model.Choice, model.Rank:
 		has = m.Classifier.W != nil && m.Classifier.W.Rows() == 1
 	default:
 		return fmt.Errorf("task %q is not known", m.Kind)

@@ -16,6 +16,7 @@ type Question struct {
 	Text    string  // the text, or the question about a context
 	Pair    *string // the second text, or the context; nil: there is none
 	Choices []string
+	Texts   []string // to be ranked by how well they answer Text; nil: there are none
 	// Pieces stand instead of texts, special ones included: one encoding, or with List one for each choice.
 	Pieces []tokenizer.Encoding
 	List   bool
@@ -26,7 +27,7 @@ type Question struct {
 // InputError is a mistake in a question.
 type InputError struct {
 	Index int    // of the question, from 0, where several are asked at once
-	Field string // what is wrong in it: text, text_pair, question, context, choices, input_ids, token_type_ids
+	Field string // what is wrong in it: text, text_pair, question, context, choices, query, texts, input_ids, token_type_ids
 	Err   error
 }
 
@@ -76,6 +77,8 @@ func (m *Model) single(q *Question, long bool) ([]task.Example, error) {
 // singleOf is [Model.single] of at most so many pieces, special ones included.
 func (m *Model) singleOf(q *Question, long bool, most int) ([]task.Example, error) {
 	switch {
+	case q.Texts != nil:
+		return nil, inputError("texts", "the model (%s) does not rank texts: want a model that albert finetune --task rerank made, or --task rerank where it has one output", m.Class())
 	case q.List:
 		return nil, inputError("input_ids", `"input_ids" is a list of lists, which only choices are`)
 	case q.Pieces != nil:

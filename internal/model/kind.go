@@ -16,6 +16,7 @@ const (
 	Answer     Kind = "answer"     // where a context answers a question
 	Choice     Kind = "choice"     // one of several sequences
 	Embed      Kind = "embed"      // a vector: no head, what the encoder gives is pooled
+	Rank       Kind = "rerank"     // how well a text answers a query: one logit over the pooled output of the pair
 )
 
 // Class is the transformers class whose head it is, by ALBERT's name (see [Config.ClassName]).
@@ -40,7 +41,7 @@ func (k Kind) Heads(outputs int) Heads {
 		return Heads{Labels: outputs}
 	case Answer: // or the beam head
 		return Heads{Spans: true}
-	case Choice:
+	case Choice, Rank:
 		return Heads{Pooler: true, Labels: 1}
 	}
 	return Heads{Pooler: true, Labels: outputs}
@@ -64,6 +65,8 @@ func (m *Model) Kind() Kind {
 		var problem string
 		_ = json.Unmarshal(m.Config.Extra("problem_type"), &problem) // null or absent: by the number of labels
 		switch {
+		case m.Config.IsCrossEncoder() && m.Classifier.W.Rows() == 1:
+			return Rank
 		case problem == "multi_label_classification":
 			return MultiLabel
 		case problem == "regression", problem == "" && m.Classifier.W.Rows() == 1:

@@ -64,6 +64,17 @@ func Choice(_ *Item, a infer.Chosen) (any, bool) { return a, a.Truncated }
 // ChoiceLogits is the form of a number for each choice.
 func ChoiceLogits(_ *Item, a infer.Chosen) (any, bool) { return logits(a.Logits), a.Truncated }
 
+// Ranking is the form of ranked texts, best first, or of the score of one pair.
+func Ranking(it *Item, a infer.Ranking) (any, bool) {
+	if it.Texts == nil {
+		return object(jsonobject.Field{Name: "score", Value: a.Ranked[0].Score}), a.Truncated
+	}
+	return a.Ranked, a.Truncated
+}
+
+// RankingLogits is the form of the logit of each text, in their order.
+func RankingLogits(_ *Item, a infer.Ranking) (any, bool) { return logits(a.Logits), a.Truncated }
+
 // pieceSpan is an answer where pieces were given: start and end are rows, and there is no text, unless it is that there is no answer.
 type pieceSpan struct {
 	Answer *string `json:"answer,omitempty"`

@@ -37,6 +37,8 @@ type item struct {
 	Question *string         `json:"question"`
 	Context  *string         `json:"context"`
 	Choices  json.RawMessage `json:"choices"`
+	Query    json.RawMessage `json:"query"`
+	Texts    json.RawMessage `json:"texts"`
 	IDs      json.RawMessage `json:"input_ids"`
 	Types    json.RawMessage `json:"token_type_ids"`
 	ID       json.RawMessage `json:"id"`
@@ -137,11 +139,39 @@ func (it *Item) parse(text string) {
 		it.Text, it.Pair = *raw.Question, raw.Context
 	case raw.Choices != nil && raw.Context != nil: // the choices go on where the context ends
 		it.Pair = raw.Context
+	case raw.Query != nil || raw.Texts != nil:
+		it.Err = it.ranking(raw.Query, raw.Texts)
 	case raw.Question != nil:
 		it.Err = errors.New(`"question" without "context"`)
 	default:
 		it.Err = errors.New(`no field "text" or "input_ids": want {"text": ...}`)
 	}
+}
+
+// ranking reads a query and the texts that are to be ranked.
+func (it *Item) ranking(query, texts json.RawMessage) error {
+	var text *string
+	var list []*string
+	switch {
+	case query == nil:
+		return errors.New(`"texts" without "query"`)
+	case texts == nil:
+		return errors.New(`"query" without "texts"`)
+	case json.Unmarshal(query, &text) != nil || text == nil:
+		return errors.New(`"query" is not a text`)
+	case json.Unmarshal(texts, &list) != nil || list == nil:
+		return errors.New(`"texts" is not a list of texts`)
+	case len(list) == 0:
+		return errors.New(`"texts" is empty: there is nothing to rank`)
+	}
+	it.Text, it.Texts = *text, make([]string, len(list))
+	for i, text := range list {
+		if text == nil {
+			return fmt.Errorf(`"texts" is not a list of texts: element %d is null`, i)
+		}
+		it.Texts[i] = *text
+	}
+	return nil
 }
 
 // pieces reads input_ids and token_type_ids: lists of numbers, or lists of such lists.

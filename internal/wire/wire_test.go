@@ -61,12 +61,20 @@ func TestPiecesAreChecked(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"input_ids": [1, 2], "token_type_ids": [[0, 1]]}`:  "another shape",
 		`{"input_ids": [[1]], "token_type_ids": [[0], [1]]}`: "another shape",
-		`{"input_ids": "x"}`:                 `"input_ids" is not a list of whole numbers`,
-		`{"input_ids": [1.5]}`:               `"input_ids" is not a list of whole numbers`,
-		`{"input_ids": [[1], 2]}`:            "not a list of lists",
-		`{"question": "q"}`:                  `"question" without "context"`,
-		`{"choices": ["a", 3], "text": "b"}`: `"choices" is not a list of texts`,
-		`{"id": 3}`:                          `no field "text"`,
+		`{"input_ids": "x"}`:                  `"input_ids" is not a list of whole numbers`,
+		`{"input_ids": [1.5]}`:                `"input_ids" is not a list of whole numbers`,
+		`{"input_ids": [[1], 2]}`:             "not a list of lists",
+		`{"question": "q"}`:                   `"question" without "context"`,
+		`{"choices": ["a", 3], "text": "b"}`:  `"choices" is not a list of texts`,
+		`{"id": 3}`:                           `no field "text"`,
+		`{"query": "q"}`:                      `"query" without "texts"`,
+		`{"texts": ["a"]}`:                    `"texts" without "query"`,
+		`{"query": 1, "texts": ["a"]}`:        `"query" is not a text`,
+		`{"query": "q", "texts": "a"}`:        `"texts" is not a list of texts`,
+		`{"query": "q", "texts": null}`:       `"texts" is not a list of texts`,
+		`{"query": "q", "texts": ["a", 1]}`:   `"texts" is not a list of texts`,
+		`{"query": "q", "texts": ["", null]}`: `element 1 is null`,
+		`{"query": "q", "texts": []}`:         `"texts" is empty`,
 	} {
 		if it := Parse(text, "", 1); it.Err == nil || !strings.Contains(it.Err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, it.Err, want)
@@ -76,10 +84,19 @@ func TestPiecesAreChecked(t *testing.T) {
 	if it.Err != nil || !it.List || len(it.Pieces) != 2 || len(it.Pieces[0].Types) != 2 {
 		t.Errorf("%+v", it)
 	}
+	it = Parse(`{"query": "q", "texts": ["a", ""], "id": 1}`, "", 1)
+	if it.Err != nil || it.Text != "q" || len(it.Texts) != 2 || it.Texts[0] != "a" {
+		t.Errorf("%+v", it)
+	}
+	it = Parse(`{"text": "a", "query": 5, "texts": {}}`, "", 1) // fields that nobody asked for
+	if it.Err != nil || it.Text != "a" || it.Texts != nil {
+		t.Errorf("%+v", it)
+	}
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"a text", `{"text": "a", "id": 1}`, `{"input_ids": [[1,2],[3]], "token_type_ids": [[0,1],[0]]}`, `{"question": "q", "context": "c", "choices": ["a"]}`} {
+	for _, s := range []string{"a text", `{"text": "a", "id": 1}`, `{"input_ids": [[1,2],[3]], "token_type_ids": [[0,1],[0]]}`, `{"question": "q", "context": "c", "choices": ["a"]}`,
+		`{"query": "q", "texts": ["a"]}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {

@@ -1,5 +1,5 @@
 // Package metric measures answers against the truth, with the official metrics of GLUE, SQuAD and RACE and those of tagging, regression and
-// multi-label tasks, and trec_eval's for ranked documents: accuracy, F1, Matthews, Pearson, Spearman, exact match, entity F1, calibration error.
+// multi-label tasks, and trec_eval's for ranked documents, reranked ones too: accuracy, F1, Matthews, Pearson, Spearman, exact match, entity F1, calibration error.
 //
 // Each metric is a function over slices, the truth first. What commands print are [Scores]: values under their official names, in order.
 //

@@ -17,6 +17,7 @@ var names = map[string][]string{
 	"squad2":   {"f1", "exact"},
 	"classify": {"accuracy", "f1_macro", "matthews_correlation"}, "multilabel": {"f1_micro", "f1_macro", "subset_accuracy"},
 	"regress": {"pearson", "spearmanr", "mse", "mae"},
+	"rerank":  {"average_precision", "accuracy", "mrr@10", "ndcg@10"},
 	"sts":     {"spearman_cosine", "pearson_cosine"}, "retrieval": {"ndcg@10", "mrr@10", "map@100", "recall@100"},
 	"tag": {"overall_f1", "overall_precision", "overall_recall", "overall_accuracy"},
 }

@@ -41,7 +41,7 @@ func (e *Example) Pieces() int {
 
 // Objective computes a head's loss over examples, and its gradients. The losses are those of transformers' classes: cross-entropy,
 // mean over examples (over labelled pieces: Tag); the mean of the squared error; binary cross-entropy, mean over examples and
-// labels; the mean of start's and end's cross-entropy over all pieces of a window. A model with the beam head learns as the released
+// labels (of Rank there is one); the mean of start's and end's cross-entropy over all pieces of a window. A model with the beam head learns as the released
 // code has it (run_squad_v2.py): half of start's and end's over [CLS] and the context, the end's given the right start, and half the
 // binary cross-entropy of there being no answer.
 type Objective struct {
@@ -213,7 +213,7 @@ func (e *Example) loss(k model.Kind, rows, grads [][]float32, scale float64) flo
 			}
 		}
 		return sum
-	case model.MultiLabel:
+	case model.MultiLabel, model.Rank:
 		sum := 0.0
 		n := float64(len(rows[0]))
 		for i, x := range rows[0] {

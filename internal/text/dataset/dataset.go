@@ -40,10 +40,10 @@ type Example struct {
 	File string // path, for a member of an archive "archive:member"
 	Line int    // its first line, from 1; in Parquet its row, from 1
 
-	// Classify, MultiLabel, Regress.
+	// Classify, MultiLabel, Regress, Rank: of that the query and the document.
 	Text, Pair string
 	HasPair    bool    // a pair may have an empty second text
-	Score      float64 // Regress; NaN: not given
+	Score      float64 // Regress, Rank (0 to 1); NaN: not given
 
 	// Label is the index in [Set.Labels] (Classify) or in Choices (Choice); -1: not given.
 	Label int
@@ -134,7 +134,8 @@ type reader struct {
 	misplaced  int  // answers that do not stand where the file says
 	guessed    int  // answers whose start the file marks as a guess
 
-	blankAnswers int // answers of nothing but white space
+	blankAnswers int        // answers of nothing but white space
+	labelRange   labelRange // of the kind Rank
 }
 
 // Read reads a split from files given one by one. For RACE they may be directories and archives.
@@ -195,6 +196,8 @@ func (r *reader) read(path string) error {
 		return r.rows(path, r.choiceRow)
 	case t.Kind == model.Embed:
 		return r.rows(path, r.embedRow)
+	case t.Kind == model.Rank:
+		return r.rows(path, r.rankRow)
 	default:
 		return r.rows(path, r.textRow)
 	}
@@ -248,7 +251,7 @@ func (r *reader) add(e Example) error {
 		return fail("a sentence", words)
 	}
 	switch r.set.Task.Kind {
-	case model.Classify, model.MultiLabel, model.Regress:
+	case model.Classify, model.MultiLabel, model.Regress, model.Rank:
 		if e.Text == "" || e.HasPair && e.Pair == "" {
 			r.emptyTexts++
 		}
@@ -264,6 +267,9 @@ func (r *reader) finish() error {
 		return err
 	}
 	if err := r.finishHot(); err != nil {
+		return err
+	}
+	if err := r.labelRange.check(s.Task.Kind); err != nil {
 		return err
 	}
 	r.labels.finish(s)

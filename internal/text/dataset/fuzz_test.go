@@ -31,6 +31,8 @@ func fuzzText(t *testing.T, data []byte, name string, tasks ...string) {
 					return r.table(in, r.tagRow)
 				case k.Kind == model.Choice:
 					return r.table(in, r.choiceRow)
+				case k.Kind == model.Rank:
+					return r.table(in, r.rankRow)
 				}
 				return r.table(in, r.textRow)
 			}
@@ -82,6 +84,9 @@ func checkExample(t *testing.T, s *Set, e *Example) {
 	if s.Split == Train && s.Task.Kind == model.Answer && (len(e.Answers) == 0) != e.Impossible {
 		fail("impossible")
 	}
+	if s.Task.Kind == model.Rank && (!e.HasPair || e.Score < 0 || e.Score > 1 || s.Split == Train && e.Score != e.Score) {
+		fail("label of a pair")
+	}
 	if e.Line < 1 {
 		fail("line")
 	}
@@ -95,14 +100,14 @@ func FuzzTSV(f *testing.F) {
 	f.Add([]byte("id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t1\t2\tWhat?\tWhich\nbroken?\t0\n2\t1\t2\tWho?\tWhom?\t1\n"))
 	f.Add([]byte(mnliHeader + "\tgold_label\n9\tp\tq\tg\ta\tb\tc\td\tA.\tB.\t-\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		fuzzText(t, data, "a.tsv", "classify", "multilabel", "regress", "cola", "rte", "qqp", "mnli", "stsb")
+		fuzzText(t, data, "a.tsv", "rerank", "classify", "multilabel", "regress", "cola", "rte", "qqp", "mnli", "stsb")
 	})
 }
 
 func FuzzCSV(f *testing.F) {
 	f.Add([]byte("text,label\n\"a, \"\"b\"\"\nc\",x\nd,y\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		fuzzText(t, data, "a.csv", "classify", "multilabel", "regress", "embed")
+		fuzzText(t, data, "a.csv", "classify", "multilabel", "regress", "embed", "rerank")
 	})
 }
 
@@ -128,11 +133,12 @@ func FuzzRACE(f *testing.F) {
 func FuzzJSONL(f *testing.F) {
 	f.Add([]byte(`{"text": "A", "label": "x", "id": 1}` + "\n" + `{"text": "B", "text_pair": "C", "label": "y"}`))
 	f.Add([]byte(`[{"text": "A", "labels": ["x", "y"]}, {"text": "B", "labels": []}]`))
+	f.Add([]byte(`{"query": "A", "document": "B", "label": 0.5}` + "\n" + `{"question": "A", "answer": "B", "label": true}`))
 	f.Add([]byte(`{"tokens": ["a", "b"], "ner_tags": [1, 0]}`))
 	f.Add([]byte(`{"context": "C", "question": "Q", "choices": ["a", "b"], "label": 1}`))
 	f.Add([]byte(`{"anchor": "A", "positive": "B", "negative": "C", "negative_2": null}` + "\n" + `{"text": "A", "target": [1, 2.5]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		fuzzText(t, data, "a.jsonl", "classify", "multilabel", "regress", "tag", "choice", "embed")
+		fuzzText(t, data, "a.jsonl", "classify", "multilabel", "regress", "tag", "choice", "embed", "rerank")
 	})
 }
 

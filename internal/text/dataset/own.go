@@ -48,6 +48,9 @@ func (r *reader) isNamed(name string) bool {
 	if r.set.Task.Kind == model.Embed && embedColumn(name) {
 		return true
 	}
+	if r.set.Task.Kind == model.Rank && rankColumn(name) {
+		return true
+	}
 	if numbered(name) || wellKnown[name] || name == r.o.TextColumn || name == r.o.PairColumn || name == r.o.LabelColumn {
 		return true
 	}
@@ -226,8 +229,11 @@ func (r *reader) setLabel(w *row, e *Example, name string, v any) error {
 		r.kindKnown = true
 	}
 	switch *k {
-	case model.Regress:
+	case model.Regress, model.Rank:
 		text, ok := scalar(v)
+		if truth, is := v.(bool); is && *k == model.Rank {
+			text = map[bool]string{false: "0", true: "1"}[truth]
+		}
 		if !ok {
 			return w.fail("column %q is not a number", name)
 		}
@@ -235,6 +241,7 @@ func (r *reader) setLabel(w *row, e *Example, name string, v any) error {
 		if err != nil {
 			return w.fail("column %q: %v", name, err)
 		}
+		r.labelRange.add(w, name, x)
 		e.Score = x
 		return nil
 	case model.Classify:

@@ -47,6 +47,7 @@ var tasks = []Task{
 	{Name: "tag", Kind: model.Tag},
 	{Name: "choice", Kind: model.Choice},
 	{Name: "embed", Kind: model.Embed},
+	{Name: "rerank", Kind: model.Rank},
 }
 
 // otherNames are further names of tasks, as [canonical] writes them.
@@ -55,7 +56,7 @@ var otherNames = map[string]string{
 	"diagnostic": "ax", "squad": "squad1", "squad11": "squad1", "squadv1": "squad1", "squadv11": "squad1", "squad20": "squad2",
 	"squadv2": "squad2", "squadv20": "squad2", "multi": "multilabel", "ner": "tag",
 	"classification": "classify", "textclassification": "classify", "regression": "regress", "tagging": "tag", "tokenclassification": "tag",
-	"multiplechoice": "choice",
+	"multiplechoice": "choice", "reranking": "rerank",
 }
 
 // TaskNamed finds a task. Case, dots, hyphens and underscores do not matter.
