@@ -8,11 +8,20 @@ const kcBlock = 768
 const maxTileFlops = 20_000_000
 
 // PanelsLen is the length of Data for B[K,N].
-func (s *Set) PanelsLen(K, N int) int { return (N + s.NR - 1) / s.NR * s.NR * K }
+func (s *Set) PanelsLen(K, N int) int {
+	if f := s.bf16; f != nil {
+		K = f.words(f.filled(K))
+	}
+	return (N + s.NR - 1) / s.NR * s.NR * K
+}
 
 // PackRows packs panels p0 to p1 of B from src[K][N], rows ld apart.
 func (s *Set) PackRows(b *Panels, src []float32, ld, p0, p1 int) {
 	if b.K == 0 {
+		return
+	}
+	if s.bf16 != nil {
+		s.packRowsBF16(b, src, ld, p0, p1)
 		return
 	}
 	for p := p0; p < p1; p++ {
@@ -34,6 +43,10 @@ func (s *Set) PackCols(b *Panels, src []float32, ld, p0, p1 int) {
 	if b.K == 0 {
 		return
 	}
+	if s.bf16 != nil {
+		s.packColsBF16(b, src, ld, p0, p1)
+		return
+	}
 	for p := p0; p < p1; p++ {
 		n := p * s.NR
 		dst := b.Data[n*b.K : (n+s.NR)*b.K]
@@ -53,7 +66,7 @@ func (s *Set) Transpose(dst []float32, ldd int, src []float32, lds, rows, cols i
 }
 
 // Gemm computes columns p0*NR to min(N, p1*NR) of C[m,N] = init + A[m,K] B. Each element is one chain of fused multiply-adds over
-// ascending k from +0, from bias[n] or from C. Nothing outside these columns is written.
+// ascending k from +0, from bias[n] or from C, or goes by the rule of bf16 that the set is for. Nothing outside these columns is written.
 func (s *Set) Gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
 	if m == 0 || p0 >= p1 {
 		return
@@ -64,6 +77,18 @@ func (s *Set) Gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float
 	}
 	_ = a[(m-1)*lda+b.K-1]
 	_ = c[(m-1)*ldc+min(b.N, p1*s.NR)-1]
+	if s.bf16 != nil {
+		s.gemmBF16(m, a, lda, b, p0, p1, c, ldc, bias, init)
+	} else {
+		s.gemm(m, a, lda, b, p0, p1, c, ldc, bias, init, 0)
+	}
+}
+
+// flush is added to an Init that a tile starts from: subnormal numbers are zeros.
+const flush Init = 4
+
+// gemm is Gemm by fused multiply-adds.
+func (s *Set) gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init, mode Init) {
 	blocks := (b.K + kcBlock - 1) / kcBlock
 	for i := range blocks {
 		k0, k1 := b.K*i/blocks&^3, b.K*(i+1)/blocks&^3
@@ -89,7 +114,7 @@ func (s *Set) Gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float
 			if p+1 < p1 {
 				next, nextC = b.Data[(n+s.NR)*b.K+k0*s.NR:], c[n+s.NR:]
 			}
-			s.rows(m, a[k0:], lda, panel, k1-k0, c[n:], ldc, cols, bp, start, next, nextC)
+			s.rows(m, a[k0:], lda, panel, k1-k0, c[n:], ldc, cols, bp, start|mode, next, nextC)
 		}
 	}
 }

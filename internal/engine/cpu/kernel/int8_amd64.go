@@ -1,6 +1,10 @@
 package kernel
 
-import "github.com/klauspost/cpuid/v2"
+import (
+	"unsafe"
+
+	"github.com/klauspost/cpuid/v2"
+)
 
 // int8Tile computes sums of tiles of a fixed height; k is a multiple of 16.
 type int8Tile func(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
@@ -131,22 +135,35 @@ var tileConfigs = func() (c [2][17][64]byte) {
 func amxPanel(m, k int, a []int8, lda int, b []int8, strip, _ int, c []int32, _ []int8) {
 	_ = c[m*Int8Columns-1]
 	filled := int8Filled(k)
-	pairs, rest := m/32, m%32
 	for k0 := 0; k0 < filled; k0 += int8KBlock {
-		steps, accumulate := min(int8KBlock, filled-k0)/int8K, 0
+		from, ldfrom := &zeroSums[0], 0
 		if k0 > 0 {
-			accumulate = 1
+			from, ldfrom = &c[0], 4*Int8Columns
 		}
-		at := &b[k0*stripNR]
-		if pairs > 0 {
-			int8TwoAMX(steps, &a[k0], lda, at, strip, &c[0], pairs, accumulate, &tileConfigs[0][16][0])
-		}
-		r := 32 * pairs
-		switch {
-		case rest > 16:
-			int8TwoAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*Int8Columns], 1, accumulate, &tileConfigs[0][rest-16][0])
-		case rest > 0:
-			int8OneAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*Int8Columns], 1, accumulate, &tileConfigs[1][rest][0])
-		}
+		tilesAMX(int8OneAMX, int8TwoAMX, m, min(int8KBlock, filled-k0)/int8K, &a[k0], lda, &b[k0*stripNR], strip, from, ldfrom, &c[0], 4*Int8Columns)
 	}
 }
+
+var zeroSums [Int8Columns]int32
+
+// tilesAMX calls the functions for two tiles of rows and for one, 32 rows at a time, then for what is left. Distances are in bytes.
+func tilesAMX[I, O any](one, two func(steps int, a *I, lda int, b *I, strip int, from *O, ldfrom int, c *O, ldc, tiles int, config *byte),
+	m, steps int, a *I, lda int, b *I, strip int, from *O, ldfrom int, c *O, ldc int) {
+	pairs, rest := m/32, m%32
+	if pairs > 0 {
+		two(steps, a, lda, b, strip, from, ldfrom, c, ldc, pairs, &tileConfigs[0][16][0])
+	}
+	r := 32 * pairs
+	if rest > 0 {
+		a, from, c = forward(a, r*lda), forward(from, r*ldfrom), forward(c, r*ldc)
+	}
+	switch {
+	case rest > 16:
+		two(steps, a, lda, b, strip, from, ldfrom, c, ldc, 1, &tileConfigs[0][rest-16][0])
+	case rest > 0:
+		one(steps, a, lda, b, strip, from, ldfrom, c, ldc, 1, &tileConfigs[1][rest][0])
+	}
+}
+
+// forward is p so many bytes on, in the same array.
+func forward[T any](p *T, bytes int) *T { return (*T)(unsafe.Add(unsafe.Pointer(p), bytes)) }
