@@ -47,6 +47,13 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		return nil, err
 	}
 	defer dev.Close()
+	var note string
+	if dev, j.Precision, note, err = train.InPrecision(dev, j.Precision, run.Dir(j.Output), run.Dir(j.Output).Seed(1)); err != nil {
+		return nil, err
+	}
+	if note != "" && j.Messages != nil {
+		fmt.Fprintln(j.Messages, note)
+	}
 	result, err := j.runs(ctx, dev, data)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ type bitsRun struct {
 	threads    int
 	microBatch int
 	steps      int
+	precision  cpu.Precision
 }
 
 // memory is documents of sentences of pieces.
@@ -80,6 +81,9 @@ func (r bitsRun) hash(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer dev.Close()
+	if dev, err = dev.In(r.precision); err != nil {
+		t.Fatal(err)
+	}
 	task := &pretraining.Learner{Objective: pretraining.Objective{Model: m, Device: dev, Seed: 3, Drop: model.Dropouts{Hidden: 0.1, Attention: 0.1}}, Sampler: sampler, BatchSize: 26, Mask: 4}
 	b, err := task.Batch(1)
 	if err != nil {
@@ -105,15 +109,17 @@ func (r bitsRun) hash(t *testing.T) string {
 // TestBits: the weights after a run are the same for every number of threads, micro-batch size and instruction set.
 func TestBits(t *testing.T) {
 	best := kernel.Available()[len(kernel.Available())-1]
-	want := bitsRun{set: best, threads: 1, steps: 2}.hash(t)
-	for _, r := range []bitsRun{{best, 2, 0, 2}, {best, 7, 0, 2}, {best, 2, 1, 2}, {best, 1, 5, 2}} {
-		if got := r.hash(t); got != want {
-			t.Errorf("%+v: weights_sha256 %.12s, want %.12s", r, got, want)
+	for _, p := range []cpu.Precision{cpu.FP32, cpu.BF16Tile, cpu.BF16Dot} {
+		want := bitsRun{set: best, threads: 1, steps: 2, precision: p}.hash(t)
+		for _, r := range []bitsRun{{best, 2, 0, 2, p}, {best, 7, 0, 2, p}, {best, 2, 1, 2, p}, {best, 1, 5, 2, p}} {
+			if got := r.hash(t); got != want {
+				t.Errorf("%+v: weights_sha256 %.12s, want %.12s", r, got, want)
+			}
 		}
-	}
-	for _, set := range kernel.Available() {
-		if got := (bitsRun{set: set, threads: 2, steps: 2}).hash(t); got != want {
-			t.Errorf("%s: weights_sha256 %.12s, want %.12s", set, got, want)
+		for _, set := range kernel.Available() {
+			if got := (bitsRun{set: set, threads: 2, steps: 2, precision: p}).hash(t); got != want {
+				t.Errorf("%s, %s: weights_sha256 %.12s, want %.12s", set, p, got, want)
+			}
 		}
 	}
 }
@@ -121,9 +127,16 @@ func TestBits(t *testing.T) {
 // golden is the weights_sha256 after 30 steps with this version of the numerics. If it changes, numeric.Version must be raised.
 const golden = "10a55ed51011bcae5293e82248efbe2c50b51aa0c2715f8a7ff439e4a9c98fb4"
 
+// goldenTile and goldenDot are golden's in bf16.
+const (
+	goldenTile = ""
+	goldenDot  = ""
+)
+
 func TestGoldenBits(t *testing.T) {
-	got := bitsRun{threads: 2, steps: 30}.hash(t)
-	if got != golden {
-		t.Errorf("weights_sha256 after 30 steps is %s, want %s: raise numeric.Version (%d) with it", got, golden, numeric.Version)
+	for p, want := range map[cpu.Precision]string{cpu.FP32: golden, cpu.BF16Tile: goldenTile, cpu.BF16Dot: goldenDot} {
+		if got := (bitsRun{threads: 2, steps: 30, precision: p}).hash(t); got != want {
+			t.Errorf("%s: weights_sha256 after 30 steps is %s, want %s: raise numeric.Version (%d) with it", p, got, want, numeric.Version)
+		}
 	}
 }

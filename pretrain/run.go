@@ -82,6 +82,13 @@ func (c *job) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	defer c.device.Close()
+	var note string
+	if c.device, c.Precision, note, err = train.InPrecision(c.device, c.Precision, run.Dir(c.Output)); err != nil {
+		return nil, err
+	}
+	if note != "" && c.Messages != nil {
+		fmt.Fprintln(c.Messages, note)
+	}
 	if err := c.openText(ctx); err != nil {
 		return nil, err
 	}

@@ -286,6 +286,18 @@ func genericRound(dst, x []float32) {
 	clear(dst[len(x) : (len(x)+15)&^15])
 }
 
+// genericChainFlush is a row's chains, where subnormal numbers are zeros; those of a and b are already.
+func genericChainFlush(acc *[16]float32, a, b []float32) {
+	for j := range acc {
+		acc[j] = numeric.Flush(acc[j])
+	}
+	for k, x := range a {
+		for j, w := range b[k*16 : k*16+16] {
+			acc[j] = numeric.FMAFlush(x, w, acc[j])
+		}
+	}
+}
+
 // genericTileRule: for each 32 of k a chain over the even ones and one over the odd ones, from +0; then C + (even + odd).
 func genericTileRule(m, k int, a []float32, lda int, b []float32, _ int, from []float32, ldfrom int, c []float32, ldc int, _ *bf16Scratch) {
 	const nr = 16

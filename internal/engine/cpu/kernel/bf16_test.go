@@ -158,7 +158,7 @@ func TestGemmRulesDefinition(t *testing.T) {
 		want[Tile] = c
 		c = start[0]
 		for i := 0; i < (k+1)/2*2; i += 2 {
-			c = numeric.FMAFlush(x[i], y[i], numeric.FMAFlush(x[i+1], y[i+1], c))
+			c = numeric.FMAFlush(x[i], y[i], numeric.FMAFlush(x[i+1], y[i+1], numeric.Flush(c)))
 		}
 		want[Dot] = c
 		for rule, v := range want {

@@ -31,19 +31,20 @@ func genericTile(kc int, a *float32, lda int, b, c *float32, ldc, tiles, rows, c
 	for r := range m {
 		row := cs[r*ldc : r*ldc+cols]
 		var acc [nr]float32
-		fma := numeric.FMA
-		if Init(init)&flush != 0 {
-			fma = numeric.FMAFlush
-		}
 		switch Init(init) &^ flush {
 		case Bias:
 			copy(acc[:], unsafe.Slice(bias, nr))
 		case Accumulate:
 			copy(acc[:], row)
 		}
+		if Init(init)&flush != 0 {
+			genericChainFlush(&acc, as[r*lda:r*lda+kc], bs)
+			copy(row, acc[:])
+			continue
+		}
 		for k, x := range as[r*lda : r*lda+kc] {
 			for j, w := range bs[k*nr : k*nr+nr] {
-				acc[j] = fma(x, w, acc[j])
+				acc[j] = numeric.FMA(x, w, acc[j])
 			}
 		}
 		copy(row, acc[:])
