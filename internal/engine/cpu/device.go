@@ -85,7 +85,8 @@ func (d *Device) Kernels() *kernel.Set { return d.k }
 // Threads is the number of threads.
 func (d *Device) Threads() int { return d.pool.threads }
 
-// Peak measures what the device's threads can do at most, in FLOP/s: the best of some bursts of FMAs without memory, of about 50 us
+// Peak measures what the device's threads can do at most, in FLOP/s of its precision: the best of some bursts of FMAs, or of the instruction that its products
+// are made with, without memory, of about 50 us
 // each. Where a processor lowers its clock under load, bursts right after other work find the clock that the work left, for about a
 // millisecond, and later ones a higher one.
 func (d *Device) Peak(bursts int) float64 {

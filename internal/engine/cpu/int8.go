@@ -12,7 +12,9 @@ import (
 
 // Int8 gives the same device, whose products are in int8 by the rule of docs/numerics.md: for inference alone, with weights that
 // [Device.Quantize] was given.
-func (d *Device) Int8() *Device { return &Device{memory: d.memory, k: d.k, pool: d.pool, int8: true} }
+func (d *Device) Int8() *Device {
+	return &Device{memory: d.memory, k: d.k.ForInt8(), pool: d.pool, int8: true}
+}
 
 // maxProduct is how many products of int8 a sum of 32 bits holds whatever they are: 254 * 127 * 2^16 < 2^31.
 const maxProduct = 1 << 16

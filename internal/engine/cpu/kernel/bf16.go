@@ -40,6 +40,8 @@ type bf16Set struct {
 	round func(dst, x []float32)
 	// packPairs packs pairs of rows of 32 columns, ld apart, into a panel whose strips are strip words apart.
 	packPairs func(dst []float32, strip int, src []float32, ld, pairs int)
+	// peak is [Set.PeakFMA] of the instruction; nil: that of fused multiply-adds.
+	peak func(n int) int
 	// product: c[m][NR] = from[m][NR] + a[m][k] b, rows lda, ldfrom and ldc apart; k is filled up. It is nil where [Set.tile] is used.
 	product func(m, k int, a []float32, lda int, b []float32, strip int, from []float32, ldfrom int, c []float32, ldc int, scratch *bf16Scratch)
 }
@@ -58,6 +60,9 @@ func (s *Set) ForRule(r Rule) *Set {
 	t.bf16 = &s.rules[r-1]
 	if t.bf16.pairs {
 		t.NR = pairColumns
+	}
+	if t.bf16.peak != nil {
+		t.PeakFMA = t.bf16.peak
 	}
 	return &t
 }

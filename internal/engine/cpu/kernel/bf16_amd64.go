@@ -73,6 +73,10 @@ func narrowPairs(dst []float32, strip int, src []float32, ld, pairs int) {
 
 // dotRule is Dot by VDPBF16PS.
 var dotRule = bf16Set{rule: Dot, pairs: true, instruction: true, round: narrowRow, packPairs: narrowPairs,
+	peak: func(n int) int {
+		peakDotAVX512(n, &peakSeeds[0])
+		return n * 2 * 48 * 32
+	},
 	product: func(m, k int, a []float32, lda int, b []float32, strip int, from []float32, ldfrom int, c []float32, ldc int, _ *bf16Scratch) {
 		eachTile(m, len(dotsAVX512)-1, maxTileFlops/(2*k*pairColumns), func(r, n, height int) {
 			dotsAVX512[height](k/2, &a[r*lda], 4*lda, &b[0], 4*strip, &from[r*ldfrom], 4*ldfrom, &c[r*ldc], 4*ldc, n)
@@ -81,6 +85,7 @@ var dotRule = bf16Set{rule: Dot, pairs: true, instruction: true, round: narrowRo
 
 // amxRule is Tile by TDPBF16PS.
 var amxRule = bf16Set{rule: Tile, pairs: true, instruction: true, round: narrowRow, packPairs: narrowPairs,
+	peak: amxPeak(peakBF16AMX, tileBlock),
 	product: func(m, k int, a []float32, lda int, b []float32, strip int, from []float32, ldfrom int, c []float32, ldc int, _ *bf16Scratch) {
 		tilesAMX(bf16OneAMX, bf16TwoAMX, m, k/tileBlock, &a[0], 4*lda, &b[0], 4*strip, &from[0], 4*ldfrom, &c[0], 4*ldc)
 	}}

@@ -75,7 +75,7 @@ type Set struct {
 	// Finite tells whether no value is NaN or infinite.
 	Finite func(x []float32) bool
 
-	// PeakFMA runs n rounds of independent chains of FMAs on registers and returns the operations done, a multiply-add being two.
+	// PeakFMA runs n rounds of independent chains of FMAs on registers, or of what [Set.ForRule] or [Set.ForInt8] made of them, and returns the operations done, a multiply-add being two.
 	PeakFMA func(n int) int
 
 	int8  int8Set    // products of int8

@@ -491,6 +491,18 @@ func bf16Dot2AVX512(pairs int, a *float32, lda int, b *float32, strip int, from 
 func bf16Dot1AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
 
 //go:noescape
+func peakVNNIAVX512(n int, seeds *float32)
+
+//go:noescape
+func peakDotAVX512(n int, seeds *float32)
+
+//go:noescape
+func peakInt8AMX(n int, seeds *float32, config *byte)
+
+//go:noescape
+func peakBF16AMX(n int, seeds *float32, config *byte)
+
+//go:noescape
 func narrowAVX512(dst *float32, src *float32, n int)
 
 //go:noescape
@@ -507,6 +519,9 @@ func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ld
 
 //go:noescape
 func bf16TwoAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte)
+
+//go:noescape
+func peakInt8AVX2(n int, seeds *float32)
 
 //go:noescape
 func transpose8xAVX2(dst *float32, ldd int, src *float32, lds int, blocks int)

@@ -312,3 +312,67 @@ func genNarrowPairs() {
 	JNE(LabelRef("loop"))
 	end()
 }
+
+// genPeakProduct writes a loop of products on registers, as [genPeak] does of fused multiply-adds: 24 sums, factors that change.
+func genPeakProduct(name string, product func(sum, a, b int)) {
+	begin(name, "(n int, seeds *float32)")
+	n, seeds := ptr("n"), ptr("seeds")
+	for i := range 30 {
+		VMOVUPS(Mem{Base: seeds, Disp: 64 * i}, zmm(i))
+	}
+	Label("loop")
+	for round := range 2 {
+		for i := range 24 {
+			product(i, 24+i%3, 27+(i/3+round)%3)
+		}
+	}
+	DECQ(n)
+	JNE(LabelRef("loop"))
+	end()
+}
+
+// genPeakInt8 is AVX2's way of a product of bytes on registers, see [genInt8Tile].
+func genPeakInt8() {
+	begin("peakInt8", "(n int, seeds *float32)")
+	n, seeds := ptr("n"), ptr("seeds")
+	var v []reg.VecVirtual
+	for i := range 12 {
+		v = append(v, YMM())
+		VMOVUPS(Mem{Base: seeds, Disp: 32 * i}, v[i])
+	}
+	ones, t := v[11], YMM()
+	Label("loop")
+	for i := range 8 {
+		VPSIGNB(v[8], v[9], t)
+		VPMADDUBSW(t, v[10], t)
+		VPMADDWD(ones, t, t)
+		VPADDD(t, v[i], v[i])
+	}
+	DECQ(n)
+	JNE(LabelRef("loop"))
+	end()
+}
+
+// genPeakAMX is a loop of products on tiles, four sums of 16 x 16.
+func genPeakAMX(name string, op tileOp) {
+	TEXT(name, NOSPLIT, "func(n int, seeds *float32, config *byte)")
+	Pragma("noescape")
+	n, seeds, t, row := reg.RCX, reg.RSI, reg.RBX, reg.RDX
+	Load(Param("config"), t)
+	tileConfig(t)
+	Load(Param("n"), n)
+	Load(Param("seeds"), seeds)
+	MOVQ(U32(64), row)
+	for i := range byte(4) {
+		tileZero(i)
+		tileLoad(4+i, seeds, row, 256*int32(i))
+	}
+	Label("loop")
+	for i := range byte(4) {
+		tileProduct(op, i, 4+i/2, 6+i%2)
+	}
+	DECQ(n)
+	JNE(LabelRef("loop"))
+	tileRelease()
+	RET()
+}

@@ -53,6 +53,10 @@ func main() {
 	for r := 14; r > 0; r-- {
 		genBF16Dot(r)
 	}
+	genPeakProduct("peakVNNI", func(sum, a, b int) { VPDPBUSD(zmm(a), zmm(b), zmm(sum)) })
+	genPeakProduct("peakDot", pairProduct)
+	genPeakAMX("peakInt8AMX", tileInt8)
+	genPeakAMX("peakBF16AMX", tileBF16)
 	genNarrow()
 	genNarrowPairs()
 	for i, two := range []bool{false, true} {
@@ -60,6 +64,7 @@ func main() {
 		genAMX([]string{"bf16OneAMX", "bf16TwoAMX"}[i], tileBF16, two, "float32", "float32")
 	}
 	cur = avx2
+	genPeakInt8()
 	genTranspose()
 	Generate()
 }
