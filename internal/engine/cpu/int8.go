@@ -131,8 +131,8 @@ const (
 	int8RowBlock = 256
 	// attentionRows is how many rows of q meet the keys at once: their sums and probabilities stay in L1 up to some 300 keys.
 	attentionRows = 32
-	// int8Panels is how many panels are computed before the activation: 256 rows of 8 panels are 0.3 MB.
-	int8Panels = 8
+	// activationPanels is how many panels of 32 columns are computed before the activation: 256 rows of 8 panels are 0.3 MB.
+	activationPanels = 8
 )
 
 // linearInt8: y = act(x W^T + b), the rows of x quantised once for all parts. Few rows: each thread has a share of the panels.
@@ -174,8 +174,8 @@ func (d *Device) gemmInt8(w *scratch, a []int8, lda int, rows []kernel.Int8Row, 
 		bias = p.B.Data
 	}
 	sums := grown(&w.int8.sums, kernel.Int8Scratch(len(rows)))
-	for q := q0; q < q1; q += int8Panels {
-		end := min(q1, q+int8Panels)
+	for q := q0; q < q1; q += activationPanels {
+		end := min(q1, q+activationPanels)
 		d.k.GemmInt8(a, lda, rows, b, q, end, y, ld, bias, sums)
 		if f != nil {
 			c0, c1 := q*panelRows, min(b.N, end*panelRows)

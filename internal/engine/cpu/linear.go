@@ -12,6 +12,12 @@ type split struct{ rows, panels, rowBlocks, chunks int }
 // blocks, so that a block's panels are read from the cache.
 func (d *Device) splitWork(rows, panels int) split {
 	s := split{rows: rows, panels: panels, rowBlocks: (rows + rowBlock - 1) / rowBlock, chunks: 1}
+	if d.k.Instruction() { // a fixed share of the panels for each thread: the same core meets the same weights again
+		if s.rowBlocks < 2*d.pool.threads {
+			s.chunks = min(panels, d.pool.threads)
+		}
+		return s
+	}
 	if want := 8 * d.pool.threads; d.pool.threads > 1 && s.rowBlocks < want {
 		s.chunks = min(panels, (want+s.rowBlocks-1)/s.rowBlocks)
 	}
@@ -33,12 +39,47 @@ func (d *Device) gemm(rows int, a []float32, lda int, b *kernel.Panels, c []floa
 	if rows == 0 {
 		return
 	}
+	left := d.roundRows(rows, a, lda, b.K)
+	d.gemmLeft(rows, left, b, c, ldc, bias, init, after)
+	d.freeRows(left)
+}
+
+// roundRows gives the rows of a left operand in the form that products take: views of a in fp32, else a tensor that the caller frees.
+func (d *Device) roundRows(rows int, a []float32, lda, k int) *ops.Tensor {
+	n := d.k.Left(k)
+	if n == 0 {
+		return &ops.Tensor{Rows: rows, Cols: k, Stride: lda, Data: a}
+	}
+	t := d.New(rows, n)
+	d.eachRow(rows, func(r int) { d.k.RoundRow(t.Row(r), a[r*lda:r*lda+k]) })
+	return t
+}
+
+// freeRows takes back what roundRows made.
+func (d *Device) freeRows(t *ops.Tensor) {
+	if d.k.Left(1) != 0 {
+		d.Free(t)
+	}
+}
+
+// gemmLeft is gemm of rows that roundRows gave.
+func (d *Device) gemmLeft(rows int, a *ops.Tensor, b *kernel.Panels, c []float32, ldc int, bias []float32, init kernel.Init, after func(r0, r1, c0, c1 int)) {
+	multiply, group := d.k.Gemm, panelCount(d.k, b.N)
+	if d.k.Left(1) != 0 {
+		multiply = d.k.GemmLeft
+	}
+	if d.k.Instruction() && after != nil {
+		group = activationPanels
+	}
 	s := d.splitWork(rows, panelCount(d.k, b.N))
 	d.pool.run(s.tasks(), func(t int) {
 		r0, r1, p0, p1 := s.task(t)
-		d.k.Gemm(r1-r0, a[r0*lda:], lda, b, p0, p1, c[r0*ldc:], ldc, bias, init)
-		if after != nil {
-			after(r0, r1, p0*d.k.NR, min(b.N, p1*d.k.NR))
+		for p := p0; p < p1; p += group {
+			end := min(p1, p+group)
+			multiply(r1-r0, a.Data[r0*a.Stride:], a.Stride, b, p, end, c[r0*ldc:], ldc, bias, init)
+			if after != nil {
+				after(r0, r1, p*d.k.NR, min(b.N, end*d.k.NR))
+			}
 		}
 	})
 }
@@ -64,12 +105,17 @@ func (d *Device) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.A
 			}
 		}
 	}
+	if x.Rows == 0 {
+		return
+	}
+	left := d.roundRows(x.Rows, x.Data, x.Stride, x.Cols)
+	defer d.freeRows(left)
 	for _, p := range parts {
 		init, bias := kernel.Zero, []float32(nil)
 		if p.B != nil {
 			init, bias = kernel.Bias, p.B.Data
 		}
-		d.gemm(x.Rows, x.Data, x.Stride, d.weight(p.W, true), z.Data[at:], z.Stride, bias, init, after)
+		d.gemmLeft(x.Rows, left, d.weight(p.W, true), z.Data[at:], z.Stride, bias, init, after)
 		at += p.W.Rows()
 	}
 }

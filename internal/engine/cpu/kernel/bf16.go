@@ -203,77 +203,106 @@ func grown(s *[]float32, n int) []float32 {
 	return *s
 }
 
+// Left is the length of a left operand's row of k values in the form that [Set.GemmLeft] takes; 0 where that is the row itself.
+func (s *Set) Left(k int) int {
+	if s.bf16 == nil {
+		return 0
+	}
+	return s.bf16.rowLen(k)
+}
+
+// RoundRow puts a row of a left operand into the form that [Set.GemmLeft] takes. dst is [Set.Left] long.
+func (s *Set) RoundRow(dst, x []float32) { s.bf16.roundRow(dst, x) }
+
+// Instruction tells whether products are made by an instruction for bf16: so fast that all else counts.
+func (s *Set) Instruction() bool { return s.bf16 != nil && s.bf16.pairs }
+
+// GemmLeft is [Set.Gemm] of rows that were rounded by [Set.RoundRow].
+func (s *Set) GemmLeft(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
+	f := s.bf16
+	switch {
+	case m == 0 || p0 >= p1:
+	case b.K == 0:
+		s.gemmEmpty(m, b, p0, p1, c, ldc, bias, init)
+	case f.product == nil:
+		s.gemm(m, a, lda, &Panels{K: f.filled(b.K), N: b.N, Data: b.Data}, p0, p1, c, ldc, bias, init, flush)
+	default:
+		w := bf16Memory.Get().(*bf16Scratch)
+		s.gemmProduct(m, a, lda, b, p0, p1, c, ldc, bias, init, w)
+		bf16Memory.Put(w)
+	}
+}
+
 // gemmBF16 is [Set.Gemm].
 func (s *Set) gemmBF16(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
-	f := s.bf16
 	w := bf16Memory.Get().(*bf16Scratch)
 	defer bf16Memory.Put(w)
-	filled, ld := f.filled(b.K), f.rowLen(b.K)
+	ld := s.bf16.rowLen(b.K)
 	for r0 := 0; r0 < m; r0 += bf16Rows {
 		rows := min(bf16Rows, m-r0)
 		left := grown(&w.left, rows*ld)
 		for r := range rows {
-			f.roundRow(left[r*ld:(r+1)*ld], a[(r0+r)*lda:(r0+r)*lda+b.K])
+			s.RoundRow(left[r*ld:(r+1)*ld], a[(r0+r)*lda:(r0+r)*lda+b.K])
 		}
-		if f.product == nil {
-			s.gemm(rows, left, ld, &Panels{K: filled, N: b.N, Data: b.Data}, p0, p1, c[r0*ldc:], ldc, bias, init, flush)
-		} else {
-			s.gemmProduct(rows, left, ld, b, p0, p1, c[r0*ldc:], ldc, bias, init, w)
-		}
+		s.GemmLeft(rows, left, ld, b, p0, p1, c[r0*ldc:], ldc, bias, init)
 	}
 }
 
-// kBlock is how much of k one pass over a panel takes: of pairs 512, in bytes 32 KB of a panel, which stay in L1 with the rows of A that
+// kBlock is how much of k one pass over a panel takes: of pairs 256, in bytes 16 KB of a panel, which stay in L1 with C while the rows of A
 // pass by; of float32 as much as in fp32.
 func (f *bf16Set) kBlock() int {
 	if f.pairs {
-		return 512
+		return 256
 	}
 	return kcBlock
 }
 
 var zeroRow [pairColumns]float32
 
-// gemmProduct multiplies rounded rows with panels p0 to p1. What is less than a panel wide goes through memory that is.
+// gemmProduct multiplies rounded rows with panels p0 to p1. Of pairs, all of k is added before the next panel, so that C stays in L1.
 func (s *Set) gemmProduct(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init, w *bf16Scratch) {
+	block := s.bf16.kBlock()
+	blocks, panels := (s.bf16.filled(b.K)+block-1)/block, p1-p0
+	for i := range blocks * panels {
+		k0, p := i/panels*block, p0+i%panels
+		if s.bf16.pairs {
+			k0, p = i%blocks*block, p0+i/blocks
+		}
+		s.gemmBlock(m, a, lda, b, k0, p, c, ldc, bias, init, w)
+	}
+}
+
+// gemmBlock adds a block of k to the columns of a panel. What is less than a panel wide goes through memory that is.
+func (s *Set) gemmBlock(m int, a []float32, lda int, b *Panels, k0, p int, c []float32, ldc int, bias []float32, init Init, w *bf16Scratch) {
 	f, nr := s.bf16, s.NR
-	filled := f.filled(b.K)
-	words := f.words(filled)
-	strip := words * stripNR
-	for k0 := 0; k0 < filled; k0 += f.kBlock() {
-		k := min(f.kBlock(), filled-k0)
-		at := f.words(k0)
-		for p := p0; p < p1; p++ {
-			n := p * nr
-			cols := min(nr, b.N-n)
-			to, ldto := c[n:], ldc
-			if cols < nr {
-				to, ldto = grown(&w.edge, m*nr), nr
-			}
-			from, ldfrom := to, ldto
-			switch {
-			case k0 > 0:
-			case init == Zero:
-				from, ldfrom = zeroRow[:], 0
-			case init == Bias && cols == nr:
-				from, ldfrom = bias[n:n+nr], 0
-			case init == Bias:
-				from, ldfrom = append(grown(&w.bias, nr)[:0], bias[n:n+cols]...)[:nr], 0
-			case cols < nr:
-				for r := range m {
-					copy(to[r*nr:(r+1)*nr], c[r*ldc+n:r*ldc+n+cols])
-				}
-			}
-			width := nr
-			if f.pairs {
-				width = stripNR
-			}
-			f.product(m, k, a[at:], lda, b.Data[n*words+at*width:(n+nr)*words], strip, from, ldfrom, to, ldto, w)
-			if cols < nr && k0+k == filled {
-				for r := range m {
-					copy(c[r*ldc+n:r*ldc+n+cols], to[r*nr:])
-				}
-			}
+	filled, n := f.filled(b.K), p*nr
+	words, k, cols := f.words(filled), min(f.kBlock(), filled-k0), min(nr, b.N-n)
+	to, ldto, width := c[n:], ldc, nr
+	if cols < nr {
+		to, ldto = grown(&w.edge, m*nr), nr
+	}
+	if f.pairs {
+		width = stripNR
+	}
+	from, ldfrom := to, ldto
+	switch {
+	case k0 > 0:
+	case init == Zero:
+		from, ldfrom = zeroRow[:], 0
+	case init == Bias && cols == nr:
+		from, ldfrom = bias[n:n+nr], 0
+	case init == Bias:
+		from, ldfrom = append(grown(&w.bias, nr)[:0], bias[n:n+cols]...)[:nr], 0
+	case cols < nr:
+		for r := range m {
+			copy(to[r*nr:(r+1)*nr], c[r*ldc+n:r*ldc+n+cols])
+		}
+	}
+	at := f.words(k0)
+	f.product(m, k, a[at:], lda, b.Data[n*words+at*width:(n+nr)*words], words*stripNR, from, ldfrom, to, ldto, w)
+	if cols < nr && k0+k == filled {
+		for r := range m {
+			copy(c[r*ldc+n:r*ldc+n+cols], to[r*nr:])
 		}
 	}
 }

@@ -112,7 +112,7 @@ func TestGemmRules(t *testing.T) {
 		for i, c := range cases {
 			rounds := 1
 			if c.k < 131 {
-				rounds = 4
+				rounds = 2
 			}
 			for range rounds {
 				kind := rng.IntN(bf16Kinds)
