@@ -8,10 +8,18 @@ import (
 // split is how the outputs of a product are shared out: a task is a block of rows times a chunk of panels.
 type split struct{ rows, panels, rowBlocks, chunks int }
 
+// leftBytes is how much of a left operand in bf16 a task takes where an instruction multiplies: it stays in a core's L2 while the panels pass by
+// once, and the more rows it has, the fewer times they come from L3.
+const leftBytes = 800 << 10
+
 // splitWork cuts rows x panels into tasks. Few rows: many chunks of panels, so that all threads have work; many rows: whole row
 // blocks, so that a block's panels are read from the cache.
-func (d *Device) splitWork(rows, panels int) split {
-	s := split{rows: rows, panels: panels, rowBlocks: (rows + rowBlock - 1) / rowBlock, chunks: 1}
+func (d *Device) splitWork(rows, panels, k int) split {
+	block := rowBlock
+	if d.k.Instruction() {
+		block = max(32, min(512, leftBytes/(2*max(1, k))&^31))
+	}
+	s := split{rows: rows, panels: panels, rowBlocks: (rows + block - 1) / block, chunks: 1}
 	if d.k.Instruction() { // a fixed share of the panels for each thread: the same core meets the same weights again
 		if s.rowBlocks < 2*d.pool.threads {
 			s.chunks = min(panels, d.pool.threads)
@@ -71,7 +79,7 @@ func (d *Device) gemmLeft(rows int, a *ops.Tensor, b *kernel.Panels, c []float32
 	if d.k.Instruction() && after != nil {
 		group = activationPanels
 	}
-	s := d.splitWork(rows, panelCount(d.k, b.N))
+	s := d.splitWork(rows, panelCount(d.k, b.N), b.K)
 	d.pool.run(s.tasks(), func(t int) {
 		r0, r1, p0, p1 := s.task(t)
 		for p := p0; p < p1; p += group {
