@@ -232,12 +232,16 @@ func (d *Device) outerAccumulate(c, a []float32, lda, m, rows int, b *kernel.Pan
 	if rows == 0 {
 		return
 	}
-	at := d.New(m, rows)
+	turn, n := d.k.Transpose, rows
+	if left := d.k.Left(rows); left != 0 {
+		turn, n = d.k.RoundColumns, left
+	}
+	at := d.New(m, n)
 	const block = 64 // columns of a in a task: a whole number of cache lines of a and of rows of at
 	d.pool.run((m+block-1)/block, func(t int) {
 		m0, m1 := t*block, min(m, (t+1)*block)
-		d.k.Transpose(at.Data[m0*at.Stride:], at.Stride, a[m0:], lda, rows, m1-m0)
+		turn(at.Data[m0*at.Stride:], at.Stride, a[m0:], lda, rows, m1-m0)
 	})
-	d.gemm(m, at.Data, at.Stride, b, c, b.N, nil, kernel.Accumulate, nil)
+	d.gemmLeft(m, at, b, c, b.N, nil, kernel.Accumulate, nil)
 	d.Free(at)
 }

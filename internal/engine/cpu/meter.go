@@ -86,9 +86,10 @@ func (m *Meter) LinearGrad(g *ops.Grads, dx *ops.Tensor, accumulate bool, dy, y,
 
 // outer counts what outerAccumulate takes.
 func (m *Meter) outer(cols, rows int) {
-	at := m.New(cols, rows)
-	m.round(cols, rows)
-	m.Free(at)
+	if n := m.k.Left(rows); n != 0 {
+		rows = n
+	}
+	m.scratch(m.New(cols, rows))
 }
 
 func (m *Meter) Norm(y *ops.Tensor, save *ops.Saved, x, res *ops.Tensor, gamma, beta *ops.Param, eps float32, b *ops.Batch, drop ops.Dropout) {

@@ -214,6 +214,30 @@ func (s *Set) Left(k int) int {
 // RoundRow puts a row of a left operand into the form that [Set.GemmLeft] takes. dst is [Set.Left] long.
 func (s *Set) RoundRow(dst, x []float32) { s.bf16.roundRow(dst, x) }
 
+// RoundColumns is RoundRow of the columns of src[rows][cols]: rows of dst, ldd apart.
+func (s *Set) RoundColumns(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	f := s.bf16
+	w := bf16Memory.Get().(*bf16Scratch)
+	defer bf16Memory.Put(w)
+	if !f.pairs {
+		turned := grown(&w.edge, cols*rows)
+		s.Transpose(turned, rows, src, lds, rows, cols)
+		for c := range cols {
+			f.roundRow(dst[c*ldd:(c+1)*ldd], turned[c*rows:(c+1)*rows])
+		}
+		return
+	}
+	filled := f.filled(rows)
+	panel := grown(&w.edge, pairColumns*filled/2)
+	for c := 0; c < cols; c += pairColumns {
+		n := min(pairColumns, cols-c)
+		f.packPairsOf(panel, rows, filled, src[c:], lds, n)
+		for h := 0; h < n; h += stripNR {
+			s.Transpose(dst[(c+h)*ldd:], ldd, panel[h*filled/2:], stripNR, filled/2, min(stripNR, n-h))
+		}
+	}
+}
+
 // Instruction tells whether products are made by an instruction for bf16: so fast that all else counts.
 func (s *Set) Instruction() bool { return s.bf16 != nil && s.bf16.pairs }
 

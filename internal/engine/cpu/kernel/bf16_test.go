@@ -224,3 +224,31 @@ func BenchmarkRules(b *testing.B) {
 		}
 	}
 }
+
+// TestRoundColumns: the columns of a matrix are rounded as they are when they are rows.
+func TestRoundColumns(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 16))
+	for _, rule := range []Rule{Tile, Dot} {
+		for _, s := range append(ruleSets(t, rule), generic.ForRule(rule)) {
+			for range 60 {
+				rows, cols := 1+rng.IntN(80), 1+rng.IntN(80)
+				lds, n := cols+rng.IntN(5), s.Left(rows)
+				ldd := n + 8
+				x, got := bf16Values(rng, rows*lds, rng.IntN(bf16Kinds)), make([]float32, cols*ldd)
+				s.RoundColumns(got, ldd, x, lds, rows, cols)
+				for c := range cols {
+					column, want := make([]float32, rows), make([]float32, n)
+					for r := range rows {
+						column[r] = x[r*lds+c]
+					}
+					s.RoundRow(want, column)
+					for i, v := range want[:s.bf16.words(s.bf16.filled(rows))] {
+						if !sameFloat(got[c*ldd+i], v) && math.Float32bits(got[c*ldd+i]) != math.Float32bits(v) {
+							t.Fatalf("%v, %s: %d x %d, column %d: word %d is %x, want %x", rule, s.Name, rows, cols, c, i, math.Float32bits(got[c*ldd+i]), math.Float32bits(v))
+						}
+					}
+				}
+			}
+		}
+	}
+}
