@@ -42,18 +42,11 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	dev, err := cpu.New("", j.Threads)
+	dev, err := train.NewDevice(&j.Common, j.Messages, run.Dir(j.Output), run.Dir(j.Output).Seed(1))
 	if err != nil {
 		return nil, err
 	}
 	defer dev.Close()
-	var note string
-	if dev, j.Precision, note, err = train.InPrecision(dev, j.Precision, run.Dir(j.Output), run.Dir(j.Output).Seed(1)); err != nil {
-		return nil, err
-	}
-	if note != "" && j.Messages != nil {
-		fmt.Fprintln(j.Messages, note)
-	}
 	result, err := j.runs(ctx, dev, data)
 	if err != nil {
 		return nil, err

@@ -78,17 +78,10 @@ func (c *job) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	var err error
-	if c.device, err = cpu.New("", c.Threads); err != nil {
+	if c.device, err = train.NewDevice(&c.Common, c.Messages, run.Dir(c.Output)); err != nil {
 		return nil, err
 	}
 	defer c.device.Close()
-	var note string
-	if c.device, c.Precision, note, err = train.InPrecision(c.device, c.Precision, run.Dir(c.Output)); err != nil {
-		return nil, err
-	}
-	if note != "" && c.Messages != nil {
-		fmt.Fprintln(c.Messages, note)
-	}
 	if err := c.openText(ctx); err != nil {
 		return nil, err
 	}
