@@ -60,7 +60,8 @@ type options struct {
 // Threads sets the number of threads; by default all that Go uses.
 func Threads(n int) Option { return func(o *options) { o.infer.Threads = n } }
 
-// Precision sets that of matrix products: "fp32", the default, or "int8", which is several times as fast and takes a quarter of the memory;
+// Precision sets that of matrix products: "fp32", the default; "bf16", by the rule that the CPU is fast at, or by a named one, "bf16-tile" or
+// "bf16-dot", which has the same bits on every CPU; or "int8", which is several times as fast and takes a quarter of the memory;
 // docs/numerics.md says what it costs. A model that was converted to int8 is opened in it.
 func Precision(name string) Option {
 	return func(o *options) { o.infer.Precision = infer.Precision(name) }

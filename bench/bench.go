@@ -25,12 +25,13 @@ import (
 type Report struct {
 	CPU            string             `json:"cpu"`
 	InstructionSet string             `json:"instruction_set"`
-	PeakGflops     map[string]float64 `json:"peak_gflops"` // by number of threads
-	Work           []Result           `json:"work"`
+	PeakGflops     map[string]float64 `json:"peak_gflops"` // of fp32, by number of threads
+	// Peaks are those of the precisions that were measured, and fp32's.
+	Peaks map[infer.Precision]map[string]float64 `json:"peaks"`
+	Work  []Result                               `json:"work"`
 }
 
-// Result is one piece of work on a number of threads. Gflops and FractionOfPeak are 0 where operations are not counted; of int8 there is no
-// peak yet.
+// Result is one piece of work on a number of threads. Gflops and FractionOfPeak, of its precision, are 0 where operations are not counted.
 type Result struct {
 	Name           string  `json:"name"`
 	Precision      string  `json:"precision"`
@@ -53,7 +54,7 @@ var defaultInt8 = Default[:2]
 type Options struct {
 	Work    []string
 	Threads []int // nil: 1 and all
-	// Precisions are fp32, the default, and int8, for products and forward passes.
+	// Precisions are fp32, the default, bf16 by either rule, and int8, for products and forward passes.
 	Precisions []infer.Precision
 	Rounds     int // at least 5
 	Log        func(format string, args ...any)
@@ -101,7 +102,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		o.Precisions = []infer.Precision{infer.FP32}
 	}
 	o.Rounds = max(o.Rounds, 5)
-	r := &Report{CPU: cpuid.CPU.BrandName, PeakGflops: map[string]float64{}}
+	r := &Report{CPU: cpuid.CPU.BrandName, PeakGflops: map[string]float64{}, Peaks: map[infer.Precision]map[string]float64{}}
 	for _, threads := range o.Threads {
 		dev, err := cpu.New("", threads)
 		if err != nil {
@@ -131,13 +132,35 @@ func repeat(w *work, long time.Duration) (n int, err error) {
 	return n, nil
 }
 
-func (r *Report) measure(ctx context.Context, dev *cpu.Device, precision infer.Precision, o Options) error {
-	threads := dev.Threads()
-	load, err := newWork(peakAfter, dev, infer.FP32)
-	if err != nil {
+// peak is measured after a product in its precision.
+type peak struct {
+	precision infer.Precision
+	load      *work
+	dev       *cpu.Device
+	bursts    []float64
+}
+
+func (p *peak) on(dev *cpu.Device) (err error) {
+	if p.load, err = newWork(peakAfter, dev, p.precision); err != nil {
 		return err
 	}
-	var peaks []float64
+	if p.dev = dev.Int8(); p.precision != infer.Int8 {
+		p.dev, err = dev.In(p.precision)
+	}
+	return err
+}
+
+func (r *Report) measure(ctx context.Context, dev *cpu.Device, precision infer.Precision, o Options) error {
+	threads := dev.Threads()
+	measured := []*peak{{precision: infer.FP32}}
+	if precision != infer.FP32 {
+		measured = append(measured, &peak{precision: precision})
+	}
+	for _, p := range measured {
+		if err := p.on(dev); err != nil {
+			return err
+		}
+	}
 	var results []Result
 	list := o.Work
 	if len(list) == 0 {
@@ -152,43 +175,44 @@ func (r *Report) measure(ctx context.Context, dev *cpu.Device, precision infer.P
 			return err
 		}
 		res := Result{Name: name, Precision: string(precision), Threads: threads}
-		p, err := res.rounds(ctx, w, load, dev, o.Rounds)
+		err = res.rounds(ctx, w, measured, o.Rounds)
 		if err := errors.Join(err, w.done()); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		peaks = append(peaks, p...)
 		results = append(results, res)
 		if o.Log != nil {
 			o.Log("%s on %d thread(s): %.3f ms", name, threads, res.Ms)
 		}
 	}
-	slices.Sort(peaks)
-	peak := peaks[len(peaks)/2]
-	for i := range results {
-		if precision != infer.FP32 {
-			break
+	for _, p := range measured {
+		slices.Sort(p.bursts)
+		if r.Peaks[p.precision] == nil {
+			r.Peaks[p.precision] = map[string]float64{}
 		}
-		results[i].FractionOfPeak = results[i].Gflops / peak
+		r.Peaks[p.precision][strconv.Itoa(threads)] = p.bursts[len(p.bursts)/2]
 	}
-	r.PeakGflops[strconv.Itoa(threads)] = peak // of fp32, whatever was measured
+	for i := range results {
+		results[i].FractionOfPeak = results[i].Gflops / r.Peaks[precision][strconv.Itoa(threads)]
+	}
+	r.PeakGflops = r.Peaks[infer.FP32]
 	r.Work = append(r.Work, results...)
 	return nil
 }
 
-// rounds measures a piece of work, and gives the peak after each of its rounds.
-func (r *Result) rounds(ctx context.Context, w, load *work, dev *cpu.Device, rounds int) (peaks []float64, err error) {
+// rounds measures a piece of work, and the peaks after each of its rounds.
+func (r *Result) rounds(ctx context.Context, w *work, peaks []*peak, rounds int) error {
 	if err := w.run(); err != nil { // buffers, packed weights
-		return nil, err
+		return err
 	}
 	var times, reads []float64
 	for range rounds {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		start := time.Now()
 		n, err := repeat(w, burst)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		times = append(times, float64(time.Since(start).Nanoseconds())/1e6/float64(n))
 		if w.read != nil {
@@ -196,10 +220,12 @@ func (r *Result) rounds(ctx context.Context, w, load *work, dev *cpu.Device, rou
 			w.read()
 			reads = append(reads, float64(time.Since(start).Nanoseconds())/1e6)
 		}
-		if _, err := repeat(load, peakLoad); err != nil {
-			return nil, err
+		for _, p := range peaks {
+			if _, err := repeat(p.load, peakLoad); err != nil {
+				return err
+			}
+			p.bursts = append(p.bursts, p.dev.Peak(peakBursts)/1e9)
 		}
-		peaks = append(peaks, dev.Peak(peakBursts)/1e9)
 	}
 	slices.Sort(times)
 	slices.Sort(reads)
@@ -211,7 +237,7 @@ func (r *Result) rounds(ctx context.Context, w, load *work, dev *cpu.Device, rou
 	if reads != nil {
 		r.FractionOfBandwidth = reads[0] / r.Ms // of the fastest
 	}
-	return peaks, nil
+	return nil
 }
 
 func newWork(name string, dev *cpu.Device, precision infer.Precision) (*work, error) {
@@ -221,6 +247,9 @@ func newWork(name string, dev *cpu.Device, precision infer.Precision) (*work, er
 	kind, rest, _ := strings.Cut(name, "-")
 	if precision == infer.Int8 && kind != "gemm" && kind != "forward" {
 		return nil, fmt.Errorf("work %q: in int8 there are gemm and forward", name)
+	}
+	if kind == "search" && precision != infer.FP32 {
+		return nil, fmt.Errorf("work %q: search is in fp32", name)
 	}
 	switch kind {
 	case "tokenize":
@@ -259,7 +288,10 @@ func newWork(name string, dev *cpu.Device, precision infer.Precision) (*work, er
 		if kind == "forward" {
 			return forwardWork(dev, precision, c, d[0], d[1])
 		}
-		return trainWork(dev, c, d[0], d[1]), nil
+		if dev, err := dev.In(precision); err == nil {
+			return trainWork(dev, c, d[0], d[1]), nil
+		}
+		return bad()
 	}
 	return bad()
 }

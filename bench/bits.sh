@@ -4,6 +4,7 @@
 # tokenizer train and prepare for any number of threads. Prints a table; fails if a row differs.
 #
 #   bench/bits.sh            # some minutes; text is the comments of the Go installation
+#   PRECISION=bf16-tile bench/bits.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CGO_ENABLED=0
@@ -40,7 +41,7 @@ cat > "$work/config.json" <<'J'
  "max_position_embeddings":160,"hidden_act":"gelu_new","hidden_dropout_prob":0.1,"attention_probs_dropout_prob":0.1,"initializer_range":0.1}
 J
 flags=(--config "$work/config.json" --tokenizer "$work/tok1.model" --max-seq-length 160 --batch-size 90 --steps 30 --warmup-steps 5
-	--learning-rate 0.005 --save-every 3 --keep 2 --eval-every 0 --quiet)
+	--learning-rate 0.005 --save-every 3 --keep 2 --eval-every 0 --quiet --precision "${PRECISION:-fp32}")
 text=(--go-doc --train "$src/io" --train "$src/net")
 hash_of() { "$albert" inspect "$1" --json | sed 's/.*"weights_sha256":"\([0-9a-f]*\)".*/\1/'; }
 train() { # name, output, command and environment
@@ -55,7 +56,7 @@ train "GOMAXPROCS=1" t1 env GOMAXPROCS=1 "$albert"
 grep -q '"leaves": *\(9\|[1-9][0-9]\)' "$work/t1/plan.json" || { echo "fewer than nine leaves"; exit 1; }
 train "GOMAXPROCS=2" t2 env GOMAXPROCS=2 "$albert"
 train "GOMAXPROCS=7" t7 env GOMAXPROCS=7 "$albert"
-for set in avx2 avx512; do
+for set in avx2 avx512 amx; do
 	if ALBERT_CPU=$set "$albert" pretrain --output "$work/$set" "${flags[@]}" "${text[@]}" 2>"$work/err"; then
 		row "ALBERT_CPU=$set" "$(hash_of "$work/$set")"
 	else

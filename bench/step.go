@@ -17,11 +17,12 @@ func TrainingStep(dev *cpu.Device, c model.Config, sequences, length int) func()
 	return trainWork(dev, c, sequences, length).run
 }
 
-// PeakAfterLoad gives a function that measures the device's peak in FLOP/s as [Run] does: right after a matrix product.
-func PeakAfterLoad(dev *cpu.Device) (func() float64, error) {
-	load, err := newWork(peakAfter, dev, infer.FP32)
+// PeakAfterLoad gives a function that measures a precision's peak in operations a second as [Run] does: right after a matrix product.
+func PeakAfterLoad(dev *cpu.Device, precision infer.Precision) (func() float64, error) {
+	p := &peak{precision: precision}
+	err := p.on(dev)
 	return func() float64 {
-		_, _ = repeat(load, peakLoad) // a product cannot fail
-		return dev.Peak(peakBursts)
+		_, _ = repeat(p.load, peakLoad) // a product cannot fail
+		return p.dev.Peak(peakBursts)
 	}, err
 }

@@ -30,6 +30,10 @@ func gemmWork(dev *cpu.Device, precision infer.Precision, m, k, n int) (*work, e
 			return nil, err
 		}
 		dev = dev.Int8()
+	} else if in, err := dev.In(precision); err != nil {
+		return nil, err
+	} else {
+		dev = in
 	}
 	return &work{
 		flops: 2 * float64(m) * float64(k) * float64(n),
@@ -62,6 +66,10 @@ func forwardWork(dev *cpu.Device, precision infer.Precision, c model.Config, seq
 			return nil, err
 		}
 		dev = dev.Int8()
+	} else if in, err := dev.In(precision); err != nil {
+		return nil, err
+	} else {
+		dev = in
 	}
 	b := randomBatch(sequences, length, c.VocabSize)
 	t := ops.NewTape(dev, nil)

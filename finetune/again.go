@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 
-	"albert/internal/engine/cpu"
 	"albert/internal/formats"
 	"albert/internal/learn/train"
 	"albert/internal/run"
@@ -41,7 +40,7 @@ func Again(ctx context.Context, a *train.Rerun, common Common) (hash string, err
 		return "", err
 	}
 	data.test = nil // nothing is learned from it
-	dev, err := cpu.New("", j.Threads)
+	dev, err := train.NewDevice(&j.Common, j.Messages)
 	if err != nil {
 		return "", err
 	}

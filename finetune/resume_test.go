@@ -75,6 +75,7 @@ func TestResumeWithOtherSettings(t *testing.T) {
 		"Optimizer":         {func(c *Config) { c.Optimizer = "lamb" }, "optimizer"},
 		"MicroBatchSize":    {func(c *Config) { c.MicroBatchSize = 1 }, ""},
 		"WeightDecay":       {func(c *Config) { c.WeightDecay = 0.5 }, "weight-decay"},
+		"Precision":         {func(c *Config) { c.Precision = "bf16-dot" }, "precision"},
 		"Clip":              {func(c *Config) { c.Clip = 2 }, "clip"},
 		"Keep":              {func(c *Config) { c.Keep = 2 }, ""},
 		"MaxTime":           {func(c *Config) { c.MaxTime = 1e12 }, ""},

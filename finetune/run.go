@@ -42,7 +42,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	dev, err := cpu.New("", j.Threads)
+	dev, err := train.NewDevice(&j.Common, j.Messages, run.Dir(j.Output), run.Dir(j.Output).Seed(1))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package pretrain
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"testing"
@@ -22,6 +23,8 @@ type bitsRun struct {
 	threads    int
 	microBatch int
 	steps      int
+	precision  cpu.Precision
+	batch      int // 0: 26 long examples
 }
 
 // memory is documents of sentences of pieces.
@@ -66,6 +69,9 @@ func (r bitsRun) hash(t *testing.T) string {
 	}
 	config := Defaults()
 	config.MaxSeqLength, config.Seed = 400, 5
+	if r.batch != 0 {
+		config.MaxSeqLength = 64
+	}
 	sampler, err := examples.NewSampler(memory(docs), v, config.examples())
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +86,10 @@ func (r bitsRun) hash(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer dev.Close()
-	task := &pretraining.Learner{Objective: pretraining.Objective{Model: m, Device: dev, Seed: 3, Drop: model.Dropouts{Hidden: 0.1, Attention: 0.1}}, Sampler: sampler, BatchSize: 26, Mask: 4}
+	if dev, err = dev.In(r.precision); err != nil {
+		t.Fatal(err)
+	}
+	task := &pretraining.Learner{Objective: pretraining.Objective{Model: m, Device: dev, Seed: 3, Drop: model.Dropouts{Hidden: 0.1, Attention: 0.1}}, Sampler: sampler, BatchSize: cmp.Or(r.batch, 26), Mask: 4}
 	b, err := task.Batch(1)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +99,7 @@ func (r bitsRun) hash(t *testing.T) string {
 	for _, l := range leaves {
 		sizes[l.Pieces] = true
 	}
-	if len(leaves) < 9 || len(sizes) < 5 {
+	if r.batch == 0 && (len(leaves) < 9 || len(sizes) < 5) {
 		t.Fatalf("%d leaves of %d sizes: the test wants more", len(leaves), len(sizes))
 	}
 	err = train.Run(context.Background(), train.Config{Dir: run.Dir(t.TempDir()), Steps: r.steps, Rate: optim.Schedule{LearningRate: 0.01, Steps: 40, Warmup: 4},
@@ -106,7 +115,7 @@ func (r bitsRun) hash(t *testing.T) string {
 func TestBits(t *testing.T) {
 	best := kernel.Available()[len(kernel.Available())-1]
 	want := bitsRun{set: best, threads: 1, steps: 2}.hash(t)
-	for _, r := range []bitsRun{{best, 2, 0, 2}, {best, 7, 0, 2}, {best, 2, 1, 2}, {best, 1, 5, 2}} {
+	for _, r := range []bitsRun{{set: best, threads: 2, steps: 2}, {set: best, threads: 7, steps: 2}, {set: best, threads: 2, microBatch: 1, steps: 2}, {set: best, threads: 1, microBatch: 5, steps: 2}} {
 		if got := r.hash(t); got != want {
 			t.Errorf("%+v: weights_sha256 %.12s, want %.12s", r, got, want)
 		}
@@ -116,14 +125,39 @@ func TestBits(t *testing.T) {
 			t.Errorf("%s: weights_sha256 %.12s, want %.12s", set, got, want)
 		}
 	}
+	for _, p := range []cpu.Precision{cpu.BF16Tile, cpu.BF16Dot} {
+		want := bitsRun{set: best, threads: 1, steps: 1, precision: p}.hash(t)
+		for _, r := range []bitsRun{{set: best, threads: 2, steps: 1, precision: p}, {set: best, threads: 7, microBatch: 5, steps: 1, precision: p}} {
+			if got := r.hash(t); got != want {
+				t.Errorf("%+v: weights_sha256 %.12s, want %.12s", r, got, want)
+			}
+		}
+	}
 }
 
 // golden is the weights_sha256 after 30 steps with this version of the numerics. If it changes, numeric.Version must be raised.
 const golden = "10a55ed51011bcae5293e82248efbe2c50b51aa0c2715f8a7ff439e4a9c98fb4"
 
+// goldenTile and goldenDot are golden's in bf16, in batches of four short examples, as plain Go takes its time.
+const (
+	goldenTile = "69a7e3ceeffa022f620c3e9544d26e3d383be9646fd3a864ecd3bc1dce2ec3c7"
+	goldenDot  = "1688aaa3a482df49195116bf77b095c150e35245eec7fb88a344e28582cbc6a1"
+)
+
 func TestGoldenBits(t *testing.T) {
 	got := bitsRun{threads: 2, steps: 30}.hash(t)
 	if got != golden {
 		t.Errorf("weights_sha256 after 30 steps is %s, want %s: raise numeric.Version (%d) with it", got, golden, numeric.Version)
+	}
+}
+
+// TestGoldenBF16 holds plain Go and every kernel to the recorded bits of both rules.
+func TestGoldenBF16(t *testing.T) {
+	for p, want := range map[cpu.Precision]string{cpu.BF16Tile: goldenTile, cpu.BF16Dot: goldenDot} {
+		for _, set := range kernel.Available() {
+			if got := (bitsRun{set: set, threads: 2, steps: 30, precision: p, batch: 4}).hash(t); got != want {
+				t.Errorf("%s, %s: weights_sha256 after 30 steps is %s, want %s: raise numeric.Version (%d) with it", p, set, got, want, numeric.Version)
+			}
+		}
 	}
 }

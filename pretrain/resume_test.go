@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"albert/internal/engine/cpu"
+	"albert/internal/formats"
 	"albert/internal/run"
 	"albert/internal/text/corpus"
 	"albert/tokenizer"
@@ -98,6 +100,7 @@ func TestResumeWithOtherSettings(t *testing.T) {
 		"Optimizer":         {func(c *Config) { c.Optimizer = "adamw" }, "optimizer"},
 		"MicroBatchSize":    {func(c *Config) { c.MicroBatchSize = 1 }, ""},
 		"WeightDecay":       {func(c *Config) { c.WeightDecay = 0.5 }, "weight-decay"},
+		"Precision":         {func(c *Config) { c.Precision = "bf16-dot" }, "precision"},
 		"Clip":              {func(c *Config) { c.Clip = 2 }, "clip"},
 		"Patience":          {func(c *Config) { c.Patience = 1 }, "patience"},
 		"Keep":              {func(c *Config) { c.Keep = 2 }, ""},
@@ -176,5 +179,78 @@ func TestCutOffPiecesAreToldOf(t *testing.T) {
 	}
 	if n := strings.Count(said.String(), "pieces are cut off, because two sentences are often longer than an example"); n != 1 {
 		t.Errorf("told %d times:\n%s", n, said.String())
+	}
+}
+
+// A run in bf16 keeps the rule that it was begun with on a CPU that is faster at the other one, says so, and gets the same bits. The rule
+// stands in its manifest and plan.
+func TestResumeKeepsRule(t *testing.T) {
+	dir := t.TempDir()
+	c := tiny(t, dir)
+	c.Precision = "bf16-dot"
+	want, err := Run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Output += "2"
+	c.DryRun = true
+	if _, err := Run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"manifest.json", "plan.json"} {
+		if text, err := os.ReadFile(filepath.Join(c.Output, name)); err != nil || !strings.Contains(string(text), `"precision": "bf16-dot"`) {
+			t.Errorf("%s: %v\n%s", name, err, text)
+		}
+	}
+	c.DryRun = false
+	c.Precision = "bf16-tile"
+	var changed *run.Changed
+	if _, err := Run(context.Background(), c); !errors.As(err, &changed) || changed.Changes[0].Name != "precision" {
+		t.Errorf("another rule: %v", err)
+	}
+	t.Setenv("ALBERT_CPU", "generic") // which is no faster at one of them: bf16 is tile
+	var said strings.Builder
+	c.Precision, c.Messages = "bf16", &said
+	got, err := Run(context.Background(), c)
+	if err != nil || got.Hash != want.Hash {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+	if !strings.Contains(said.String(), "was begun in bf16-dot and keeps it") || !strings.Contains(said.String(), "would be in bf16-tile") {
+		t.Errorf("it says %q", said.String())
+	}
+	c.Output, c.Precision = c.Output+"3", "int8"
+	if _, err := Run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "Precision int8: is for inference") {
+		t.Errorf("int8: %v", err)
+	}
+}
+
+// Weights that bf16 rounds to infinity end a run with the step, and no weight becomes NaN.
+func TestInfiniteInBF16(t *testing.T) {
+	dir := t.TempDir()
+	c := tiny(t, dir)
+	first, err := Run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := formats.Open(first.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range m.MLMDense.W.Data {
+		m.MLMDense.W.Data[i] = 3.4e38
+	}
+	if err := m.Save(first.Model); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{"bf16-tile", "bf16-dot"} {
+		c.Output, c.Init, c.Config, c.Precision = filepath.Join(dir, p), first.Model, "", p
+		if _, err := Run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "steps 1 to 2 had no finite loss or gradient") {
+			t.Errorf("%s: %v", p, err)
+		}
+		if m, err := formats.Open(c.Output); err == nil {
+			if err := cpu.CheckBF16(m.Params); err == nil || !strings.Contains(err.Error(), "3.4e+38") {
+				t.Errorf("%s: the weights that were kept: %v", p, err)
+			}
+		}
 	}
 }

@@ -78,7 +78,7 @@ func (c *job) open(ctx context.Context) (config *train.Config, err error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	if c.device, err = cpu.New("", c.Threads); err != nil {
+	if c.device, err = train.NewDevice(&c.Common, c.Messages, run.Dir(c.Output)); err != nil {
 		return nil, err
 	}
 	if err := c.openText(ctx); err != nil {

@@ -77,7 +77,7 @@ func main() {
 	dev, err := cpu.New("", c.threads)
 	if err == nil {
 		c.dev = dev
-		c.peak, err = bench.PeakAfterLoad(dev)
+		c.peak, err = bench.PeakAfterLoad(dev, infer.Precision(c.precision))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "contender:", err)
@@ -102,9 +102,6 @@ func (c *contender) obey(line []byte) (reply, error) {
 	}
 	switch cmd.Do {
 	case "peak":
-		if c.precision != "fp32" {
-			return reply{}, fmt.Errorf("the peak of %s is not measured", c.precision)
-		}
 		return reply{Gflops: c.peak() / 1e9}, nil
 	case "burst":
 		return c.burst(cmd)
@@ -163,14 +160,15 @@ func (c *contender) forward(w work) (func() error, error) {
 }
 
 func (c *contender) train(w work) (func() error, error) {
-	if c.precision != string(infer.FP32) {
-		return nil, fmt.Errorf("nothing is trained in %s", c.precision)
+	dev, err := c.dev.In(infer.Precision(c.precision))
+	if err != nil {
+		return nil, fmt.Errorf("training: %w", err)
 	}
 	config, err := model.ReadConfig(w.Path)
 	if err != nil {
 		return nil, err
 	}
-	return bench.TrainingStep(c.dev, config, w.Batch, w.Length), nil
+	return bench.TrainingStep(dev, config, w.Batch, w.Length), nil
 }
 
 // ask answers all questions of a file of JSON lines, as the albert command does.

@@ -31,14 +31,16 @@ func TestCommands(t *testing.T) {
 	}{
 		{"fp32", command{Do: "burst", Work: step}, ""},
 		{"fp32", command{Do: "peak"}, ""},
-		{"int8", command{Do: "burst", Work: step}, "nothing is trained in int8"},
-		{"int8", command{Do: "peak"}, "the peak of int8"},
+		{"int8", command{Do: "burst", Work: step}, "training: precision \"int8\" is not known"},
+		{"int8", command{Do: "peak"}, ""},
+		{"bf16", command{Do: "burst", Work: step}, ""},
+		{"bf16", command{Do: "peak"}, ""},
 		{"fp32", command{Do: "burst", Work: work{Kind: "sleep"}}, `kind "sleep"`},
 		{"fp32", command{Do: "burst", Work: work{Kind: "ask", Path: "nothing.jsonl"}}, "nothing.jsonl"},
 		{"fp32", command{Do: "stop"}, `do "stop"`},
 	} {
 		d := &contender{precision: c.precision, threads: 1, dev: dev, prepared: map[work]func() error{}}
-		if d.peak, err = bench.PeakAfterLoad(dev); err != nil {
+		if d.peak, err = bench.PeakAfterLoad(dev, cpu.Precision(c.precision)); err != nil {
 			t.Fatal(err)
 		}
 		line, _ := json.Marshal(c.cmd)

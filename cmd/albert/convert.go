@@ -117,8 +117,12 @@ func openUntil(ctx context.Context, path string) (*formats.Model, error) {
 
 // quantize gives the model int8 weights for --precision int8. An ONNX file rounds them in its own way.
 func (c *ConvertCmd) quantize(m *formats.Model) error {
-	if c.Precision != infer.Int8 {
+	switch c.Precision {
+	case infer.Int8:
+	case "", infer.FP32:
 		return nil
+	default:
+		return usagef("convert: --precision %s is how products are computed, of weights in fp32; files in bf16 are written with --dtype bf16", c.Precision)
 	}
 	if c.As == formats.ONNX || c.As == "" && formats.Guess(c.To) == formats.ONNX {
 		c.Int8 = true

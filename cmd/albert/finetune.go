@@ -30,12 +30,11 @@ func taskNamed(name string) (dataset.Task, error) {
 type FinetuneCmd struct {
 	finetune.Config
 	JSON bool `name:"json" negatable:"" help:"Give result.json on stdout."`
-	precisionFlag
 }
 
 // Run fine-tunes.
 func (c *FinetuneCmd) Run(ctx context.Context) error {
-	if err := c.trainable("finetune"); err != nil {
+	if err := trainable("finetune", c.Precision); err != nil {
 		return err
 	}
 	t, err := taskNamed(c.Task)

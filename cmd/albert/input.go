@@ -119,12 +119,12 @@ type sideFlag struct {
 
 // precisionFlag is of every command that runs a model.
 type precisionFlag struct {
-	Precision infer.Precision `enum:",fp32,int8" default:"" help:"Of matrix products: fp32 (the default, but of a model that was converted to int8) or int8." placeholder:"fp32|int8"`
+	Precision infer.Precision `enum:",fp32,bf16,bf16-tile,bf16-dot,int8" default:"" help:"Of matrix products: fp32 (the default, but of a model that was converted to int8), bf16 (by the rule that this CPU is fast at), bf16-tile, bf16-dot or int8." placeholder:"P"`
 }
 
 // trainable refuses a precision that nothing is trained in.
-func (f *precisionFlag) trainable(command string) error {
-	if f.Precision == infer.Int8 {
+func trainable(command, precision string) error {
+	if precision == string(infer.Int8) {
 		return usagef("%s: --precision int8 is for inference; train in fp32, then give it to the commands that answer, or to albert convert", command)
 	}
 	return nil

@@ -77,6 +77,11 @@ func (c *InspectCmd) Run(ctx context.Context) error {
 	fmt.Printf("parameters          %d (%d in encoder and pooler)\n", r.Parameters, r.ParametersEncoder)
 	fmt.Printf("forward pass        %.3f GFLOP for %d pieces\n", r.FlopsForward/1e9, c.SeqLength)
 	fmt.Printf("memory              %.1f MB parameters, %.1f MB in inference\n", float64(r.Memory.Parameters)/1e6, float64(r.Memory.Inference)/1e6)
+	if r.Run != nil {
+		if p, _ := r.Run.Settings.Get("precision").(json.RawMessage); strings.Contains(string(p), "bf16") {
+			fmt.Printf("precision           %s\n", strings.Trim(string(p), `"`))
+		}
+	}
 	if r.WeightsSHA256 != "" {
 		fmt.Printf("weights_sha256      %s\n", r.WeightsSHA256)
 	}

@@ -47,7 +47,7 @@ func TestPrecision(t *testing.T) {
 	}{
 		{append(pretrainArgs(in, "no", "--train", in("train.txt")), "--precision", "int8"), 2, "pretrain: --precision int8 is for inference"},
 		{[]string{"finetune", "--task", "sst2", "--output", in("no"), "--data", in("no"), "--precision", "int8", in("run")}, 2, "finetune: --precision int8 is for inference"},
-		{[]string{"fill", in("run"), "--precision", "int4", "x"}, 2, `--precision must be one of "fp32","int8"`},
+		{[]string{"fill", in("run"), "--precision", "int4", "x"}, 2, `--precision must be one of "fp32","bf16","bf16-tile","bf16-dot","int8"`},
 		{[]string{"convert", in("run"), in("m.bin"), "--precision", "int8"}, 2, "int8 is written as safetensors or ONNX only"},
 	} {
 		status, out, errs := call(t, c.args...)

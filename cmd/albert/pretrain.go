@@ -11,12 +11,11 @@ import (
 // PretrainCmd pretrains a model.
 type PretrainCmd struct {
 	pretrain.Config
-	precisionFlag
 }
 
 // Run pretrains.
 func (c *PretrainCmd) Run(ctx context.Context) error {
-	if err := c.trainable("pretrain"); err != nil {
+	if err := trainable("pretrain", c.Precision); err != nil {
 		return err
 	}
 	switch {

@@ -26,6 +26,7 @@ type versionInfo struct {
 	Platform string   `json:"platform"`
 	Kernels  []string `json:"kernels"` // that this CPU runs
 	Kernel   string   `json:"kernel"`  // that serve: generic is plain Go
+	BF16     string   `json:"bf16"`    // the rule that --precision bf16 becomes with them: tile or dot
 }
 
 func currentVersion() (versionInfo, error) {
@@ -35,7 +36,7 @@ func currentVersion() (versionInfo, error) {
 	if err != nil {
 		return v, usageError{fmt.Errorf("ALBERT_CPU: %w", err)}
 	}
-	v.Kernel = k.Name
+	v.Kernel, v.BF16 = k.Name, k.BestRule().String()
 	return v, nil
 }
 

@@ -148,8 +148,10 @@ func (d Dir) Open(settings, data jsonobject.Fields, changeable []string) (m *Man
 
 const notSet = "not set"
 
-// zero tells whether a value in JSON is that of a setting that nobody gave.
-func zero(text string) bool { return slices.Contains([]string{`""`, "0", "false", "null", "[]"}, text) }
+// zero tells whether a value in JSON is that of a setting that nobody gave; fp32 is the precision of all runs before there was a choice.
+func zero(text string) bool {
+	return slices.Contains([]string{`""`, "0", "false", "null", "[]", `"fp32"`}, text)
+}
 
 // Changes lists the settings that differ between two sets, but for those that may.
 func Changes(old, now jsonobject.Fields, changeable []string) (list []Change) {

@@ -28,8 +28,10 @@ type Common struct {
 	// Optimizer is lamb or adamw.
 	Optimizer string `default:"${optimizer}" enum:"lamb,adamw" help:"${optimizers}."`
 	// MicroBatchSize bounds the sequences whose activations are in memory at once; 0: no bound.
-	MicroBatchSize int     `help:"Sequences computed at once at most: less memory, the same result (0: no bound)." resume:"change"`
-	WeightDecay    float32 `default:"0.01" help:"Weight decay."`
+	MicroBatchSize int `help:"Sequences computed at once at most: less memory, the same result (0: no bound)." resume:"change"`
+	// Precision is that of matrix products; bf16 becomes a rule, which the run keeps.
+	Precision   string  `default:"fp32" enum:"fp32,bf16,bf16-tile,bf16-dot,int8" help:"Of matrix products: fp32, bf16 (by the rule that this CPU is fast at, which the run keeps), bf16-tile or bf16-dot." placeholder:"P"`
+	WeightDecay float32 `default:"0.01" help:"Weight decay."`
 	// Clip is the largest norm of the gradient; 0: it is not clipped.
 	Clip float64 `default:"1" help:"Largest norm of the gradient (0: not clipped)."`
 	// Patience ends the run as finished after so many evaluations in a row that were not better than the best one; 0: never.

@@ -85,7 +85,8 @@ func (d *Device) Kernels() *kernel.Set { return d.k }
 // Threads is the number of threads.
 func (d *Device) Threads() int { return d.pool.threads }
 
-// Peak measures what the device's threads can do at most, in FLOP/s: the best of some bursts of FMAs without memory, of about 50 us
+// Peak measures what the device's threads can do at most, in FLOP/s of its precision: the best of some bursts of FMAs, or of the instruction that its products
+// are made with, without memory, of about 50 us
 // each. Where a processor lowers its clock under load, bursts right after other work find the clock that the work left, for about a
 // millisecond, and later ones a higher one.
 func (d *Device) Peak(bursts int) float64 {
@@ -246,8 +247,8 @@ func panelCount(k *kernel.Set, n int) int { return (n + k.NR - 1) / k.NR }
 // packedParam is a weight [out,in] in the two forms that products want, made anew when its version changes.
 type packedParam struct {
 	mu      sync.Mutex
-	forward form // B = W^T: [in, out], for y = x W^T
-	back    form // B = W: [out, in], for dx = dy W
+	forward [3]form // B = W^T: [in, out], for y = x W^T; by rule
+	back    [3]form // B = W: [out, in], for dx = dy W
 	int8    int8Form
 }
 
@@ -262,9 +263,9 @@ func (d *Device) weight(p *ops.Param, forward bool) *kernel.Panels {
 	pk := d.packedOf(p)
 	pk.mu.Lock()
 	defer pk.mu.Unlock()
-	f, k, n := &pk.back, p.Rows(), p.Cols()
+	f, k, n := &pk.back[d.k.Rule()], p.Rows(), p.Cols()
 	if forward {
-		f, k, n = &pk.forward, p.Cols(), p.Rows()
+		f, k, n = &pk.forward[d.k.Rule()], p.Cols(), p.Rows()
 	}
 	if f.made && f.version == p.Version() {
 		return &f.Panels // others may be reading it: nothing in it is written

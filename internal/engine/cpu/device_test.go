@@ -125,8 +125,8 @@ func packedBytes(dev *Device) (forward, back int) {
 	dev.mu.Lock()
 	defer dev.mu.Unlock()
 	for _, p := range dev.packed {
-		forward += 4 * cap(p.forward.Data)
-		back += 4 * cap(p.back.Data)
+		forward += 4 * cap(p.forward[0].Data)
+		back += 4 * cap(p.back[0].Data)
 	}
 	return forward, back
 }

@@ -12,7 +12,9 @@ import (
 
 // Int8 gives the same device, whose products are in int8 by the rule of docs/numerics.md: for inference alone, with weights that
 // [Device.Quantize] was given.
-func (d *Device) Int8() *Device { return &Device{memory: d.memory, k: d.k, pool: d.pool, int8: true} }
+func (d *Device) Int8() *Device {
+	return &Device{memory: d.memory, k: d.k.ForInt8(), pool: d.pool, int8: true}
+}
 
 // maxProduct is how many products of int8 a sum of 32 bits holds whatever they are: 254 * 127 * 2^16 < 2^31.
 const maxProduct = 1 << 16
@@ -129,8 +131,8 @@ const (
 	int8RowBlock = 256
 	// attentionRows is how many rows of q meet the keys at once: their sums and probabilities stay in L1 up to some 300 keys.
 	attentionRows = 32
-	// int8Panels is how many panels are computed before the activation: 256 rows of 8 panels are 0.3 MB.
-	int8Panels = 8
+	// activationPanels is how many panels of 32 columns are computed before the activation: 256 rows of 8 panels are 0.3 MB.
+	activationPanels = 8
 )
 
 // linearInt8: y = act(x W^T + b), the rows of x quantised once for all parts. Few rows: each thread has a share of the panels.
@@ -172,8 +174,8 @@ func (d *Device) gemmInt8(w *scratch, a []int8, lda int, rows []kernel.Int8Row, 
 		bias = p.B.Data
 	}
 	sums := grown(&w.int8.sums, kernel.Int8Scratch(len(rows)))
-	for q := q0; q < q1; q += int8Panels {
-		end := min(q1, q+int8Panels)
+	for q := q0; q < q1; q += activationPanels {
+		end := min(q1, q+activationPanels)
 		d.k.GemmInt8(a, lda, rows, b, q, end, y, ld, bias, sums)
 		if f != nil {
 			c0, c1 := q*panelRows, min(b.N, end*panelRows)

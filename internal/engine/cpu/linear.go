@@ -8,10 +8,24 @@ import (
 // split is how the outputs of a product are shared out: a task is a block of rows times a chunk of panels.
 type split struct{ rows, panels, rowBlocks, chunks int }
 
+// leftBytes is how much of a left operand in bf16 a task takes where an instruction multiplies: it stays in a core's L2 while the panels pass by
+// once, and the more rows it has, the fewer times they come from L3.
+const leftBytes = 800 << 10
+
 // splitWork cuts rows x panels into tasks. Few rows: many chunks of panels, so that all threads have work; many rows: whole row
 // blocks, so that a block's panels are read from the cache.
-func (d *Device) splitWork(rows, panels int) split {
-	s := split{rows: rows, panels: panels, rowBlocks: (rows + rowBlock - 1) / rowBlock, chunks: 1}
+func (d *Device) splitWork(rows, panels, k int) split {
+	block := rowBlock
+	if d.k.Instruction() {
+		block = max(32, min(512, leftBytes/(2*max(1, k))&^31))
+	}
+	s := split{rows: rows, panels: panels, rowBlocks: (rows + block - 1) / block, chunks: 1}
+	if d.k.Instruction() { // a fixed share of the panels for each thread: the same core meets the same weights again
+		if s.rowBlocks < 2*d.pool.threads {
+			s.chunks = min(panels, d.pool.threads)
+		}
+		return s
+	}
 	if want := 8 * d.pool.threads; d.pool.threads > 1 && s.rowBlocks < want {
 		s.chunks = min(panels, (want+s.rowBlocks-1)/s.rowBlocks)
 	}
@@ -33,12 +47,47 @@ func (d *Device) gemm(rows int, a []float32, lda int, b *kernel.Panels, c []floa
 	if rows == 0 {
 		return
 	}
-	s := d.splitWork(rows, panelCount(d.k, b.N))
+	left := d.roundRows(rows, a, lda, b.K)
+	d.gemmLeft(rows, left, b, c, ldc, bias, init, after)
+	d.freeRows(left)
+}
+
+// roundRows gives the rows of a left operand in the form that products take: views of a in fp32, else a tensor that the caller frees.
+func (d *Device) roundRows(rows int, a []float32, lda, k int) *ops.Tensor {
+	n := d.k.Left(k)
+	if n == 0 {
+		return &ops.Tensor{Rows: rows, Cols: k, Stride: lda, Data: a}
+	}
+	t := d.New(rows, n)
+	d.eachRow(rows, func(r int) { d.k.RoundRow(t.Row(r), a[r*lda:r*lda+k]) })
+	return t
+}
+
+// freeRows takes back what roundRows made.
+func (d *Device) freeRows(t *ops.Tensor) {
+	if d.k.Left(1) != 0 {
+		d.Free(t)
+	}
+}
+
+// gemmLeft is gemm of rows that roundRows gave.
+func (d *Device) gemmLeft(rows int, a *ops.Tensor, b *kernel.Panels, c []float32, ldc int, bias []float32, init kernel.Init, after func(r0, r1, c0, c1 int)) {
+	multiply, group := d.k.Gemm, panelCount(d.k, b.N)
+	if d.k.Left(1) != 0 {
+		multiply = d.k.GemmLeft
+	}
+	if d.k.Instruction() && after != nil {
+		group = activationPanels
+	}
+	s := d.splitWork(rows, panelCount(d.k, b.N), b.K)
 	d.pool.run(s.tasks(), func(t int) {
 		r0, r1, p0, p1 := s.task(t)
-		d.k.Gemm(r1-r0, a[r0*lda:], lda, b, p0, p1, c[r0*ldc:], ldc, bias, init)
-		if after != nil {
-			after(r0, r1, p0*d.k.NR, min(b.N, p1*d.k.NR))
+		for p := p0; p < p1; p += group {
+			end := min(p1, p+group)
+			multiply(r1-r0, a.Data[r0*a.Stride:], a.Stride, b, p, end, c[r0*ldc:], ldc, bias, init)
+			if after != nil {
+				after(r0, r1, p*d.k.NR, min(b.N, end*d.k.NR))
+			}
 		}
 	})
 }
@@ -64,12 +113,17 @@ func (d *Device) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.A
 			}
 		}
 	}
+	if x.Rows == 0 {
+		return
+	}
+	left := d.roundRows(x.Rows, x.Data, x.Stride, x.Cols)
+	defer d.freeRows(left)
 	for _, p := range parts {
 		init, bias := kernel.Zero, []float32(nil)
 		if p.B != nil {
 			init, bias = kernel.Bias, p.B.Data
 		}
-		d.gemm(x.Rows, x.Data, x.Stride, d.weight(p.W, true), z.Data[at:], z.Stride, bias, init, after)
+		d.gemmLeft(x.Rows, left, d.weight(p.W, true), z.Data[at:], z.Stride, bias, init, after)
 		at += p.W.Rows()
 	}
 }
@@ -178,12 +232,16 @@ func (d *Device) outerAccumulate(c, a []float32, lda, m, rows int, b *kernel.Pan
 	if rows == 0 {
 		return
 	}
-	at := d.New(m, rows)
+	turn, n := d.k.Transpose, rows
+	if left := d.k.Left(rows); left != 0 {
+		turn, n = d.k.RoundColumns, left
+	}
+	at := d.New(m, n)
 	const block = 64 // columns of a in a task: a whole number of cache lines of a and of rows of at
 	d.pool.run((m+block-1)/block, func(t int) {
 		m0, m1 := t*block, min(m, (t+1)*block)
-		d.k.Transpose(at.Data[m0*at.Stride:], at.Stride, a[m0:], lda, rows, m1-m0)
+		turn(at.Data[m0*at.Stride:], at.Stride, a[m0:], lda, rows, m1-m0)
 	})
-	d.gemm(m, at.Data, at.Stride, b, c, b.N, nil, kernel.Accumulate, nil)
+	d.gemmLeft(m, at, b, c, b.N, nil, kernel.Accumulate, nil)
 	d.Free(at)
 }

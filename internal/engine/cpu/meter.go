@@ -55,20 +55,41 @@ func (m *Meter) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.Ac
 	if save != nil && act != ops.Identity && act != ops.Tanh {
 		save.Tensor = m.New(y.Rows, y.Cols)
 	}
+	m.round(x.Rows, x.Cols)
 	for _, p := range parts {
 		m.packed[p.W] |= 1
+	}
+}
+
+// round counts the rounded rows of a left operand.
+func (m *Meter) round(rows, k int) {
+	if n := m.k.Left(k); n != 0 {
+		m.scratch(m.New(rows, n))
 	}
 }
 
 func (m *Meter) LinearGrad(g *ops.Grads, dx *ops.Tensor, accumulate bool, dy, y, x *ops.Tensor, saved *ops.Saved, act ops.Activation, parts []ops.Affine) {
 	packed := m.New(1, m.k.PanelsLen(x.Rows, x.Cols))
 	for _, p := range parts {
-		m.scratch(m.New(p.W.Rows(), x.Rows))
+		m.outer(p.W.Rows(), x.Rows)
 		if dx != nil {
 			m.packed[p.W] |= 2
 		}
 	}
 	m.Free(packed)
+	if dx != nil {
+		for _, p := range parts {
+			m.round(x.Rows, p.W.Rows())
+		}
+	}
+}
+
+// outer counts what outerAccumulate takes.
+func (m *Meter) outer(cols, rows int) {
+	if n := m.k.Left(rows); n != 0 {
+		rows = n
+	}
+	m.scratch(m.New(cols, rows))
 }
 
 func (m *Meter) Norm(y *ops.Tensor, save *ops.Saved, x, res *ops.Tensor, gamma, beta *ops.Param, eps float32, b *ops.Batch, drop ops.Dropout) {
@@ -87,9 +108,13 @@ func (m *Meter) DecoderLoss(loss *ops.Loss, g *ops.Grads, dx *ops.Tensor, accumu
 	rows := min(x.Rows, rowBlock)
 	logits := m.New(rows, table.Rows())
 	m.packed[table] |= 1
+	m.round(rows, x.Cols)
 	if g != nil {
 		m.packed[table] |= 2
-		m.scratch(m.New(1, m.k.PanelsLen(rows, x.Cols)), m.New(table.Rows(), rows))
+		packed := m.New(1, m.k.PanelsLen(rows, x.Cols))
+		m.outer(table.Rows(), rows)
+		m.Free(packed)
+		m.round(rows, table.Rows())
 	}
 	m.Free(logits)
 }

@@ -62,6 +62,7 @@ func LeafMemory(dev *cpu.Device, m *model.Model, batches []Batch, micro int, run
 
 // plan is what a run will take, known before its first step.
 type plan struct {
+	Precision      any      `json:"precision,omitempty"` // of matrix products, as in the settings
 	Parameters     int      `json:"parameters"`
 	Steps          int      `json:"steps"`
 	FirstStep      int      `json:"first_step"`
@@ -82,7 +83,7 @@ type plan struct {
 
 // newPlan is the plan of a run whose first batch is b. parts is what the memory goes to.
 func (r *trainer) newPlan(b Batch) *plan {
-	p := &plan{Parameters: r.params.Size(), Steps: r.c.Steps, FirstStep: r.state.Step + 1, Sequences: b.Len(), Peak: r.c.Peak,
+	p := &plan{Precision: r.c.Settings.Get("precision"), Parameters: r.params.Size(), Steps: r.c.Steps, FirstStep: r.state.Step + 1, Sequences: b.Len(), Peak: r.c.Peak,
 		MemoryThere: availableMemory(), CheckpointSize: r.checkpoints.size(), DiskFree: disk.Free(string(r.c.Dir))}
 	for _, l := range Leaves(b) {
 		p.Leaves++
@@ -120,6 +121,9 @@ func (p *plan) String() string {
 		fmt.Fprintf(&s, "  %-11s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("parameters", "%s", grouped(p.Parameters))
+	if text := fmt.Sprint(p.Precision); strings.HasPrefix(text, "bf16") {
+		line("precision", "%s", text)
+	}
 	steps := fmt.Sprintf("%s of %s sequences, %s pieces a step", grouped(p.Steps), grouped(p.Sequences), grouped(p.Pieces))
 	if p.Leaves > 1 {
 		steps += fmt.Sprintf(", computed in %s parts", grouped(p.Leaves))

@@ -8,11 +8,20 @@ const kcBlock = 768
 const maxTileFlops = 20_000_000
 
 // PanelsLen is the length of Data for B[K,N].
-func (s *Set) PanelsLen(K, N int) int { return (N + s.NR - 1) / s.NR * s.NR * K }
+func (s *Set) PanelsLen(K, N int) int {
+	if f := s.bf16; f != nil {
+		K = f.words(f.filled(K))
+	}
+	return (N + s.NR - 1) / s.NR * s.NR * K
+}
 
 // PackRows packs panels p0 to p1 of B from src[K][N], rows ld apart.
 func (s *Set) PackRows(b *Panels, src []float32, ld, p0, p1 int) {
 	if b.K == 0 {
+		return
+	}
+	if s.bf16 != nil {
+		s.packRowsBF16(b, src, ld, p0, p1)
 		return
 	}
 	for p := p0; p < p1; p++ {
@@ -32,6 +41,10 @@ func (s *Set) PackRows(b *Panels, src []float32, ld, p0, p1 int) {
 // PackCols packs panels p0 to p1 of B from its transpose src[N][K], rows ld apart.
 func (s *Set) PackCols(b *Panels, src []float32, ld, p0, p1 int) {
 	if b.K == 0 {
+		return
+	}
+	if s.bf16 != nil {
+		s.packColsBF16(b, src, ld, p0, p1)
 		return
 	}
 	for p := p0; p < p1; p++ {
@@ -62,18 +75,8 @@ func (s *Set) Transpose(dst []float32, ldd int, src []float32, lds, rows, cols i
 }
 
 // Gemm computes columns p0*NR to min(N, p1*NR) of C[m,N] = init + A[m,K] B. Each element is one chain of fused multiply-adds over
-// ascending k from +0, from bias[n] or from C. Nothing outside these columns is written.
+// ascending k from +0, from bias[n] or from C, or goes by the rule of bf16 that the set is for. Nothing outside these columns is written.
 func (s *Set) Gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
-	s.gemm(m, a, lda, b, p0, p1, c, ldc, bias, init, nil)
-}
-
-// GemmAhead is [Set.Gemm] over all of B from +0, for A in memory that is slow and B in a cache: meanwhile it brings memory closer from ahead
-// on, a line of 16 values for every 4 values of k of each tile.
-func (s *Set) GemmAhead(m int, a []float32, lda int, b *Panels, c []float32, ldc int, ahead []float32) {
-	s.gemm(m, a, lda, b, 0, (b.N+s.NR-1)/s.NR, c, ldc, nil, Zero, ahead)
-}
-
-func (s *Set) gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init, ahead []float32) {
 	if m == 0 || p0 >= p1 {
 		return
 	}
@@ -83,6 +86,29 @@ func (s *Set) gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float
 	}
 	_ = a[(m-1)*lda+b.K-1]
 	_ = c[(m-1)*ldc+min(b.N, p1*s.NR)-1]
+	if s.bf16 != nil {
+		s.gemmBF16(m, a, lda, b, p0, p1, c, ldc, bias, init)
+	} else {
+		s.gemm(m, a, lda, b, p0, p1, c, ldc, bias, init, 0, nil)
+	}
+}
+
+// GemmAhead is [Set.Gemm] in fp32 over all of B, which is not empty, from +0, for A in memory that is slow and B in a cache: meanwhile it brings
+// memory closer from ahead on, a line of 16 values for every 4 values of k of each tile.
+func (s *Set) GemmAhead(m int, a []float32, lda int, b *Panels, c []float32, ldc int, ahead []float32) {
+	if m == 0 {
+		return
+	}
+	_ = a[(m-1)*lda+b.K-1]
+	_ = c[(m-1)*ldc+b.N-1]
+	s.gemm(m, a, lda, b, 0, (b.N+s.NR-1)/s.NR, c, ldc, nil, Zero, 0, ahead)
+}
+
+// flush is added to an Init that a tile starts from: subnormal numbers are zeros.
+const flush Init = 4
+
+// gemm is Gemm by fused multiply-adds, and GemmAhead.
+func (s *Set) gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init, mode Init, ahead []float32) {
 	blocks := (b.K + kcBlock - 1) / kcBlock
 	for i := range blocks {
 		k0, k1 := b.K*i/blocks&^3, b.K*(i+1)/blocks&^3
@@ -112,7 +138,7 @@ func (s *Set) gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float
 			if len(ahead) > 0 {
 				next, fetch = ahead, m
 			}
-			tiles := s.rows(m, a[k0:], lda, panel, k1-k0, c[n:], ldc, cols, bp, start, next, fetch, nextC)
+			tiles := s.rows(m, a[k0:], lda, panel, k1-k0, c[n:], ldc, cols, bp, start|mode, next, fetch, nextC)
 			ahead = ahead[min(len(ahead), tiles*(k1-k0)*4):]
 		}
 	}

@@ -18,7 +18,7 @@ var generic = &Set{
 	GeluTanhGrad: genericGeluTanhGrad, GeluErfGrad: genericGeluErfGrad, ReluGrad: genericReluGrad, TanhGrad: genericTanhGrad,
 	CrossEntropy: genericCrossEntropy, LogSumExp: genericLogSumExp,
 	Dropout: genericDropout, DropoutAdd: genericDropoutAdd,
-	Dot: genericDot, Max: numeric.LaneMax, SumSquares: numeric.SumSquares, Adam: genericAdam, Finite: genericFinite, PeakFMA: genericPeak, int8: genericInt8,
+	Dot: genericDot, Max: numeric.LaneMax, SumSquares: numeric.SumSquares, Adam: genericAdam, Finite: genericFinite, PeakFMA: genericPeak, int8: genericInt8, rules: genericRules,
 }
 
 func genericTile(kc int, a *float32, lda int, b, c *float32, ldc, tiles, rows, cols int, bias *float32, init int, _, _ *float32) {
@@ -31,11 +31,16 @@ func genericTile(kc int, a *float32, lda int, b, c *float32, ldc, tiles, rows, c
 	for r := range m {
 		row := cs[r*ldc : r*ldc+cols]
 		var acc [nr]float32
-		switch Init(init) {
+		switch Init(init) &^ flush {
 		case Bias:
 			copy(acc[:], unsafe.Slice(bias, nr))
 		case Accumulate:
 			copy(acc[:], row)
+		}
+		if Init(init)&flush != 0 {
+			genericChainFlush(&acc, as[r*lda:r*lda+kc], bs)
+			copy(row, acc[:])
+			continue
 		}
 		for k, x := range as[r*lda : r*lda+kc] {
 			for j, w := range bs[k*nr : k*nr+nr] {

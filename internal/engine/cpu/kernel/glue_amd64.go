@@ -16,6 +16,7 @@ func init() {
 		sets = append(sets, assemble("avx512", 14, 32, asmAVX512))
 	}
 	addInt8()
+	addBF16()
 }
 
 // tileFunc multiplies tiles of a fixed height, strides in bytes; of the last register's columns the first tail are C's.

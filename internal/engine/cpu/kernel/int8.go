@@ -37,6 +37,15 @@ type int8Set struct {
 	panel func(m, k int, a []int8, lda int, b []int8, strip, cols int, c []int32, next []int8)
 	// dequantize: y[r][j] = FMA((acc[r][j] - zero[r]*sum[j])*rowScale[r], scale[j], bias[j]); rows of acc are 32 apart.
 	dequantize func(y []float32, ldy int, acc []int32, rows []Int8Row, sum []int32, scale, bias []float32)
+	// peak is [Set.PeakFMA] of the products of int8.
+	peak func(n int) int
+}
+
+// ForInt8 gives the set whose PeakFMA is that of int8.
+func (s *Set) ForInt8() *Set {
+	t := *s
+	t.PeakFMA = s.int8.peak
+	return &t
 }
 
 // Int8Row is how a left operand's row was quantised: x is about Scale*(q - Zero). Zero counts what flip adds.
@@ -187,7 +196,18 @@ func (s *Set) GemmInt8(a []int8, lda int, rows []Int8Row, b *Int8Panels, p0, p1 
 }
 
 // genericInt8 is the int8 part in plain Go.
-var genericInt8 = int8Set{span: genericSpan, quantize: genericQuantize, panel: genericPanel, dequantize: genericDequantize}
+var genericInt8 = int8Set{span: genericSpan, quantize: genericQuantize, panel: genericPanel, dequantize: genericDequantize, peak: genericPeakInt8}
+
+func genericPeakInt8(n int) int {
+	var acc [8]int32
+	for i := range n {
+		for j := range acc {
+			acc[j] += int32(int8(i)) * int32(int8(j))
+		}
+	}
+	sink = float32(acc[0] + acc[7])
+	return n * 2 * len(acc)
+}
 
 func genericSpan(x []float32) (lo, hi, check float32) {
 	for _, v := range x {

@@ -1,6 +1,10 @@
 package kernel
 
-import "github.com/klauspost/cpuid/v2"
+import (
+	"unsafe"
+
+	"github.com/klauspost/cpuid/v2"
+)
 
 // int8Tile computes sums of tiles of a fixed height; k is a multiple of 16.
 type int8Tile func(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
@@ -13,14 +17,16 @@ type int8Asm struct {
 	span       func(x *float32, n int) (lo, hi, check float32)
 	quantize   func(dst *int8, x *float32, inv float32, zero int32, flip uint32, n int)
 	dequantize func(y *float32, ldy int, acc *int32, rows *float32, m int, sum *int32, scale, bias *float32, n int)
+	peak       func(n int, seeds *float32)
+	peakOps    int // of one iteration
 }
 
 var int8AVX2 = int8Asm{cols: stripNR, tiles: []int8Tile{nil, int8Tile1AVX2, int8Tile2AVX2, int8Tile3AVX2, int8Tile4AVX2},
-	span: spanAVX2, quantize: quantizeAVX2, dequantize: dequantizeAVX2}
+	span: spanAVX2, quantize: quantizeAVX2, dequantize: dequantizeAVX2, peak: peakInt8AVX2, peakOps: 2 * 8 * 32}
 
 var int8AVX512 = int8Asm{flip: 0x80, cols: Int8Columns, tiles: []int8Tile{nil, int8Tile1AVX512, int8Tile2AVX512, int8Tile3AVX512, int8Tile4AVX512,
 	int8Tile5AVX512, int8Tile6AVX512, int8Tile7AVX512, int8Tile8AVX512, int8Tile9AVX512, int8Tile10AVX512, int8Tile11AVX512, int8Tile12AVX512,
-	int8Tile13AVX512, int8Tile14AVX512}, span: spanAVX512, quantize: quantizeAVX512, dequantize: dequantizeAVX512}
+	int8Tile13AVX512, int8Tile14AVX512}, span: spanAVX512, quantize: quantizeAVX512, dequantize: dequantizeAVX512, peak: peakVNNIAVX512, peakOps: 2 * 48 * 64}
 
 // addInt8 gives the sets their int8 part. AVX-512 without VNNI does what AVX2 does. A CPU with AMX gets a set of its own, whose other
 // functions are those of AVX-512.
@@ -35,7 +41,7 @@ func addInt8() {
 			s.int8 = assembleInt8(int8AVX512)
 			if cpuid.CPU.Supports(cpuid.AMXTILE, cpuid.AMXINT8) && permitAMX() {
 				amx := *s
-				amx.Name, amx.int8.panel = "amx", amxPanel
+				amx.Name, amx.int8.panel, amx.int8.peak = "amx", amxPanel, amxPeak(peakInt8AMX, 64)
 				sets = append(sets, &amx)
 			}
 		}
@@ -45,6 +51,10 @@ func addInt8() {
 // assembleInt8 wraps generated functions, which take pointers, into functions of slices.
 func assembleInt8(f int8Asm) int8Set {
 	s := int8Set{flip: f.flip}
+	s.peak = func(n int) int {
+		f.peak(n, &peakSeeds[0])
+		return n * f.peakOps
+	}
 	s.span = func(x []float32) (lo, hi, check float32) {
 		if len(x) == 0 {
 			return 0, 0, 0
@@ -131,22 +141,44 @@ var tileConfigs = func() (c [2][17][64]byte) {
 func amxPanel(m, k int, a []int8, lda int, b []int8, strip, _ int, c []int32, _ []int8) {
 	_ = c[m*Int8Columns-1]
 	filled := int8Filled(k)
-	pairs, rest := m/32, m%32
 	for k0 := 0; k0 < filled; k0 += int8KBlock {
-		steps, accumulate := min(int8KBlock, filled-k0)/int8K, 0
+		from, ldfrom := &zeroSums[0], 0
 		if k0 > 0 {
-			accumulate = 1
+			from, ldfrom = &c[0], 4*Int8Columns
 		}
-		at := &b[k0*stripNR]
-		if pairs > 0 {
-			int8TwoAMX(steps, &a[k0], lda, at, strip, &c[0], pairs, accumulate, &tileConfigs[0][16][0])
-		}
-		r := 32 * pairs
-		switch {
-		case rest > 16:
-			int8TwoAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*Int8Columns], 1, accumulate, &tileConfigs[0][rest-16][0])
-		case rest > 0:
-			int8OneAMX(steps, &a[r*lda+k0], lda, at, strip, &c[r*Int8Columns], 1, accumulate, &tileConfigs[1][rest][0])
-		}
+		tilesAMX(int8OneAMX, int8TwoAMX, m, min(int8KBlock, filled-k0)/int8K, &a[k0], lda, &b[k0*stripNR], strip, from, ldfrom, &c[0], 4*Int8Columns)
 	}
 }
+
+var zeroSums [Int8Columns]int32
+
+// amxPeak is a loop of products of tiles, k of them deep.
+func amxPeak(f func(n int, seeds *float32, config *byte), k int) func(n int) int {
+	return func(n int) int {
+		n = (n + 1) / 2 // as long as a loop of 48 fused multiply-adds
+		f(n, &peakSeeds[0], &tileConfigs[0][16][0])
+		return n * 4 * 2 * 16 * 16 * k
+	}
+}
+
+// tilesAMX calls the functions for two tiles of rows and for one, 32 rows at a time, then for what is left. Distances are in bytes.
+func tilesAMX[I, O any](one, two func(steps int, a *I, lda int, b *I, strip int, from *O, ldfrom int, c *O, ldc, tiles int, config *byte),
+	m, steps int, a *I, lda int, b *I, strip int, from *O, ldfrom int, c *O, ldc int) {
+	pairs, rest := m/32, m%32
+	if pairs > 0 {
+		two(steps, a, lda, b, strip, from, ldfrom, c, ldc, pairs, &tileConfigs[0][16][0])
+	}
+	r := 32 * pairs
+	if rest > 0 {
+		a, from, c = forward(a, r*lda), forward(from, r*ldfrom), forward(c, r*ldc)
+	}
+	switch {
+	case rest > 16:
+		two(steps, a, lda, b, strip, from, ldfrom, c, ldc, 1, &tileConfigs[0][rest-16][0])
+	case rest > 0:
+		one(steps, a, lda, b, strip, from, ldfrom, c, ldc, 1, &tileConfigs[1][rest][0])
+	}
+}
+
+// forward is p so many bytes on, in the same array.
+func forward[T any](p *T, bytes int) *T { return (*T)(unsafe.Add(unsafe.Pointer(p), bytes)) }

@@ -1,8 +1,8 @@
 // Package kernel is the arithmetic of one row and one tile: matrix products over packed panels, normalisation, softmax, activations,
 // dropout, cross-entropy, and the optimizer's elementwise steps. It knows no threads and no tensors, only slices.
 //
-// Every function stands three times: in plain Go, where it is defined, and generated for AVX2+FMA and AVX-512, the int8 product for AMX,
-// too. All give the same bits: a product is one chain of fused multiply-adds over ascending k, a row sum has 16 lanes and a fixed tree, an elementwise
+// Every function stands three times: in plain Go, where it is defined, and generated for AVX2+FMA and AVX-512, the products of int8 and
+// bf16 for AMX, too. All give the same bits: a product is one chain of fused multiply-adds over ascending k, a row sum has 16 lanes and a fixed tree, an elementwise
 // formula is a written sequence of operations.
 //
 //	k, err := kernel.Select("")          // the best this CPU has
@@ -79,10 +79,12 @@ type Set struct {
 	// Finite tells whether no value is NaN or infinite.
 	Finite func(x []float32) bool
 
-	// PeakFMA runs n rounds of independent chains of FMAs on registers and returns the operations done, a multiply-add being two.
+	// PeakFMA runs n rounds of independent chains of FMAs on registers, or of what [Set.ForRule] or [Set.ForInt8] made of them, and returns the operations done, a multiply-add being two.
 	PeakFMA func(n int) int
 
-	int8 int8Set // products of int8
+	int8  int8Set    // products of int8
+	rules [2]bf16Set // products by Tile and by Dot
+	bf16  *bf16Set   // of a set that [Set.ForRule] made
 }
 
 // Panels is a right operand B[K,N] cut into panels of NR columns: panel p, at p*K*NR, holds row after row, its last columns zero

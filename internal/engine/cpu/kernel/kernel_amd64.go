@@ -161,6 +161,30 @@ func int8Tile2AVX2(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles 
 func int8Tile1AVX2(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
 
 //go:noescape
+func roundBF16AVX2(dst *float32, src *float32, n int)
+
+//go:noescape
+func roundSwapBF16AVX2(dst *float32, src *float32, n int)
+
+//go:noescape
+func bf16Twin6AVX2(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin5AVX2(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin4AVX2(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin3AVX2(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin2AVX2(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin1AVX2(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
 func tile14AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
 
 //go:noescape
@@ -377,10 +401,127 @@ func int8Tile2AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tile
 func int8Tile1AVX512(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
 
 //go:noescape
-func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)
+func roundBF16AVX512(dst *float32, src *float32, n int)
 
 //go:noescape
-func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)
+func roundSwapBF16AVX512(dst *float32, src *float32, n int)
+
+//go:noescape
+func bf16Twin14AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin13AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin12AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin11AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin10AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin9AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin8AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin7AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin6AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin5AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin4AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin3AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin2AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Twin1AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+
+//go:noescape
+func bf16Dot14AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func bf16Dot13AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func bf16Dot12AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func bf16Dot11AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func bf16Dot10AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func bf16Dot9AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func bf16Dot8AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func bf16Dot7AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func bf16Dot6AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func bf16Dot5AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func bf16Dot4AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func bf16Dot3AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func bf16Dot2AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func bf16Dot1AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+
+//go:noescape
+func peakVNNIAVX512(n int, seeds *float32)
+
+//go:noescape
+func peakDotAVX512(n int, seeds *float32)
+
+//go:noescape
+func peakInt8AMX(n int, seeds *float32, config *byte)
+
+//go:noescape
+func peakBF16AMX(n int, seeds *float32, config *byte)
+
+//go:noescape
+func narrowAVX512(dst *float32, src *float32, n int)
+
+//go:noescape
+func narrowPairsAVX512(dst *float32, strip int, src *float32, ld int, pairs int)
+
+//go:noescape
+func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ldfrom int, c *int32, ldc int, tiles int, config *byte)
+
+//go:noescape
+func bf16OneAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte)
+
+//go:noescape
+func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ldfrom int, c *int32, ldc int, tiles int, config *byte)
+
+//go:noescape
+func bf16TwoAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte)
+
+//go:noescape
+func peakInt8AVX2(n int, seeds *float32)
 
 //go:noescape
 func transpose8xAVX2(dst *float32, ldd int, src *float32, lds int, blocks int)

@@ -39,8 +39,20 @@ DATA lanemask<>+124(SB)/4, $0x00000000
 GLOBL lanemask<>(SB), RODATA|NOPTR, $128
 
 // func tile6AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile6AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·tile6AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R11
@@ -326,17 +338,34 @@ storePart:
 	ADDQ       CX, DI
 
 stored:
-	MOVQ   DI, c+32(FP)
-	IMUL3Q $+6, AX, SI
-	ADDQ   SI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    DI, c+32(FP)
+	IMUL3Q  $+6, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile5AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile5AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·tile5AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R11
@@ -591,17 +620,34 @@ storePart:
 	ADDQ       CX, DI
 
 stored:
-	MOVQ   DI, c+32(FP)
-	IMUL3Q $+5, AX, SI
-	ADDQ   SI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    DI, c+32(FP)
+	IMUL3Q  $+5, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile4AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile4AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·tile4AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R11
@@ -825,17 +871,34 @@ storePart:
 	ADDQ       CX, DI
 
 stored:
-	MOVQ   DI, c+32(FP)
-	IMUL3Q $+4, AX, SI
-	ADDQ   SI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    DI, c+32(FP)
+	IMUL3Q  $+4, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile3AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile3AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·tile3AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R10
@@ -1024,17 +1087,34 @@ storePart:
 	ADDQ       CX, SI
 
 stored:
-	MOVQ   SI, c+32(FP)
-	IMUL3Q $+3, AX, BX
-	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    SI, c+32(FP)
+	IMUL3Q  $+3, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile2AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile2AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·tile2AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R10
@@ -1192,17 +1272,34 @@ storePart:
 	ADDQ       CX, SI
 
 stored:
-	MOVQ   SI, c+32(FP)
-	IMUL3Q $+2, AX, BX
-	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    SI, c+32(FP)
+	IMUL3Q  $+2, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile1AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile1AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·tile1AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R10
@@ -1329,17 +1426,34 @@ storePart:
 	ADDQ       CX, SI
 
 stored:
-	MOVQ   SI, c+32(FP)
-	IMUL3Q $+1, AX, BX
-	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    SI, c+32(FP)
+	IMUL3Q  $+1, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half12AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·half12AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·half12AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R13
@@ -1679,17 +1793,34 @@ storePart:
 	ADDQ       CX, R9
 
 stored:
-	MOVQ   R9, c+32(FP)
-	IMUL3Q $+12, AX, R8
-	ADDQ   R8, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R9, c+32(FP)
+	IMUL3Q  $+12, AX, R8
+	ADDQ    R8, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half11AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·half11AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·half11AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R13
@@ -2009,17 +2140,34 @@ storePart:
 	ADDQ       CX, R9
 
 stored:
-	MOVQ   R9, c+32(FP)
-	IMUL3Q $+11, AX, R8
-	ADDQ   R8, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R9, c+32(FP)
+	IMUL3Q  $+11, AX, R8
+	ADDQ    R8, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half10AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·half10AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·half10AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R13
@@ -2319,17 +2467,34 @@ storePart:
 	ADDQ       CX, R9
 
 stored:
-	MOVQ   R9, c+32(FP)
-	IMUL3Q $+10, AX, R8
-	ADDQ   R8, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R9, c+32(FP)
+	IMUL3Q  $+10, AX, R8
+	ADDQ    R8, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half9AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·half9AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·half9AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R12
@@ -2606,17 +2771,34 @@ storePart:
 	ADDQ       CX, R8
 
 stored:
-	MOVQ   R8, c+32(FP)
-	IMUL3Q $+9, AX, DI
-	ADDQ   DI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R8, c+32(FP)
+	IMUL3Q  $+9, AX, DI
+	ADDQ    DI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half8AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·half8AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·half8AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R12
@@ -2873,17 +3055,34 @@ storePart:
 	ADDQ       CX, R8
 
 stored:
-	MOVQ   R8, c+32(FP)
-	IMUL3Q $+8, AX, DI
-	ADDQ   DI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R8, c+32(FP)
+	IMUL3Q  $+8, AX, DI
+	ADDQ    DI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half7AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·half7AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·half7AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R12
@@ -3120,17 +3319,34 @@ storePart:
 	ADDQ       CX, R8
 
 stored:
-	MOVQ   R8, c+32(FP)
-	IMUL3Q $+7, AX, DI
-	ADDQ   DI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R8, c+32(FP)
+	IMUL3Q  $+7, AX, DI
+	ADDQ    DI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half6AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·half6AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·half6AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R11
@@ -3344,17 +3560,34 @@ storePart:
 	ADDQ       CX, DI
 
 stored:
-	MOVQ   DI, c+32(FP)
-	IMUL3Q $+6, AX, SI
-	ADDQ   SI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    DI, c+32(FP)
+	IMUL3Q  $+6, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half5AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·half5AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·half5AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R11
@@ -3548,17 +3781,34 @@ storePart:
 	ADDQ       CX, DI
 
 stored:
-	MOVQ   DI, c+32(FP)
-	IMUL3Q $+5, AX, SI
-	ADDQ   SI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    DI, c+32(FP)
+	IMUL3Q  $+5, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half4AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·half4AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·half4AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R11
@@ -3732,17 +3982,34 @@ storePart:
 	ADDQ       CX, DI
 
 stored:
-	MOVQ   DI, c+32(FP)
-	IMUL3Q $+4, AX, SI
-	ADDQ   SI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    DI, c+32(FP)
+	IMUL3Q  $+4, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half3AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·half3AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·half3AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R10
@@ -3892,17 +4159,34 @@ storePart:
 	ADDQ       CX, SI
 
 stored:
-	MOVQ   SI, c+32(FP)
-	IMUL3Q $+3, AX, BX
-	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    SI, c+32(FP)
+	IMUL3Q  $+3, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half2AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·half2AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·half2AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R10
@@ -4032,17 +4316,34 @@ storePart:
 	ADDQ       CX, SI
 
 stored:
-	MOVQ   SI, c+32(FP)
-	IMUL3Q $+2, AX, BX
-	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    SI, c+32(FP)
+	IMUL3Q  $+2, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half1AVX2(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·half1AVX2(SB), NOSPLIT, $0-96
+// Requires: AVX, CMOV, FMA3, MMX+, SSE
+TEXT ·half1AVX2(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ lda+16(FP), AX
 	MOVQ ldc+40(FP), CX
 	MOVQ next+80(FP), R10
@@ -4152,11 +4453,16 @@ storePart:
 	ADDQ       CX, SI
 
 stored:
-	MOVQ   SI, c+32(FP)
-	IMUL3Q $+1, AX, BX
-	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    SI, c+32(FP)
+	IMUL3Q  $+1, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
@@ -10423,9 +10729,1492 @@ loop:
 	VZEROUPPER
 	RET
 
+// func roundBF16AVX2(dst *float32, src *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·roundBF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS c00000001<>+0(SB), Y0
+	VBROADCASTSS c7fc00000<>+0(SB), Y1
+	XORQ         BX, BX
+	SUBQ         $+16, DX
+	JLT          end108
+
+loop107:
+	VMOVUPS   (CX)(BX*1), Y2
+	VMOVUPS   32(CX)(BX*1), Y3
+	VPSRLD    $0x10, Y2, Y4
+	VPSRLD    $0x10, Y3, Y5
+	VANDPS    Y0, Y4, Y4
+	VANDPS    Y0, Y5, Y5
+	VPADDD    Y4, Y2, Y4
+	VPADDD    Y5, Y3, Y5
+	VPADDD    c00007fff<>+0(SB), Y4, Y4
+	VPADDD    c00007fff<>+0(SB), Y5, Y5
+	VANDPS    cffff0000<>+0(SB), Y4, Y4
+	VANDPS    cffff0000<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y2, Y2, Y6
+	VCMPPS    $0x03, Y3, Y3, Y7
+	VBLENDVPS Y6, Y1, Y4, Y4
+	VBLENDVPS Y7, Y1, Y5, Y5
+	VANDPS    c7fffffff<>+0(SB), Y2, Y6
+	VANDPS    c7fffffff<>+0(SB), Y3, Y7
+	VCMPPS    $0x11, c00800000<>+0(SB), Y6, Y6
+	VCMPPS    $0x11, c00800000<>+0(SB), Y7, Y7
+	VANDPS    c80000000<>+0(SB), Y2, Y2
+	VANDPS    c80000000<>+0(SB), Y3, Y3
+	VBLENDVPS Y6, Y2, Y4, Y2
+	VBLENDVPS Y7, Y3, Y5, Y3
+	VMOVUPS   Y2, (AX)(BX*1)
+	VMOVUPS   Y3, 32(AX)(BX*1)
+	ADDQ      $+64, BX
+	SUBQ      $+16, DX
+	JGE       loop107
+
+end108:
+	ADDQ       $+16, DX
+	TESTQ      DX, DX
+	JEQ        done106
+	LEAQ       lanemask<>+0(SB), SI
+	NEGQ       DX
+	VMOVUPS    64(SI)(DX*4), Y2
+	VMOVUPS    96(SI)(DX*4), Y3
+	VMASKMOVPS (CX)(BX*1), Y2, Y2
+	VMASKMOVPS 32(CX)(BX*1), Y3, Y3
+	VPSRLD     $0x10, Y2, Y4
+	VPSRLD     $0x10, Y3, Y5
+	VANDPS     Y0, Y4, Y4
+	VANDPS     Y0, Y5, Y0
+	VPADDD     Y4, Y2, Y4
+	VPADDD     Y0, Y3, Y0
+	VPADDD     c00007fff<>+0(SB), Y4, Y4
+	VPADDD     c00007fff<>+0(SB), Y0, Y0
+	VANDPS     cffff0000<>+0(SB), Y4, Y4
+	VANDPS     cffff0000<>+0(SB), Y0, Y0
+	VCMPPS     $0x03, Y2, Y2, Y5
+	VCMPPS     $0x03, Y3, Y3, Y6
+	VBLENDVPS  Y5, Y1, Y4, Y4
+	VBLENDVPS  Y6, Y1, Y0, Y0
+	VANDPS     c7fffffff<>+0(SB), Y2, Y1
+	VANDPS     c7fffffff<>+0(SB), Y3, Y5
+	VCMPPS     $0x11, c00800000<>+0(SB), Y1, Y1
+	VCMPPS     $0x11, c00800000<>+0(SB), Y5, Y5
+	VANDPS     c80000000<>+0(SB), Y2, Y2
+	VANDPS     c80000000<>+0(SB), Y3, Y3
+	VBLENDVPS  Y1, Y2, Y4, Y1
+	VBLENDVPS  Y5, Y3, Y0, Y0
+	VMOVUPS    Y1, (AX)(BX*1)
+	VMOVUPS    Y0, 32(AX)(BX*1)
+
+done106:
+	VZEROUPPER
+	RET
+
+DATA c7fc00000<>+0(SB)/4, $0x7fc00000
+DATA c7fc00000<>+4(SB)/4, $0x7fc00000
+DATA c7fc00000<>+8(SB)/4, $0x7fc00000
+DATA c7fc00000<>+12(SB)/4, $0x7fc00000
+DATA c7fc00000<>+16(SB)/4, $0x7fc00000
+DATA c7fc00000<>+20(SB)/4, $0x7fc00000
+DATA c7fc00000<>+24(SB)/4, $0x7fc00000
+DATA c7fc00000<>+28(SB)/4, $0x7fc00000
+GLOBL c7fc00000<>(SB), RODATA|NOPTR, $32
+
+DATA c00007fff<>+0(SB)/4, $0x00007fff
+DATA c00007fff<>+4(SB)/4, $0x00007fff
+DATA c00007fff<>+8(SB)/4, $0x00007fff
+DATA c00007fff<>+12(SB)/4, $0x00007fff
+DATA c00007fff<>+16(SB)/4, $0x00007fff
+DATA c00007fff<>+20(SB)/4, $0x00007fff
+DATA c00007fff<>+24(SB)/4, $0x00007fff
+DATA c00007fff<>+28(SB)/4, $0x00007fff
+GLOBL c00007fff<>(SB), RODATA|NOPTR, $32
+
+DATA cffff0000<>+0(SB)/4, $0xffff0000
+DATA cffff0000<>+4(SB)/4, $0xffff0000
+DATA cffff0000<>+8(SB)/4, $0xffff0000
+DATA cffff0000<>+12(SB)/4, $0xffff0000
+DATA cffff0000<>+16(SB)/4, $0xffff0000
+DATA cffff0000<>+20(SB)/4, $0xffff0000
+DATA cffff0000<>+24(SB)/4, $0xffff0000
+DATA cffff0000<>+28(SB)/4, $0xffff0000
+GLOBL cffff0000<>(SB), RODATA|NOPTR, $32
+
+DATA c00800000<>+0(SB)/4, $0x00800000
+DATA c00800000<>+4(SB)/4, $0x00800000
+DATA c00800000<>+8(SB)/4, $0x00800000
+DATA c00800000<>+12(SB)/4, $0x00800000
+DATA c00800000<>+16(SB)/4, $0x00800000
+DATA c00800000<>+20(SB)/4, $0x00800000
+DATA c00800000<>+24(SB)/4, $0x00800000
+DATA c00800000<>+28(SB)/4, $0x00800000
+GLOBL c00800000<>(SB), RODATA|NOPTR, $32
+
+// func roundSwapBF16AVX2(dst *float32, src *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·roundSwapBF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS c00000001<>+0(SB), Y0
+	VBROADCASTSS c7fc00000<>+0(SB), Y1
+	XORQ         BX, BX
+	SUBQ         $+16, DX
+	JLT          end111
+
+loop110:
+	VMOVUPS   (CX)(BX*1), Y2
+	VMOVUPS   32(CX)(BX*1), Y3
+	VPSRLD    $0x10, Y2, Y4
+	VPSRLD    $0x10, Y3, Y5
+	VANDPS    Y0, Y4, Y4
+	VANDPS    Y0, Y5, Y5
+	VPADDD    Y4, Y2, Y4
+	VPADDD    Y5, Y3, Y5
+	VPADDD    c00007fff<>+0(SB), Y4, Y4
+	VPADDD    c00007fff<>+0(SB), Y5, Y5
+	VANDPS    cffff0000<>+0(SB), Y4, Y4
+	VANDPS    cffff0000<>+0(SB), Y5, Y5
+	VCMPPS    $0x03, Y2, Y2, Y6
+	VCMPPS    $0x03, Y3, Y3, Y7
+	VBLENDVPS Y6, Y1, Y4, Y4
+	VBLENDVPS Y7, Y1, Y5, Y5
+	VANDPS    c7fffffff<>+0(SB), Y2, Y6
+	VANDPS    c7fffffff<>+0(SB), Y3, Y7
+	VCMPPS    $0x11, c00800000<>+0(SB), Y6, Y6
+	VCMPPS    $0x11, c00800000<>+0(SB), Y7, Y7
+	VANDPS    c80000000<>+0(SB), Y2, Y2
+	VANDPS    c80000000<>+0(SB), Y3, Y3
+	VBLENDVPS Y6, Y2, Y4, Y2
+	VBLENDVPS Y7, Y3, Y5, Y3
+	VPERMILPS $0xb1, Y2, Y2
+	VMOVUPS   Y2, (AX)(BX*1)
+	VPERMILPS $0xb1, Y3, Y3
+	VMOVUPS   Y3, 32(AX)(BX*1)
+	ADDQ      $+64, BX
+	SUBQ      $+16, DX
+	JGE       loop110
+
+end111:
+	ADDQ       $+16, DX
+	TESTQ      DX, DX
+	JEQ        done109
+	LEAQ       lanemask<>+0(SB), SI
+	NEGQ       DX
+	VMOVUPS    64(SI)(DX*4), Y2
+	VMOVUPS    96(SI)(DX*4), Y3
+	VMASKMOVPS (CX)(BX*1), Y2, Y2
+	VMASKMOVPS 32(CX)(BX*1), Y3, Y3
+	VPSRLD     $0x10, Y2, Y4
+	VPSRLD     $0x10, Y3, Y5
+	VANDPS     Y0, Y4, Y4
+	VANDPS     Y0, Y5, Y0
+	VPADDD     Y4, Y2, Y4
+	VPADDD     Y0, Y3, Y0
+	VPADDD     c00007fff<>+0(SB), Y4, Y4
+	VPADDD     c00007fff<>+0(SB), Y0, Y0
+	VANDPS     cffff0000<>+0(SB), Y4, Y4
+	VANDPS     cffff0000<>+0(SB), Y0, Y0
+	VCMPPS     $0x03, Y2, Y2, Y5
+	VCMPPS     $0x03, Y3, Y3, Y6
+	VBLENDVPS  Y5, Y1, Y4, Y4
+	VBLENDVPS  Y6, Y1, Y0, Y0
+	VANDPS     c7fffffff<>+0(SB), Y2, Y1
+	VANDPS     c7fffffff<>+0(SB), Y3, Y5
+	VCMPPS     $0x11, c00800000<>+0(SB), Y1, Y1
+	VCMPPS     $0x11, c00800000<>+0(SB), Y5, Y5
+	VANDPS     c80000000<>+0(SB), Y2, Y2
+	VANDPS     c80000000<>+0(SB), Y3, Y3
+	VBLENDVPS  Y1, Y2, Y4, Y1
+	VBLENDVPS  Y5, Y3, Y0, Y0
+	VPERMILPS  $0xb1, Y1, Y1
+	VMOVUPS    Y1, (AX)(BX*1)
+	VPERMILPS  $0xb1, Y0, Y0
+	VMOVUPS    Y0, 32(AX)(BX*1)
+
+done109:
+	VZEROUPPER
+	RET
+
+// func bf16Twin6AVX2(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, FMA3, MMX+, SSE
+TEXT ·bf16Twin6AVX2(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R10
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), DI
+	MOVQ ldfrom+40(FP), R8
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Y12
+	VMOVUPS      32(DX), Y13
+	PREFETCHT0   2048(DX)
+	VBROADCASTSS (BX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (BX)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (BX)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (SI), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (SI)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (SI)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      128(DX), Y12
+	VMOVUPS      160(DX), Y13
+	PREFETCHT0   2176(DX)
+	VBROADCASTSS 8(BX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 8(BX)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(BX)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 8(SI), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 8(SI)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 8(SI)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      256(DX), Y12
+	VMOVUPS      288(DX), Y13
+	PREFETCHT0   2304(DX)
+	VBROADCASTSS 16(BX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 16(BX)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 16(BX)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 16(SI), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(SI)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 16(SI)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      384(DX), Y12
+	VMOVUPS      416(DX), Y13
+	PREFETCHT0   2432(DX)
+	VBROADCASTSS 24(BX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 24(BX)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 24(BX)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 24(SI), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 24(SI)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 24(SI)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $+512, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y3, 96(CX)
+	VMOVUPS      Y4, 128(CX)
+	VMOVUPS      Y5, 160(CX)
+	VMOVUPS      Y6, 192(CX)
+	VMOVUPS      Y7, 224(CX)
+	VMOVUPS      Y8, 256(CX)
+	VMOVUPS      Y9, 288(CX)
+	VMOVUPS      Y10, 320(CX)
+	VMOVUPS      Y11, 352(CX)
+	ADDQ         $-2048, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      64(DX), Y12
+	VMOVUPS      96(DX), Y13
+	VBROADCASTSS 4(BX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(BX)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 4(BX)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 4(SI), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 4(SI)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 4(SI)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      192(DX), Y12
+	VMOVUPS      224(DX), Y13
+	VBROADCASTSS 12(BX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 12(BX)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 12(BX)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(SI), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 12(SI)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 12(SI)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      320(DX), Y12
+	VMOVUPS      352(DX), Y13
+	VBROADCASTSS 20(BX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 20(BX)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 20(BX)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 20(SI), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 20(SI)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(SI)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      448(DX), Y12
+	VMOVUPS      480(DX), Y13
+	VBROADCASTSS 28(BX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 28(BX)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 28(BX)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 28(SI), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 28(SI)(AX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 28(SI)(AX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $+512, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R9
+	VADDPS       (CX), Y0, Y0
+	VADDPS       (DI), Y0, Y0
+	VMOVUPS      Y0, (R9)
+	VADDPS       32(CX), Y1, Y1
+	VADDPS       32(DI), Y1, Y1
+	VMOVUPS      Y1, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       64(CX), Y2, Y2
+	VADDPS       (DI), Y2, Y2
+	VMOVUPS      Y2, (R9)
+	VADDPS       96(CX), Y3, Y3
+	VADDPS       32(DI), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       128(CX), Y4, Y4
+	VADDPS       (DI), Y4, Y4
+	VMOVUPS      Y4, (R9)
+	VADDPS       160(CX), Y5, Y5
+	VADDPS       32(DI), Y5, Y5
+	VMOVUPS      Y5, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       192(CX), Y6, Y6
+	VADDPS       (DI), Y6, Y6
+	VMOVUPS      Y6, (R9)
+	VADDPS       224(CX), Y7, Y7
+	VADDPS       32(DI), Y7, Y7
+	VMOVUPS      Y7, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       256(CX), Y8, Y8
+	VADDPS       (DI), Y8, Y8
+	VMOVUPS      Y8, (R9)
+	VADDPS       288(CX), Y9, Y9
+	VADDPS       32(DI), Y9, Y9
+	VMOVUPS      Y9, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       320(CX), Y10, Y10
+	VADDPS       (DI), Y10, Y10
+	VMOVUPS      Y10, (R9)
+	VADDPS       352(CX), Y11, Y11
+	VADDPS       32(DI), Y11, Y11
+	VMOVUPS      Y11, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	MOVQ         c+48(FP), DI
+	MOVQ         R10, R8
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R9, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+6, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+6, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin5AVX2(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, FMA3, MMX+, SSE
+TEXT ·bf16Twin5AVX2(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R10
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), DI
+	MOVQ ldfrom+40(FP), R8
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Y10
+	VMOVUPS      32(DX), Y11
+	PREFETCHT0   2048(DX)
+	VBROADCASTSS (BX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (BX)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (BX)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (SI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (SI)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      128(DX), Y10
+	VMOVUPS      160(DX), Y11
+	PREFETCHT0   2176(DX)
+	VBROADCASTSS 8(BX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 8(BX)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(BX)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 8(SI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 8(SI)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      256(DX), Y10
+	VMOVUPS      288(DX), Y11
+	PREFETCHT0   2304(DX)
+	VBROADCASTSS 16(BX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 16(BX)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 16(BX)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 16(SI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 16(SI)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      384(DX), Y10
+	VMOVUPS      416(DX), Y11
+	PREFETCHT0   2432(DX)
+	VBROADCASTSS 24(BX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 24(BX)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 24(BX)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 24(SI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 24(SI)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $+512, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y3, 96(CX)
+	VMOVUPS      Y4, 128(CX)
+	VMOVUPS      Y5, 160(CX)
+	VMOVUPS      Y6, 192(CX)
+	VMOVUPS      Y7, 224(CX)
+	VMOVUPS      Y8, 256(CX)
+	VMOVUPS      Y9, 288(CX)
+	ADDQ         $-2048, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      64(DX), Y10
+	VMOVUPS      96(DX), Y11
+	VBROADCASTSS 4(BX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(BX)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 4(BX)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 4(SI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 4(SI)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      192(DX), Y10
+	VMOVUPS      224(DX), Y11
+	VBROADCASTSS 12(BX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 12(BX)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(BX)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(SI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 12(SI)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      320(DX), Y10
+	VMOVUPS      352(DX), Y11
+	VBROADCASTSS 20(BX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 20(BX)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 20(BX)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 20(SI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 20(SI)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      448(DX), Y10
+	VMOVUPS      480(DX), Y11
+	VBROADCASTSS 28(BX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 28(BX)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 28(BX)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 28(SI), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 28(SI)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $+512, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R9
+	VADDPS       (CX), Y0, Y0
+	VADDPS       (DI), Y0, Y0
+	VMOVUPS      Y0, (R9)
+	VADDPS       32(CX), Y1, Y1
+	VADDPS       32(DI), Y1, Y1
+	VMOVUPS      Y1, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       64(CX), Y2, Y2
+	VADDPS       (DI), Y2, Y2
+	VMOVUPS      Y2, (R9)
+	VADDPS       96(CX), Y3, Y3
+	VADDPS       32(DI), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       128(CX), Y4, Y4
+	VADDPS       (DI), Y4, Y4
+	VMOVUPS      Y4, (R9)
+	VADDPS       160(CX), Y5, Y5
+	VADDPS       32(DI), Y5, Y5
+	VMOVUPS      Y5, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       192(CX), Y6, Y6
+	VADDPS       (DI), Y6, Y6
+	VMOVUPS      Y6, (R9)
+	VADDPS       224(CX), Y7, Y7
+	VADDPS       32(DI), Y7, Y7
+	VMOVUPS      Y7, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       256(CX), Y8, Y8
+	VADDPS       (DI), Y8, Y8
+	VMOVUPS      Y8, (R9)
+	VADDPS       288(CX), Y9, Y9
+	VADDPS       32(DI), Y9, Y9
+	VMOVUPS      Y9, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	MOVQ         c+48(FP), DI
+	MOVQ         R10, R8
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R9, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+5, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+5, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin4AVX2(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, FMA3, MMX+, SSE
+TEXT ·bf16Twin4AVX2(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R10
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), DI
+	MOVQ ldfrom+40(FP), R8
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	PREFETCHT0   2048(DX)
+	VBROADCASTSS (BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (BX)(AX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (BX)(AX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (SI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      128(DX), Y8
+	VMOVUPS      160(DX), Y9
+	PREFETCHT0   2176(DX)
+	VBROADCASTSS 8(BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(BX)(AX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(BX)(AX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 8(SI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      256(DX), Y8
+	VMOVUPS      288(DX), Y9
+	PREFETCHT0   2304(DX)
+	VBROADCASTSS 16(BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 16(BX)(AX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 16(BX)(AX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 16(SI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      384(DX), Y8
+	VMOVUPS      416(DX), Y9
+	PREFETCHT0   2432(DX)
+	VBROADCASTSS 24(BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 24(BX)(AX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 24(BX)(AX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 24(SI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $+512, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y3, 96(CX)
+	VMOVUPS      Y4, 128(CX)
+	VMOVUPS      Y5, 160(CX)
+	VMOVUPS      Y6, 192(CX)
+	VMOVUPS      Y7, 224(CX)
+	ADDQ         $-2048, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      64(DX), Y8
+	VMOVUPS      96(DX), Y9
+	VBROADCASTSS 4(BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(BX)(AX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(BX)(AX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(SI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      192(DX), Y8
+	VMOVUPS      224(DX), Y9
+	VBROADCASTSS 12(BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 12(BX)(AX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(BX)(AX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(SI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      320(DX), Y8
+	VMOVUPS      352(DX), Y9
+	VBROADCASTSS 20(BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 20(BX)(AX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 20(BX)(AX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 20(SI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      448(DX), Y8
+	VMOVUPS      480(DX), Y9
+	VBROADCASTSS 28(BX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 28(BX)(AX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 28(BX)(AX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 28(SI), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $+512, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R9
+	VADDPS       (CX), Y0, Y0
+	VADDPS       (DI), Y0, Y0
+	VMOVUPS      Y0, (R9)
+	VADDPS       32(CX), Y1, Y1
+	VADDPS       32(DI), Y1, Y1
+	VMOVUPS      Y1, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       64(CX), Y2, Y2
+	VADDPS       (DI), Y2, Y2
+	VMOVUPS      Y2, (R9)
+	VADDPS       96(CX), Y3, Y3
+	VADDPS       32(DI), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       128(CX), Y4, Y4
+	VADDPS       (DI), Y4, Y4
+	VMOVUPS      Y4, (R9)
+	VADDPS       160(CX), Y5, Y5
+	VADDPS       32(DI), Y5, Y5
+	VMOVUPS      Y5, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       192(CX), Y6, Y6
+	VADDPS       (DI), Y6, Y6
+	VMOVUPS      Y6, (R9)
+	VADDPS       224(CX), Y7, Y7
+	VADDPS       32(DI), Y7, Y7
+	VMOVUPS      Y7, 32(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	MOVQ         c+48(FP), DI
+	MOVQ         R10, R8
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R9, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+4, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+4, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin3AVX2(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, FMA3, MMX+, SSE
+TEXT ·bf16Twin3AVX2(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R9
+
+tile:
+	MOVQ a+8(FP), BX
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), SI
+	MOVQ ldfrom+40(FP), DI
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Y6
+	VMOVUPS      32(DX), Y7
+	PREFETCHT0   2048(DX)
+	VBROADCASTSS (BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (BX)(AX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (BX)(AX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      128(DX), Y6
+	VMOVUPS      160(DX), Y7
+	PREFETCHT0   2176(DX)
+	VBROADCASTSS 8(BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 8(BX)(AX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 8(BX)(AX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      256(DX), Y6
+	VMOVUPS      288(DX), Y7
+	PREFETCHT0   2304(DX)
+	VBROADCASTSS 16(BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 16(BX)(AX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 16(BX)(AX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      384(DX), Y6
+	VMOVUPS      416(DX), Y7
+	PREFETCHT0   2432(DX)
+	VBROADCASTSS 24(BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 24(BX)(AX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 24(BX)(AX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $+512, DX
+	ADDQ         $+32, BX
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y3, 96(CX)
+	VMOVUPS      Y4, 128(CX)
+	VMOVUPS      Y5, 160(CX)
+	ADDQ         $-2048, DX
+	ADDQ         $-128, BX
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      64(DX), Y6
+	VMOVUPS      96(DX), Y7
+	VBROADCASTSS 4(BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(BX)(AX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 4(BX)(AX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      192(DX), Y6
+	VMOVUPS      224(DX), Y7
+	VBROADCASTSS 12(BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 12(BX)(AX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 12(BX)(AX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      320(DX), Y6
+	VMOVUPS      352(DX), Y7
+	VBROADCASTSS 20(BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 20(BX)(AX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 20(BX)(AX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      448(DX), Y6
+	VMOVUPS      480(DX), Y7
+	VBROADCASTSS 28(BX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 28(BX)(AX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 28(BX)(AX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $+512, DX
+	ADDQ         $+32, BX
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R8
+	VADDPS       (CX), Y0, Y0
+	VADDPS       (SI), Y0, Y0
+	VMOVUPS      Y0, (R8)
+	VADDPS       32(CX), Y1, Y1
+	VADDPS       32(SI), Y1, Y1
+	VMOVUPS      Y1, 32(R8)
+	ADDQ         DI, SI
+	ADDQ         R9, R8
+	VADDPS       64(CX), Y2, Y2
+	VADDPS       (SI), Y2, Y2
+	VMOVUPS      Y2, (R8)
+	VADDPS       96(CX), Y3, Y3
+	VADDPS       32(SI), Y3, Y3
+	VMOVUPS      Y3, 32(R8)
+	ADDQ         DI, SI
+	ADDQ         R9, R8
+	VADDPS       128(CX), Y4, Y4
+	VADDPS       (SI), Y4, Y4
+	VMOVUPS      Y4, (R8)
+	VADDPS       160(CX), Y5, Y5
+	VADDPS       32(SI), Y5, Y5
+	VMOVUPS      Y5, 32(R8)
+	ADDQ         DI, SI
+	ADDQ         R9, R8
+	MOVQ         c+48(FP), SI
+	MOVQ         R9, DI
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R8, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+3, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+3, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin2AVX2(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, FMA3, MMX+, SSE
+TEXT ·bf16Twin2AVX2(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R9
+
+tile:
+	MOVQ a+8(FP), BX
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), SI
+	MOVQ ldfrom+40(FP), DI
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Y4
+	VMOVUPS      32(DX), Y5
+	PREFETCHT0   2048(DX)
+	VBROADCASTSS (BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (BX)(AX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      128(DX), Y4
+	VMOVUPS      160(DX), Y5
+	PREFETCHT0   2176(DX)
+	VBROADCASTSS 8(BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 8(BX)(AX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      256(DX), Y4
+	VMOVUPS      288(DX), Y5
+	PREFETCHT0   2304(DX)
+	VBROADCASTSS 16(BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 16(BX)(AX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      384(DX), Y4
+	VMOVUPS      416(DX), Y5
+	PREFETCHT0   2432(DX)
+	VBROADCASTSS 24(BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 24(BX)(AX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         $+512, DX
+	ADDQ         $+32, BX
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y2, 64(CX)
+	VMOVUPS      Y3, 96(CX)
+	ADDQ         $-2048, DX
+	ADDQ         $-128, BX
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      64(DX), Y4
+	VMOVUPS      96(DX), Y5
+	VBROADCASTSS 4(BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(BX)(AX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      192(DX), Y4
+	VMOVUPS      224(DX), Y5
+	VBROADCASTSS 12(BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 12(BX)(AX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      320(DX), Y4
+	VMOVUPS      352(DX), Y5
+	VBROADCASTSS 20(BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 20(BX)(AX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      448(DX), Y4
+	VMOVUPS      480(DX), Y5
+	VBROADCASTSS 28(BX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 28(BX)(AX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         $+512, DX
+	ADDQ         $+32, BX
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R8
+	VADDPS       (CX), Y0, Y0
+	VADDPS       (SI), Y0, Y0
+	VMOVUPS      Y0, (R8)
+	VADDPS       32(CX), Y1, Y1
+	VADDPS       32(SI), Y1, Y1
+	VMOVUPS      Y1, 32(R8)
+	ADDQ         DI, SI
+	ADDQ         R9, R8
+	VADDPS       64(CX), Y2, Y2
+	VADDPS       (SI), Y2, Y2
+	VMOVUPS      Y2, (R8)
+	VADDPS       96(CX), Y3, Y3
+	VADDPS       32(SI), Y3, Y3
+	VMOVUPS      Y3, 32(R8)
+	ADDQ         DI, SI
+	ADDQ         R9, R8
+	MOVQ         c+48(FP), SI
+	MOVQ         R9, DI
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R8, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+2, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+2, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin1AVX2(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, FMA3, MMX+, SSE
+TEXT ·bf16Twin1AVX2(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R9
+
+tile:
+	MOVQ a+8(FP), BX
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), SI
+	MOVQ ldfrom+40(FP), DI
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Y2
+	VMOVUPS      32(DX), Y3
+	PREFETCHT0   2048(DX)
+	VBROADCASTSS (BX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      128(DX), Y2
+	VMOVUPS      160(DX), Y3
+	PREFETCHT0   2176(DX)
+	VBROADCASTSS 8(BX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      256(DX), Y2
+	VMOVUPS      288(DX), Y3
+	PREFETCHT0   2304(DX)
+	VBROADCASTSS 16(BX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      384(DX), Y2
+	VMOVUPS      416(DX), Y3
+	PREFETCHT0   2432(DX)
+	VBROADCASTSS 24(BX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $+512, DX
+	ADDQ         $+32, BX
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	ADDQ         $-2048, DX
+	ADDQ         $-128, BX
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      64(DX), Y2
+	VMOVUPS      96(DX), Y3
+	VBROADCASTSS 4(BX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      192(DX), Y2
+	VMOVUPS      224(DX), Y3
+	VBROADCASTSS 12(BX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      320(DX), Y2
+	VMOVUPS      352(DX), Y3
+	VBROADCASTSS 20(BX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      448(DX), Y2
+	VMOVUPS      480(DX), Y3
+	VBROADCASTSS 28(BX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $+512, DX
+	ADDQ         $+32, BX
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R8
+	VADDPS       (CX), Y0, Y0
+	VADDPS       (SI), Y0, Y0
+	VMOVUPS      Y0, (R8)
+	VADDPS       32(CX), Y1, Y1
+	VADDPS       32(SI), Y1, Y1
+	VMOVUPS      Y1, 32(R8)
+	ADDQ         DI, SI
+	ADDQ         R9, R8
+	MOVQ         c+48(FP), SI
+	MOVQ         R9, DI
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R8, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+1, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+1, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
 // func tile14AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile14AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile14AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R14
@@ -10969,17 +12758,34 @@ storePart:
 	ADDQ    CX, R10
 
 stored:
-	MOVQ   R10, c+32(FP)
-	IMUL3Q $+14, AX, R9
-	ADDQ   R9, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R10, c+32(FP)
+	IMUL3Q  $+14, AX, R9
+	ADDQ    R9, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile13AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile13AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile13AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R14
@@ -11492,17 +13298,34 @@ storePart:
 	ADDQ    CX, R10
 
 stored:
-	MOVQ   R10, c+32(FP)
-	IMUL3Q $+13, AX, R9
-	ADDQ   R9, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R10, c+32(FP)
+	IMUL3Q  $+13, AX, R9
+	ADDQ    R9, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile12AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile12AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile12AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R13
@@ -11981,17 +13804,34 @@ storePart:
 	ADDQ    CX, R9
 
 stored:
-	MOVQ   R9, c+32(FP)
-	IMUL3Q $+12, AX, R8
-	ADDQ   R8, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R9, c+32(FP)
+	IMUL3Q  $+12, AX, R8
+	ADDQ    R8, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile11AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile11AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile11AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R13
@@ -12439,17 +14279,34 @@ storePart:
 	ADDQ    CX, R9
 
 stored:
-	MOVQ   R9, c+32(FP)
-	IMUL3Q $+11, AX, R8
-	ADDQ   R8, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R9, c+32(FP)
+	IMUL3Q  $+11, AX, R8
+	ADDQ    R8, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile10AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile10AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile10AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R13
@@ -12866,17 +14723,34 @@ storePart:
 	ADDQ    CX, R9
 
 stored:
-	MOVQ   R9, c+32(FP)
-	IMUL3Q $+10, AX, R8
-	ADDQ   R8, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R9, c+32(FP)
+	IMUL3Q  $+10, AX, R8
+	ADDQ    R8, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile9AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile9AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile9AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R12
@@ -13259,17 +15133,34 @@ storePart:
 	ADDQ    CX, R8
 
 stored:
-	MOVQ   R8, c+32(FP)
-	IMUL3Q $+9, AX, DI
-	ADDQ   DI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R8, c+32(FP)
+	IMUL3Q  $+9, AX, DI
+	ADDQ    DI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile8AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile8AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile8AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R12
@@ -13621,17 +15512,34 @@ storePart:
 	ADDQ    CX, R8
 
 stored:
-	MOVQ   R8, c+32(FP)
-	IMUL3Q $+8, AX, DI
-	ADDQ   DI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R8, c+32(FP)
+	IMUL3Q  $+8, AX, DI
+	ADDQ    DI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile7AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile7AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile7AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R12
@@ -13952,17 +15860,34 @@ storePart:
 	ADDQ    CX, R8
 
 stored:
-	MOVQ   R8, c+32(FP)
-	IMUL3Q $+7, AX, DI
-	ADDQ   DI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R8, c+32(FP)
+	IMUL3Q  $+7, AX, DI
+	ADDQ    DI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile6AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile6AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile6AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R11
@@ -14249,17 +16174,34 @@ storePart:
 	ADDQ    CX, DI
 
 stored:
-	MOVQ   DI, c+32(FP)
-	IMUL3Q $+6, AX, SI
-	ADDQ   SI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    DI, c+32(FP)
+	IMUL3Q  $+6, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile5AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile5AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile5AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R11
@@ -14515,17 +16457,34 @@ storePart:
 	ADDQ    CX, DI
 
 stored:
-	MOVQ   DI, c+32(FP)
-	IMUL3Q $+5, AX, SI
-	ADDQ   SI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    DI, c+32(FP)
+	IMUL3Q  $+5, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile4AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile4AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile4AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R11
@@ -14750,17 +16709,34 @@ storePart:
 	ADDQ    CX, DI
 
 stored:
-	MOVQ   DI, c+32(FP)
-	IMUL3Q $+4, AX, SI
-	ADDQ   SI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    DI, c+32(FP)
+	IMUL3Q  $+4, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile3AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile3AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile3AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R10
@@ -14950,17 +16926,34 @@ storePart:
 	ADDQ    CX, SI
 
 stored:
-	MOVQ   SI, c+32(FP)
-	IMUL3Q $+3, AX, BX
-	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    SI, c+32(FP)
+	IMUL3Q  $+3, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile2AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile2AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile2AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R10
@@ -15119,17 +17112,34 @@ storePart:
 	ADDQ    CX, SI
 
 stored:
-	MOVQ   SI, c+32(FP)
-	IMUL3Q $+2, AX, BX
-	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    SI, c+32(FP)
+	IMUL3Q  $+2, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func tile1AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile1AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·tile1AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R10
@@ -15257,17 +17267,34 @@ storePart:
 	ADDQ    CX, SI
 
 stored:
-	MOVQ   SI, c+32(FP)
-	IMUL3Q $+1, AX, BX
-	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    SI, c+32(FP)
+	IMUL3Q  $+1, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half14AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half14AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half14AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R14
@@ -15647,17 +17674,34 @@ storePart:
 	ADDQ    CX, R10
 
 stored:
-	MOVQ   R10, c+32(FP)
-	IMUL3Q $+14, AX, R9
-	ADDQ   R9, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R10, c+32(FP)
+	IMUL3Q  $+14, AX, R9
+	ADDQ    R9, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half13AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half13AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half13AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R14
@@ -16017,17 +18061,34 @@ storePart:
 	ADDQ    CX, R10
 
 stored:
-	MOVQ   R10, c+32(FP)
-	IMUL3Q $+13, AX, R9
-	ADDQ   R9, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R10, c+32(FP)
+	IMUL3Q  $+13, AX, R9
+	ADDQ    R9, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half12AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half12AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half12AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R13
@@ -16364,17 +18425,34 @@ storePart:
 	ADDQ    CX, R9
 
 stored:
-	MOVQ   R9, c+32(FP)
-	IMUL3Q $+12, AX, R8
-	ADDQ   R8, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R9, c+32(FP)
+	IMUL3Q  $+12, AX, R8
+	ADDQ    R8, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half11AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half11AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half11AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R13
@@ -16691,17 +18769,34 @@ storePart:
 	ADDQ    CX, R9
 
 stored:
-	MOVQ   R9, c+32(FP)
-	IMUL3Q $+11, AX, R8
-	ADDQ   R8, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R9, c+32(FP)
+	IMUL3Q  $+11, AX, R8
+	ADDQ    R8, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half10AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half10AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half10AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R13
@@ -16998,17 +19093,34 @@ storePart:
 	ADDQ    CX, R9
 
 stored:
-	MOVQ   R9, c+32(FP)
-	IMUL3Q $+10, AX, R8
-	ADDQ   R8, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R9, c+32(FP)
+	IMUL3Q  $+10, AX, R8
+	ADDQ    R8, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half9AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half9AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half9AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R12
@@ -17282,17 +19394,34 @@ storePart:
 	ADDQ    CX, R8
 
 stored:
-	MOVQ   R8, c+32(FP)
-	IMUL3Q $+9, AX, DI
-	ADDQ   DI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R8, c+32(FP)
+	IMUL3Q  $+9, AX, DI
+	ADDQ    DI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half8AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half8AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half8AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R12
@@ -17546,17 +19675,34 @@ storePart:
 	ADDQ    CX, R8
 
 stored:
-	MOVQ   R8, c+32(FP)
-	IMUL3Q $+8, AX, DI
-	ADDQ   DI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R8, c+32(FP)
+	IMUL3Q  $+8, AX, DI
+	ADDQ    DI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half7AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half7AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half7AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R12
@@ -17790,17 +19936,34 @@ storePart:
 	ADDQ    CX, R8
 
 stored:
-	MOVQ   R8, c+32(FP)
-	IMUL3Q $+7, AX, DI
-	ADDQ   DI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    R8, c+32(FP)
+	IMUL3Q  $+7, AX, DI
+	ADDQ    DI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half6AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half6AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half6AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R11
@@ -18011,17 +20174,34 @@ storePart:
 	ADDQ    CX, DI
 
 stored:
-	MOVQ   DI, c+32(FP)
-	IMUL3Q $+6, AX, SI
-	ADDQ   SI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    DI, c+32(FP)
+	IMUL3Q  $+6, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half5AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half5AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half5AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R11
@@ -18212,17 +20392,34 @@ storePart:
 	ADDQ    CX, DI
 
 stored:
-	MOVQ   DI, c+32(FP)
-	IMUL3Q $+5, AX, SI
-	ADDQ   SI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    DI, c+32(FP)
+	IMUL3Q  $+5, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half4AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half4AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half4AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R11
@@ -18393,17 +20590,34 @@ storePart:
 	ADDQ    CX, DI
 
 stored:
-	MOVQ   DI, c+32(FP)
-	IMUL3Q $+4, AX, SI
-	ADDQ   SI, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    DI, c+32(FP)
+	IMUL3Q  $+4, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half3AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half3AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half3AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R10
@@ -18550,17 +20764,34 @@ storePart:
 	ADDQ    CX, SI
 
 stored:
-	MOVQ   SI, c+32(FP)
-	IMUL3Q $+3, AX, BX
-	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    SI, c+32(FP)
+	IMUL3Q  $+3, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half2AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half2AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half2AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R10
@@ -18687,17 +20918,34 @@ storePart:
 	ADDQ    CX, SI
 
 stored:
-	MOVQ   SI, c+32(FP)
-	IMUL3Q $+2, AX, BX
-	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    SI, c+32(FP)
+	IMUL3Q  $+2, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
 // func half1AVX512(kc int, a *float32, lda int, b *float32, c *float32, ldc int, tiles int, tail int, bias *float32, init int, next *float32, nextC *float32)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·half1AVX512(SB), NOSPLIT, $0-96
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+, SSE
+TEXT ·half1AVX512(SB), NOSPLIT, $8-96
+	MOVL    $0x00000000, (SP)
+	MOVQ    init+72(FP), AX
+	TESTL   $0x00000004, AX
+	JEQ     keep
+	SUBQ    $+4, init+72(FP)
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+
+keep:
 	MOVQ  lda+16(FP), AX
 	MOVQ  ldc+40(FP), CX
 	MOVQ  next+80(FP), R10
@@ -18804,11 +21052,16 @@ storePart:
 	ADDQ    CX, SI
 
 stored:
-	MOVQ   SI, c+32(FP)
-	IMUL3Q $+1, AX, BX
-	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
-	JNE    tile
+	MOVQ    SI, c+32(FP)
+	IMUL3Q  $+1, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+48(FP)
+	JNE     tile
+	CMPL    (SP), $+0
+	JEQ     kept
+	LDMXCSR (SP)
+
+kept:
 	VZEROUPPER
 	RET
 
@@ -18842,21 +21095,21 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+16, BX
-	JLT  end108
+	JLT  end114
 
-loop107:
+loop113:
 	VMOVUPS (CX)(SI*1), Z0
 	VMOVUPS (DX)(SI*1), Z1
 	VADDPS  Z1, Z0, Z0
 	VMOVUPS Z0, (AX)(SI*1)
 	ADDQ    $+64, SI
 	SUBQ    $+16, BX
-	JGE     loop107
+	JGE     loop113
 
-end108:
+end114:
 	ADDQ      $+16, BX
 	TESTQ     BX, BX
-	JEQ       done106
+	JEQ       done112
 	MOVQ      BX, DI
 	MOVQ      $0x00000001, BX
 	SHLXQ     DI, BX, BX
@@ -18867,7 +21120,7 @@ end108:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(SI*1)
 
-done106:
+done112:
 	VZEROUPPER
 	RET
 
@@ -18880,20 +21133,20 @@ TEXT ·scaleAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS s+16(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $+16, DX
-	JLT          end111
+	JLT          end117
 
-loop110:
+loop116:
 	VMOVUPS (CX)(BX*1), Z1
 	VMULPS  Z1, Z0, Z1
 	VMOVUPS Z1, (AX)(BX*1)
 	ADDQ    $+64, BX
 	SUBQ    $+16, DX
-	JGE     loop110
+	JGE     loop116
 
-end111:
+end117:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
-	JEQ       done109
+	JEQ       done115
 	MOVQ      DX, SI
 	MOVQ      $0x00000001, DX
 	SHLXQ     SI, DX, DX
@@ -18903,7 +21156,7 @@ end111:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*1)
 
-done109:
+done115:
 	VZEROUPPER
 	RET
 
@@ -18916,21 +21169,21 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS s+16(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $+16, DX
-	JLT          end114
+	JLT          end120
 
-loop113:
+loop119:
 	VMOVUPS     (AX)(BX*1), Z1
 	VMOVUPS     (CX)(BX*1), Z2
 	VFMADD231PS Z2, Z0, Z1
 	VMOVUPS     Z1, (AX)(BX*1)
 	ADDQ        $+64, BX
 	SUBQ        $+16, DX
-	JGE         loop113
+	JGE         loop119
 
-end114:
+end120:
 	ADDQ        $+16, DX
 	TESTQ       DX, DX
-	JEQ         done112
+	JEQ         done118
 	MOVQ        DX, SI
 	MOVQ        $0x00000001, DX
 	SHLXQ       SI, DX, DX
@@ -18941,7 +21194,7 @@ end114:
 	VFMADD231PS Z2, Z0, Z1
 	VMOVUPS     Z1, K1, (AX)(BX*1)
 
-done112:
+done118:
 	VZEROUPPER
 	RET
 
@@ -18955,9 +21208,9 @@ TEXT ·finiteAVX512(SB), NOSPLIT, $0-20
 	VBROADCASTSS c00000001<>+0(SB), Z2
 	XORQ         DX, DX
 	SUBQ         $+16, CX
-	JLT          end117
+	JLT          end123
 
-loop116:
+loop122:
 	VMOVUPS   (AX)(DX*1), Z3
 	VPANDD    Z1, Z3, Z3
 	VPCMPEQD  Z1, Z3, K1
@@ -18965,12 +21218,12 @@ loop116:
 	VPORD     Z3, Z0, Z0
 	ADDQ      $+64, DX
 	SUBQ      $+16, CX
-	JGE       loop116
+	JGE       loop122
 
-end117:
+end123:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
-	JEQ       done115
+	JEQ       done121
 	MOVQ      CX, BX
 	MOVQ      $0x00000001, CX
 	SHLXQ     BX, CX, CX
@@ -18982,7 +21235,7 @@ end117:
 	VMOVAPS.Z Z2, K1, Z1
 	VPORD     Z1, Z0, Z0
 
-done115:
+done121:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VORPS         Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -19005,20 +21258,20 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-28
 	VPXORQ Z0, Z0, Z0
 	XORQ   BX, BX
 	SUBQ   $+16, DX
-	JLT    end120
+	JLT    end126
 
-loop119:
+loop125:
 	VMOVUPS     (AX)(BX*1), Z1
 	VMOVUPS     (CX)(BX*1), Z2
 	VFMADD231PS Z2, Z1, Z0
 	ADDQ        $+64, BX
 	SUBQ        $+16, DX
-	JGE         loop119
+	JGE         loop125
 
-end120:
+end126:
 	ADDQ        $+16, DX
 	TESTQ       DX, DX
-	JEQ         done118
+	JEQ         done124
 	MOVQ        DX, SI
 	MOVQ        $0x00000001, DX
 	SHLXQ       SI, DX, DX
@@ -19028,7 +21281,7 @@ end120:
 	VMOVUPS.Z   (CX)(BX*1), K1, Z2
 	VFMADD231PS Z2, Z1, Z0
 
-done118:
+done124:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -19053,19 +21306,19 @@ TEXT ·normAVX512(SB), NOSPLIT, $0-64
 	XORQ   DI, DI
 	MOVQ   SI, R8
 	SUBQ   $+16, R8
-	JLT    end123
+	JLT    end129
 
-loop122:
+loop128:
 	VMOVUPS (CX)(DI*1), Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    $+64, DI
 	SUBQ    $+16, R8
-	JGE     loop122
+	JGE     loop128
 
-end123:
+end129:
 	ADDQ      $+16, R8
 	TESTQ     R8, R8
-	JEQ       done121
+	JEQ       done127
 	MOVQ      R8, R9
 	MOVQ      $0x00000001, R8
 	SHLXQ     R9, R8, R8
@@ -19074,7 +21327,7 @@ end123:
 	VMOVUPS.Z (CX)(DI*1), K1, Z1
 	VADDPS    Z1, Z0, Z0
 
-done121:
+done127:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -19090,20 +21343,20 @@ done121:
 	XORQ          DI, DI
 	MOVQ          SI, R8
 	SUBQ          $+16, R8
-	JLT           end126
+	JLT           end132
 
-loop125:
+loop131:
 	VMOVUPS     (CX)(DI*1), Z1
 	VSUBPS      Z0, Z1, Z1
 	VFMADD231PS Z1, Z1, Z2
 	ADDQ        $+64, DI
 	SUBQ        $+16, R8
-	JGE         loop125
+	JGE         loop131
 
-end126:
+end132:
 	ADDQ        $+16, R8
 	TESTQ       R8, R8
-	JEQ         done124
+	JEQ         done130
 	MOVQ        R8, R9
 	MOVQ        $0x00000001, R8
 	SHLXQ       R9, R8, R8
@@ -19114,7 +21367,7 @@ end126:
 	VMOVAPS.Z   Z1, K1, Z1
 	VFMADD231PS Z1, Z1, Z2
 
-done124:
+done130:
 	VEXTRACTF64X4 $0x01, Z2, Y1
 	VADDPS        Y1, Y2, Y1
 	VEXTRACTF128  $0x01, Y1, X2
@@ -19132,9 +21385,9 @@ done124:
 	VBROADCASTSS  X2, Z1
 	XORQ          DI, DI
 	SUBQ          $+16, SI
-	JLT           end129
+	JLT           end135
 
-loop128:
+loop134:
 	VMOVUPS     (CX)(DI*1), Z2
 	VSUBPS      Z0, Z2, Z2
 	VMULPS      Z1, Z2, Z2
@@ -19145,12 +21398,12 @@ loop128:
 	VMOVUPS     Z2, (AX)(DI*1)
 	ADDQ        $+64, DI
 	SUBQ        $+16, SI
-	JGE         loop128
+	JGE         loop134
 
-end129:
+end135:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
-	JEQ         done127
+	JEQ         done133
 	MOVQ        SI, R8
 	MOVQ        $0x00000001, SI
 	SHLXQ       R8, SI, SI
@@ -19165,7 +21418,7 @@ end129:
 	VFMADD213PS Z2, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)(DI*1)
 
-done127:
+done133:
 	VZEROUPPER
 	RET
 
@@ -19184,9 +21437,9 @@ TEXT ·normGradAVX512(SB), NOSPLIT, $0-52
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SUBQ         $+16, R8
-	JLT          end132
+	JLT          end138
 
-loop131:
+loop137:
 	VMOVUPS     (CX)(DI*1), Z4
 	VMOVUPS     (BX)(DI*1), Z5
 	VMULPS      Z5, Z4, Z4
@@ -19197,12 +21450,12 @@ loop131:
 	VFMADD231PS Z5, Z4, Z3
 	ADDQ        $+64, DI
 	SUBQ        $+16, R8
-	JGE         loop131
+	JGE         loop137
 
-end132:
+end138:
 	ADDQ        $+16, R8
 	TESTQ       R8, R8
-	JEQ         done130
+	JEQ         done136
 	MOVQ        R8, R9
 	MOVQ        $0x00000001, R8
 	SHLXQ       R9, R8, R8
@@ -19218,7 +21471,7 @@ end132:
 	VADDPS      Z4, Z2, Z2
 	VFMADD231PS Z5, Z4, Z3
 
-done130:
+done136:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPS        Y4, Y2, Y2
 	VEXTRACTF128  $0x01, Y2, X4
@@ -19241,9 +21494,9 @@ done130:
 	VBROADCASTSS  X3, Z3
 	XORQ          DI, DI
 	SUBQ          $+16, SI
-	JLT           end135
+	JLT           end141
 
-loop134:
+loop140:
 	VMOVUPS      (CX)(DI*1), Z4
 	VMOVUPS      (BX)(DI*1), Z5
 	VMULPS       Z5, Z4, Z4
@@ -19256,12 +21509,12 @@ loop134:
 	VMOVUPS      Z4, (AX)(DI*1)
 	ADDQ         $+64, DI
 	SUBQ         $+16, SI
-	JGE          loop134
+	JGE          loop140
 
-end135:
+end141:
 	ADDQ         $+16, SI
 	TESTQ        SI, SI
-	JEQ          done133
+	JEQ          done139
 	MOVQ         SI, R8
 	MOVQ         $0x00000001, SI
 	SHLXQ        R8, SI, SI
@@ -19278,7 +21531,7 @@ end135:
 	VMULPS       Z2, Z1, Z0
 	VMOVUPS      Z0, K1, (AX)(DI*1)
 
-done133:
+done139:
 	VZEROUPPER
 	RET
 
@@ -19294,9 +21547,9 @@ TEXT ·normGradParamsAVX512(SB), NOSPLIT, $0-48
 	VBROADCASTSS rstd+36(FP), Z1
 	XORQ         DI, DI
 	SUBQ         $+16, SI
-	JLT          end138
+	JLT          end144
 
-loop137:
+loop143:
 	VMOVUPS     (DX)(DI*1), Z2
 	VMOVUPS     (BX)(DI*1), Z3
 	VSUBPS      Z0, Z3, Z3
@@ -19309,12 +21562,12 @@ loop137:
 	VMOVUPS     Z2, (CX)(DI*1)
 	ADDQ        $+64, DI
 	SUBQ        $+16, SI
-	JGE         loop137
+	JGE         loop143
 
-end138:
+end144:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
-	JEQ         done136
+	JEQ         done142
 	MOVQ        SI, R8
 	MOVQ        $0x00000001, SI
 	SHLXQ       R8, SI, SI
@@ -19331,7 +21584,7 @@ end138:
 	VADDPS      Z2, Z0, Z0
 	VMOVUPS     Z0, K1, (CX)(DI*1)
 
-done136:
+done142:
 	VZEROUPPER
 	RET
 
@@ -19344,19 +21597,19 @@ TEXT ·softmaxAVX512(SB), NOSPLIT, $0-24
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SUBQ         $+16, BX
-	JLT          end141
+	JLT          end147
 
-loop140:
+loop146:
 	VMOVUPS (AX)(DX*1), Z1
 	VMAXPS  Z0, Z1, Z0
 	ADDQ    $+64, DX
 	SUBQ    $+16, BX
-	JGE     loop140
+	JGE     loop146
 
-end141:
+end147:
 	ADDQ         $+16, BX
 	TESTQ        BX, BX
-	JEQ          done139
+	JEQ          done145
 	MOVQ         BX, SI
 	MOVQ         $0x00000001, BX
 	SHLXQ        SI, BX, BX
@@ -19368,7 +21621,7 @@ end141:
 	VMOVAPS      Z1, K1, Z3
 	VMAXPS       Z0, Z3, Z0
 
-done139:
+done145:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VMAXPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -19383,9 +21636,9 @@ done139:
 	XORQ          DX, DX
 	MOVQ          CX, BX
 	SUBQ          $+64, BX
-	JLT           end144
+	JLT           end150
 
-loop143:
+loop149:
 	VMOVUPS           (AX)(DX*1), Z3
 	VMOVUPS           64(AX)(DX*1), Z4
 	VMOVUPS           128(AX)(DX*1), Z5
@@ -19476,14 +21729,14 @@ loop143:
 	VADDPS            Z14, Z2, Z2
 	ADDQ              $+256, DX
 	SUBQ              $+64, BX
-	JGE               loop143
+	JGE               loop149
 
-end144:
+end150:
 	ADDQ $+64, BX
 	SUBQ $+16, BX
-	JLT  end146
+	JLT  end152
 
-loop145:
+loop151:
 	VMOVUPS           (AX)(DX*1), Z3
 	VSUBPS            Z0, Z3, Z3
 	VMULPS            Z1, Z3, Z3
@@ -19508,12 +21761,12 @@ loop145:
 	VADDPS            Z5, Z2, Z2
 	ADDQ              $+64, DX
 	SUBQ              $+16, BX
-	JGE               loop145
+	JGE               loop151
 
-end146:
+end152:
 	ADDQ              $+16, BX
 	TESTQ             BX, BX
-	JEQ               done142
+	JEQ               done148
 	MOVQ              BX, SI
 	MOVQ              $0x00000001, BX
 	SHLXQ             SI, BX, BX
@@ -19543,7 +21796,7 @@ end146:
 	VMOVAPS.Z         Z3, K1, Z0
 	VADDPS            Z0, Z2, Z2
 
-done142:
+done148:
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -19557,20 +21810,20 @@ done142:
 	VBROADCASTSS  X1, Z0
 	XORQ          DX, DX
 	SUBQ          $+16, CX
-	JLT           end149
+	JLT           end155
 
-loop148:
+loop154:
 	VMOVUPS (AX)(DX*1), Z1
 	VMULPS  Z1, Z0, Z1
 	VMOVUPS Z1, (AX)(DX*1)
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
-	JGE     loop148
+	JGE     loop154
 
-end149:
+end155:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
-	JEQ       done147
+	JEQ       done153
 	MOVQ      CX, BX
 	MOVQ      $0x00000001, CX
 	SHLXQ     BX, CX, CX
@@ -19580,7 +21833,7 @@ end149:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(DX*1)
 
-done147:
+done153:
 	VZEROUPPER
 	RET
 
@@ -19594,20 +21847,20 @@ TEXT ·softmaxGradAVX512(SB), NOSPLIT, $0-32
 	XORQ   BX, BX
 	MOVQ   DX, SI
 	SUBQ   $+16, SI
-	JLT    end152
+	JLT    end158
 
-loop151:
+loop157:
 	VMOVUPS     (AX)(BX*1), Z1
 	VMOVUPS     (CX)(BX*1), Z2
 	VFMADD231PS Z2, Z1, Z0
 	ADDQ        $+64, BX
 	SUBQ        $+16, SI
-	JGE         loop151
+	JGE         loop157
 
-end152:
+end158:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
-	JEQ         done150
+	JEQ         done156
 	MOVQ        SI, DI
 	MOVQ        $0x00000001, SI
 	SHLXQ       DI, SI, SI
@@ -19617,7 +21870,7 @@ end152:
 	VMOVUPS.Z   (CX)(BX*1), K1, Z2
 	VFMADD231PS Z2, Z1, Z0
 
-done150:
+done156:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -19630,9 +21883,9 @@ done150:
 	VBROADCASTSS  scale+16(FP), Z1
 	XORQ          BX, BX
 	SUBQ          $+16, DX
-	JLT           end155
+	JLT           end161
 
-loop154:
+loop160:
 	VMOVUPS (CX)(BX*1), Z2
 	VMOVUPS (AX)(BX*1), Z3
 	VSUBPS  Z0, Z3, Z3
@@ -19641,12 +21894,12 @@ loop154:
 	VMOVUPS Z2, (AX)(BX*1)
 	ADDQ    $+64, BX
 	SUBQ    $+16, DX
-	JGE     loop154
+	JGE     loop160
 
-end155:
+end161:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
-	JEQ       done153
+	JEQ       done159
 	MOVQ      DX, SI
 	MOVQ      $0x00000001, DX
 	SHLXQ     SI, DX, DX
@@ -19659,7 +21912,7 @@ end155:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*1)
 
-done153:
+done159:
 	VZEROUPPER
 	RET
 
@@ -19671,19 +21924,19 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-20
 	VBROADCASTSS cff800000<>+0(SB), Z0
 	XORQ         DX, DX
 	SUBQ         $+16, CX
-	JLT          end158
+	JLT          end164
 
-loop157:
+loop163:
 	VMOVUPS (AX)(DX*1), Z1
 	VMAXPS  Z0, Z1, Z0
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
-	JGE     loop157
+	JGE     loop163
 
-end158:
+end164:
 	ADDQ         $+16, CX
 	TESTQ        CX, CX
-	JEQ          done156
+	JEQ          done162
 	MOVQ         CX, BX
 	MOVQ         $0x00000001, CX
 	SHLXQ        BX, CX, CX
@@ -19695,7 +21948,7 @@ end158:
 	VMOVAPS      Z1, K1, Z2
 	VMAXPS       Z0, Z2, Z0
 
-done156:
+done162:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VMAXPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -19718,9 +21971,9 @@ TEXT ·expStoreAVX512(SB), NOSPLIT, $0-28
 	VPXORQ       Z1, Z1, Z1
 	XORQ         DX, DX
 	SUBQ         $+64, CX
-	JLT          end161
+	JLT          end167
 
-loop160:
+loop166:
 	VMOVUPS           (AX)(DX*1), Z2
 	VMOVUPS           64(AX)(DX*1), Z3
 	VMOVUPS           128(AX)(DX*1), Z4
@@ -19807,14 +22060,14 @@ loop160:
 	VADDPS            Z13, Z1, Z1
 	ADDQ              $+256, DX
 	SUBQ              $+64, CX
-	JGE               loop160
+	JGE               loop166
 
-end161:
+end167:
 	ADDQ $+64, CX
 	SUBQ $+16, CX
-	JLT  end163
+	JLT  end169
 
-loop162:
+loop168:
 	VMOVUPS           (AX)(DX*1), Z2
 	VSUBPS            Z0, Z2, Z2
 	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z3
@@ -19838,12 +22091,12 @@ loop162:
 	VADDPS            Z4, Z1, Z1
 	ADDQ              $+64, DX
 	SUBQ              $+16, CX
-	JGE               loop162
+	JGE               loop168
 
-end163:
+end169:
 	ADDQ              $+16, CX
 	TESTQ             CX, CX
-	JEQ               done159
+	JEQ               done165
 	MOVQ              CX, BX
 	MOVQ              $0x00000001, CX
 	SHLXQ             BX, CX, CX
@@ -19872,7 +22125,7 @@ end163:
 	VMOVAPS.Z         Z3, K1, Z0
 	VADDPS            Z0, Z1, Z1
 
-done159:
+done165:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -19894,9 +22147,9 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-28
 	VPXORQ       Z1, Z1, Z1
 	XORQ         DX, DX
 	SUBQ         $+64, CX
-	JLT          end166
+	JLT          end172
 
-loop165:
+loop171:
 	VMOVUPS           (AX)(DX*1), Z2
 	VMOVUPS           64(AX)(DX*1), Z3
 	VMOVUPS           128(AX)(DX*1), Z4
@@ -19979,14 +22232,14 @@ loop165:
 	VADDPS            Z13, Z1, Z1
 	ADDQ              $+256, DX
 	SUBQ              $+64, CX
-	JGE               loop165
+	JGE               loop171
 
-end166:
+end172:
 	ADDQ $+64, CX
 	SUBQ $+16, CX
-	JLT  end168
+	JLT  end174
 
-loop167:
+loop173:
 	VMOVUPS           (AX)(DX*1), Z2
 	VSUBPS            Z0, Z2, Z2
 	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z3
@@ -20009,12 +22262,12 @@ loop167:
 	VADDPS            Z4, Z1, Z1
 	ADDQ              $+64, DX
 	SUBQ              $+16, CX
-	JGE               loop167
+	JGE               loop173
 
-end168:
+end174:
 	ADDQ              $+16, CX
 	TESTQ             CX, CX
-	JEQ               done164
+	JEQ               done170
 	MOVQ              CX, BX
 	MOVQ              $0x00000001, CX
 	SHLXQ             BX, CX, CX
@@ -20042,7 +22295,7 @@ end168:
 	VMOVAPS.Z         Z3, K1, Z0
 	VADDPS            Z0, Z1, Z1
 
-done164:
+done170:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -20088,9 +22341,9 @@ TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+64, DX
-	JLT  end171
+	JLT  end177
 
-loop170:
+loop176:
 	VMOVUPS           (CX)(BX*1), Z0
 	VMOVUPS           64(CX)(BX*1), Z1
 	VMOVUPS           128(CX)(BX*1), Z2
@@ -20209,14 +22462,14 @@ loop170:
 	VMOVUPS           Z3, 192(AX)(BX*1)
 	ADDQ              $+256, BX
 	SUBQ              $+64, DX
-	JGE               loop170
+	JGE               loop176
 
-end171:
+end177:
 	ADDQ $+64, DX
 	SUBQ $+16, DX
-	JLT  end173
+	JLT  end179
 
-loop172:
+loop178:
 	VMOVUPS           (CX)(BX*1), Z0
 	VBROADCASTSS      cbd922279<>+0(SB), Z1
 	VMULPS            Z0, Z0, Z2
@@ -20248,12 +22501,12 @@ loop172:
 	VMOVUPS           Z0, (AX)(BX*1)
 	ADDQ              $+64, BX
 	SUBQ              $+16, DX
-	JGE               loop172
+	JGE               loop178
 
-end173:
+end179:
 	ADDQ              $+16, DX
 	TESTQ             DX, DX
-	JEQ               done169
+	JEQ               done175
 	MOVQ              DX, SI
 	MOVQ              $0x00000001, DX
 	SHLXQ             SI, DX, DX
@@ -20289,7 +22542,7 @@ end173:
 	VDIVPS            Z2, Z0, Z0
 	VMOVUPS           Z0, K1, (AX)(BX*1)
 
-done169:
+done175:
 	VZEROUPPER
 	RET
 
@@ -20302,9 +22555,9 @@ TEXT ·geluTanhGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+64, BX
-	JLT  end176
+	JLT  end182
 
-loop175:
+loop181:
 	VBROADCASTSS      c3f800000<>+0(SB), Z0
 	VBROADCASTSS      c3f800000<>+0(SB), Z1
 	VBROADCASTSS      c3f800000<>+0(SB), Z2
@@ -20467,14 +22720,14 @@ loop175:
 	VMOVUPS           Z3, 192(AX)(SI*1)
 	ADDQ              $+256, SI
 	SUBQ              $+64, BX
-	JGE               loop175
+	JGE               loop181
 
-end176:
+end182:
 	ADDQ $+64, BX
 	SUBQ $+16, BX
-	JLT  end178
+	JLT  end184
 
-loop177:
+loop183:
 	VBROADCASTSS      c3f800000<>+0(SB), Z0
 	VMOVUPS           (DX)(SI*1), Z1
 	VBROADCASTSS      cbd922279<>+0(SB), Z2
@@ -20517,12 +22770,12 @@ loop177:
 	VMOVUPS           Z0, (AX)(SI*1)
 	ADDQ              $+64, SI
 	SUBQ              $+16, BX
-	JGE               loop177
+	JGE               loop183
 
-end178:
+end184:
 	ADDQ              $+16, BX
 	TESTQ             BX, BX
-	JEQ               done174
+	JEQ               done180
 	MOVQ              BX, DI
 	MOVQ              $0x00000001, BX
 	SHLXQ             DI, BX, BX
@@ -20569,7 +22822,7 @@ end178:
 	VMULPS            Z1, Z0, Z0
 	VMOVUPS           Z0, K1, (AX)(SI*1)
 
-done174:
+done180:
 	VZEROUPPER
 	RET
 
@@ -20581,9 +22834,9 @@ TEXT ·geluErfAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+64, DX
-	JLT  end181
+	JLT  end187
 
-loop180:
+loop186:
 	VMOVUPS          (CX)(BX*1), Z0
 	VMOVUPS          64(CX)(BX*1), Z1
 	VMOVUPS          128(CX)(BX*1), Z2
@@ -20690,14 +22943,14 @@ loop180:
 	VMOVUPS          Z3, 192(AX)(BX*1)
 	ADDQ             $+256, BX
 	SUBQ             $+64, DX
-	JGE              loop180
+	JGE              loop186
 
-end181:
+end187:
 	ADDQ $+64, DX
 	SUBQ $+16, DX
-	JLT  end183
+	JLT  end189
 
-loop182:
+loop188:
 	VMOVUPS          (CX)(BX*1), Z0
 	VMULPS.BCST      c3f3504f3<>+0(SB), Z0, Z0
 	VBROADCASTSS     c40800000<>+0(SB), Z1
@@ -20726,12 +22979,12 @@ loop182:
 	VMOVUPS          Z0, (AX)(BX*1)
 	ADDQ             $+64, BX
 	SUBQ             $+16, DX
-	JGE              loop182
+	JGE              loop188
 
-end183:
+end189:
 	ADDQ             $+16, DX
 	TESTQ            DX, DX
-	JEQ              done179
+	JEQ              done185
 	MOVQ             DX, SI
 	MOVQ             $0x00000001, DX
 	SHLXQ            SI, DX, DX
@@ -20764,7 +23017,7 @@ end183:
 	VMULPS           Z0, Z1, Z0
 	VMOVUPS          Z0, K1, (AX)(BX*1)
 
-done179:
+done185:
 	VZEROUPPER
 	RET
 
@@ -20777,9 +23030,9 @@ TEXT ·geluErfGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+64, BX
-	JLT  end186
+	JLT  end192
 
-loop185:
+loop191:
 	VMOVUPS           (DX)(SI*1), Z0
 	VMOVUPS           64(DX)(SI*1), Z1
 	VMOVUPS           128(DX)(SI*1), Z2
@@ -20978,14 +23231,14 @@ loop185:
 	VMOVUPS           Z3, 192(AX)(SI*1)
 	ADDQ              $+256, SI
 	SUBQ              $+64, BX
-	JGE               loop185
+	JGE               loop191
 
-end186:
+end192:
 	ADDQ $+64, BX
 	SUBQ $+16, BX
-	JLT  end188
+	JLT  end194
 
-loop187:
+loop193:
 	VMOVUPS           (DX)(SI*1), Z0
 	VMULPS.BCST       c3f3504f3<>+0(SB), Z0, Z0
 	VBROADCASTSS      c40800000<>+0(SB), Z1
@@ -21037,12 +23290,12 @@ loop187:
 	VMOVUPS           Z0, (AX)(SI*1)
 	ADDQ              $+64, SI
 	SUBQ              $+16, BX
-	JGE               loop187
+	JGE               loop193
 
-end188:
+end194:
 	ADDQ              $+16, BX
 	TESTQ             BX, BX
-	JEQ               done184
+	JEQ               done190
 	MOVQ              BX, DI
 	MOVQ              $0x00000001, BX
 	SHLXQ             DI, BX, BX
@@ -21098,7 +23351,7 @@ end188:
 	VMULPS            Z3, Z0, Z0
 	VMOVUPS           Z0, K1, (AX)(SI*1)
 
-done184:
+done190:
 	VZEROUPPER
 	RET
 
@@ -21110,9 +23363,9 @@ TEXT ·reluAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+16, DX
-	JLT  end191
+	JLT  end197
 
-loop190:
+loop196:
 	VMOVUPS   (CX)(BX*1), Z0
 	VPXORQ    Z1, Z1, Z1
 	VCMPPS    $0x1e, Z1, Z0, K1
@@ -21120,12 +23373,12 @@ loop190:
 	VMOVUPS   Z0, (AX)(BX*1)
 	ADDQ      $+64, BX
 	SUBQ      $+16, DX
-	JGE       loop190
+	JGE       loop196
 
-end191:
+end197:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
-	JEQ       done189
+	JEQ       done195
 	MOVQ      DX, SI
 	MOVQ      $0x00000001, DX
 	SHLXQ     SI, DX, DX
@@ -21137,7 +23390,7 @@ end191:
 	VMOVAPS.Z Z0, K2, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*1)
 
-done189:
+done195:
 	VZEROUPPER
 	RET
 
@@ -21150,9 +23403,9 @@ TEXT ·reluGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+16, BX
-	JLT  end194
+	JLT  end200
 
-loop193:
+loop199:
 	VMOVUPS   (CX)(SI*1), Z0
 	VMOVUPS   (DX)(SI*1), Z1
 	VPXORQ    Z2, Z2, Z2
@@ -21161,12 +23414,12 @@ loop193:
 	VMOVUPS   Z0, (AX)(SI*1)
 	ADDQ      $+64, SI
 	SUBQ      $+16, BX
-	JGE       loop193
+	JGE       loop199
 
-end194:
+end200:
 	ADDQ      $+16, BX
 	TESTQ     BX, BX
-	JEQ       done192
+	JEQ       done198
 	MOVQ      BX, DI
 	MOVQ      $0x00000001, BX
 	SHLXQ     DI, BX, BX
@@ -21179,7 +23432,7 @@ end194:
 	VMOVAPS.Z Z0, K2, Z0
 	VMOVUPS   Z0, K1, (AX)(SI*1)
 
-done192:
+done198:
 	VZEROUPPER
 	RET
 
@@ -21191,9 +23444,9 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+64, DX
-	JLT  end197
+	JLT  end203
 
-loop196:
+loop202:
 	VMOVUPS           (CX)(BX*1), Z0
 	VMOVUPS           64(CX)(BX*1), Z1
 	VMOVUPS           128(CX)(BX*1), Z2
@@ -21356,14 +23609,14 @@ loop196:
 	VMOVUPS           Z2, 192(AX)(BX*1)
 	ADDQ              $+256, BX
 	SUBQ              $+64, DX
-	JGE               loop196
+	JGE               loop202
 
-end197:
+end203:
 	ADDQ $+64, DX
 	SUBQ $+16, DX
-	JLT  end199
+	JLT  end205
 
-loop198:
+loop204:
 	VMOVUPS           (CX)(BX*1), Z0
 	VPANDD.BCST       c7fffffff<>+0(SB), Z0, Z1
 	VMULPS            Z0, Z0, Z2
@@ -21406,12 +23659,12 @@ loop198:
 	VMOVUPS           Z1, (AX)(BX*1)
 	ADDQ              $+64, BX
 	SUBQ              $+16, DX
-	JGE               loop198
+	JGE               loop204
 
-end199:
+end205:
 	ADDQ              $+16, DX
 	TESTQ             DX, DX
-	JEQ               done195
+	JEQ               done201
 	MOVQ              DX, SI
 	MOVQ              $0x00000001, DX
 	SHLXQ             SI, DX, DX
@@ -21458,7 +23711,7 @@ end199:
 	VMOVAPS           Z0, K2, Z1
 	VMOVUPS           Z1, K1, (AX)(BX*1)
 
-done195:
+done201:
 	VZEROUPPER
 	RET
 
@@ -21471,9 +23724,9 @@ TEXT ·tanhGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+16, BX
-	JLT  end202
+	JLT  end208
 
-loop201:
+loop207:
 	VBROADCASTSS c3f800000<>+0(SB), Z0
 	VMOVUPS      (DX)(SI*1), Z1
 	VFNMADD231PS Z1, Z1, Z0
@@ -21482,12 +23735,12 @@ loop201:
 	VMOVUPS      Z0, (AX)(SI*1)
 	ADDQ         $+64, SI
 	SUBQ         $+16, BX
-	JGE          loop201
+	JGE          loop207
 
-end202:
+end208:
 	ADDQ         $+16, BX
 	TESTQ        BX, BX
-	JEQ          done200
+	JEQ          done206
 	MOVQ         BX, DI
 	MOVQ         $0x00000001, BX
 	SHLXQ        DI, BX, BX
@@ -21500,7 +23753,7 @@ end202:
 	VMULPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (AX)(SI*1)
 
-done200:
+done206:
 	VZEROUPPER
 	RET
 
@@ -21557,9 +23810,9 @@ TEXT ·dropoutAVX512(SB), NOSPLIT, $80-52
 	MOVL   $0x0000aaaa, SI
 	KMOVW  SI, K1
 	SUBQ   $+128, DX
-	JLT    end204
+	JLT    end210
 
-block203:
+block209:
 	VPADDD.BCST     c00000010<>+0(SB), Z0, Z1
 	VBROADCASTSS    ctr0+40(FP), Z2
 	VBROADCASTSS    ctr1+44(FP), Z3
@@ -21875,14 +24128,14 @@ block203:
 	ADDQ            $+512, BX
 	VPADDD.BCST     c00000020<>+0(SB), Z0, Z0
 	SUBQ            $+128, DX
-	JGE             block203
+	JGE             block209
 
-end204:
+end210:
 	ADDQ $+128, DX
 	SUBQ $+64, DX
-	JLT  end206
+	JLT  end212
 
-block205:
+block211:
 	VBROADCASTSS    ctr0+40(FP), Z1
 	VBROADCASTSS    ctr1+44(FP), Z2
 	VBROADCASTSS    ctr2+48(FP), Z3
@@ -22043,9 +24296,9 @@ block205:
 	ADDQ            $+256, BX
 	VPADDD.BCST     c00000010<>+0(SB), Z0, Z0
 	SUBQ            $+64, DX
-	JGE             block205
+	JGE             block211
 
-end206:
+end212:
 	ADDQ            $+64, DX
 	TESTQ           DX, DX
 	JEQ             done
@@ -22282,9 +24535,9 @@ TEXT ·dropoutAddAVX512(SB), NOSPLIT, $80-60
 	MOVL   $0x0000aaaa, DI
 	KMOVW  DI, K1
 	SUBQ   $+128, DX
-	JLT    end208
+	JLT    end214
 
-block207:
+block213:
 	VPADDD.BCST     c00000010<>+0(SB), Z0, Z1
 	VBROADCASTSS    ctr0+48(FP), Z2
 	VBROADCASTSS    ctr1+52(FP), Z3
@@ -22616,14 +24869,14 @@ block207:
 	ADDQ            $+512, SI
 	VPADDD.BCST     c00000020<>+0(SB), Z0, Z0
 	SUBQ            $+128, DX
-	JGE             block207
+	JGE             block213
 
-end208:
+end214:
 	ADDQ $+128, DX
 	SUBQ $+64, DX
-	JLT  end210
+	JLT  end216
 
-block209:
+block215:
 	VBROADCASTSS    ctr0+48(FP), Z1
 	VBROADCASTSS    ctr1+52(FP), Z2
 	VBROADCASTSS    ctr2+56(FP), Z3
@@ -22792,9 +25045,9 @@ block209:
 	ADDQ            $+256, SI
 	VPADDD.BCST     c00000010<>+0(SB), Z0, Z0
 	SUBQ            $+64, DX
-	JGE             block209
+	JGE             block215
 
-end210:
+end216:
 	ADDQ            $+64, DX
 	TESTQ           DX, DX
 	JEQ             done
@@ -22993,9 +25246,9 @@ TEXT ·adamAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS decay+64(FP), Z6
 	XORQ         R8, R8
 	SUBQ         $+16, DI
-	JLT          end213
+	JLT          end219
 
-loop212:
+loop218:
 	VMOVUPS     (BX)(R8*1), Z7
 	VMULPS      Z0, Z7, Z7
 	VMOVUPS     (CX)(R8*1), Z8
@@ -23017,12 +25270,12 @@ loop212:
 	VMOVUPS     Z7, (AX)(R8*1)
 	ADDQ        $+64, R8
 	SUBQ        $+16, DI
-	JGE         loop212
+	JGE         loop218
 
-end213:
+end219:
 	ADDQ        $+16, DI
 	TESTQ       DI, DI
-	JEQ         done211
+	JEQ         done217
 	MOVQ        DI, R9
 	MOVQ        $0x00000001, DI
 	SHLXQ       R9, DI, DI
@@ -23048,7 +25301,7 @@ end213:
 	VFMADD231PS Z6, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)(R8*1)
 
-done211:
+done217:
 	VZEROUPPER
 	RET
 
@@ -23162,9 +25415,9 @@ TEXT ·spanAVX512(SB), NOSPLIT, $0-28
 	VPXORQ Z12, Z12, Z12
 	XORQ   DX, DX
 	SUBQ   $+64, CX
-	JLT    end216
+	JLT    end222
 
-loop215:
+loop221:
 	VMOVUPS     (AX)(DX*1), Z13
 	VMOVUPS     64(AX)(DX*1), Z14
 	VMOVUPS     128(AX)(DX*1), Z15
@@ -23183,26 +25436,26 @@ loop215:
 	VFMADD231PS Z12, Z16, Z11
 	ADDQ        $+256, DX
 	SUBQ        $+64, CX
-	JGE         loop215
+	JGE         loop221
 
-end216:
+end222:
 	ADDQ $+64, CX
 	SUBQ $+16, CX
-	JLT  end218
+	JLT  end224
 
-loop217:
+loop223:
 	VMOVUPS     (AX)(DX*1), Z13
 	VMINPS      Z0, Z13, Z0
 	VMAXPS      Z4, Z13, Z4
 	VFMADD231PS Z12, Z13, Z8
 	ADDQ        $+64, DX
 	SUBQ        $+16, CX
-	JGE         loop217
+	JGE         loop223
 
-end218:
+end224:
 	ADDQ        $+16, CX
 	TESTQ       CX, CX
-	JEQ         done214
+	JEQ         done220
 	MOVQ        CX, BX
 	MOVQ        $0x00000001, CX
 	SHLXQ       BX, CX, CX
@@ -23213,7 +25466,7 @@ end218:
 	VMAXPS      Z4, Z13, Z4
 	VFMADD231PS Z12, Z13, Z8
 
-done214:
+done220:
 	VMINPS        Z1, Z0, Z0
 	VMAXPS        Z5, Z4, Z4
 	VADDPS        Z9, Z8, Z8
@@ -23264,9 +25517,9 @@ TEXT ·quantizeAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS flip+24(FP), X2
 	XORQ         BX, BX
 	SUBQ         $+64, DX
-	JLT          end221
+	JLT          end227
 
-loop220:
+loop226:
 	VMOVUPS   (CX)(BX*1), Z3
 	VMOVUPS   64(CX)(BX*1), Z4
 	VMOVUPS   128(CX)(BX*1), Z5
@@ -23298,14 +25551,14 @@ loop220:
 	ADDQ      $+64, AX
 	ADDQ      $+256, BX
 	SUBQ      $+64, DX
-	JGE       loop220
+	JGE       loop226
 
-end221:
+end227:
 	ADDQ $+64, DX
 	SUBQ $+16, DX
-	JLT  end223
+	JLT  end229
 
-loop222:
+loop228:
 	VMOVUPS   (CX)(BX*1), Z3
 	VMULPS    Z0, Z3, Z3
 	VCVTPS2DQ Z3, Z3
@@ -23316,12 +25569,12 @@ loop222:
 	ADDQ      $+16, AX
 	ADDQ      $+64, BX
 	SUBQ      $+16, DX
-	JGE       loop222
+	JGE       loop228
 
-end223:
+end229:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
-	JEQ       done219
+	JEQ       done225
 	MOVQ      DX, SI
 	MOVQ      $0x00000001, DX
 	SHLXQ     SI, DX, DX
@@ -23336,7 +25589,7 @@ end223:
 	VMOVDQU   X0, (AX)
 	ADDQ      $+16, AX
 
-done219:
+done225:
 	VZEROUPPER
 	RET
 
@@ -23353,25 +25606,25 @@ TEXT ·dequantizeAVX512(SB), NOSPLIT, $0-72
 	XORQ R8, R8
 	MOVQ DI, R9
 	SUBQ $+16, R9
-	JLT  end226
+	JLT  end232
 
-loop225:
+loop231:
 	VMOVUPS (BX)(R8*1), Z0
 	VMOVUPS (SI)(R8*1), Z1
 	VPXORQ  Z2, Z2, Z2
 	MOVQ    bias+56(FP), DI
 	TESTQ   DI, DI
-	JEQ     nobias227
+	JEQ     nobias233
 	VMOVUPS (DI)(R8*1), Z2
 	VMOVAPS Z2, Z2
 
-nobias227:
+nobias233:
 	MOVQ rows+24(FP), DI
 	MOVQ m+32(FP), R10
 	LEAQ (AX)(R8*1), R11
 	LEAQ (DX)(R8*1), R12
 
-row228:
+row234:
 	VBROADCASTSS (DI), Z3
 	VPBROADCASTD 4(DI), Z4
 	VMOVUPS      (R12), Z5
@@ -23385,15 +25638,15 @@ row228:
 	ADDQ         CX, R11
 	ADDQ         $+128, R12
 	DECQ         R10
-	JNE          row228
+	JNE          row234
 	ADDQ         $+64, R8
 	SUBQ         $+16, R9
-	JGE          loop225
+	JGE          loop231
 
-end226:
+end232:
 	ADDQ      $+16, R9
 	TESTQ     R9, R9
-	JEQ       done224
+	JEQ       done230
 	MOVQ      $0x00000001, DI
 	SHLXQ     R9, DI, DI
 	DECQ      DI
@@ -23403,17 +25656,17 @@ end226:
 	VPXORQ    Z6, Z6, Z6
 	MOVQ      bias+56(FP), DI
 	TESTQ     DI, DI
-	JEQ       nobias229
+	JEQ       nobias235
 	VMOVUPS.Z (DI)(R8*1), K1, Z2
 	VMOVAPS   Z2, Z6
 
-nobias229:
+nobias235:
 	MOVQ rows+24(FP), DI
 	MOVQ m+32(FP), R10
 	LEAQ (AX)(R8*1), R11
 	LEAQ (DX)(R8*1), R12
 
-row230:
+row236:
 	VBROADCASTSS (DI), Z2
 	VPBROADCASTD 4(DI), Z3
 	VMOVUPS      (R12), Z4
@@ -23427,9 +25680,9 @@ row230:
 	ADDQ         CX, R11
 	ADDQ         $+128, R12
 	DECQ         R10
-	JNE          row230
+	JNE          row236
 
-done224:
+done230:
 	VZEROUPPER
 	RET
 
@@ -25788,9 +28041,14576 @@ loop:
 	VZEROUPPER
 	RET
 
-// func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)
-TEXT ·int8TwoAMX(SB), NOSPLIT, $0-72
-	MOVQ config+64(FP), BX
+// func roundBF16AVX512(dst *float32, src *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·roundBF16AVX512(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS c00000001<>+0(SB), Z0
+	VBROADCASTSS c7fc00000<>+0(SB), Z1
+	XORQ         BX, BX
+	SUBQ         $+16, DX
+	JLT          end239
+
+loop238:
+	VMOVUPS     (CX)(BX*1), Z2
+	VPSRLD      $0x10, Z2, Z3
+	VPANDD      Z0, Z3, Z3
+	VPADDD      Z3, Z2, Z3
+	VPADDD.BCST c00007fff<>+0(SB), Z3, Z3
+	VPANDD.BCST cffff0000<>+0(SB), Z3, Z3
+	VCMPPS      $0x03, Z2, Z2, K1
+	VMOVAPS     Z3, Z3
+	VMOVAPS     Z1, K1, Z3
+	VPANDD.BCST c7fffffff<>+0(SB), Z2, Z4
+	VCMPPS.BCST $0x11, c00800000<>+0(SB), Z4, K1
+	VPANDD.BCST c80000000<>+0(SB), Z2, Z2
+	VMOVAPS     Z3, Z3
+	VMOVAPS     Z2, K1, Z3
+	VMOVUPS     Z3, (AX)(BX*1)
+	ADDQ        $+64, BX
+	SUBQ        $+16, DX
+	JGE         loop238
+
+end239:
+	ADDQ        $+16, DX
+	TESTQ       DX, DX
+	JEQ         done237
+	MOVQ        DX, SI
+	MOVQ        $0x00000001, DX
+	SHLXQ       SI, DX, DX
+	DECQ        DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (CX)(BX*1), K1, Z2
+	VPSRLD      $0x10, Z2, Z3
+	VPANDD      Z0, Z3, Z0
+	VPADDD      Z0, Z2, Z0
+	VPADDD.BCST c00007fff<>+0(SB), Z0, Z0
+	VPANDD.BCST cffff0000<>+0(SB), Z0, Z0
+	VCMPPS      $0x03, Z2, Z2, K1
+	VMOVAPS     Z0, Z0
+	VMOVAPS     Z1, K1, Z0
+	VPANDD.BCST c7fffffff<>+0(SB), Z2, Z1
+	VCMPPS.BCST $0x11, c00800000<>+0(SB), Z1, K1
+	VPANDD.BCST c80000000<>+0(SB), Z2, Z1
+	VMOVAPS     Z0, Z0
+	VMOVAPS     Z1, K1, Z0
+	VMOVUPS     Z0, (AX)(BX*1)
+
+done237:
+	VZEROUPPER
+	RET
+
+// func roundSwapBF16AVX512(dst *float32, src *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·roundSwapBF16AVX512(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS c00000001<>+0(SB), Z0
+	VBROADCASTSS c7fc00000<>+0(SB), Z1
+	XORQ         BX, BX
+	SUBQ         $+16, DX
+	JLT          end242
+
+loop241:
+	VMOVUPS     (CX)(BX*1), Z2
+	VPSRLD      $0x10, Z2, Z3
+	VPANDD      Z0, Z3, Z3
+	VPADDD      Z3, Z2, Z3
+	VPADDD.BCST c00007fff<>+0(SB), Z3, Z3
+	VPANDD.BCST cffff0000<>+0(SB), Z3, Z3
+	VCMPPS      $0x03, Z2, Z2, K1
+	VMOVAPS     Z3, Z3
+	VMOVAPS     Z1, K1, Z3
+	VPANDD.BCST c7fffffff<>+0(SB), Z2, Z4
+	VCMPPS.BCST $0x11, c00800000<>+0(SB), Z4, K1
+	VPANDD.BCST c80000000<>+0(SB), Z2, Z2
+	VMOVAPS     Z3, Z3
+	VMOVAPS     Z2, K1, Z3
+	VPERMILPS   $0xb1, Z3, Z3
+	VMOVUPS     Z3, (AX)(BX*1)
+	ADDQ        $+64, BX
+	SUBQ        $+16, DX
+	JGE         loop241
+
+end242:
+	ADDQ        $+16, DX
+	TESTQ       DX, DX
+	JEQ         done240
+	MOVQ        DX, SI
+	MOVQ        $0x00000001, DX
+	SHLXQ       SI, DX, DX
+	DECQ        DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (CX)(BX*1), K1, Z2
+	VPSRLD      $0x10, Z2, Z3
+	VPANDD      Z0, Z3, Z0
+	VPADDD      Z0, Z2, Z0
+	VPADDD.BCST c00007fff<>+0(SB), Z0, Z0
+	VPANDD.BCST cffff0000<>+0(SB), Z0, Z0
+	VCMPPS      $0x03, Z2, Z2, K1
+	VMOVAPS     Z0, Z0
+	VMOVAPS     Z1, K1, Z0
+	VPANDD.BCST c7fffffff<>+0(SB), Z2, Z1
+	VCMPPS.BCST $0x11, c00800000<>+0(SB), Z1, K1
+	VPANDD.BCST c80000000<>+0(SB), Z2, Z1
+	VMOVAPS     Z0, Z0
+	VMOVAPS     Z1, K1, Z0
+	VPERMILPS   $0xb1, Z0, Z0
+	VMOVUPS     Z0, (AX)(BX*1)
+
+done240:
+	VZEROUPPER
+	RET
+
+// func bf16Twin14AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin14AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R13
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	LEAQ (SI)(CX*1), DI
+	LEAQ (DI)(CX*1), R8
+	LEAQ (R8)(CX*1), R9
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), R10
+	MOVQ ldfrom+40(FP), R11
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	VPXORQ Z22, Z22, Z22
+	VPXORQ Z23, Z23, Z23
+	VPXORQ Z24, Z24, Z24
+	VPXORQ Z25, Z25, Z25
+	VPXORQ Z26, Z26, Z26
+	VPXORQ Z27, Z27, Z27
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z28
+	VMOVUPS      64(DX), Z29
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS (BX)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS (BX)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS (SI), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS (SI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS (SI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS (DI), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS (DI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS (DI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS (R8), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS (R8)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS (R8)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS (R9), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS (R9)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	VMOVUPS      256(DX), Z28
+	VMOVUPS      320(DX), Z29
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 8(BX)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 8(BX)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 8(SI), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 8(SI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 8(SI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 8(DI), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 8(DI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 8(DI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 8(R8), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 8(R8)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 8(R8)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 8(R9), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 8(R9)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	VMOVUPS      512(DX), Z28
+	VMOVUPS      576(DX), Z29
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 16(BX)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 16(BX)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 16(SI), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 16(SI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 16(SI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 16(DI), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 16(DI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 16(DI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 16(R8), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 16(R8)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 16(R8)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 16(R9), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 16(R9)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	VMOVUPS      768(DX), Z28
+	VMOVUPS      832(DX), Z29
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 24(BX)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 24(BX)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 24(SI), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 24(SI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 24(SI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 24(DI), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 24(DI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 24(DI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 24(R8), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 24(R8)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 24(R8)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 24(R9), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 24(R9)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	ADDQ         $+32, R9
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z3, 192(CX)
+	VMOVUPS      Z4, 256(CX)
+	VMOVUPS      Z5, 320(CX)
+	VMOVUPS      Z6, 384(CX)
+	VMOVUPS      Z7, 448(CX)
+	VMOVUPS      Z8, 512(CX)
+	VMOVUPS      Z9, 576(CX)
+	VMOVUPS      Z10, 640(CX)
+	VMOVUPS      Z11, 704(CX)
+	VMOVUPS      Z12, 768(CX)
+	VMOVUPS      Z13, 832(CX)
+	VMOVUPS      Z14, 896(CX)
+	VMOVUPS      Z15, 960(CX)
+	VMOVUPS      Z16, 1024(CX)
+	VMOVUPS      Z17, 1088(CX)
+	VMOVUPS      Z18, 1152(CX)
+	VMOVUPS      Z19, 1216(CX)
+	VMOVUPS      Z20, 1280(CX)
+	VMOVUPS      Z21, 1344(CX)
+	VMOVUPS      Z22, 1408(CX)
+	VMOVUPS      Z23, 1472(CX)
+	VMOVUPS      Z24, 1536(CX)
+	VMOVUPS      Z25, 1600(CX)
+	VMOVUPS      Z26, 1664(CX)
+	VMOVUPS      Z27, 1728(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	ADDQ         $-128, DI
+	ADDQ         $-128, R8
+	ADDQ         $-128, R9
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	VPXORQ       Z4, Z4, Z4
+	VPXORQ       Z5, Z5, Z5
+	VPXORQ       Z6, Z6, Z6
+	VPXORQ       Z7, Z7, Z7
+	VPXORQ       Z8, Z8, Z8
+	VPXORQ       Z9, Z9, Z9
+	VPXORQ       Z10, Z10, Z10
+	VPXORQ       Z11, Z11, Z11
+	VPXORQ       Z12, Z12, Z12
+	VPXORQ       Z13, Z13, Z13
+	VPXORQ       Z14, Z14, Z14
+	VPXORQ       Z15, Z15, Z15
+	VPXORQ       Z16, Z16, Z16
+	VPXORQ       Z17, Z17, Z17
+	VPXORQ       Z18, Z18, Z18
+	VPXORQ       Z19, Z19, Z19
+	VPXORQ       Z20, Z20, Z20
+	VPXORQ       Z21, Z21, Z21
+	VPXORQ       Z22, Z22, Z22
+	VPXORQ       Z23, Z23, Z23
+	VPXORQ       Z24, Z24, Z24
+	VPXORQ       Z25, Z25, Z25
+	VPXORQ       Z26, Z26, Z26
+	VPXORQ       Z27, Z27, Z27
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z28
+	VMOVUPS      192(DX), Z29
+	VBROADCASTSS 4(BX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 4(BX)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 4(SI), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 4(SI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 4(SI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 4(DI), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 4(DI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 4(DI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 4(R8), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 4(R8)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 4(R8)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 4(R9), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 4(R9)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	VMOVUPS      384(DX), Z28
+	VMOVUPS      448(DX), Z29
+	VBROADCASTSS 12(BX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 12(BX)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 12(BX)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 12(SI), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 12(SI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 12(SI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 12(DI), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 12(DI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 12(DI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 12(R8), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 12(R8)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 12(R8)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 12(R9), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 12(R9)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	VMOVUPS      640(DX), Z28
+	VMOVUPS      704(DX), Z29
+	VBROADCASTSS 20(BX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 20(BX)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 20(BX)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 20(SI), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 20(SI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 20(SI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 20(DI), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 20(DI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 20(DI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 20(R8), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 20(R8)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 20(R8)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 20(R9), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 20(R9)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	VMOVUPS      896(DX), Z28
+	VMOVUPS      960(DX), Z29
+	VBROADCASTSS 28(BX), Z30
+	VFMADD231PS  Z28, Z30, Z0
+	VFMADD231PS  Z29, Z30, Z1
+	VBROADCASTSS 28(BX)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z2
+	VFMADD231PS  Z29, Z30, Z3
+	VBROADCASTSS 28(BX)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z4
+	VFMADD231PS  Z29, Z30, Z5
+	VBROADCASTSS 28(SI), Z30
+	VFMADD231PS  Z28, Z30, Z6
+	VFMADD231PS  Z29, Z30, Z7
+	VBROADCASTSS 28(SI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z8
+	VFMADD231PS  Z29, Z30, Z9
+	VBROADCASTSS 28(SI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z10
+	VFMADD231PS  Z29, Z30, Z11
+	VBROADCASTSS 28(DI), Z30
+	VFMADD231PS  Z28, Z30, Z12
+	VFMADD231PS  Z29, Z30, Z13
+	VBROADCASTSS 28(DI)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z14
+	VFMADD231PS  Z29, Z30, Z15
+	VBROADCASTSS 28(DI)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z16
+	VFMADD231PS  Z29, Z30, Z17
+	VBROADCASTSS 28(R8), Z30
+	VFMADD231PS  Z28, Z30, Z18
+	VFMADD231PS  Z29, Z30, Z19
+	VBROADCASTSS 28(R8)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z20
+	VFMADD231PS  Z29, Z30, Z21
+	VBROADCASTSS 28(R8)(AX*2), Z30
+	VFMADD231PS  Z28, Z30, Z22
+	VFMADD231PS  Z29, Z30, Z23
+	VBROADCASTSS 28(R9), Z30
+	VFMADD231PS  Z28, Z30, Z24
+	VFMADD231PS  Z29, Z30, Z25
+	VBROADCASTSS 28(R9)(AX*1), Z30
+	VFMADD231PS  Z28, Z30, Z26
+	VFMADD231PS  Z29, Z30, Z27
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	ADDQ         $+32, R9
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R12
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (R10), Z0, Z0
+	VMOVUPS      Z0, (R12)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(R10), Z1, Z1
+	VMOVUPS      Z1, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       (R10), Z2, Z2
+	VMOVUPS      Z2, (R12)
+	VADDPS       192(CX), Z3, Z3
+	VADDPS       64(R10), Z3, Z3
+	VMOVUPS      Z3, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       256(CX), Z4, Z4
+	VADDPS       (R10), Z4, Z4
+	VMOVUPS      Z4, (R12)
+	VADDPS       320(CX), Z5, Z5
+	VADDPS       64(R10), Z5, Z5
+	VMOVUPS      Z5, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       384(CX), Z6, Z6
+	VADDPS       (R10), Z6, Z6
+	VMOVUPS      Z6, (R12)
+	VADDPS       448(CX), Z7, Z7
+	VADDPS       64(R10), Z7, Z7
+	VMOVUPS      Z7, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       512(CX), Z8, Z8
+	VADDPS       (R10), Z8, Z8
+	VMOVUPS      Z8, (R12)
+	VADDPS       576(CX), Z9, Z9
+	VADDPS       64(R10), Z9, Z9
+	VMOVUPS      Z9, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       640(CX), Z10, Z10
+	VADDPS       (R10), Z10, Z10
+	VMOVUPS      Z10, (R12)
+	VADDPS       704(CX), Z11, Z11
+	VADDPS       64(R10), Z11, Z11
+	VMOVUPS      Z11, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       768(CX), Z12, Z12
+	VADDPS       (R10), Z12, Z12
+	VMOVUPS      Z12, (R12)
+	VADDPS       832(CX), Z13, Z13
+	VADDPS       64(R10), Z13, Z13
+	VMOVUPS      Z13, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       896(CX), Z14, Z14
+	VADDPS       (R10), Z14, Z14
+	VMOVUPS      Z14, (R12)
+	VADDPS       960(CX), Z15, Z15
+	VADDPS       64(R10), Z15, Z15
+	VMOVUPS      Z15, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       1024(CX), Z16, Z16
+	VADDPS       (R10), Z16, Z16
+	VMOVUPS      Z16, (R12)
+	VADDPS       1088(CX), Z17, Z17
+	VADDPS       64(R10), Z17, Z17
+	VMOVUPS      Z17, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       1152(CX), Z18, Z18
+	VADDPS       (R10), Z18, Z18
+	VMOVUPS      Z18, (R12)
+	VADDPS       1216(CX), Z19, Z19
+	VADDPS       64(R10), Z19, Z19
+	VMOVUPS      Z19, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       1280(CX), Z20, Z20
+	VADDPS       (R10), Z20, Z20
+	VMOVUPS      Z20, (R12)
+	VADDPS       1344(CX), Z21, Z21
+	VADDPS       64(R10), Z21, Z21
+	VMOVUPS      Z21, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       1408(CX), Z22, Z22
+	VADDPS       (R10), Z22, Z22
+	VMOVUPS      Z22, (R12)
+	VADDPS       1472(CX), Z23, Z23
+	VADDPS       64(R10), Z23, Z23
+	VMOVUPS      Z23, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       1536(CX), Z24, Z24
+	VADDPS       (R10), Z24, Z24
+	VMOVUPS      Z24, (R12)
+	VADDPS       1600(CX), Z25, Z25
+	VADDPS       64(R10), Z25, Z25
+	VMOVUPS      Z25, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       1664(CX), Z26, Z26
+	VADDPS       (R10), Z26, Z26
+	VMOVUPS      Z26, (R12)
+	VADDPS       1728(CX), Z27, Z27
+	VADDPS       64(R10), Z27, Z27
+	VMOVUPS      Z27, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	MOVQ         c+48(FP), R10
+	MOVQ         R13, R11
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R12, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+14, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+14, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin13AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin13AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R13
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	LEAQ (SI)(CX*1), DI
+	LEAQ (DI)(CX*1), R8
+	LEAQ (R8)(CX*1), R9
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), R10
+	MOVQ ldfrom+40(FP), R11
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	VPXORQ Z22, Z22, Z22
+	VPXORQ Z23, Z23, Z23
+	VPXORQ Z24, Z24, Z24
+	VPXORQ Z25, Z25, Z25
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z26
+	VMOVUPS      64(DX), Z27
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS (BX)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS (BX)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS (SI), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS (SI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS (SI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS (DI), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS (DI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS (DI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS (R8), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS (R8)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS (R8)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS (R9), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	VMOVUPS      256(DX), Z26
+	VMOVUPS      320(DX), Z27
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 8(BX)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 8(BX)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 8(SI), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 8(SI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 8(SI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 8(DI), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 8(DI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 8(DI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 8(R8), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 8(R8)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 8(R8)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 8(R9), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	VMOVUPS      512(DX), Z26
+	VMOVUPS      576(DX), Z27
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 16(BX)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 16(BX)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 16(SI), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 16(SI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 16(SI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 16(DI), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 16(DI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 16(DI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 16(R8), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 16(R8)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 16(R8)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 16(R9), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	VMOVUPS      768(DX), Z26
+	VMOVUPS      832(DX), Z27
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 24(BX)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 24(BX)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 24(SI), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 24(SI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 24(SI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 24(DI), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 24(DI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 24(DI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 24(R8), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 24(R8)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 24(R8)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 24(R9), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	ADDQ         $+32, R9
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z3, 192(CX)
+	VMOVUPS      Z4, 256(CX)
+	VMOVUPS      Z5, 320(CX)
+	VMOVUPS      Z6, 384(CX)
+	VMOVUPS      Z7, 448(CX)
+	VMOVUPS      Z8, 512(CX)
+	VMOVUPS      Z9, 576(CX)
+	VMOVUPS      Z10, 640(CX)
+	VMOVUPS      Z11, 704(CX)
+	VMOVUPS      Z12, 768(CX)
+	VMOVUPS      Z13, 832(CX)
+	VMOVUPS      Z14, 896(CX)
+	VMOVUPS      Z15, 960(CX)
+	VMOVUPS      Z16, 1024(CX)
+	VMOVUPS      Z17, 1088(CX)
+	VMOVUPS      Z18, 1152(CX)
+	VMOVUPS      Z19, 1216(CX)
+	VMOVUPS      Z20, 1280(CX)
+	VMOVUPS      Z21, 1344(CX)
+	VMOVUPS      Z22, 1408(CX)
+	VMOVUPS      Z23, 1472(CX)
+	VMOVUPS      Z24, 1536(CX)
+	VMOVUPS      Z25, 1600(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	ADDQ         $-128, DI
+	ADDQ         $-128, R8
+	ADDQ         $-128, R9
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	VPXORQ       Z4, Z4, Z4
+	VPXORQ       Z5, Z5, Z5
+	VPXORQ       Z6, Z6, Z6
+	VPXORQ       Z7, Z7, Z7
+	VPXORQ       Z8, Z8, Z8
+	VPXORQ       Z9, Z9, Z9
+	VPXORQ       Z10, Z10, Z10
+	VPXORQ       Z11, Z11, Z11
+	VPXORQ       Z12, Z12, Z12
+	VPXORQ       Z13, Z13, Z13
+	VPXORQ       Z14, Z14, Z14
+	VPXORQ       Z15, Z15, Z15
+	VPXORQ       Z16, Z16, Z16
+	VPXORQ       Z17, Z17, Z17
+	VPXORQ       Z18, Z18, Z18
+	VPXORQ       Z19, Z19, Z19
+	VPXORQ       Z20, Z20, Z20
+	VPXORQ       Z21, Z21, Z21
+	VPXORQ       Z22, Z22, Z22
+	VPXORQ       Z23, Z23, Z23
+	VPXORQ       Z24, Z24, Z24
+	VPXORQ       Z25, Z25, Z25
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z26
+	VMOVUPS      192(DX), Z27
+	VBROADCASTSS 4(BX), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 4(BX)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 4(SI), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 4(SI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 4(SI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 4(DI), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 4(DI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 4(DI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 4(R8), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 4(R8)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 4(R8)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 4(R9), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	VMOVUPS      384(DX), Z26
+	VMOVUPS      448(DX), Z27
+	VBROADCASTSS 12(BX), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 12(BX)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 12(BX)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 12(SI), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 12(SI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 12(SI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 12(DI), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 12(DI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 12(DI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 12(R8), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 12(R8)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 12(R8)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 12(R9), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	VMOVUPS      640(DX), Z26
+	VMOVUPS      704(DX), Z27
+	VBROADCASTSS 20(BX), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 20(BX)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 20(BX)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 20(SI), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 20(SI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 20(SI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 20(DI), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 20(DI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 20(DI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 20(R8), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 20(R8)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 20(R8)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 20(R9), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	VMOVUPS      896(DX), Z26
+	VMOVUPS      960(DX), Z27
+	VBROADCASTSS 28(BX), Z28
+	VFMADD231PS  Z26, Z28, Z0
+	VFMADD231PS  Z27, Z28, Z1
+	VBROADCASTSS 28(BX)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z2
+	VFMADD231PS  Z27, Z28, Z3
+	VBROADCASTSS 28(BX)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z4
+	VFMADD231PS  Z27, Z28, Z5
+	VBROADCASTSS 28(SI), Z28
+	VFMADD231PS  Z26, Z28, Z6
+	VFMADD231PS  Z27, Z28, Z7
+	VBROADCASTSS 28(SI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z8
+	VFMADD231PS  Z27, Z28, Z9
+	VBROADCASTSS 28(SI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z10
+	VFMADD231PS  Z27, Z28, Z11
+	VBROADCASTSS 28(DI), Z28
+	VFMADD231PS  Z26, Z28, Z12
+	VFMADD231PS  Z27, Z28, Z13
+	VBROADCASTSS 28(DI)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z14
+	VFMADD231PS  Z27, Z28, Z15
+	VBROADCASTSS 28(DI)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z16
+	VFMADD231PS  Z27, Z28, Z17
+	VBROADCASTSS 28(R8), Z28
+	VFMADD231PS  Z26, Z28, Z18
+	VFMADD231PS  Z27, Z28, Z19
+	VBROADCASTSS 28(R8)(AX*1), Z28
+	VFMADD231PS  Z26, Z28, Z20
+	VFMADD231PS  Z27, Z28, Z21
+	VBROADCASTSS 28(R8)(AX*2), Z28
+	VFMADD231PS  Z26, Z28, Z22
+	VFMADD231PS  Z27, Z28, Z23
+	VBROADCASTSS 28(R9), Z28
+	VFMADD231PS  Z26, Z28, Z24
+	VFMADD231PS  Z27, Z28, Z25
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	ADDQ         $+32, R9
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R12
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (R10), Z0, Z0
+	VMOVUPS      Z0, (R12)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(R10), Z1, Z1
+	VMOVUPS      Z1, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       (R10), Z2, Z2
+	VMOVUPS      Z2, (R12)
+	VADDPS       192(CX), Z3, Z3
+	VADDPS       64(R10), Z3, Z3
+	VMOVUPS      Z3, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       256(CX), Z4, Z4
+	VADDPS       (R10), Z4, Z4
+	VMOVUPS      Z4, (R12)
+	VADDPS       320(CX), Z5, Z5
+	VADDPS       64(R10), Z5, Z5
+	VMOVUPS      Z5, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       384(CX), Z6, Z6
+	VADDPS       (R10), Z6, Z6
+	VMOVUPS      Z6, (R12)
+	VADDPS       448(CX), Z7, Z7
+	VADDPS       64(R10), Z7, Z7
+	VMOVUPS      Z7, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       512(CX), Z8, Z8
+	VADDPS       (R10), Z8, Z8
+	VMOVUPS      Z8, (R12)
+	VADDPS       576(CX), Z9, Z9
+	VADDPS       64(R10), Z9, Z9
+	VMOVUPS      Z9, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       640(CX), Z10, Z10
+	VADDPS       (R10), Z10, Z10
+	VMOVUPS      Z10, (R12)
+	VADDPS       704(CX), Z11, Z11
+	VADDPS       64(R10), Z11, Z11
+	VMOVUPS      Z11, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       768(CX), Z12, Z12
+	VADDPS       (R10), Z12, Z12
+	VMOVUPS      Z12, (R12)
+	VADDPS       832(CX), Z13, Z13
+	VADDPS       64(R10), Z13, Z13
+	VMOVUPS      Z13, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       896(CX), Z14, Z14
+	VADDPS       (R10), Z14, Z14
+	VMOVUPS      Z14, (R12)
+	VADDPS       960(CX), Z15, Z15
+	VADDPS       64(R10), Z15, Z15
+	VMOVUPS      Z15, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       1024(CX), Z16, Z16
+	VADDPS       (R10), Z16, Z16
+	VMOVUPS      Z16, (R12)
+	VADDPS       1088(CX), Z17, Z17
+	VADDPS       64(R10), Z17, Z17
+	VMOVUPS      Z17, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       1152(CX), Z18, Z18
+	VADDPS       (R10), Z18, Z18
+	VMOVUPS      Z18, (R12)
+	VADDPS       1216(CX), Z19, Z19
+	VADDPS       64(R10), Z19, Z19
+	VMOVUPS      Z19, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       1280(CX), Z20, Z20
+	VADDPS       (R10), Z20, Z20
+	VMOVUPS      Z20, (R12)
+	VADDPS       1344(CX), Z21, Z21
+	VADDPS       64(R10), Z21, Z21
+	VMOVUPS      Z21, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       1408(CX), Z22, Z22
+	VADDPS       (R10), Z22, Z22
+	VMOVUPS      Z22, (R12)
+	VADDPS       1472(CX), Z23, Z23
+	VADDPS       64(R10), Z23, Z23
+	VMOVUPS      Z23, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	VADDPS       1536(CX), Z24, Z24
+	VADDPS       (R10), Z24, Z24
+	VMOVUPS      Z24, (R12)
+	VADDPS       1600(CX), Z25, Z25
+	VADDPS       64(R10), Z25, Z25
+	VMOVUPS      Z25, 64(R12)
+	ADDQ         R11, R10
+	ADDQ         R13, R12
+	MOVQ         c+48(FP), R10
+	MOVQ         R13, R11
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R12, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+13, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+13, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin12AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin12AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R12
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	LEAQ (SI)(CX*1), DI
+	LEAQ (DI)(CX*1), R8
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), R9
+	MOVQ ldfrom+40(FP), R10
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	VPXORQ Z22, Z22, Z22
+	VPXORQ Z23, Z23, Z23
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z24
+	VMOVUPS      64(DX), Z25
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (BX)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (BX)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (SI), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (SI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (SI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (DI), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (DI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (DI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R8)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R8)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	VMOVUPS      256(DX), Z24
+	VMOVUPS      320(DX), Z25
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 8(BX)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 8(BX)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 8(SI), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 8(SI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 8(SI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 8(DI), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 8(DI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 8(DI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 8(R8), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 8(R8)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 8(R8)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	VMOVUPS      512(DX), Z24
+	VMOVUPS      576(DX), Z25
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 16(BX)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 16(BX)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 16(SI), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 16(SI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 16(SI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 16(DI), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 16(DI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 16(DI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 16(R8), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 16(R8)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 16(R8)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	VMOVUPS      768(DX), Z24
+	VMOVUPS      832(DX), Z25
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 24(BX)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 24(BX)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 24(SI), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 24(SI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 24(SI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 24(DI), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 24(DI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 24(DI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 24(R8), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 24(R8)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 24(R8)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z3, 192(CX)
+	VMOVUPS      Z4, 256(CX)
+	VMOVUPS      Z5, 320(CX)
+	VMOVUPS      Z6, 384(CX)
+	VMOVUPS      Z7, 448(CX)
+	VMOVUPS      Z8, 512(CX)
+	VMOVUPS      Z9, 576(CX)
+	VMOVUPS      Z10, 640(CX)
+	VMOVUPS      Z11, 704(CX)
+	VMOVUPS      Z12, 768(CX)
+	VMOVUPS      Z13, 832(CX)
+	VMOVUPS      Z14, 896(CX)
+	VMOVUPS      Z15, 960(CX)
+	VMOVUPS      Z16, 1024(CX)
+	VMOVUPS      Z17, 1088(CX)
+	VMOVUPS      Z18, 1152(CX)
+	VMOVUPS      Z19, 1216(CX)
+	VMOVUPS      Z20, 1280(CX)
+	VMOVUPS      Z21, 1344(CX)
+	VMOVUPS      Z22, 1408(CX)
+	VMOVUPS      Z23, 1472(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	ADDQ         $-128, DI
+	ADDQ         $-128, R8
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	VPXORQ       Z4, Z4, Z4
+	VPXORQ       Z5, Z5, Z5
+	VPXORQ       Z6, Z6, Z6
+	VPXORQ       Z7, Z7, Z7
+	VPXORQ       Z8, Z8, Z8
+	VPXORQ       Z9, Z9, Z9
+	VPXORQ       Z10, Z10, Z10
+	VPXORQ       Z11, Z11, Z11
+	VPXORQ       Z12, Z12, Z12
+	VPXORQ       Z13, Z13, Z13
+	VPXORQ       Z14, Z14, Z14
+	VPXORQ       Z15, Z15, Z15
+	VPXORQ       Z16, Z16, Z16
+	VPXORQ       Z17, Z17, Z17
+	VPXORQ       Z18, Z18, Z18
+	VPXORQ       Z19, Z19, Z19
+	VPXORQ       Z20, Z20, Z20
+	VPXORQ       Z21, Z21, Z21
+	VPXORQ       Z22, Z22, Z22
+	VPXORQ       Z23, Z23, Z23
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z24
+	VMOVUPS      192(DX), Z25
+	VBROADCASTSS 4(BX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 4(BX)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 4(SI), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 4(SI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 4(SI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 4(DI), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 4(DI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 4(DI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 4(R8), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 4(R8)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 4(R8)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	VMOVUPS      384(DX), Z24
+	VMOVUPS      448(DX), Z25
+	VBROADCASTSS 12(BX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 12(BX)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 12(BX)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 12(SI), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 12(SI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 12(SI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 12(DI), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 12(DI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 12(DI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 12(R8), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 12(R8)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 12(R8)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	VMOVUPS      640(DX), Z24
+	VMOVUPS      704(DX), Z25
+	VBROADCASTSS 20(BX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 20(BX)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 20(BX)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 20(SI), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 20(SI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 20(SI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 20(DI), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 20(DI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 20(DI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 20(R8), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 20(R8)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 20(R8)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	VMOVUPS      896(DX), Z24
+	VMOVUPS      960(DX), Z25
+	VBROADCASTSS 28(BX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 28(BX)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS 28(BX)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 28(SI), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS 28(SI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 28(SI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS 28(DI), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 28(DI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS 28(DI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 28(R8), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS 28(R8)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 28(R8)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R11
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (R9), Z0, Z0
+	VMOVUPS      Z0, (R11)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(R9), Z1, Z1
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       (R9), Z2, Z2
+	VMOVUPS      Z2, (R11)
+	VADDPS       192(CX), Z3, Z3
+	VADDPS       64(R9), Z3, Z3
+	VMOVUPS      Z3, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       256(CX), Z4, Z4
+	VADDPS       (R9), Z4, Z4
+	VMOVUPS      Z4, (R11)
+	VADDPS       320(CX), Z5, Z5
+	VADDPS       64(R9), Z5, Z5
+	VMOVUPS      Z5, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       384(CX), Z6, Z6
+	VADDPS       (R9), Z6, Z6
+	VMOVUPS      Z6, (R11)
+	VADDPS       448(CX), Z7, Z7
+	VADDPS       64(R9), Z7, Z7
+	VMOVUPS      Z7, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       512(CX), Z8, Z8
+	VADDPS       (R9), Z8, Z8
+	VMOVUPS      Z8, (R11)
+	VADDPS       576(CX), Z9, Z9
+	VADDPS       64(R9), Z9, Z9
+	VMOVUPS      Z9, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       640(CX), Z10, Z10
+	VADDPS       (R9), Z10, Z10
+	VMOVUPS      Z10, (R11)
+	VADDPS       704(CX), Z11, Z11
+	VADDPS       64(R9), Z11, Z11
+	VMOVUPS      Z11, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       768(CX), Z12, Z12
+	VADDPS       (R9), Z12, Z12
+	VMOVUPS      Z12, (R11)
+	VADDPS       832(CX), Z13, Z13
+	VADDPS       64(R9), Z13, Z13
+	VMOVUPS      Z13, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       896(CX), Z14, Z14
+	VADDPS       (R9), Z14, Z14
+	VMOVUPS      Z14, (R11)
+	VADDPS       960(CX), Z15, Z15
+	VADDPS       64(R9), Z15, Z15
+	VMOVUPS      Z15, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       1024(CX), Z16, Z16
+	VADDPS       (R9), Z16, Z16
+	VMOVUPS      Z16, (R11)
+	VADDPS       1088(CX), Z17, Z17
+	VADDPS       64(R9), Z17, Z17
+	VMOVUPS      Z17, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       1152(CX), Z18, Z18
+	VADDPS       (R9), Z18, Z18
+	VMOVUPS      Z18, (R11)
+	VADDPS       1216(CX), Z19, Z19
+	VADDPS       64(R9), Z19, Z19
+	VMOVUPS      Z19, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       1280(CX), Z20, Z20
+	VADDPS       (R9), Z20, Z20
+	VMOVUPS      Z20, (R11)
+	VADDPS       1344(CX), Z21, Z21
+	VADDPS       64(R9), Z21, Z21
+	VMOVUPS      Z21, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       1408(CX), Z22, Z22
+	VADDPS       (R9), Z22, Z22
+	VMOVUPS      Z22, (R11)
+	VADDPS       1472(CX), Z23, Z23
+	VADDPS       64(R9), Z23, Z23
+	VMOVUPS      Z23, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	MOVQ         c+48(FP), R9
+	MOVQ         R12, R10
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R11, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+12, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+12, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin11AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin11AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R12
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	LEAQ (SI)(CX*1), DI
+	LEAQ (DI)(CX*1), R8
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), R9
+	MOVQ ldfrom+40(FP), R10
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z22
+	VMOVUPS      64(DX), Z23
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (BX)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (BX)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (SI), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (SI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (SI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (DI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (DI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R8), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R8)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	VMOVUPS      256(DX), Z22
+	VMOVUPS      320(DX), Z23
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 8(BX)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 8(BX)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 8(SI), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 8(SI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 8(SI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 8(DI), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 8(DI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 8(DI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 8(R8), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 8(R8)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	VMOVUPS      512(DX), Z22
+	VMOVUPS      576(DX), Z23
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 16(BX)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 16(BX)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 16(SI), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 16(SI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 16(SI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 16(DI), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 16(DI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 16(DI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 16(R8), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 16(R8)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	VMOVUPS      768(DX), Z22
+	VMOVUPS      832(DX), Z23
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 24(BX)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 24(BX)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 24(SI), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 24(SI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 24(SI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 24(DI), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 24(DI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 24(DI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 24(R8), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 24(R8)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z3, 192(CX)
+	VMOVUPS      Z4, 256(CX)
+	VMOVUPS      Z5, 320(CX)
+	VMOVUPS      Z6, 384(CX)
+	VMOVUPS      Z7, 448(CX)
+	VMOVUPS      Z8, 512(CX)
+	VMOVUPS      Z9, 576(CX)
+	VMOVUPS      Z10, 640(CX)
+	VMOVUPS      Z11, 704(CX)
+	VMOVUPS      Z12, 768(CX)
+	VMOVUPS      Z13, 832(CX)
+	VMOVUPS      Z14, 896(CX)
+	VMOVUPS      Z15, 960(CX)
+	VMOVUPS      Z16, 1024(CX)
+	VMOVUPS      Z17, 1088(CX)
+	VMOVUPS      Z18, 1152(CX)
+	VMOVUPS      Z19, 1216(CX)
+	VMOVUPS      Z20, 1280(CX)
+	VMOVUPS      Z21, 1344(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	ADDQ         $-128, DI
+	ADDQ         $-128, R8
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	VPXORQ       Z4, Z4, Z4
+	VPXORQ       Z5, Z5, Z5
+	VPXORQ       Z6, Z6, Z6
+	VPXORQ       Z7, Z7, Z7
+	VPXORQ       Z8, Z8, Z8
+	VPXORQ       Z9, Z9, Z9
+	VPXORQ       Z10, Z10, Z10
+	VPXORQ       Z11, Z11, Z11
+	VPXORQ       Z12, Z12, Z12
+	VPXORQ       Z13, Z13, Z13
+	VPXORQ       Z14, Z14, Z14
+	VPXORQ       Z15, Z15, Z15
+	VPXORQ       Z16, Z16, Z16
+	VPXORQ       Z17, Z17, Z17
+	VPXORQ       Z18, Z18, Z18
+	VPXORQ       Z19, Z19, Z19
+	VPXORQ       Z20, Z20, Z20
+	VPXORQ       Z21, Z21, Z21
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z22
+	VMOVUPS      192(DX), Z23
+	VBROADCASTSS 4(BX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 4(BX)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 4(SI), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 4(SI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 4(SI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 4(DI), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 4(DI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 4(DI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 4(R8), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 4(R8)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	VMOVUPS      384(DX), Z22
+	VMOVUPS      448(DX), Z23
+	VBROADCASTSS 12(BX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 12(BX)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 12(BX)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 12(SI), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 12(SI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 12(SI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 12(DI), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 12(DI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 12(DI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 12(R8), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 12(R8)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	VMOVUPS      640(DX), Z22
+	VMOVUPS      704(DX), Z23
+	VBROADCASTSS 20(BX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 20(BX)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 20(BX)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 20(SI), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 20(SI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 20(SI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 20(DI), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 20(DI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 20(DI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 20(R8), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 20(R8)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	VMOVUPS      896(DX), Z22
+	VMOVUPS      960(DX), Z23
+	VBROADCASTSS 28(BX), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS 28(BX)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS 28(BX)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS 28(SI), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS 28(SI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS 28(SI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS 28(DI), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS 28(DI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS 28(DI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS 28(R8), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS 28(R8)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R11
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (R9), Z0, Z0
+	VMOVUPS      Z0, (R11)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(R9), Z1, Z1
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       (R9), Z2, Z2
+	VMOVUPS      Z2, (R11)
+	VADDPS       192(CX), Z3, Z3
+	VADDPS       64(R9), Z3, Z3
+	VMOVUPS      Z3, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       256(CX), Z4, Z4
+	VADDPS       (R9), Z4, Z4
+	VMOVUPS      Z4, (R11)
+	VADDPS       320(CX), Z5, Z5
+	VADDPS       64(R9), Z5, Z5
+	VMOVUPS      Z5, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       384(CX), Z6, Z6
+	VADDPS       (R9), Z6, Z6
+	VMOVUPS      Z6, (R11)
+	VADDPS       448(CX), Z7, Z7
+	VADDPS       64(R9), Z7, Z7
+	VMOVUPS      Z7, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       512(CX), Z8, Z8
+	VADDPS       (R9), Z8, Z8
+	VMOVUPS      Z8, (R11)
+	VADDPS       576(CX), Z9, Z9
+	VADDPS       64(R9), Z9, Z9
+	VMOVUPS      Z9, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       640(CX), Z10, Z10
+	VADDPS       (R9), Z10, Z10
+	VMOVUPS      Z10, (R11)
+	VADDPS       704(CX), Z11, Z11
+	VADDPS       64(R9), Z11, Z11
+	VMOVUPS      Z11, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       768(CX), Z12, Z12
+	VADDPS       (R9), Z12, Z12
+	VMOVUPS      Z12, (R11)
+	VADDPS       832(CX), Z13, Z13
+	VADDPS       64(R9), Z13, Z13
+	VMOVUPS      Z13, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       896(CX), Z14, Z14
+	VADDPS       (R9), Z14, Z14
+	VMOVUPS      Z14, (R11)
+	VADDPS       960(CX), Z15, Z15
+	VADDPS       64(R9), Z15, Z15
+	VMOVUPS      Z15, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       1024(CX), Z16, Z16
+	VADDPS       (R9), Z16, Z16
+	VMOVUPS      Z16, (R11)
+	VADDPS       1088(CX), Z17, Z17
+	VADDPS       64(R9), Z17, Z17
+	VMOVUPS      Z17, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       1152(CX), Z18, Z18
+	VADDPS       (R9), Z18, Z18
+	VMOVUPS      Z18, (R11)
+	VADDPS       1216(CX), Z19, Z19
+	VADDPS       64(R9), Z19, Z19
+	VMOVUPS      Z19, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       1280(CX), Z20, Z20
+	VADDPS       (R9), Z20, Z20
+	VMOVUPS      Z20, (R11)
+	VADDPS       1344(CX), Z21, Z21
+	VADDPS       64(R9), Z21, Z21
+	VMOVUPS      Z21, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	MOVQ         c+48(FP), R9
+	MOVQ         R12, R10
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R11, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+11, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+11, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin10AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin10AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R12
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	LEAQ (SI)(CX*1), DI
+	LEAQ (DI)(CX*1), R8
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), R9
+	MOVQ ldfrom+40(FP), R10
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z20
+	VMOVUPS      64(DX), Z21
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (BX)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (BX)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (SI), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (SI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (SI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (DI), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (DI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (DI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R8), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	VMOVUPS      256(DX), Z20
+	VMOVUPS      320(DX), Z21
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 8(BX)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 8(BX)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 8(SI), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 8(SI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 8(SI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 8(DI), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 8(DI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 8(DI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 8(R8), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	VMOVUPS      512(DX), Z20
+	VMOVUPS      576(DX), Z21
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 16(BX)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 16(BX)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 16(SI), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 16(SI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 16(SI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 16(DI), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 16(DI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 16(DI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 16(R8), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	VMOVUPS      768(DX), Z20
+	VMOVUPS      832(DX), Z21
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 24(BX)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 24(BX)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 24(SI), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 24(SI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 24(SI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 24(DI), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 24(DI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 24(DI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 24(R8), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z3, 192(CX)
+	VMOVUPS      Z4, 256(CX)
+	VMOVUPS      Z5, 320(CX)
+	VMOVUPS      Z6, 384(CX)
+	VMOVUPS      Z7, 448(CX)
+	VMOVUPS      Z8, 512(CX)
+	VMOVUPS      Z9, 576(CX)
+	VMOVUPS      Z10, 640(CX)
+	VMOVUPS      Z11, 704(CX)
+	VMOVUPS      Z12, 768(CX)
+	VMOVUPS      Z13, 832(CX)
+	VMOVUPS      Z14, 896(CX)
+	VMOVUPS      Z15, 960(CX)
+	VMOVUPS      Z16, 1024(CX)
+	VMOVUPS      Z17, 1088(CX)
+	VMOVUPS      Z18, 1152(CX)
+	VMOVUPS      Z19, 1216(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	ADDQ         $-128, DI
+	ADDQ         $-128, R8
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	VPXORQ       Z4, Z4, Z4
+	VPXORQ       Z5, Z5, Z5
+	VPXORQ       Z6, Z6, Z6
+	VPXORQ       Z7, Z7, Z7
+	VPXORQ       Z8, Z8, Z8
+	VPXORQ       Z9, Z9, Z9
+	VPXORQ       Z10, Z10, Z10
+	VPXORQ       Z11, Z11, Z11
+	VPXORQ       Z12, Z12, Z12
+	VPXORQ       Z13, Z13, Z13
+	VPXORQ       Z14, Z14, Z14
+	VPXORQ       Z15, Z15, Z15
+	VPXORQ       Z16, Z16, Z16
+	VPXORQ       Z17, Z17, Z17
+	VPXORQ       Z18, Z18, Z18
+	VPXORQ       Z19, Z19, Z19
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z20
+	VMOVUPS      192(DX), Z21
+	VBROADCASTSS 4(BX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 4(BX)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 4(SI), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 4(SI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 4(SI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 4(DI), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 4(DI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 4(DI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 4(R8), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	VMOVUPS      384(DX), Z20
+	VMOVUPS      448(DX), Z21
+	VBROADCASTSS 12(BX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 12(BX)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 12(BX)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 12(SI), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 12(SI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 12(SI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 12(DI), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 12(DI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 12(DI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 12(R8), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	VMOVUPS      640(DX), Z20
+	VMOVUPS      704(DX), Z21
+	VBROADCASTSS 20(BX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 20(BX)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 20(BX)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 20(SI), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 20(SI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 20(SI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 20(DI), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 20(DI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 20(DI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 20(R8), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	VMOVUPS      896(DX), Z20
+	VMOVUPS      960(DX), Z21
+	VBROADCASTSS 28(BX), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS 28(BX)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS 28(BX)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS 28(SI), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS 28(SI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS 28(SI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS 28(DI), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS 28(DI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS 28(DI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS 28(R8), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R11
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (R9), Z0, Z0
+	VMOVUPS      Z0, (R11)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(R9), Z1, Z1
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       (R9), Z2, Z2
+	VMOVUPS      Z2, (R11)
+	VADDPS       192(CX), Z3, Z3
+	VADDPS       64(R9), Z3, Z3
+	VMOVUPS      Z3, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       256(CX), Z4, Z4
+	VADDPS       (R9), Z4, Z4
+	VMOVUPS      Z4, (R11)
+	VADDPS       320(CX), Z5, Z5
+	VADDPS       64(R9), Z5, Z5
+	VMOVUPS      Z5, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       384(CX), Z6, Z6
+	VADDPS       (R9), Z6, Z6
+	VMOVUPS      Z6, (R11)
+	VADDPS       448(CX), Z7, Z7
+	VADDPS       64(R9), Z7, Z7
+	VMOVUPS      Z7, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       512(CX), Z8, Z8
+	VADDPS       (R9), Z8, Z8
+	VMOVUPS      Z8, (R11)
+	VADDPS       576(CX), Z9, Z9
+	VADDPS       64(R9), Z9, Z9
+	VMOVUPS      Z9, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       640(CX), Z10, Z10
+	VADDPS       (R9), Z10, Z10
+	VMOVUPS      Z10, (R11)
+	VADDPS       704(CX), Z11, Z11
+	VADDPS       64(R9), Z11, Z11
+	VMOVUPS      Z11, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       768(CX), Z12, Z12
+	VADDPS       (R9), Z12, Z12
+	VMOVUPS      Z12, (R11)
+	VADDPS       832(CX), Z13, Z13
+	VADDPS       64(R9), Z13, Z13
+	VMOVUPS      Z13, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       896(CX), Z14, Z14
+	VADDPS       (R9), Z14, Z14
+	VMOVUPS      Z14, (R11)
+	VADDPS       960(CX), Z15, Z15
+	VADDPS       64(R9), Z15, Z15
+	VMOVUPS      Z15, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       1024(CX), Z16, Z16
+	VADDPS       (R9), Z16, Z16
+	VMOVUPS      Z16, (R11)
+	VADDPS       1088(CX), Z17, Z17
+	VADDPS       64(R9), Z17, Z17
+	VMOVUPS      Z17, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	VADDPS       1152(CX), Z18, Z18
+	VADDPS       (R9), Z18, Z18
+	VMOVUPS      Z18, (R11)
+	VADDPS       1216(CX), Z19, Z19
+	VADDPS       64(R9), Z19, Z19
+	VMOVUPS      Z19, 64(R11)
+	ADDQ         R10, R9
+	ADDQ         R12, R11
+	MOVQ         c+48(FP), R9
+	MOVQ         R12, R10
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R11, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+10, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+10, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin9AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin9AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R11
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	LEAQ (SI)(CX*1), DI
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), R8
+	MOVQ ldfrom+40(FP), R9
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z18
+	VMOVUPS      64(DX), Z19
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (BX)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (BX)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (SI), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (SI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (SI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (DI), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (DI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (DI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	VMOVUPS      256(DX), Z18
+	VMOVUPS      320(DX), Z19
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 8(BX)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 8(BX)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 8(SI), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 8(SI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 8(SI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 8(DI), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 8(DI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 8(DI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	VMOVUPS      512(DX), Z18
+	VMOVUPS      576(DX), Z19
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 16(BX)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 16(BX)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 16(SI), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 16(SI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 16(SI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 16(DI), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 16(DI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 16(DI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	VMOVUPS      768(DX), Z18
+	VMOVUPS      832(DX), Z19
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 24(BX)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 24(BX)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 24(SI), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 24(SI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 24(SI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 24(DI), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 24(DI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 24(DI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z3, 192(CX)
+	VMOVUPS      Z4, 256(CX)
+	VMOVUPS      Z5, 320(CX)
+	VMOVUPS      Z6, 384(CX)
+	VMOVUPS      Z7, 448(CX)
+	VMOVUPS      Z8, 512(CX)
+	VMOVUPS      Z9, 576(CX)
+	VMOVUPS      Z10, 640(CX)
+	VMOVUPS      Z11, 704(CX)
+	VMOVUPS      Z12, 768(CX)
+	VMOVUPS      Z13, 832(CX)
+	VMOVUPS      Z14, 896(CX)
+	VMOVUPS      Z15, 960(CX)
+	VMOVUPS      Z16, 1024(CX)
+	VMOVUPS      Z17, 1088(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	ADDQ         $-128, DI
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	VPXORQ       Z4, Z4, Z4
+	VPXORQ       Z5, Z5, Z5
+	VPXORQ       Z6, Z6, Z6
+	VPXORQ       Z7, Z7, Z7
+	VPXORQ       Z8, Z8, Z8
+	VPXORQ       Z9, Z9, Z9
+	VPXORQ       Z10, Z10, Z10
+	VPXORQ       Z11, Z11, Z11
+	VPXORQ       Z12, Z12, Z12
+	VPXORQ       Z13, Z13, Z13
+	VPXORQ       Z14, Z14, Z14
+	VPXORQ       Z15, Z15, Z15
+	VPXORQ       Z16, Z16, Z16
+	VPXORQ       Z17, Z17, Z17
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z18
+	VMOVUPS      192(DX), Z19
+	VBROADCASTSS 4(BX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 4(BX)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 4(SI), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 4(SI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 4(SI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 4(DI), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 4(DI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 4(DI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	VMOVUPS      384(DX), Z18
+	VMOVUPS      448(DX), Z19
+	VBROADCASTSS 12(BX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 12(BX)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 12(BX)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 12(SI), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 12(SI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 12(SI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 12(DI), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 12(DI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 12(DI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	VMOVUPS      640(DX), Z18
+	VMOVUPS      704(DX), Z19
+	VBROADCASTSS 20(BX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 20(BX)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 20(BX)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 20(SI), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 20(SI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 20(SI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 20(DI), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 20(DI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 20(DI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	VMOVUPS      896(DX), Z18
+	VMOVUPS      960(DX), Z19
+	VBROADCASTSS 28(BX), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS 28(BX)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS 28(BX)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS 28(SI), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS 28(SI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS 28(SI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS 28(DI), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS 28(DI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS 28(DI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R10
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (R8), Z0, Z0
+	VMOVUPS      Z0, (R10)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(R8), Z1, Z1
+	VMOVUPS      Z1, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       (R8), Z2, Z2
+	VMOVUPS      Z2, (R10)
+	VADDPS       192(CX), Z3, Z3
+	VADDPS       64(R8), Z3, Z3
+	VMOVUPS      Z3, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       256(CX), Z4, Z4
+	VADDPS       (R8), Z4, Z4
+	VMOVUPS      Z4, (R10)
+	VADDPS       320(CX), Z5, Z5
+	VADDPS       64(R8), Z5, Z5
+	VMOVUPS      Z5, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       384(CX), Z6, Z6
+	VADDPS       (R8), Z6, Z6
+	VMOVUPS      Z6, (R10)
+	VADDPS       448(CX), Z7, Z7
+	VADDPS       64(R8), Z7, Z7
+	VMOVUPS      Z7, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       512(CX), Z8, Z8
+	VADDPS       (R8), Z8, Z8
+	VMOVUPS      Z8, (R10)
+	VADDPS       576(CX), Z9, Z9
+	VADDPS       64(R8), Z9, Z9
+	VMOVUPS      Z9, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       640(CX), Z10, Z10
+	VADDPS       (R8), Z10, Z10
+	VMOVUPS      Z10, (R10)
+	VADDPS       704(CX), Z11, Z11
+	VADDPS       64(R8), Z11, Z11
+	VMOVUPS      Z11, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       768(CX), Z12, Z12
+	VADDPS       (R8), Z12, Z12
+	VMOVUPS      Z12, (R10)
+	VADDPS       832(CX), Z13, Z13
+	VADDPS       64(R8), Z13, Z13
+	VMOVUPS      Z13, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       896(CX), Z14, Z14
+	VADDPS       (R8), Z14, Z14
+	VMOVUPS      Z14, (R10)
+	VADDPS       960(CX), Z15, Z15
+	VADDPS       64(R8), Z15, Z15
+	VMOVUPS      Z15, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       1024(CX), Z16, Z16
+	VADDPS       (R8), Z16, Z16
+	VMOVUPS      Z16, (R10)
+	VADDPS       1088(CX), Z17, Z17
+	VADDPS       64(R8), Z17, Z17
+	VMOVUPS      Z17, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	MOVQ         c+48(FP), R8
+	MOVQ         R11, R9
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R10, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+9, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+9, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin8AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin8AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R11
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	LEAQ (SI)(CX*1), DI
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), R8
+	MOVQ ldfrom+40(FP), R9
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(DX), Z17
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (BX)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (BX)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (SI), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (SI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (SI)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (DI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	VMOVUPS      256(DX), Z16
+	VMOVUPS      320(DX), Z17
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 8(BX)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 8(BX)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 8(SI), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 8(SI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 8(SI)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 8(DI), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 8(DI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	VMOVUPS      512(DX), Z16
+	VMOVUPS      576(DX), Z17
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 16(BX)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 16(BX)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 16(SI), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 16(SI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 16(SI)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 16(DI), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 16(DI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	VMOVUPS      768(DX), Z16
+	VMOVUPS      832(DX), Z17
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 24(BX)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 24(BX)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 24(SI), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 24(SI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 24(SI)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 24(DI), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 24(DI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z3, 192(CX)
+	VMOVUPS      Z4, 256(CX)
+	VMOVUPS      Z5, 320(CX)
+	VMOVUPS      Z6, 384(CX)
+	VMOVUPS      Z7, 448(CX)
+	VMOVUPS      Z8, 512(CX)
+	VMOVUPS      Z9, 576(CX)
+	VMOVUPS      Z10, 640(CX)
+	VMOVUPS      Z11, 704(CX)
+	VMOVUPS      Z12, 768(CX)
+	VMOVUPS      Z13, 832(CX)
+	VMOVUPS      Z14, 896(CX)
+	VMOVUPS      Z15, 960(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	ADDQ         $-128, DI
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	VPXORQ       Z4, Z4, Z4
+	VPXORQ       Z5, Z5, Z5
+	VPXORQ       Z6, Z6, Z6
+	VPXORQ       Z7, Z7, Z7
+	VPXORQ       Z8, Z8, Z8
+	VPXORQ       Z9, Z9, Z9
+	VPXORQ       Z10, Z10, Z10
+	VPXORQ       Z11, Z11, Z11
+	VPXORQ       Z12, Z12, Z12
+	VPXORQ       Z13, Z13, Z13
+	VPXORQ       Z14, Z14, Z14
+	VPXORQ       Z15, Z15, Z15
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z16
+	VMOVUPS      192(DX), Z17
+	VBROADCASTSS 4(BX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 4(BX)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 4(SI), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 4(SI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 4(SI)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 4(DI), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 4(DI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	VMOVUPS      384(DX), Z16
+	VMOVUPS      448(DX), Z17
+	VBROADCASTSS 12(BX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 12(BX)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 12(BX)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(SI), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 12(SI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 12(SI)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 12(DI), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 12(DI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	VMOVUPS      640(DX), Z16
+	VMOVUPS      704(DX), Z17
+	VBROADCASTSS 20(BX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 20(BX)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 20(BX)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 20(SI), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 20(SI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 20(SI)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 20(DI), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 20(DI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	VMOVUPS      896(DX), Z16
+	VMOVUPS      960(DX), Z17
+	VBROADCASTSS 28(BX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 28(BX)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS 28(BX)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 28(SI), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS 28(SI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 28(SI)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS 28(DI), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 28(DI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R10
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (R8), Z0, Z0
+	VMOVUPS      Z0, (R10)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(R8), Z1, Z1
+	VMOVUPS      Z1, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       (R8), Z2, Z2
+	VMOVUPS      Z2, (R10)
+	VADDPS       192(CX), Z3, Z3
+	VADDPS       64(R8), Z3, Z3
+	VMOVUPS      Z3, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       256(CX), Z4, Z4
+	VADDPS       (R8), Z4, Z4
+	VMOVUPS      Z4, (R10)
+	VADDPS       320(CX), Z5, Z5
+	VADDPS       64(R8), Z5, Z5
+	VMOVUPS      Z5, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       384(CX), Z6, Z6
+	VADDPS       (R8), Z6, Z6
+	VMOVUPS      Z6, (R10)
+	VADDPS       448(CX), Z7, Z7
+	VADDPS       64(R8), Z7, Z7
+	VMOVUPS      Z7, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       512(CX), Z8, Z8
+	VADDPS       (R8), Z8, Z8
+	VMOVUPS      Z8, (R10)
+	VADDPS       576(CX), Z9, Z9
+	VADDPS       64(R8), Z9, Z9
+	VMOVUPS      Z9, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       640(CX), Z10, Z10
+	VADDPS       (R8), Z10, Z10
+	VMOVUPS      Z10, (R10)
+	VADDPS       704(CX), Z11, Z11
+	VADDPS       64(R8), Z11, Z11
+	VMOVUPS      Z11, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       768(CX), Z12, Z12
+	VADDPS       (R8), Z12, Z12
+	VMOVUPS      Z12, (R10)
+	VADDPS       832(CX), Z13, Z13
+	VADDPS       64(R8), Z13, Z13
+	VMOVUPS      Z13, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       896(CX), Z14, Z14
+	VADDPS       (R8), Z14, Z14
+	VMOVUPS      Z14, (R10)
+	VADDPS       960(CX), Z15, Z15
+	VADDPS       64(R8), Z15, Z15
+	VMOVUPS      Z15, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	MOVQ         c+48(FP), R8
+	MOVQ         R11, R9
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R10, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+8, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+8, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin7AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin7AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R11
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	LEAQ (SI)(CX*1), DI
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), R8
+	MOVQ ldfrom+40(FP), R9
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z14
+	VMOVUPS      64(DX), Z15
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS (BX)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS (BX)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS (SI), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS (SI)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS (SI)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS (DI), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	VMOVUPS      256(DX), Z14
+	VMOVUPS      320(DX), Z15
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 8(BX)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 8(BX)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 8(SI), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 8(SI)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 8(SI)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 8(DI), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	VMOVUPS      512(DX), Z14
+	VMOVUPS      576(DX), Z15
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 16(BX)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 16(BX)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 16(SI), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 16(SI)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 16(SI)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 16(DI), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	VMOVUPS      768(DX), Z14
+	VMOVUPS      832(DX), Z15
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 24(BX)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 24(BX)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 24(SI), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 24(SI)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 24(SI)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 24(DI), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z3, 192(CX)
+	VMOVUPS      Z4, 256(CX)
+	VMOVUPS      Z5, 320(CX)
+	VMOVUPS      Z6, 384(CX)
+	VMOVUPS      Z7, 448(CX)
+	VMOVUPS      Z8, 512(CX)
+	VMOVUPS      Z9, 576(CX)
+	VMOVUPS      Z10, 640(CX)
+	VMOVUPS      Z11, 704(CX)
+	VMOVUPS      Z12, 768(CX)
+	VMOVUPS      Z13, 832(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	ADDQ         $-128, DI
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	VPXORQ       Z4, Z4, Z4
+	VPXORQ       Z5, Z5, Z5
+	VPXORQ       Z6, Z6, Z6
+	VPXORQ       Z7, Z7, Z7
+	VPXORQ       Z8, Z8, Z8
+	VPXORQ       Z9, Z9, Z9
+	VPXORQ       Z10, Z10, Z10
+	VPXORQ       Z11, Z11, Z11
+	VPXORQ       Z12, Z12, Z12
+	VPXORQ       Z13, Z13, Z13
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z14
+	VMOVUPS      192(DX), Z15
+	VBROADCASTSS 4(BX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 4(BX)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 4(SI), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 4(SI)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 4(SI)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 4(DI), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	VMOVUPS      384(DX), Z14
+	VMOVUPS      448(DX), Z15
+	VBROADCASTSS 12(BX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 12(BX)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 12(BX)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 12(SI), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 12(SI)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 12(SI)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 12(DI), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	VMOVUPS      640(DX), Z14
+	VMOVUPS      704(DX), Z15
+	VBROADCASTSS 20(BX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 20(BX)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 20(BX)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 20(SI), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 20(SI)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 20(SI)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 20(DI), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	VMOVUPS      896(DX), Z14
+	VMOVUPS      960(DX), Z15
+	VBROADCASTSS 28(BX), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS 28(BX)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS 28(BX)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS 28(SI), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS 28(SI)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS 28(SI)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS 28(DI), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R10
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (R8), Z0, Z0
+	VMOVUPS      Z0, (R10)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(R8), Z1, Z1
+	VMOVUPS      Z1, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       (R8), Z2, Z2
+	VMOVUPS      Z2, (R10)
+	VADDPS       192(CX), Z3, Z3
+	VADDPS       64(R8), Z3, Z3
+	VMOVUPS      Z3, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       256(CX), Z4, Z4
+	VADDPS       (R8), Z4, Z4
+	VMOVUPS      Z4, (R10)
+	VADDPS       320(CX), Z5, Z5
+	VADDPS       64(R8), Z5, Z5
+	VMOVUPS      Z5, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       384(CX), Z6, Z6
+	VADDPS       (R8), Z6, Z6
+	VMOVUPS      Z6, (R10)
+	VADDPS       448(CX), Z7, Z7
+	VADDPS       64(R8), Z7, Z7
+	VMOVUPS      Z7, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       512(CX), Z8, Z8
+	VADDPS       (R8), Z8, Z8
+	VMOVUPS      Z8, (R10)
+	VADDPS       576(CX), Z9, Z9
+	VADDPS       64(R8), Z9, Z9
+	VMOVUPS      Z9, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       640(CX), Z10, Z10
+	VADDPS       (R8), Z10, Z10
+	VMOVUPS      Z10, (R10)
+	VADDPS       704(CX), Z11, Z11
+	VADDPS       64(R8), Z11, Z11
+	VMOVUPS      Z11, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	VADDPS       768(CX), Z12, Z12
+	VADDPS       (R8), Z12, Z12
+	VMOVUPS      Z12, (R10)
+	VADDPS       832(CX), Z13, Z13
+	VADDPS       64(R8), Z13, Z13
+	VMOVUPS      Z13, 64(R10)
+	ADDQ         R9, R8
+	ADDQ         R11, R10
+	MOVQ         c+48(FP), R8
+	MOVQ         R11, R9
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R10, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+7, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+7, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin6AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin6AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R10
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), DI
+	MOVQ ldfrom+40(FP), R8
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z12
+	VMOVUPS      64(DX), Z13
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (BX)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (BX)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (SI), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (SI)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (SI)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      256(DX), Z12
+	VMOVUPS      320(DX), Z13
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 8(BX)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 8(BX)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 8(SI), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 8(SI)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 8(SI)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      512(DX), Z12
+	VMOVUPS      576(DX), Z13
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 16(BX)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 16(BX)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 16(SI), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 16(SI)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 16(SI)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      768(DX), Z12
+	VMOVUPS      832(DX), Z13
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 24(BX)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 24(BX)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 24(SI), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 24(SI)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 24(SI)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z3, 192(CX)
+	VMOVUPS      Z4, 256(CX)
+	VMOVUPS      Z5, 320(CX)
+	VMOVUPS      Z6, 384(CX)
+	VMOVUPS      Z7, 448(CX)
+	VMOVUPS      Z8, 512(CX)
+	VMOVUPS      Z9, 576(CX)
+	VMOVUPS      Z10, 640(CX)
+	VMOVUPS      Z11, 704(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	VPXORQ       Z4, Z4, Z4
+	VPXORQ       Z5, Z5, Z5
+	VPXORQ       Z6, Z6, Z6
+	VPXORQ       Z7, Z7, Z7
+	VPXORQ       Z8, Z8, Z8
+	VPXORQ       Z9, Z9, Z9
+	VPXORQ       Z10, Z10, Z10
+	VPXORQ       Z11, Z11, Z11
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z12
+	VMOVUPS      192(DX), Z13
+	VBROADCASTSS 4(BX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 4(BX)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 4(SI), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 4(SI)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 4(SI)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      384(DX), Z12
+	VMOVUPS      448(DX), Z13
+	VBROADCASTSS 12(BX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 12(BX)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 12(BX)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 12(SI), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 12(SI)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 12(SI)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      640(DX), Z12
+	VMOVUPS      704(DX), Z13
+	VBROADCASTSS 20(BX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 20(BX)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 20(BX)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 20(SI), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 20(SI)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 20(SI)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	VMOVUPS      896(DX), Z12
+	VMOVUPS      960(DX), Z13
+	VBROADCASTSS 28(BX), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS 28(BX)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS 28(BX)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS 28(SI), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS 28(SI)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS 28(SI)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R9
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (DI), Z0, Z0
+	VMOVUPS      Z0, (R9)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(DI), Z1, Z1
+	VMOVUPS      Z1, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       (DI), Z2, Z2
+	VMOVUPS      Z2, (R9)
+	VADDPS       192(CX), Z3, Z3
+	VADDPS       64(DI), Z3, Z3
+	VMOVUPS      Z3, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       256(CX), Z4, Z4
+	VADDPS       (DI), Z4, Z4
+	VMOVUPS      Z4, (R9)
+	VADDPS       320(CX), Z5, Z5
+	VADDPS       64(DI), Z5, Z5
+	VMOVUPS      Z5, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       384(CX), Z6, Z6
+	VADDPS       (DI), Z6, Z6
+	VMOVUPS      Z6, (R9)
+	VADDPS       448(CX), Z7, Z7
+	VADDPS       64(DI), Z7, Z7
+	VMOVUPS      Z7, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       512(CX), Z8, Z8
+	VADDPS       (DI), Z8, Z8
+	VMOVUPS      Z8, (R9)
+	VADDPS       576(CX), Z9, Z9
+	VADDPS       64(DI), Z9, Z9
+	VMOVUPS      Z9, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       640(CX), Z10, Z10
+	VADDPS       (DI), Z10, Z10
+	VMOVUPS      Z10, (R9)
+	VADDPS       704(CX), Z11, Z11
+	VADDPS       64(DI), Z11, Z11
+	VMOVUPS      Z11, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	MOVQ         c+48(FP), DI
+	MOVQ         R10, R8
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R9, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+6, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+6, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin5AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin5AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R10
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), DI
+	MOVQ ldfrom+40(FP), R8
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z10
+	VMOVUPS      64(DX), Z11
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (BX)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (BX)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (SI), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (SI)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      256(DX), Z10
+	VMOVUPS      320(DX), Z11
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 8(BX)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 8(BX)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 8(SI), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 8(SI)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      512(DX), Z10
+	VMOVUPS      576(DX), Z11
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 16(BX)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 16(BX)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 16(SI), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 16(SI)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      768(DX), Z10
+	VMOVUPS      832(DX), Z11
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 24(BX)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 24(BX)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 24(SI), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 24(SI)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z3, 192(CX)
+	VMOVUPS      Z4, 256(CX)
+	VMOVUPS      Z5, 320(CX)
+	VMOVUPS      Z6, 384(CX)
+	VMOVUPS      Z7, 448(CX)
+	VMOVUPS      Z8, 512(CX)
+	VMOVUPS      Z9, 576(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	VPXORQ       Z4, Z4, Z4
+	VPXORQ       Z5, Z5, Z5
+	VPXORQ       Z6, Z6, Z6
+	VPXORQ       Z7, Z7, Z7
+	VPXORQ       Z8, Z8, Z8
+	VPXORQ       Z9, Z9, Z9
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z10
+	VMOVUPS      192(DX), Z11
+	VBROADCASTSS 4(BX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 4(BX)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 4(SI), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 4(SI)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      384(DX), Z10
+	VMOVUPS      448(DX), Z11
+	VBROADCASTSS 12(BX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 12(BX)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 12(BX)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 12(SI), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 12(SI)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      640(DX), Z10
+	VMOVUPS      704(DX), Z11
+	VBROADCASTSS 20(BX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 20(BX)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 20(BX)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 20(SI), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 20(SI)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	VMOVUPS      896(DX), Z10
+	VMOVUPS      960(DX), Z11
+	VBROADCASTSS 28(BX), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS 28(BX)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS 28(BX)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS 28(SI), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS 28(SI)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R9
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (DI), Z0, Z0
+	VMOVUPS      Z0, (R9)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(DI), Z1, Z1
+	VMOVUPS      Z1, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       (DI), Z2, Z2
+	VMOVUPS      Z2, (R9)
+	VADDPS       192(CX), Z3, Z3
+	VADDPS       64(DI), Z3, Z3
+	VMOVUPS      Z3, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       256(CX), Z4, Z4
+	VADDPS       (DI), Z4, Z4
+	VMOVUPS      Z4, (R9)
+	VADDPS       320(CX), Z5, Z5
+	VADDPS       64(DI), Z5, Z5
+	VMOVUPS      Z5, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       384(CX), Z6, Z6
+	VADDPS       (DI), Z6, Z6
+	VMOVUPS      Z6, (R9)
+	VADDPS       448(CX), Z7, Z7
+	VADDPS       64(DI), Z7, Z7
+	VMOVUPS      Z7, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       512(CX), Z8, Z8
+	VADDPS       (DI), Z8, Z8
+	VMOVUPS      Z8, (R9)
+	VADDPS       576(CX), Z9, Z9
+	VADDPS       64(DI), Z9, Z9
+	VMOVUPS      Z9, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	MOVQ         c+48(FP), DI
+	MOVQ         R10, R8
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R9, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+5, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+5, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin4AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin4AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R10
+
+tile:
+	MOVQ a+8(FP), BX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (BX)(CX*1), SI
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), DI
+	MOVQ ldfrom+40(FP), R8
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z8
+	VMOVUPS      64(DX), Z9
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (BX)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (BX)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (SI), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      256(DX), Z8
+	VMOVUPS      320(DX), Z9
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 8(BX)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 8(BX)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 8(SI), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      512(DX), Z8
+	VMOVUPS      576(DX), Z9
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 16(BX)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 16(BX)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 16(SI), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      768(DX), Z8
+	VMOVUPS      832(DX), Z9
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 24(BX)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 24(BX)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 24(SI), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z3, 192(CX)
+	VMOVUPS      Z4, 256(CX)
+	VMOVUPS      Z5, 320(CX)
+	VMOVUPS      Z6, 384(CX)
+	VMOVUPS      Z7, 448(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	ADDQ         $-128, SI
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	VPXORQ       Z4, Z4, Z4
+	VPXORQ       Z5, Z5, Z5
+	VPXORQ       Z6, Z6, Z6
+	VPXORQ       Z7, Z7, Z7
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z8
+	VMOVUPS      192(DX), Z9
+	VBROADCASTSS 4(BX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 4(BX)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 4(SI), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      384(DX), Z8
+	VMOVUPS      448(DX), Z9
+	VBROADCASTSS 12(BX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 12(BX)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 12(BX)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(SI), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      640(DX), Z8
+	VMOVUPS      704(DX), Z9
+	VBROADCASTSS 20(BX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 20(BX)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 20(BX)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 20(SI), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	VMOVUPS      896(DX), Z8
+	VMOVUPS      960(DX), Z9
+	VBROADCASTSS 28(BX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 28(BX)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS 28(BX)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 28(SI), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	ADDQ         $+32, SI
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R9
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (DI), Z0, Z0
+	VMOVUPS      Z0, (R9)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(DI), Z1, Z1
+	VMOVUPS      Z1, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       (DI), Z2, Z2
+	VMOVUPS      Z2, (R9)
+	VADDPS       192(CX), Z3, Z3
+	VADDPS       64(DI), Z3, Z3
+	VMOVUPS      Z3, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       256(CX), Z4, Z4
+	VADDPS       (DI), Z4, Z4
+	VMOVUPS      Z4, (R9)
+	VADDPS       320(CX), Z5, Z5
+	VADDPS       64(DI), Z5, Z5
+	VMOVUPS      Z5, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	VADDPS       384(CX), Z6, Z6
+	VADDPS       (DI), Z6, Z6
+	VMOVUPS      Z6, (R9)
+	VADDPS       448(CX), Z7, Z7
+	VADDPS       64(DI), Z7, Z7
+	VMOVUPS      Z7, 64(R9)
+	ADDQ         R8, DI
+	ADDQ         R10, R9
+	MOVQ         c+48(FP), DI
+	MOVQ         R10, R8
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R9, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+4, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+4, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin3AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin3AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R9
+
+tile:
+	MOVQ a+8(FP), BX
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), SI
+	MOVQ ldfrom+40(FP), DI
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z6
+	VMOVUPS      64(DX), Z7
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (BX)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (BX)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	VMOVUPS      256(DX), Z6
+	VMOVUPS      320(DX), Z7
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 8(BX)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 8(BX)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	VMOVUPS      512(DX), Z6
+	VMOVUPS      576(DX), Z7
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 16(BX)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 16(BX)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	VMOVUPS      768(DX), Z6
+	VMOVUPS      832(DX), Z7
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 24(BX)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 24(BX)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z3, 192(CX)
+	VMOVUPS      Z4, 256(CX)
+	VMOVUPS      Z5, 320(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	VPXORQ       Z4, Z4, Z4
+	VPXORQ       Z5, Z5, Z5
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z6
+	VMOVUPS      192(DX), Z7
+	VBROADCASTSS 4(BX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 4(BX)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	VMOVUPS      384(DX), Z6
+	VMOVUPS      448(DX), Z7
+	VBROADCASTSS 12(BX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 12(BX)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 12(BX)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	VMOVUPS      640(DX), Z6
+	VMOVUPS      704(DX), Z7
+	VBROADCASTSS 20(BX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 20(BX)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 20(BX)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	VMOVUPS      896(DX), Z6
+	VMOVUPS      960(DX), Z7
+	VBROADCASTSS 28(BX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 28(BX)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 28(BX)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R8
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (R8)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(R8)
+	ADDQ         DI, SI
+	ADDQ         R9, R8
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       (SI), Z2, Z2
+	VMOVUPS      Z2, (R8)
+	VADDPS       192(CX), Z3, Z3
+	VADDPS       64(SI), Z3, Z3
+	VMOVUPS      Z3, 64(R8)
+	ADDQ         DI, SI
+	ADDQ         R9, R8
+	VADDPS       256(CX), Z4, Z4
+	VADDPS       (SI), Z4, Z4
+	VMOVUPS      Z4, (R8)
+	VADDPS       320(CX), Z5, Z5
+	VADDPS       64(SI), Z5, Z5
+	VMOVUPS      Z5, 64(R8)
+	ADDQ         DI, SI
+	ADDQ         R9, R8
+	MOVQ         c+48(FP), SI
+	MOVQ         R9, DI
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R8, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+3, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+3, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin2AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin2AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R9
+
+tile:
+	MOVQ a+8(FP), BX
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), SI
+	MOVQ ldfrom+40(FP), DI
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z4
+	VMOVUPS      64(DX), Z5
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (BX)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	VMOVUPS      256(DX), Z4
+	VMOVUPS      320(DX), Z5
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 8(BX)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	VMOVUPS      512(DX), Z4
+	VMOVUPS      576(DX), Z5
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 16(BX)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	VMOVUPS      768(DX), Z4
+	VMOVUPS      832(DX), Z5
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 24(BX)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z3, 192(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	VPXORQ       Z2, Z2, Z2
+	VPXORQ       Z3, Z3, Z3
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z4
+	VMOVUPS      192(DX), Z5
+	VBROADCASTSS 4(BX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(BX)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	VMOVUPS      384(DX), Z4
+	VMOVUPS      448(DX), Z5
+	VBROADCASTSS 12(BX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 12(BX)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	VMOVUPS      640(DX), Z4
+	VMOVUPS      704(DX), Z5
+	VBROADCASTSS 20(BX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 20(BX)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	VMOVUPS      896(DX), Z4
+	VMOVUPS      960(DX), Z5
+	VBROADCASTSS 28(BX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 28(BX)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R8
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (R8)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(R8)
+	ADDQ         DI, SI
+	ADDQ         R9, R8
+	VADDPS       128(CX), Z2, Z2
+	VADDPS       (SI), Z2, Z2
+	VMOVUPS      Z2, (R8)
+	VADDPS       192(CX), Z3, Z3
+	VADDPS       64(SI), Z3, Z3
+	VMOVUPS      Z3, 64(R8)
+	ADDQ         DI, SI
+	ADDQ         R9, R8
+	MOVQ         c+48(FP), SI
+	MOVQ         R9, DI
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R8, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+2, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+2, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Twin1AVX512(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)
+// Requires: AVX, AVX512F, MMX+, SSE
+TEXT ·bf16Twin1AVX512(SB), NOSPLIT, $16-80
+	STMXCSR (SP)
+	MOVL    (SP), AX
+	ORL     $0x00008040, AX
+	MOVL    AX, 4(SP)
+	LDMXCSR 4(SP)
+	MOVQ    lda+16(FP), AX
+	MOVQ    ldc+56(FP), R9
+
+tile:
+	MOVQ a+8(FP), BX
+	MOVQ b+24(FP), DX
+	MOVQ from+32(FP), SI
+	MOVQ ldfrom+40(FP), DI
+	MOVQ blocks+0(FP), CX
+	MOVQ CX, 8(SP)
+
+block:
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	MOVQ   $0x00000004, CX
+
+even:
+	VMOVUPS      (DX), Z2
+	VMOVUPS      64(DX), Z3
+	PREFETCHT0   2048(DX)
+	PREFETCHT0   2112(DX)
+	VBROADCASTSS (BX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	VMOVUPS      256(DX), Z2
+	VMOVUPS      320(DX), Z3
+	PREFETCHT0   2304(DX)
+	PREFETCHT0   2368(DX)
+	VBROADCASTSS 8(BX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	VMOVUPS      512(DX), Z2
+	VMOVUPS      576(DX), Z3
+	PREFETCHT0   2560(DX)
+	PREFETCHT0   2624(DX)
+	VBROADCASTSS 16(BX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	VMOVUPS      768(DX), Z2
+	VMOVUPS      832(DX), Z3
+	PREFETCHT0   2816(DX)
+	PREFETCHT0   2880(DX)
+	VBROADCASTSS 24(BX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	DECQ         CX
+	JNE          even
+	MOVQ         even+72(FP), CX
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         $-4096, DX
+	ADDQ         $-128, BX
+	VPXORQ       Z0, Z0, Z0
+	VPXORQ       Z1, Z1, Z1
+	MOVQ         $0x00000004, CX
+
+odd:
+	VMOVUPS      128(DX), Z2
+	VMOVUPS      192(DX), Z3
+	VBROADCASTSS 4(BX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	VMOVUPS      384(DX), Z2
+	VMOVUPS      448(DX), Z3
+	VBROADCASTSS 12(BX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	VMOVUPS      640(DX), Z2
+	VMOVUPS      704(DX), Z3
+	VBROADCASTSS 20(BX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	VMOVUPS      896(DX), Z2
+	VMOVUPS      960(DX), Z3
+	VBROADCASTSS 28(BX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         $+1024, DX
+	ADDQ         $+32, BX
+	DECQ         CX
+	JNE          odd
+	MOVQ         even+72(FP), CX
+	MOVQ         c+48(FP), R8
+	VADDPS       (CX), Z0, Z0
+	VADDPS       (SI), Z0, Z0
+	VMOVUPS      Z0, (R8)
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       64(SI), Z1, Z1
+	VMOVUPS      Z1, 64(R8)
+	ADDQ         DI, SI
+	ADDQ         R9, R8
+	MOVQ         c+48(FP), SI
+	MOVQ         R9, DI
+	DECQ         8(SP)
+	JNE          block
+	MOVQ         R8, c+48(FP)
+	MOVQ         ldfrom+40(FP), CX
+	IMUL3Q       $+1, CX, CX
+	ADDQ         CX, from+32(FP)
+	IMUL3Q       $+1, AX, CX
+	ADDQ         CX, a+8(FP)
+	DECQ         tiles+64(FP)
+	JNE          tile
+	LDMXCSR      (SP)
+	VZEROUPPER
+	RET
+
+// func bf16Dot14AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot14AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), R10
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z2
+	VMOVUPS 64(R10), Z3
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z4
+	VMOVUPS 64(R10), Z5
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z6
+	VMOVUPS 64(R10), Z7
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z8
+	VMOVUPS 64(R10), Z9
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z10
+	VMOVUPS 64(R10), Z11
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z12
+	VMOVUPS 64(R10), Z13
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z14
+	VMOVUPS 64(R10), Z15
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z16
+	VMOVUPS 64(R10), Z17
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z18
+	VMOVUPS 64(R10), Z19
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z20
+	VMOVUPS 64(R10), Z21
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z22
+	VMOVUPS 64(R10), Z23
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z24
+	VMOVUPS 64(R10), Z25
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z26
+	VMOVUPS 64(R10), Z27
+	ADDQ    DX, R10
+	MOVQ    R10, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), R9
+	LEAQ    (DX)(R9*1), BX
+	LEAQ    (BX)(R9*1), SI
+	LEAQ    (SI)(R9*1), DI
+	LEAQ    (DI)(R9*1), R8
+	MOVQ    b+24(FP), R10
+	MOVQ    pairs+0(FP), R9
+	MOVQ    R9, R11
+	ANDQ    $+3, R11
+	SHRQ    $0x02, R9
+	JEQ     rest
+
+loop:
+	VMOVUPS      (R10), Z28
+	VMOVUPS      (R10)(CX*1), Z29
+	PREFETCHT0   1024(R10)
+	PREFETCHT0   1024(R10)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (R8), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (R8)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      64(R10), Z28
+	VMOVUPS      64(R10)(CX*1), Z29
+	PREFETCHT0   1088(R10)
+	PREFETCHT0   1088(R10)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(R8), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(R8)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      128(R10), Z28
+	VMOVUPS      128(R10)(CX*1), Z29
+	PREFETCHT0   1152(R10)
+	PREFETCHT0   1152(R10)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(R8), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(R8)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      192(R10), Z28
+	VMOVUPS      192(R10)(CX*1), Z29
+	PREFETCHT0   1216(R10)
+	PREFETCHT0   1216(R10)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(R8), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(R8)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         $+256, R10
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	ADDQ         $+16, R8
+	DECQ         R9
+	JNE          loop
+
+rest:
+	TESTQ R11, R11
+	JEQ   store
+
+restloop:
+	VMOVUPS      (R10), Z28
+	VMOVUPS      (R10)(CX*1), Z29
+	PREFETCHT0   1024(R10)
+	PREFETCHT0   1024(R10)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (R8), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (R8)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         $+64, R10
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	ADDQ         $+4, SI
+	ADDQ         $+4, DI
+	ADDQ         $+4, R8
+	DECQ         R11
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), R10
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (R10)
+	VMOVUPS Z1, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z3, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z4, (R10)
+	VMOVUPS Z5, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z10, (R10)
+	VMOVUPS Z11, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z12, (R10)
+	VMOVUPS Z13, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z14, (R10)
+	VMOVUPS Z15, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z16, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z18, (R10)
+	VMOVUPS Z19, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z20, (R10)
+	VMOVUPS Z21, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z22, (R10)
+	VMOVUPS Z23, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z24, (R10)
+	VMOVUPS Z25, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z26, (R10)
+	VMOVUPS Z27, 64(R10)
+	ADDQ    DX, R10
+	MOVQ    R10, c+56(FP)
+	IMUL3Q  $+14, AX, R9
+	ADDQ    R9, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func bf16Dot13AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot13AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), R10
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z2
+	VMOVUPS 64(R10), Z3
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z4
+	VMOVUPS 64(R10), Z5
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z6
+	VMOVUPS 64(R10), Z7
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z8
+	VMOVUPS 64(R10), Z9
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z10
+	VMOVUPS 64(R10), Z11
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z12
+	VMOVUPS 64(R10), Z13
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z14
+	VMOVUPS 64(R10), Z15
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z16
+	VMOVUPS 64(R10), Z17
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z18
+	VMOVUPS 64(R10), Z19
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z20
+	VMOVUPS 64(R10), Z21
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z22
+	VMOVUPS 64(R10), Z23
+	ADDQ    DX, R10
+	VMOVUPS (R10), Z24
+	VMOVUPS 64(R10), Z25
+	ADDQ    DX, R10
+	MOVQ    R10, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), R9
+	LEAQ    (DX)(R9*1), BX
+	LEAQ    (BX)(R9*1), SI
+	LEAQ    (SI)(R9*1), DI
+	LEAQ    (DI)(R9*1), R8
+	MOVQ    b+24(FP), R10
+	MOVQ    pairs+0(FP), R9
+	MOVQ    R9, R11
+	ANDQ    $+3, R11
+	SHRQ    $0x02, R9
+	JEQ     rest
+
+loop:
+	VMOVUPS      (R10), Z28
+	VMOVUPS      (R10)(CX*1), Z29
+	PREFETCHT0   1024(R10)
+	PREFETCHT0   1024(R10)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (R8), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VMOVUPS      64(R10), Z28
+	VMOVUPS      64(R10)(CX*1), Z29
+	PREFETCHT0   1088(R10)
+	PREFETCHT0   1088(R10)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(R8), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VMOVUPS      128(R10), Z28
+	VMOVUPS      128(R10)(CX*1), Z29
+	PREFETCHT0   1152(R10)
+	PREFETCHT0   1152(R10)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(R8), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VMOVUPS      192(R10), Z28
+	VMOVUPS      192(R10)(CX*1), Z29
+	PREFETCHT0   1216(R10)
+	PREFETCHT0   1216(R10)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(R8), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	ADDQ         $+256, R10
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	ADDQ         $+16, R8
+	DECQ         R9
+	JNE          loop
+
+rest:
+	TESTQ R11, R11
+	JEQ   store
+
+restloop:
+	VMOVUPS      (R10), Z28
+	VMOVUPS      (R10)(CX*1), Z29
+	PREFETCHT0   1024(R10)
+	PREFETCHT0   1024(R10)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (R8), Z30
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x02
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	ADDQ         $+64, R10
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	ADDQ         $+4, SI
+	ADDQ         $+4, DI
+	ADDQ         $+4, R8
+	DECQ         R11
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), R10
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (R10)
+	VMOVUPS Z1, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z3, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z4, (R10)
+	VMOVUPS Z5, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z7, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z10, (R10)
+	VMOVUPS Z11, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z12, (R10)
+	VMOVUPS Z13, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z14, (R10)
+	VMOVUPS Z15, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z16, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z18, (R10)
+	VMOVUPS Z19, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z20, (R10)
+	VMOVUPS Z21, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z22, (R10)
+	VMOVUPS Z23, 64(R10)
+	ADDQ    DX, R10
+	VMOVUPS Z24, (R10)
+	VMOVUPS Z25, 64(R10)
+	ADDQ    DX, R10
+	MOVQ    R10, c+56(FP)
+	IMUL3Q  $+13, AX, R9
+	ADDQ    R9, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func bf16Dot12AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot12AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), R9
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	VMOVUPS 64(R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	VMOVUPS 64(R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	VMOVUPS 64(R9), Z7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z10
+	VMOVUPS 64(R9), Z11
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z12
+	VMOVUPS 64(R9), Z13
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z14
+	VMOVUPS 64(R9), Z15
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z16
+	VMOVUPS 64(R9), Z17
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z18
+	VMOVUPS 64(R9), Z19
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z20
+	VMOVUPS 64(R9), Z21
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z22
+	VMOVUPS 64(R9), Z23
+	ADDQ    DX, R9
+	MOVQ    R9, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), R8
+	LEAQ    (DX)(R8*1), BX
+	LEAQ    (BX)(R8*1), SI
+	LEAQ    (SI)(R8*1), DI
+	MOVQ    b+24(FP), R9
+	MOVQ    pairs+0(FP), R8
+	MOVQ    R8, R10
+	ANDQ    $+3, R10
+	SHRQ    $0x02, R8
+	JEQ     rest
+
+loop:
+	VMOVUPS      (R9), Z28
+	VMOVUPS      (R9)(CX*1), Z29
+	PREFETCHT0   1024(R9)
+	PREFETCHT0   1024(R9)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VMOVUPS      64(R9), Z28
+	VMOVUPS      64(R9)(CX*1), Z29
+	PREFETCHT0   1088(R9)
+	PREFETCHT0   1088(R9)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      128(R9)(CX*1), Z29
+	PREFETCHT0   1152(R9)
+	PREFETCHT0   1152(R9)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VMOVUPS      192(R9), Z28
+	VMOVUPS      192(R9)(CX*1), Z29
+	PREFETCHT0   1216(R9)
+	PREFETCHT0   1216(R9)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	ADDQ         $+256, R9
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	DECQ         R8
+	JNE          loop
+
+rest:
+	TESTQ R10, R10
+	JEQ   store
+
+restloop:
+	VMOVUPS      (R9), Z28
+	VMOVUPS      (R9)(CX*1), Z29
+	PREFETCHT0   1024(R9)
+	PREFETCHT0   1024(R9)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (DI)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	ADDQ         $+64, R9
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	ADDQ         $+4, SI
+	ADDQ         $+4, DI
+	DECQ         R10
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), R9
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z2, (R9)
+	VMOVUPS Z3, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z4, (R9)
+	VMOVUPS Z5, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z6, (R9)
+	VMOVUPS Z7, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z8, (R9)
+	VMOVUPS Z9, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z10, (R9)
+	VMOVUPS Z11, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z12, (R9)
+	VMOVUPS Z13, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z14, (R9)
+	VMOVUPS Z15, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z16, (R9)
+	VMOVUPS Z17, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z18, (R9)
+	VMOVUPS Z19, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z20, (R9)
+	VMOVUPS Z21, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z22, (R9)
+	VMOVUPS Z23, 64(R9)
+	ADDQ    DX, R9
+	MOVQ    R9, c+56(FP)
+	IMUL3Q  $+12, AX, R8
+	ADDQ    R8, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func bf16Dot11AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot11AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), R9
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	VMOVUPS 64(R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	VMOVUPS 64(R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	VMOVUPS 64(R9), Z7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z10
+	VMOVUPS 64(R9), Z11
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z12
+	VMOVUPS 64(R9), Z13
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z14
+	VMOVUPS 64(R9), Z15
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z16
+	VMOVUPS 64(R9), Z17
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z18
+	VMOVUPS 64(R9), Z19
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z20
+	VMOVUPS 64(R9), Z21
+	ADDQ    DX, R9
+	MOVQ    R9, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), R8
+	LEAQ    (DX)(R8*1), BX
+	LEAQ    (BX)(R8*1), SI
+	LEAQ    (SI)(R8*1), DI
+	MOVQ    b+24(FP), R9
+	MOVQ    pairs+0(FP), R8
+	MOVQ    R8, R10
+	ANDQ    $+3, R10
+	SHRQ    $0x02, R8
+	JEQ     rest
+
+loop:
+	VMOVUPS      (R9), Z28
+	VMOVUPS      (R9)(CX*1), Z29
+	PREFETCHT0   1024(R9)
+	PREFETCHT0   1024(R9)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VMOVUPS      64(R9), Z28
+	VMOVUPS      64(R9)(CX*1), Z29
+	PREFETCHT0   1088(R9)
+	PREFETCHT0   1088(R9)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      128(R9)(CX*1), Z29
+	PREFETCHT0   1152(R9)
+	PREFETCHT0   1152(R9)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VMOVUPS      192(R9), Z28
+	VMOVUPS      192(R9)(CX*1), Z29
+	PREFETCHT0   1216(R9)
+	PREFETCHT0   1216(R9)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	ADDQ         $+256, R9
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	DECQ         R8
+	JNE          loop
+
+rest:
+	TESTQ R10, R10
+	JEQ   store
+
+restloop:
+	VMOVUPS      (R9), Z28
+	VMOVUPS      (R9)(CX*1), Z29
+	PREFETCHT0   1024(R9)
+	PREFETCHT0   1024(R9)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DI)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	ADDQ         $+64, R9
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	ADDQ         $+4, SI
+	ADDQ         $+4, DI
+	DECQ         R10
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), R9
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z2, (R9)
+	VMOVUPS Z3, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z4, (R9)
+	VMOVUPS Z5, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z6, (R9)
+	VMOVUPS Z7, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z8, (R9)
+	VMOVUPS Z9, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z10, (R9)
+	VMOVUPS Z11, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z12, (R9)
+	VMOVUPS Z13, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z14, (R9)
+	VMOVUPS Z15, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z16, (R9)
+	VMOVUPS Z17, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z18, (R9)
+	VMOVUPS Z19, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z20, (R9)
+	VMOVUPS Z21, 64(R9)
+	ADDQ    DX, R9
+	MOVQ    R9, c+56(FP)
+	IMUL3Q  $+11, AX, R8
+	ADDQ    R8, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func bf16Dot10AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot10AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), R9
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	VMOVUPS 64(R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	VMOVUPS 64(R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	VMOVUPS 64(R9), Z7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z10
+	VMOVUPS 64(R9), Z11
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z12
+	VMOVUPS 64(R9), Z13
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z14
+	VMOVUPS 64(R9), Z15
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z16
+	VMOVUPS 64(R9), Z17
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z18
+	VMOVUPS 64(R9), Z19
+	ADDQ    DX, R9
+	MOVQ    R9, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), R8
+	LEAQ    (DX)(R8*1), BX
+	LEAQ    (BX)(R8*1), SI
+	LEAQ    (SI)(R8*1), DI
+	MOVQ    b+24(FP), R9
+	MOVQ    pairs+0(FP), R8
+	MOVQ    R8, R10
+	ANDQ    $+3, R10
+	SHRQ    $0x02, R8
+	JEQ     rest
+
+loop:
+	VMOVUPS      (R9), Z28
+	VMOVUPS      (R9)(CX*1), Z29
+	PREFETCHT0   1024(R9)
+	PREFETCHT0   1024(R9)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      64(R9), Z28
+	VMOVUPS      64(R9)(CX*1), Z29
+	PREFETCHT0   1088(R9)
+	PREFETCHT0   1088(R9)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      128(R9), Z28
+	VMOVUPS      128(R9)(CX*1), Z29
+	PREFETCHT0   1152(R9)
+	PREFETCHT0   1152(R9)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      192(R9), Z28
+	VMOVUPS      192(R9)(CX*1), Z29
+	PREFETCHT0   1216(R9)
+	PREFETCHT0   1216(R9)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         $+256, R9
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	ADDQ         $+16, DI
+	DECQ         R8
+	JNE          loop
+
+rest:
+	TESTQ R10, R10
+	JEQ   store
+
+restloop:
+	VMOVUPS      (R9), Z28
+	VMOVUPS      (R9)(CX*1), Z29
+	PREFETCHT0   1024(R9)
+	PREFETCHT0   1024(R9)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DI), Z31
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         $+64, R9
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	ADDQ         $+4, SI
+	ADDQ         $+4, DI
+	DECQ         R10
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), R9
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (R9)
+	VMOVUPS Z1, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z2, (R9)
+	VMOVUPS Z3, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z4, (R9)
+	VMOVUPS Z5, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z6, (R9)
+	VMOVUPS Z7, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z8, (R9)
+	VMOVUPS Z9, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z10, (R9)
+	VMOVUPS Z11, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z12, (R9)
+	VMOVUPS Z13, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z14, (R9)
+	VMOVUPS Z15, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z16, (R9)
+	VMOVUPS Z17, 64(R9)
+	ADDQ    DX, R9
+	VMOVUPS Z18, (R9)
+	VMOVUPS Z19, 64(R9)
+	ADDQ    DX, R9
+	MOVQ    R9, c+56(FP)
+	IMUL3Q  $+10, AX, R8
+	ADDQ    R8, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func bf16Dot9AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot9AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), R8
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z2
+	VMOVUPS 64(R8), Z3
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z4
+	VMOVUPS 64(R8), Z5
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z6
+	VMOVUPS 64(R8), Z7
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z8
+	VMOVUPS 64(R8), Z9
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z10
+	VMOVUPS 64(R8), Z11
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z12
+	VMOVUPS 64(R8), Z13
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z14
+	VMOVUPS 64(R8), Z15
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z16
+	VMOVUPS 64(R8), Z17
+	ADDQ    DX, R8
+	MOVQ    R8, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), DI
+	LEAQ    (DX)(DI*1), BX
+	LEAQ    (BX)(DI*1), SI
+	MOVQ    b+24(FP), R8
+	MOVQ    pairs+0(FP), DI
+	MOVQ    DI, R9
+	ANDQ    $+3, R9
+	SHRQ    $0x02, DI
+	JEQ     rest
+
+loop:
+	VMOVUPS      (R8), Z28
+	VMOVUPS      (R8)(CX*1), Z29
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1024(R8)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VMOVUPS      64(R8), Z28
+	VMOVUPS      64(R8)(CX*1), Z29
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1088(R8)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VMOVUPS      128(R8), Z28
+	VMOVUPS      128(R8)(CX*1), Z29
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1152(R8)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VMOVUPS      192(R8), Z28
+	VMOVUPS      192(R8)(CX*1), Z29
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1216(R8)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	ADDQ         $+256, R8
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	DECQ         DI
+	JNE          loop
+
+rest:
+	TESTQ R9, R9
+	JEQ   store
+
+restloop:
+	VMOVUPS      (R8), Z28
+	VMOVUPS      (R8)(CX*1), Z29
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1024(R8)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (SI)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x82
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	ADDQ         $+64, R8
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	ADDQ         $+4, SI
+	DECQ         R9
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), R8
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z2, (R8)
+	VMOVUPS Z3, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z4, (R8)
+	VMOVUPS Z5, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z6, (R8)
+	VMOVUPS Z7, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z8, (R8)
+	VMOVUPS Z9, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z10, (R8)
+	VMOVUPS Z11, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z12, (R8)
+	VMOVUPS Z13, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z14, (R8)
+	VMOVUPS Z15, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z16, (R8)
+	VMOVUPS Z17, 64(R8)
+	ADDQ    DX, R8
+	MOVQ    R8, c+56(FP)
+	IMUL3Q  $+9, AX, DI
+	ADDQ    DI, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func bf16Dot8AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot8AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), R8
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z2
+	VMOVUPS 64(R8), Z3
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z4
+	VMOVUPS 64(R8), Z5
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z6
+	VMOVUPS 64(R8), Z7
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z8
+	VMOVUPS 64(R8), Z9
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z10
+	VMOVUPS 64(R8), Z11
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z12
+	VMOVUPS 64(R8), Z13
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z14
+	VMOVUPS 64(R8), Z15
+	ADDQ    DX, R8
+	MOVQ    R8, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), DI
+	LEAQ    (DX)(DI*1), BX
+	LEAQ    (BX)(DI*1), SI
+	MOVQ    b+24(FP), R8
+	MOVQ    pairs+0(FP), DI
+	MOVQ    DI, R9
+	ANDQ    $+3, R9
+	SHRQ    $0x02, DI
+	JEQ     rest
+
+loop:
+	VMOVUPS      (R8), Z28
+	VMOVUPS      (R8)(CX*1), Z29
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1024(R8)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VMOVUPS      64(R8), Z28
+	VMOVUPS      64(R8)(CX*1), Z29
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1088(R8)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VMOVUPS      128(R8), Z28
+	VMOVUPS      128(R8)(CX*1), Z29
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1152(R8)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VMOVUPS      192(R8), Z28
+	VMOVUPS      192(R8)(CX*1), Z29
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1216(R8)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	ADDQ         $+256, R8
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	DECQ         DI
+	JNE          loop
+
+rest:
+	TESTQ R9, R9
+	JEQ   store
+
+restloop:
+	VMOVUPS      (R8), Z28
+	VMOVUPS      (R8)(CX*1), Z29
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1024(R8)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (SI)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	ADDQ         $+64, R8
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	ADDQ         $+4, SI
+	DECQ         R9
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), R8
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z2, (R8)
+	VMOVUPS Z3, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z4, (R8)
+	VMOVUPS Z5, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z6, (R8)
+	VMOVUPS Z7, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z8, (R8)
+	VMOVUPS Z9, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z10, (R8)
+	VMOVUPS Z11, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z12, (R8)
+	VMOVUPS Z13, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z14, (R8)
+	VMOVUPS Z15, 64(R8)
+	ADDQ    DX, R8
+	MOVQ    R8, c+56(FP)
+	IMUL3Q  $+8, AX, DI
+	ADDQ    DI, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func bf16Dot7AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot7AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), R8
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z2
+	VMOVUPS 64(R8), Z3
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z4
+	VMOVUPS 64(R8), Z5
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z6
+	VMOVUPS 64(R8), Z7
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z8
+	VMOVUPS 64(R8), Z9
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z10
+	VMOVUPS 64(R8), Z11
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z12
+	VMOVUPS 64(R8), Z13
+	ADDQ    DX, R8
+	MOVQ    R8, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), DI
+	LEAQ    (DX)(DI*1), BX
+	LEAQ    (BX)(DI*1), SI
+	MOVQ    b+24(FP), R8
+	MOVQ    pairs+0(FP), DI
+	MOVQ    DI, R9
+	ANDQ    $+3, R9
+	SHRQ    $0x02, DI
+	JEQ     rest
+
+loop:
+	VMOVUPS      (R8), Z28
+	VMOVUPS      (R8)(CX*1), Z29
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1024(R8)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VMOVUPS      64(R8), Z28
+	VMOVUPS      64(R8)(CX*1), Z29
+	PREFETCHT0   1088(R8)
+	PREFETCHT0   1088(R8)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VMOVUPS      128(R8), Z28
+	VMOVUPS      128(R8)(CX*1), Z29
+	PREFETCHT0   1152(R8)
+	PREFETCHT0   1152(R8)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VMOVUPS      192(R8), Z28
+	VMOVUPS      192(R8)(CX*1), Z29
+	PREFETCHT0   1216(R8)
+	PREFETCHT0   1216(R8)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	ADDQ         $+256, R8
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	ADDQ         $+16, SI
+	DECQ         DI
+	JNE          loop
+
+rest:
+	TESTQ R9, R9
+	JEQ   store
+
+restloop:
+	VMOVUPS      (R8), Z28
+	VMOVUPS      (R8)(CX*1), Z29
+	PREFETCHT0   1024(R8)
+	PREFETCHT0   1024(R8)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (SI), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	ADDQ         $+64, R8
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	ADDQ         $+4, SI
+	DECQ         R9
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), R8
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (R8)
+	VMOVUPS Z1, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z2, (R8)
+	VMOVUPS Z3, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z4, (R8)
+	VMOVUPS Z5, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z6, (R8)
+	VMOVUPS Z7, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z8, (R8)
+	VMOVUPS Z9, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z10, (R8)
+	VMOVUPS Z11, 64(R8)
+	ADDQ    DX, R8
+	VMOVUPS Z12, (R8)
+	VMOVUPS Z13, 64(R8)
+	ADDQ    DX, R8
+	MOVQ    R8, c+56(FP)
+	IMUL3Q  $+7, AX, DI
+	ADDQ    DI, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func bf16Dot6AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot6AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), DI
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    DX, DI
+	MOVQ    DI, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), SI
+	LEAQ    (DX)(SI*1), BX
+	MOVQ    b+24(FP), DI
+	MOVQ    pairs+0(FP), SI
+	MOVQ    SI, R8
+	ANDQ    $+3, R8
+	SHRQ    $0x02, SI
+	JEQ     rest
+
+loop:
+	VMOVUPS      (DI), Z28
+	VMOVUPS      (DI)(CX*1), Z29
+	PREFETCHT0   1024(DI)
+	PREFETCHT0   1024(DI)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      64(DI), Z28
+	VMOVUPS      64(DI)(CX*1), Z29
+	PREFETCHT0   1088(DI)
+	PREFETCHT0   1088(DI)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      128(DI), Z28
+	VMOVUPS      128(DI)(CX*1), Z29
+	PREFETCHT0   1152(DI)
+	PREFETCHT0   1152(DI)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      192(DI), Z28
+	VMOVUPS      192(DI)(CX*1), Z29
+	PREFETCHT0   1216(DI)
+	PREFETCHT0   1216(DI)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         $+256, DI
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	DECQ         SI
+	JNE          loop
+
+rest:
+	TESTQ R8, R8
+	JEQ   store
+
+restloop:
+	VMOVUPS      (DI), Z28
+	VMOVUPS      (DI)(CX*1), Z29
+	PREFETCHT0   1024(DI)
+	PREFETCHT0   1024(DI)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(AX*2), Z31
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         $+64, DI
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	DECQ         R8
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), DI
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    DX, DI
+	MOVQ    DI, c+56(FP)
+	IMUL3Q  $+6, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func bf16Dot5AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot5AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), DI
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    DX, DI
+	MOVQ    DI, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), SI
+	LEAQ    (DX)(SI*1), BX
+	MOVQ    b+24(FP), DI
+	MOVQ    pairs+0(FP), SI
+	MOVQ    SI, R8
+	ANDQ    $+3, R8
+	SHRQ    $0x02, SI
+	JEQ     rest
+
+loop:
+	VMOVUPS      (DI), Z28
+	VMOVUPS      (DI)(CX*1), Z29
+	PREFETCHT0   1024(DI)
+	PREFETCHT0   1024(DI)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VMOVUPS      64(DI), Z28
+	VMOVUPS      64(DI)(CX*1), Z29
+	PREFETCHT0   1088(DI)
+	PREFETCHT0   1088(DI)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 4(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VMOVUPS      128(DI), Z28
+	VMOVUPS      128(DI)(CX*1), Z29
+	PREFETCHT0   1152(DI)
+	PREFETCHT0   1152(DI)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 8(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VMOVUPS      192(DI), Z28
+	VMOVUPS      192(DI)(CX*1), Z29
+	PREFETCHT0   1216(DI)
+	PREFETCHT0   1216(DI)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD 12(BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	ADDQ         $+256, DI
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	DECQ         SI
+	JNE          loop
+
+rest:
+	TESTQ R8, R8
+	JEQ   store
+
+restloop:
+	VMOVUPS      (DI), Z28
+	VMOVUPS      (DI)(CX*1), Z29
+	PREFETCHT0   1024(DI)
+	PREFETCHT0   1024(DI)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VPBROADCASTD (BX)(AX*1), Z30
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x12
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	ADDQ         $+64, DI
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	DECQ         R8
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), DI
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    DX, DI
+	MOVQ    DI, c+56(FP)
+	IMUL3Q  $+5, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func bf16Dot4AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot4AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), DI
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    DX, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    DX, DI
+	MOVQ    DI, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), SI
+	LEAQ    (DX)(SI*1), BX
+	MOVQ    b+24(FP), DI
+	MOVQ    pairs+0(FP), SI
+	MOVQ    SI, R8
+	ANDQ    $+3, R8
+	SHRQ    $0x02, SI
+	JEQ     rest
+
+loop:
+	VMOVUPS      (DI), Z28
+	VMOVUPS      (DI)(CX*1), Z29
+	PREFETCHT0   1024(DI)
+	PREFETCHT0   1024(DI)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VMOVUPS      64(DI), Z28
+	VMOVUPS      64(DI)(CX*1), Z29
+	PREFETCHT0   1088(DI)
+	PREFETCHT0   1088(DI)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 4(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VMOVUPS      128(DI), Z28
+	VMOVUPS      128(DI)(CX*1), Z29
+	PREFETCHT0   1152(DI)
+	PREFETCHT0   1152(DI)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 8(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	VMOVUPS      192(DI), Z28
+	VMOVUPS      192(DI)(CX*1), Z29
+	PREFETCHT0   1216(DI)
+	PREFETCHT0   1216(DI)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD 12(BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	ADDQ         $+256, DI
+	ADDQ         $+16, DX
+	ADDQ         $+16, BX
+	DECQ         SI
+	JNE          loop
+
+rest:
+	TESTQ R8, R8
+	JEQ   store
+
+restloop:
+	VMOVUPS      (DI), Z28
+	VMOVUPS      (DI)(CX*1), Z29
+	PREFETCHT0   1024(DI)
+	PREFETCHT0   1024(DI)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VPBROADCASTD (BX), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xf4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xfd
+	ADDQ         $+64, DI
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	DECQ         R8
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), DI
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    DX, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    DX, DI
+	MOVQ    DI, c+56(FP)
+	IMUL3Q  $+4, AX, SI
+	ADDQ    SI, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func bf16Dot3AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot3AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), SI
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	ADDQ    DX, SI
+	VMOVUPS (SI), Z2
+	VMOVUPS 64(SI), Z3
+	ADDQ    DX, SI
+	VMOVUPS (SI), Z4
+	VMOVUPS 64(SI), Z5
+	ADDQ    DX, SI
+	MOVQ    SI, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), BX
+	MOVQ    b+24(FP), SI
+	MOVQ    pairs+0(FP), BX
+	MOVQ    BX, DI
+	ANDQ    $+3, DI
+	SHRQ    $0x02, BX
+	JEQ     rest
+
+loop:
+	VMOVUPS      (SI), Z28
+	VMOVUPS      (SI)(CX*1), Z29
+	PREFETCHT0   1024(SI)
+	PREFETCHT0   1024(SI)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VMOVUPS      64(SI), Z28
+	VMOVUPS      64(SI)(CX*1), Z29
+	PREFETCHT0   1088(SI)
+	PREFETCHT0   1088(SI)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 4(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VMOVUPS      128(SI), Z28
+	VMOVUPS      128(SI)(CX*1), Z29
+	PREFETCHT0   1152(SI)
+	PREFETCHT0   1152(SI)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 8(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	VMOVUPS      192(SI), Z28
+	VMOVUPS      192(SI)(CX*1), Z29
+	PREFETCHT0   1216(SI)
+	PREFETCHT0   1216(SI)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD 12(DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	ADDQ         $+256, SI
+	ADDQ         $+16, DX
+	DECQ         BX
+	JNE          loop
+
+rest:
+	TESTQ DI, DI
+	JEQ   store
+
+restloop:
+	VMOVUPS      (SI), Z28
+	VMOVUPS      (SI)(CX*1), Z29
+	PREFETCHT0   1024(SI)
+	PREFETCHT0   1024(SI)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VPBROADCASTD (DX)(AX*2), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xe4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xed
+	ADDQ         $+64, SI
+	ADDQ         $+4, DX
+	DECQ         DI
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), SI
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DX, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DX, SI
+	VMOVUPS Z4, (SI)
+	VMOVUPS Z5, 64(SI)
+	ADDQ    DX, SI
+	MOVQ    SI, c+56(FP)
+	IMUL3Q  $+3, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func bf16Dot2AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot2AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), SI
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	ADDQ    DX, SI
+	VMOVUPS (SI), Z2
+	VMOVUPS 64(SI), Z3
+	ADDQ    DX, SI
+	MOVQ    SI, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), BX
+	MOVQ    b+24(FP), SI
+	MOVQ    pairs+0(FP), BX
+	MOVQ    BX, DI
+	ANDQ    $+3, DI
+	SHRQ    $0x02, BX
+	JEQ     rest
+
+loop:
+	VMOVUPS      (SI), Z28
+	VMOVUPS      (SI)(CX*1), Z29
+	PREFETCHT0   1024(SI)
+	PREFETCHT0   1024(SI)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      64(SI), Z28
+	VMOVUPS      64(SI)(CX*1), Z29
+	PREFETCHT0   1088(SI)
+	PREFETCHT0   1088(SI)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      128(SI), Z28
+	VMOVUPS      128(SI)(CX*1), Z29
+	PREFETCHT0   1152(SI)
+	PREFETCHT0   1152(SI)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	VMOVUPS      192(SI), Z28
+	VMOVUPS      192(SI)(CX*1), Z29
+	PREFETCHT0   1216(SI)
+	PREFETCHT0   1216(SI)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         $+256, SI
+	ADDQ         $+16, DX
+	DECQ         BX
+	JNE          loop
+
+rest:
+	TESTQ DI, DI
+	JEQ   store
+
+restloop:
+	VMOVUPS      (SI), Z28
+	VMOVUPS      (SI)(CX*1), Z29
+	PREFETCHT0   1024(SI)
+	PREFETCHT0   1024(SI)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*1), Z31
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xd4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x06
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xdd
+	ADDQ         $+64, SI
+	ADDQ         $+4, DX
+	DECQ         DI
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), SI
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DX, SI
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, 64(SI)
+	ADDQ    DX, SI
+	MOVQ    SI, c+56(FP)
+	IMUL3Q  $+2, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func bf16Dot1AVX512(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·bf16Dot1AVX512(SB), NOSPLIT, $0-80
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+
+tile:
+	MOVQ    from+40(FP), SI
+	MOVQ    ldfrom+48(FP), DX
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	ADDQ    DX, SI
+	MOVQ    SI, from+40(FP)
+	MOVQ    a+8(FP), DX
+	LEAQ    (AX)(AX*2), BX
+	MOVQ    b+24(FP), SI
+	MOVQ    pairs+0(FP), BX
+	MOVQ    BX, DI
+	ANDQ    $+3, DI
+	SHRQ    $0x02, BX
+	JEQ     rest
+
+loop:
+	VMOVUPS      (SI), Z28
+	VMOVUPS      (SI)(CX*1), Z29
+	PREFETCHT0   1024(SI)
+	PREFETCHT0   1024(SI)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VMOVUPS      64(SI), Z28
+	VMOVUPS      64(SI)(CX*1), Z29
+	PREFETCHT0   1088(SI)
+	PREFETCHT0   1088(SI)(CX*1)
+	VPBROADCASTD 4(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VMOVUPS      128(SI), Z28
+	VMOVUPS      128(SI)(CX*1), Z29
+	PREFETCHT0   1152(SI)
+	PREFETCHT0   1152(SI)(CX*1)
+	VPBROADCASTD 8(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	VMOVUPS      192(SI), Z28
+	VMOVUPS      192(SI)(CX*1), Z29
+	PREFETCHT0   1216(SI)
+	PREFETCHT0   1216(SI)(CX*1)
+	VPBROADCASTD 12(DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	ADDQ         $+256, SI
+	ADDQ         $+16, DX
+	DECQ         BX
+	JNE          loop
+
+rest:
+	TESTQ DI, DI
+	JEQ   store
+
+restloop:
+	VMOVUPS      (SI), Z28
+	VMOVUPS      (SI)(CX*1), Z29
+	PREFETCHT0   1024(SI)
+	PREFETCHT0   1024(SI)(CX*1)
+	VPBROADCASTD (DX), Z30
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xc4
+	BYTE         $0x62
+	BYTE         $0x92
+	BYTE         $0x0e
+	BYTE         $0x40
+	BYTE         $0x52
+	BYTE         $0xcd
+	ADDQ         $+64, SI
+	ADDQ         $+4, DX
+	DECQ         DI
+	JNE          restloop
+
+store:
+	MOVQ    c+56(FP), SI
+	MOVQ    ldc+64(FP), DX
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    DX, SI
+	MOVQ    SI, c+56(FP)
+	IMUL3Q  $+1, AX, BX
+	ADDQ    BX, a+8(FP)
+	DECQ    tiles+72(FP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func peakVNNIAVX512(n int, seeds *float32)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·peakVNNIAVX512(SB), NOSPLIT, $0-16
+	MOVQ    n+0(FP), AX
+	MOVQ    seeds+8(FP), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	VMOVUPS 1408(CX), Z22
+	VMOVUPS 1472(CX), Z23
+	VMOVUPS 1536(CX), Z24
+	VMOVUPS 1600(CX), Z25
+	VMOVUPS 1664(CX), Z26
+	VMOVUPS 1728(CX), Z27
+	VMOVUPS 1792(CX), Z28
+	VMOVUPS 1856(CX), Z29
+
+loop:
+	VPDPBUSD Z24, Z27, Z0
+	VPDPBUSD Z25, Z27, Z1
+	VPDPBUSD Z26, Z27, Z2
+	VPDPBUSD Z24, Z28, Z3
+	VPDPBUSD Z25, Z28, Z4
+	VPDPBUSD Z26, Z28, Z5
+	VPDPBUSD Z24, Z29, Z6
+	VPDPBUSD Z25, Z29, Z7
+	VPDPBUSD Z26, Z29, Z8
+	VPDPBUSD Z24, Z27, Z9
+	VPDPBUSD Z25, Z27, Z10
+	VPDPBUSD Z26, Z27, Z11
+	VPDPBUSD Z24, Z28, Z12
+	VPDPBUSD Z25, Z28, Z13
+	VPDPBUSD Z26, Z28, Z14
+	VPDPBUSD Z24, Z29, Z15
+	VPDPBUSD Z25, Z29, Z16
+	VPDPBUSD Z26, Z29, Z17
+	VPDPBUSD Z24, Z27, Z18
+	VPDPBUSD Z25, Z27, Z19
+	VPDPBUSD Z26, Z27, Z20
+	VPDPBUSD Z24, Z28, Z21
+	VPDPBUSD Z25, Z28, Z22
+	VPDPBUSD Z26, Z28, Z23
+	VPDPBUSD Z24, Z28, Z0
+	VPDPBUSD Z25, Z28, Z1
+	VPDPBUSD Z26, Z28, Z2
+	VPDPBUSD Z24, Z29, Z3
+	VPDPBUSD Z25, Z29, Z4
+	VPDPBUSD Z26, Z29, Z5
+	VPDPBUSD Z24, Z27, Z6
+	VPDPBUSD Z25, Z27, Z7
+	VPDPBUSD Z26, Z27, Z8
+	VPDPBUSD Z24, Z28, Z9
+	VPDPBUSD Z25, Z28, Z10
+	VPDPBUSD Z26, Z28, Z11
+	VPDPBUSD Z24, Z29, Z12
+	VPDPBUSD Z25, Z29, Z13
+	VPDPBUSD Z26, Z29, Z14
+	VPDPBUSD Z24, Z27, Z15
+	VPDPBUSD Z25, Z27, Z16
+	VPDPBUSD Z26, Z27, Z17
+	VPDPBUSD Z24, Z28, Z18
+	VPDPBUSD Z25, Z28, Z19
+	VPDPBUSD Z26, Z28, Z20
+	VPDPBUSD Z24, Z29, Z21
+	VPDPBUSD Z25, Z29, Z22
+	VPDPBUSD Z26, Z29, Z23
+	DECQ     AX
+	JNE      loop
+	VZEROUPPER
+	RET
+
+// func peakDotAVX512(n int, seeds *float32)
+// Requires: AVX, AVX512F
+TEXT ·peakDotAVX512(SB), NOSPLIT, $0-16
+	MOVQ    n+0(FP), AX
+	MOVQ    seeds+8(FP), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VMOVUPS 256(CX), Z4
+	VMOVUPS 320(CX), Z5
+	VMOVUPS 384(CX), Z6
+	VMOVUPS 448(CX), Z7
+	VMOVUPS 512(CX), Z8
+	VMOVUPS 576(CX), Z9
+	VMOVUPS 640(CX), Z10
+	VMOVUPS 704(CX), Z11
+	VMOVUPS 768(CX), Z12
+	VMOVUPS 832(CX), Z13
+	VMOVUPS 896(CX), Z14
+	VMOVUPS 960(CX), Z15
+	VMOVUPS 1024(CX), Z16
+	VMOVUPS 1088(CX), Z17
+	VMOVUPS 1152(CX), Z18
+	VMOVUPS 1216(CX), Z19
+	VMOVUPS 1280(CX), Z20
+	VMOVUPS 1344(CX), Z21
+	VMOVUPS 1408(CX), Z22
+	VMOVUPS 1472(CX), Z23
+	VMOVUPS 1536(CX), Z24
+	VMOVUPS 1600(CX), Z25
+	VMOVUPS 1664(CX), Z26
+	VMOVUPS 1728(CX), Z27
+	VMOVUPS 1792(CX), Z28
+	VMOVUPS 1856(CX), Z29
+
+loop:
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc3
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xcb
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd3
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xdc
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe4
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xec
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf5
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xfd
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc5
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xcb
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd3
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xdb
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe4
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xec
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf4
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xfd
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc5
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xcd
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd3
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xdb
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe3
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xec
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf4
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xfc
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc4
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xcc
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd4
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xdd
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe5
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xed
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf3
+	BYTE $0x62
+	BYTE $0x92
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xfb
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc3
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xcc
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd4
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xdc
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe5
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xed
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf5
+	BYTE $0x62
+	BYTE $0x12
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xfb
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xc3
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xcb
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xd4
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xdc
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xe4
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x3e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xed
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x36
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xf5
+	BYTE $0x62
+	BYTE $0x82
+	BYTE $0x2e
+	BYTE $0x40
+	BYTE $0x52
+	BYTE $0xfd
+	DECQ AX
+	JNE  loop
+	VZEROUPPER
+	RET
+
+// func peakInt8AMX(n int, seeds *float32, config *byte)
+TEXT ·peakInt8AMX(SB), NOSPLIT, $0-24
+	MOVQ config+16(FP), BX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x83
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	MOVQ n+0(FP), CX
+	MOVQ seeds+8(FP), SI
+	MOVQ $0x00000040, DX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0xa4
+	BYTE $0x16
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc8
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0xac
+	BYTE $0x16
+	BYTE $0x00
+	BYTE $0x01
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0xb4
+	BYTE $0x16
+	BYTE $0x00
+	BYTE $0x02
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd8
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0xbc
+	BYTE $0x16
+	BYTE $0x00
+	BYTE $0x03
+	BYTE $0x00
+	BYTE $0x00
+
+loop:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x49
+	BYTE $0x5e
+	BYTE $0xc4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x41
+	BYTE $0x5e
+	BYTE $0xcc
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x49
+	BYTE $0x5e
+	BYTE $0xd5
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x41
+	BYTE $0x5e
+	BYTE $0xdd
+	DECQ CX
+	JNE  loop
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+// func peakBF16AMX(n int, seeds *float32, config *byte)
+TEXT ·peakBF16AMX(SB), NOSPLIT, $0-24
+	MOVQ config+16(FP), BX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x83
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	MOVQ n+0(FP), CX
+	MOVQ seeds+8(FP), SI
+	MOVQ $0x00000040, DX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0xa4
+	BYTE $0x16
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xc8
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0xac
+	BYTE $0x16
+	BYTE $0x00
+	BYTE $0x01
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd0
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0xb4
+	BYTE $0x16
+	BYTE $0x00
+	BYTE $0x02
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x49
+	BYTE $0xd8
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0xbc
+	BYTE $0x16
+	BYTE $0x00
+	BYTE $0x03
+	BYTE $0x00
+	BYTE $0x00
+
+loop:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xcc
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xd5
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xdd
+	DECQ CX
+	JNE  loop
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+// func narrowAVX512(dst *float32, src *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·narrowAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ n+16(FP), DX
+	SUBQ $+64, DX
+	JLT  end244
+
+loop243:
+	VMOVUPS (CX), Z0
+	BYTE    $0x62
+	BYTE    $0xf2
+	BYTE    $0x7e
+	BYTE    $0x48
+	BYTE    $0x72
+	BYTE    $0xc0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 64(CX), Z1
+	BYTE    $0x62
+	BYTE    $0xf2
+	BYTE    $0x7e
+	BYTE    $0x48
+	BYTE    $0x72
+	BYTE    $0xc9
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS 128(CX), Z2
+	BYTE    $0x62
+	BYTE    $0xf2
+	BYTE    $0x7e
+	BYTE    $0x48
+	BYTE    $0x72
+	BYTE    $0xd2
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS 192(CX), Z3
+	BYTE    $0x62
+	BYTE    $0xf2
+	BYTE    $0x7e
+	BYTE    $0x48
+	BYTE    $0x72
+	BYTE    $0xdb
+	VMOVUPS Y3, 96(AX)
+	ADDQ    $+256, CX
+	ADDQ    $+128, AX
+	SUBQ    $+64, DX
+	JGE     loop243
+
+end244:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JLT  end246
+
+loop245:
+	VMOVUPS (CX), Z0
+	BYTE    $0x62
+	BYTE    $0xf2
+	BYTE    $0x7e
+	BYTE    $0x48
+	BYTE    $0x72
+	BYTE    $0xc0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+32, AX
+	SUBQ    $+16, DX
+	JGE     loop245
+
+end246:
+	ADDQ      $+16, DX
+	TESTQ     DX, DX
+	JEQ       done
+	MOVQ      DX, BX
+	MOVQ      $0x00000001, DX
+	SHLXQ     BX, DX, DX
+	DECQ      DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (CX), K1, Z0
+	BYTE      $0x62
+	BYTE      $0xf2
+	BYTE      $0x7e
+	BYTE      $0x48
+	BYTE      $0x72
+	BYTE      $0xc0
+	VMOVUPS   Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func narrowPairsAVX512(dst *float32, strip int, src *float32, ld int, pairs int)
+// Requires: AVX, AVX512F
+TEXT ·narrowPairsAVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ strip+8(FP), CX
+	MOVQ src+16(FP), DX
+	MOVQ ld+24(FP), BX
+	MOVQ pairs+32(FP), SI
+
+loop:
+	VMOVUPS   (DX), Z0
+	VMOVUPS   (DX)(BX*1), Z1
+	BYTE      $0x62
+	BYTE      $0xf2
+	BYTE      $0x7e
+	BYTE      $0x48
+	BYTE      $0x72
+	BYTE      $0xc0
+	BYTE      $0x62
+	BYTE      $0xf2
+	BYTE      $0x7e
+	BYTE      $0x48
+	BYTE      $0x72
+	BYTE      $0xc9
+	VPMOVZXWD Y0, Z0
+	VPMOVZXWD Y1, Z1
+	VPSLLD    $0x10, Z1, Z1
+	VPORD     Z1, Z0, Z0
+	VMOVUPS   64(DX), Z2
+	VMOVUPS   64(DX)(BX*1), Z3
+	BYTE      $0x62
+	BYTE      $0xf2
+	BYTE      $0x7e
+	BYTE      $0x48
+	BYTE      $0x72
+	BYTE      $0xd2
+	BYTE      $0x62
+	BYTE      $0xf2
+	BYTE      $0x7e
+	BYTE      $0x48
+	BYTE      $0x72
+	BYTE      $0xdb
+	VPMOVZXWD Y2, Z2
+	VPMOVZXWD Y3, Z3
+	VPSLLD    $0x10, Z3, Z3
+	VPORD     Z3, Z2, Z2
+	VMOVUPS   Z0, (AX)
+	VMOVUPS   Z2, (AX)(CX*1)
+	LEAQ      (DX)(BX*2), DX
+	ADDQ      $+64, AX
+	DECQ      SI
+	JNE       loop
+	VZEROUPPER
+	RET
+
+// func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ldfrom int, c *int32, ldc int, tiles int, config *byte)
+TEXT ·int8OneAMX(SB), NOSPLIT, $0-88
+	MOVQ config+80(FP), BX
 	BYTE $0xc4
 	BYTE $0xe2
 	BYTE $0x78
@@ -25801,7 +42621,7 @@ TEXT ·int8TwoAMX(SB), NOSPLIT, $0-72
 	BYTE $0x00
 	BYTE $0x00
 	MOVQ lda+16(FP), R10
-	MOVQ c+40(FP), DI
+	MOVQ c+56(FP), DI
 	MOVQ strip+32(FP), R13
 	MOVQ $0x00000040, SI
 
@@ -25811,38 +42631,14 @@ tile:
 	SHLQ $0x04, R9
 	ADDQ R8, R9
 	MOVQ b+24(FP), R11
-	MOVQ $0x00000080, CX
-	CMPQ accumulate+56(FP), $+0
-	JNE  from
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x49
-	BYTE $0xc0
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x49
-	BYTE $0xc8
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x49
-	BYTE $0xd0
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x49
-	BYTE $0xd8
-	JMP  go
-
-from:
+	MOVQ from+40(FP), DX
+	MOVQ ldfrom+48(FP), CX
 	BYTE $0xc4
 	BYTE $0xe2
 	BYTE $0x7b
 	BYTE $0x4b
 	BYTE $0x84
-	BYTE $0x0f
+	BYTE $0x0a
 	BYTE $0x00
 	BYTE $0x00
 	BYTE $0x00
@@ -25852,8 +42648,131 @@ from:
 	BYTE $0x7b
 	BYTE $0x4b
 	BYTE $0x8c
-	BYTE $0x0f
+	BYTE $0x0a
 	BYTE $0x40
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	MOVQ CX, BX
+	SHLQ $0x04, BX
+	ADDQ BX, DX
+	MOVQ DX, from+40(FP)
+	MOVQ steps+0(FP), CX
+
+loop:
+	LEAQ   (R11)(R13*1), DX
+	BYTE   $0xc4
+	BYTE   $0xc2
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xb4
+	BYTE   $0x33
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0x82
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xa4
+	BYTE   $0x10
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x49
+	BYTE   $0x5e
+	BYTE   $0xc4
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xbc
+	BYTE   $0x32
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x41
+	BYTE   $0x5e
+	BYTE   $0xcc
+	ADDQ   $+64, R8
+	ADDQ   $+64, R9
+	ADDQ   $0x00000400, R11
+	DECQ   CX
+	JNE    loop
+	MOVQ   ldc+64(FP), CX
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x84
+	BYTE   $0x0f
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x8c
+	BYTE   $0x0f
+	BYTE   $0x40
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	MOVQ   CX, BX
+	SHLQ   $0x04, BX
+	ADDQ   BX, DI
+	IMUL3Q $+16, R10, BX
+	ADDQ   BX, a+8(FP)
+	DECQ   tiles+72(FP)
+	JNE    tile
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x78
+	BYTE   $0x49
+	BYTE   $0xc0
+	RET
+
+// func bf16OneAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte)
+TEXT ·bf16OneAMX(SB), NOSPLIT, $0-88
+	MOVQ config+80(FP), BX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x83
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	MOVQ lda+16(FP), R10
+	MOVQ c+56(FP), DI
+	MOVQ strip+32(FP), R13
+	MOVQ $0x00000040, SI
+
+tile:
+	MOVQ a+8(FP), R8
+	MOVQ R10, R9
+	SHLQ $0x04, R9
+	ADDQ R8, R9
+	MOVQ b+24(FP), R11
+	MOVQ from+40(FP), DX
+	MOVQ ldfrom+48(FP), CX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x84
+	BYTE $0x0a
+	BYTE $0x00
 	BYTE $0x00
 	BYTE $0x00
 	BYTE $0x00
@@ -25861,10 +42780,156 @@ from:
 	BYTE $0xe2
 	BYTE $0x7b
 	BYTE $0x4b
-	BYTE $0x94
-	BYTE $0x0f
+	BYTE $0x8c
+	BYTE $0x0a
+	BYTE $0x40
 	BYTE $0x00
-	BYTE $0x08
+	BYTE $0x00
+	BYTE $0x00
+	MOVQ CX, BX
+	SHLQ $0x04, BX
+	ADDQ BX, DX
+	MOVQ DX, from+40(FP)
+	MOVQ steps+0(FP), CX
+
+loop:
+	LEAQ   (R11)(R13*1), DX
+	BYTE   $0xc4
+	BYTE   $0xc2
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xb4
+	BYTE   $0x33
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0x82
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xa4
+	BYTE   $0x10
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x4a
+	BYTE   $0x5c
+	BYTE   $0xc4
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xbc
+	BYTE   $0x32
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x42
+	BYTE   $0x5c
+	BYTE   $0xcc
+	ADDQ   $+64, R8
+	ADDQ   $+64, R9
+	ADDQ   $0x00000400, R11
+	DECQ   CX
+	JNE    loop
+	MOVQ   ldc+64(FP), CX
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x84
+	BYTE   $0x0f
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x8c
+	BYTE   $0x0f
+	BYTE   $0x40
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	MOVQ   CX, BX
+	SHLQ   $0x04, BX
+	ADDQ   BX, DI
+	IMUL3Q $+16, R10, BX
+	ADDQ   BX, a+8(FP)
+	DECQ   tiles+72(FP)
+	JNE    tile
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x78
+	BYTE   $0x49
+	BYTE   $0xc0
+	RET
+
+// func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ldfrom int, c *int32, ldc int, tiles int, config *byte)
+TEXT ·int8TwoAMX(SB), NOSPLIT, $0-88
+	MOVQ config+80(FP), BX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x83
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	MOVQ lda+16(FP), R10
+	MOVQ c+56(FP), DI
+	MOVQ strip+32(FP), R13
+	MOVQ $0x00000040, SI
+
+tile:
+	MOVQ a+8(FP), R8
+	MOVQ R10, R9
+	SHLQ $0x04, R9
+	ADDQ R8, R9
+	MOVQ b+24(FP), R11
+	MOVQ from+40(FP), DX
+	MOVQ ldfrom+48(FP), CX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x84
+	BYTE $0x0a
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x8c
+	BYTE $0x0a
+	BYTE $0x40
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	MOVQ CX, BX
+	SHLQ $0x04, BX
+	ADDQ BX, DX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x94
+	BYTE $0x0a
+	BYTE $0x00
+	BYTE $0x00
 	BYTE $0x00
 	BYTE $0x00
 	BYTE $0xc4
@@ -25872,13 +42937,15 @@ from:
 	BYTE $0x7b
 	BYTE $0x4b
 	BYTE $0x9c
-	BYTE $0x0f
+	BYTE $0x0a
 	BYTE $0x40
-	BYTE $0x08
 	BYTE $0x00
 	BYTE $0x00
-
-go:
+	BYTE $0x00
+	MOVQ CX, BX
+	SHLQ $0x04, BX
+	ADDQ BX, DX
+	MOVQ DX, from+40(FP)
 	MOVQ steps+0(FP), CX
 
 loop:
@@ -25948,7 +43015,7 @@ loop:
 	ADDQ   $0x00000400, R11
 	DECQ   CX
 	JNE    loop
-	MOVQ   $0x00000080, CX
+	MOVQ   ldc+64(FP), CX
 	BYTE   $0xc4
 	BYTE   $0xe2
 	BYTE   $0x7a
@@ -25969,6 +43036,9 @@ loop:
 	BYTE   $0x00
 	BYTE   $0x00
 	BYTE   $0x00
+	MOVQ   CX, BX
+	SHLQ   $0x04, BX
+	ADDQ   BX, DI
 	BYTE   $0xc4
 	BYTE   $0xe2
 	BYTE   $0x7a
@@ -25976,7 +43046,7 @@ loop:
 	BYTE   $0x94
 	BYTE   $0x0f
 	BYTE   $0x00
-	BYTE   $0x08
+	BYTE   $0x00
 	BYTE   $0x00
 	BYTE   $0x00
 	BYTE   $0xc4
@@ -25986,13 +43056,15 @@ loop:
 	BYTE   $0x9c
 	BYTE   $0x0f
 	BYTE   $0x40
-	BYTE   $0x08
 	BYTE   $0x00
 	BYTE   $0x00
-	ADDQ   $+4096, DI
+	BYTE   $0x00
+	MOVQ   CX, BX
+	SHLQ   $0x04, BX
+	ADDQ   BX, DI
 	IMUL3Q $+32, R10, BX
 	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
+	DECQ   tiles+72(FP)
 	JNE    tile
 	BYTE   $0xc4
 	BYTE   $0xe2
@@ -26001,9 +43073,9 @@ loop:
 	BYTE   $0xc0
 	RET
 
-// func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)
-TEXT ·int8OneAMX(SB), NOSPLIT, $0-72
-	MOVQ config+64(FP), BX
+// func bf16TwoAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte)
+TEXT ·bf16TwoAMX(SB), NOSPLIT, $0-88
+	MOVQ config+80(FP), BX
 	BYTE $0xc4
 	BYTE $0xe2
 	BYTE $0x78
@@ -26014,7 +43086,7 @@ TEXT ·int8OneAMX(SB), NOSPLIT, $0-72
 	BYTE $0x00
 	BYTE $0x00
 	MOVQ lda+16(FP), R10
-	MOVQ c+40(FP), DI
+	MOVQ c+56(FP), DI
 	MOVQ strip+32(FP), R13
 	MOVQ $0x00000040, SI
 
@@ -26024,28 +43096,14 @@ tile:
 	SHLQ $0x04, R9
 	ADDQ R8, R9
 	MOVQ b+24(FP), R11
-	MOVQ $0x00000080, CX
-	CMPQ accumulate+56(FP), $+0
-	JNE  from
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x49
-	BYTE $0xc0
-	BYTE $0xc4
-	BYTE $0xe2
-	BYTE $0x7b
-	BYTE $0x49
-	BYTE $0xc8
-	JMP  go
-
-from:
+	MOVQ from+40(FP), DX
+	MOVQ ldfrom+48(FP), CX
 	BYTE $0xc4
 	BYTE $0xe2
 	BYTE $0x7b
 	BYTE $0x4b
 	BYTE $0x84
-	BYTE $0x0f
+	BYTE $0x0a
 	BYTE $0x00
 	BYTE $0x00
 	BYTE $0x00
@@ -26055,13 +43113,38 @@ from:
 	BYTE $0x7b
 	BYTE $0x4b
 	BYTE $0x8c
-	BYTE $0x0f
+	BYTE $0x0a
 	BYTE $0x40
 	BYTE $0x00
 	BYTE $0x00
 	BYTE $0x00
-
-go:
+	MOVQ CX, BX
+	SHLQ $0x04, BX
+	ADDQ BX, DX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x94
+	BYTE $0x0a
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x9c
+	BYTE $0x0a
+	BYTE $0x40
+	BYTE $0x00
+	BYTE $0x00
+	BYTE $0x00
+	MOVQ CX, BX
+	SHLQ $0x04, BX
+	ADDQ BX, DX
+	MOVQ DX, from+40(FP)
 	MOVQ steps+0(FP), CX
 
 loop:
@@ -26088,8 +43171,8 @@ loop:
 	BYTE   $0x00
 	BYTE   $0xc4
 	BYTE   $0xe2
-	BYTE   $0x49
-	BYTE   $0x5e
+	BYTE   $0x4a
+	BYTE   $0x5c
 	BYTE   $0xc4
 	BYTE   $0xc4
 	BYTE   $0xe2
@@ -26103,15 +43186,35 @@ loop:
 	BYTE   $0x00
 	BYTE   $0xc4
 	BYTE   $0xe2
-	BYTE   $0x41
-	BYTE   $0x5e
+	BYTE   $0x42
+	BYTE   $0x5c
 	BYTE   $0xcc
+	BYTE   $0xc4
+	BYTE   $0x82
+	BYTE   $0x7b
+	BYTE   $0x4b
+	BYTE   $0xac
+	BYTE   $0x11
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x4a
+	BYTE   $0x5c
+	BYTE   $0xd5
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x42
+	BYTE   $0x5c
+	BYTE   $0xdd
 	ADDQ   $+64, R8
 	ADDQ   $+64, R9
 	ADDQ   $0x00000400, R11
 	DECQ   CX
 	JNE    loop
-	MOVQ   $0x00000080, CX
+	MOVQ   ldc+64(FP), CX
 	BYTE   $0xc4
 	BYTE   $0xe2
 	BYTE   $0x7a
@@ -26132,16 +43235,97 @@ loop:
 	BYTE   $0x00
 	BYTE   $0x00
 	BYTE   $0x00
-	ADDQ   $+2048, DI
-	IMUL3Q $+16, R10, BX
+	MOVQ   CX, BX
+	SHLQ   $0x04, BX
+	ADDQ   BX, DI
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x94
+	BYTE   $0x0f
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0xc4
+	BYTE   $0xe2
+	BYTE   $0x7a
+	BYTE   $0x4b
+	BYTE   $0x9c
+	BYTE   $0x0f
+	BYTE   $0x40
+	BYTE   $0x00
+	BYTE   $0x00
+	BYTE   $0x00
+	MOVQ   CX, BX
+	SHLQ   $0x04, BX
+	ADDQ   BX, DI
+	IMUL3Q $+32, R10, BX
 	ADDQ   BX, a+8(FP)
-	DECQ   tiles+48(FP)
+	DECQ   tiles+72(FP)
 	JNE    tile
 	BYTE   $0xc4
 	BYTE   $0xe2
 	BYTE   $0x78
 	BYTE   $0x49
 	BYTE   $0xc0
+	RET
+
+// func peakInt8AVX2(n int, seeds *float32)
+// Requires: AVX, AVX2
+TEXT ·peakInt8AVX2(SB), NOSPLIT, $0-16
+	MOVQ    n+0(FP), AX
+	MOVQ    seeds+8(FP), CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	VMOVUPS 192(CX), Y6
+	VMOVUPS 224(CX), Y7
+	VMOVUPS 256(CX), Y8
+	VMOVUPS 288(CX), Y9
+	VMOVUPS 320(CX), Y10
+	VMOVUPS 352(CX), Y11
+
+loop:
+	VPSIGNB    Y8, Y9, Y12
+	VPMADDUBSW Y12, Y10, Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y0, Y0
+	VPSIGNB    Y8, Y9, Y12
+	VPMADDUBSW Y12, Y10, Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y1, Y1
+	VPSIGNB    Y8, Y9, Y12
+	VPMADDUBSW Y12, Y10, Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y2, Y2
+	VPSIGNB    Y8, Y9, Y12
+	VPMADDUBSW Y12, Y10, Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y3, Y3
+	VPSIGNB    Y8, Y9, Y12
+	VPMADDUBSW Y12, Y10, Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y4, Y4
+	VPSIGNB    Y8, Y9, Y12
+	VPMADDUBSW Y12, Y10, Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y5, Y5
+	VPSIGNB    Y8, Y9, Y12
+	VPMADDUBSW Y12, Y10, Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y6, Y6
+	VPSIGNB    Y8, Y9, Y12
+	VPMADDUBSW Y12, Y10, Y12
+	VPMADDWD   Y11, Y12, Y12
+	VPADDD     Y12, Y7, Y7
+	DECQ       AX
+	JNE        loop
+	VZEROUPPER
 	RET
 
 // func transpose8xAVX2(dst *float32, ldd int, src *float32, lds int, blocks int)

@@ -11,7 +11,7 @@ import (
 )
 
 // others are the sets that this CPU has beside the generic one; a set that it lacks is skipped by name.
-func others(t *testing.T) []*Set {
+func others(t testing.TB) []*Set {
 	for _, n := range names {
 		if _, err := Select(n); err != nil {
 			t.Logf("not run: %v", err)

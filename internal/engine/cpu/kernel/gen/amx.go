@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/ir"
 	. "github.com/mmcloughlin/avo/operand"
@@ -44,75 +46,77 @@ func tileConfig(base reg.GPPhysical) {
 	raw([]Op{base}, 0xc4, 0xc0|(^b>>3&1)<<5|2, 0x78, 0x49, 0x80|b&7, 0, 0, 0, 0)
 }
 
-// tileProduct is TDPBUSD: sum += a b, bytes of a without a sign, those of b with.
-func tileProduct(sum, a, b byte) { raw(nil, 0xc4, 0xe2, (^b&15)<<3|1, 0x5e, 0xc0|sum<<3|a) }
+// tileProduct adds a product of tiles: op is TDPBUSD, bytes of a without a sign, those of b with, or TDPBF16PS.
+func tileProduct(op tileOp, sum, a, b byte) {
+	raw(nil, 0xc4, 0xe2, (^b&15)<<3|op.prefix, op.code, 0xc0|sum<<3|a)
+}
 
-// genInt8AMX writes the sums of rows with 32 columns: two tiles of up to 16 rows (two) or one, times two tiles of 16 columns. Tiles 0 to 3
-// are the sums, 4 and 5 of A, 6 and 7 of B. Fetching the next panel ahead was no faster. A is read from where it lies; steps of 64 along k. The state of tiles is set up and
+type tileOp struct{ prefix, code byte }
+
+var (
+	tileInt8 = tileOp{1, 0x5e}
+	tileBF16 = tileOp{2, 0x5c}
+)
+
+// genAMX writes products of rows with 32 columns: two tiles of up to 16 rows (two) or one, times two tiles of 16 columns. Tiles 0 to 3
+// are the sums, which start from what stands at from, 4 and 5 of A, 6 and 7 of B. Fetching the next panel ahead was no faster. A is read from where it
+// lies; steps of 64 bytes along k. The state of tiles is set up and
 // given up in each call: Go does not keep it when a goroutine moves to another thread, and between calls it may.
-func genInt8AMX(name string, two bool) {
-	TEXT(name, NOSPLIT, "func(steps int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, accumulate int, config *byte)")
+func genAMX(name string, op tileOp, two bool, in, out string) {
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(steps int, a *%[1]s, lda int, b *%[1]s, strip int, from *%[2]s, ldfrom int, c *%[2]s, ldc int, tiles int, config *byte)", in, out))
 	Pragma("noescape")
 	a, a2, b, lda, row := reg.R8, reg.R9, reg.R11, reg.R10, reg.RSI
-	c, k, strip, t := reg.RDI, reg.RCX, reg.R13, reg.RBX
+	c, k, strip, t, t2 := reg.RDI, reg.RCX, reg.R13, reg.RBX, reg.RDX
 	Load(Param("config"), t)
 	tileConfig(t)
 	Load(Param("lda"), lda)
 	Load(Param("c"), c)
 	Load(Param("strip"), strip)
 	MOVQ(U32(64), row)
+	rows := 16
+	if two {
+		rows = 32
+	}
+	// sums moves the sums; ld, which it leaves alone, is the distance of their rows. base moves on to the rows below.
+	sums := func(move func(tile byte, base, index reg.GPPhysical, disp int32), base, ld reg.GPPhysical) {
+		for i := range byte(rows / 16) {
+			move(2*i, base, ld, 0)
+			move(2*i+1, base, ld, stripRow)
+			MOVQ(ld, t)
+			SHLQ(U8(4), t)
+			ADDQ(t, base)
+		}
+	}
 	Label("tile")
 	Load(Param("a"), a)
 	MOVQ(lda, a2)
 	SHLQ(U8(4), a2)
 	ADDQ(a, a2)
 	Load(Param("b"), b)
-	MOVQ(U32(accRow), k)
-	CMPQ(param("accumulate"), imm(0))
-	JNE(LabelRef("from"))
-	tileZero(0)
-	tileZero(1)
-	if two {
-		tileZero(2)
-		tileZero(3)
-	}
-	JMP(LabelRef("go"))
-	Label("from")
-	sums := func(move func(tile byte, base, index reg.GPPhysical, disp int32)) {
-		move(0, c, k, 0)
-		move(1, c, k, stripRow)
-		if two {
-			move(2, c, k, 16*accRow)
-			move(3, c, k, 16*accRow+stripRow)
-		}
-	}
-	sums(tileLoad)
-	Label("go")
+	Load(Param("from"), t2)
+	Load(Param("ldfrom"), k)
+	sums(tileLoad, t2, k)
+	MOVQ(t2, param("from"))
 	Load(Param("steps"), k)
 	Label("loop")
-	LEAQ(Mem{Base: b, Index: strip, Scale: 1}, reg.RDX)
+	LEAQ(Mem{Base: b, Index: strip, Scale: 1}, t2)
 	tileLoad(6, b, row, 0)
 	tileLoad(4, a, lda, 0)
-	tileProduct(0, 4, 6)
-	tileLoad(7, reg.RDX, row, 0)
-	tileProduct(1, 4, 7)
+	tileProduct(op, 0, 4, 6)
+	tileLoad(7, t2, row, 0)
+	tileProduct(op, 1, 4, 7)
 	if two {
 		tileLoad(5, a2, lda, 0)
-		tileProduct(2, 5, 6)
-		tileProduct(3, 5, 7)
+		tileProduct(op, 2, 5, 6)
+		tileProduct(op, 3, 5, 7)
 	}
 	ADDQ(imm(64), a)
 	ADDQ(imm(64), a2)
 	ADDQ(U32(16*stripRow), b)
 	DECQ(k)
 	JNE(LabelRef("loop"))
-	MOVQ(U32(accRow), k)
-	sums(tileStore)
-	rows := 16
-	if two {
-		rows = 32
-	}
-	ADDQ(imm(rows*accRow), c)
+	Load(Param("ldc"), k)
+	sums(tileStore, c, k)
 	IMUL3Q(imm(rows), lda, t)
 	ADDQ(t, param("a"))
 	DECQ(param("tiles"))

@@ -36,9 +36,10 @@ type tile struct {
 // 14x2 of 32 ZMM, two registers for a row of the panel, two for broadcasts: 12 and 28 independent chains hide the FMAs' latency of 4
 // at two a cycle. Where C ends in the first half of a panel one register is enough, and 12x1 or 14x1 accumulators are used. The loop
 // over row tiles is inside, as a call costs as much as some rows of k. Rows of A are broadcast from where they lie, through one
-// pointer for three rows.
+// pointer for three rows. A start of 4 more than 0, C or bias is of products of bf16, where subnormal numbers are zero.
 func genTile(name string, mr, nv int) {
 	begin(fmt.Sprintf("%s%d", name, mr), "(kc int, a *float32, lda int, b, c *float32, ldc, tiles, tail int, bias *float32, init int, next, nextC *float32)")
+	restore := flushIf(4)
 	t := newTile(mr, nv)
 	Label("tile")
 	t.start()
@@ -53,6 +54,7 @@ func genTile(name string, mr, nv int) {
 	ADDQ(t.k, param("a"))
 	DECQ(param("tiles"))
 	JNE(LabelRef("tile"))
+	restore()
 	end()
 }
 

@@ -258,6 +258,8 @@ const (
 	cmpGE = 0x1d
 	cmpGT = 0x1e
 
+	cmpUnordered = 0x03 // one is NaN
+
 	cmpNLT = 0x15 // not less, true of NaN
 )
 

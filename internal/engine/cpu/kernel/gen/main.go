@@ -39,10 +39,32 @@ func main() {
 		for r := rows; r > 0; r-- {
 			genInt8Tile(r)
 		}
+		genRoundBF16("roundBF16", false)
+		genRoundBF16("roundSwapBF16", true)
+		rows = 6
+		if cur == avx512 {
+			rows = 14
+		}
+		for r := rows; r > 0; r-- {
+			genBF16Twin(r)
+		}
 	}
-	genInt8AMX("int8TwoAMX", true)
-	genInt8AMX("int8OneAMX", false)
+	cur = avx512
+	for r := 14; r > 0; r-- {
+		genBF16Dot(r)
+	}
+	genPeakProduct("peakVNNI", func(sum, a, b int) { VPDPBUSD(zmm(a), zmm(b), zmm(sum)) })
+	genPeakProduct("peakDot", pairProduct)
+	genPeakAMX("peakInt8AMX", tileInt8)
+	genPeakAMX("peakBF16AMX", tileBF16)
+	genNarrow()
+	genNarrowPairs()
+	for i, two := range []bool{false, true} {
+		genAMX([]string{"int8OneAMX", "int8TwoAMX"}[i], tileInt8, two, "int8", "int32")
+		genAMX([]string{"bf16OneAMX", "bf16TwoAMX"}[i], tileBF16, two, "float32", "float32")
+	}
 	cur = avx2
+	genPeakInt8()
 	genTranspose()
 	Generate()
 }

@@ -1,0 +1,380 @@
+package kernel
+
+import (
+	"sync"
+
+	"albert/internal/engine/numeric"
+)
+
+// Rule is how matrix products are computed; docs/numerics.md has those of bf16.
+type Rule int
+
+// FP32 is one chain of fused multiply-adds of float32. Tile is what AMX's TDPBF16PS computes of values rounded to bf16, Dot what AVX512_BF16's
+// VDPBF16PS does.
+const (
+	FP32 Rule = iota
+	Tile
+	Dot
+)
+
+func (r Rule) String() string { return [...]string{"fp32", "tile", "dot"}[r] }
+
+const (
+	// tileBlock is how many of k a product by the rule Tile takes at a time. K is filled up to a multiple with zeros.
+	tileBlock = 32
+	// bf16Rows is how many rows of a left operand are rounded at a time: with a panel at hand they stay in L2.
+	bf16Rows = 128
+	// pairColumns is the columns of a panel of pairs: two strips of 16, as in int8.
+	pairColumns = 2 * stripNR
+)
+
+// bf16Set is the bf16 part of a [Set] by one rule. Operands are kept in one of two forms:
+//   - pairs: two neighbouring values of k in a word, the even one in its lower half, for instructions that take them so. A panel is two strips of
+//     16 columns, each [K/2][16] words.
+//   - else each value as float32, for fused multiply-adds; for Dot the two of each pair have changed places, as the odd one comes first.
+type bf16Set struct {
+	rule        Rule
+	pairs       bool
+	instruction bool // this CPU is fast at the rule
+	// round rounds values into a form: dst has room for a whole number of groups of 16 values, and beyond len(x) gets zeros.
+	round func(dst, x []float32)
+	// packPairs packs pairs of rows of 32 columns, ld apart, into a panel whose strips are strip words apart.
+	packPairs func(dst []float32, strip int, src []float32, ld, pairs int)
+	// peak is [Set.PeakFMA] of the instruction; nil: that of fused multiply-adds.
+	peak func(n int) int
+	// product: c[m][NR] = from[m][NR] + a[m][k] b, rows lda, ldfrom and ldc apart; k is filled up. It is nil where [Set.tile] is used.
+	product func(m, k int, a []float32, lda int, b []float32, strip int, from []float32, ldfrom int, c []float32, ldc int, scratch *bf16Scratch)
+}
+
+// bf16Scratch is memory that a product has for itself.
+type bf16Scratch struct{ left, edge, even, bias []float32 }
+
+var bf16Memory = sync.Pool{New: func() any { return new(bf16Scratch) }}
+
+// ForRule gives the set whose products, [Set.Gemm] and what it packs, go by a rule.
+func (s *Set) ForRule(r Rule) *Set {
+	if r == FP32 {
+		return s
+	}
+	t := *s
+	t.bf16 = &s.rules[r-1]
+	if t.bf16.pairs {
+		t.NR = pairColumns
+	}
+	if t.bf16.peak != nil {
+		t.PeakFMA = t.bf16.peak
+	}
+	return &t
+}
+
+// Rule is that of the set's products.
+func (s *Set) Rule() Rule {
+	if s.bf16 == nil {
+		return FP32
+	}
+	return s.bf16.rule
+}
+
+// BestRule is the rule of bf16 that the set is fast at: Dot where it has that instruction alone.
+func (s *Set) BestRule() Rule {
+	if s.rules[Dot-1].instruction && !s.rules[Tile-1].instruction {
+		return Dot
+	}
+	return Tile
+}
+
+// filled is K filled up.
+func (f *bf16Set) filled(k int) int {
+	block := 2
+	if f.rule == Tile {
+		block = tileBlock
+	}
+	return (k + block - 1) / block * block
+}
+
+// words is the length of so many values.
+func (f *bf16Set) words(k int) int {
+	if f.pairs {
+		return k / 2
+	}
+	return k
+}
+
+// roundRow rounds a row into a form, filled up. dst has room for a whole number of groups of 32 values.
+func (f *bf16Set) roundRow(dst, x []float32) {
+	if len(x) == 0 {
+		return
+	}
+	f.round(dst, x)
+	if whole, filled := f.words((len(x)+15)&^15), f.words(f.filled(len(x))); whole < filled {
+		clear(dst[whole:filled])
+	}
+}
+
+// rowLen is the length of a rounded row of k values, with room for what is written beyond.
+func (f *bf16Set) rowLen(k int) int { return f.words((k+31)&^31) + 16 }
+
+// packRowsBF16 is [Set.PackRows].
+func (s *Set) packRowsBF16(b *Panels, src []float32, ld, p0, p1 int) {
+	f := s.bf16
+	filled := f.filled(b.K)
+	for p := p0; p < p1; p++ {
+		n := p * s.NR
+		cols := min(s.NR, b.N-n)
+		if f.pairs {
+			f.packPairsOf(b.Data[n*filled/2:(n+s.NR)*filled/2], b.K, filled, src[n:], ld, cols)
+			continue
+		}
+		panel := b.Data[n*filled : (n+s.NR)*filled]
+		var row, flat [2 * pairColumns]float32
+		for k := range filled {
+			from := k
+			if f.rule == Dot {
+				from ^= 1 // the other one of the pair
+			}
+			dst := panel[k*s.NR : (k+1)*s.NR]
+			if from >= b.K {
+				clear(dst)
+				continue
+			}
+			copy(row[:s.NR], src[from*ld+n:from*ld+n+cols])
+			f.round(flat[:], row[:s.NR])
+			if f.rule == Dot {
+				swapPairs(flat[:s.NR])
+			}
+			copy(dst, flat[:cols])
+			clear(dst[cols:])
+		}
+	}
+}
+
+func swapPairs(x []float32) {
+	for i := 0; i < len(x); i += 2 {
+		x[i], x[i+1] = x[i+1], x[i]
+	}
+}
+
+// packPairsOf packs a panel of pairs from rows: what ends in the midst of a pair or of the panel through a copy.
+func (f *bf16Set) packPairsOf(panel []float32, k, filled int, src []float32, ld, cols int) {
+	strip, whole := filled/2*stripNR, k/2
+	if cols < pairColumns {
+		whole = 0
+	} else if whole > 0 {
+		f.packPairs(panel, strip, src, ld, whole)
+	}
+	for i := whole; i < filled/2; i++ {
+		var rows [2 * pairColumns]float32
+		for r := range min(2, max(0, k-2*i)) {
+			copy(rows[r*pairColumns:], src[(2*i+r)*ld:][:cols])
+		}
+		f.packPairs(panel[i*stripNR:], strip, rows[:], pairColumns, 1)
+	}
+}
+
+// packColsBF16 is [Set.PackCols].
+func (s *Set) packColsBF16(b *Panels, src []float32, ld, p0, p1 int) {
+	f := s.bf16
+	w := bf16Memory.Get().(*bf16Scratch)
+	defer bf16Memory.Put(w)
+	lr, words := f.rowLen(b.K), f.words(f.filled(b.K))
+	rows := grown(&w.left, s.NR*lr)
+	for p := p0; p < p1; p++ {
+		n := p * s.NR
+		panel := b.Data[n*words : (n+s.NR)*words]
+		cols := min(s.NR, b.N-n)
+		if cols < s.NR {
+			clear(panel)
+		}
+		for r := range cols {
+			f.roundRow(rows[r*lr:(r+1)*lr], src[(n+r)*ld:(n+r)*ld+b.K])
+		}
+		width := s.NR
+		if f.pairs {
+			width = stripNR
+		}
+		for c := 0; c < cols; c += width {
+			s.Transpose(panel[c*words:], width, rows[c*lr:], lr, min(width, cols-c), words)
+		}
+	}
+}
+
+func grown(s *[]float32, n int) []float32 {
+	*s = grow(*s, n)
+	return *s
+}
+
+// Left is the length of a left operand's row of k values in the form that [Set.GemmLeft] takes; 0 where that is the row itself.
+func (s *Set) Left(k int) int {
+	if s.bf16 == nil {
+		return 0
+	}
+	return s.bf16.rowLen(k)
+}
+
+// RoundRow puts a row of a left operand into the form that [Set.GemmLeft] takes. dst is [Set.Left] long.
+func (s *Set) RoundRow(dst, x []float32) { s.bf16.roundRow(dst, x) }
+
+// RoundColumns is RoundRow of the columns of src[rows][cols]: rows of dst, ldd apart.
+func (s *Set) RoundColumns(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	f := s.bf16
+	w := bf16Memory.Get().(*bf16Scratch)
+	defer bf16Memory.Put(w)
+	if !f.pairs {
+		turned := grown(&w.edge, cols*rows)
+		s.Transpose(turned, rows, src, lds, rows, cols)
+		for c := range cols {
+			f.roundRow(dst[c*ldd:(c+1)*ldd], turned[c*rows:(c+1)*rows])
+		}
+		return
+	}
+	filled := f.filled(rows)
+	panel := grown(&w.edge, pairColumns*filled/2)
+	for c := 0; c < cols; c += pairColumns {
+		n := min(pairColumns, cols-c)
+		f.packPairsOf(panel, rows, filled, src[c:], lds, n)
+		for h := 0; h < n; h += stripNR {
+			s.Transpose(dst[(c+h)*ldd:], ldd, panel[h*filled/2:], stripNR, filled/2, min(stripNR, n-h))
+		}
+	}
+}
+
+// Instruction tells whether products are made by an instruction for bf16: so fast that all else counts.
+func (s *Set) Instruction() bool { return s.bf16 != nil && s.bf16.pairs }
+
+// GemmLeft is [Set.Gemm] of rows that were rounded by [Set.RoundRow].
+func (s *Set) GemmLeft(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
+	f := s.bf16
+	switch {
+	case m == 0 || p0 >= p1:
+	case b.K == 0:
+		s.gemmEmpty(m, b, p0, p1, c, ldc, bias, init)
+	case f.product == nil:
+		s.gemm(m, a, lda, &Panels{K: f.filled(b.K), N: b.N, Data: b.Data}, p0, p1, c, ldc, bias, init, flush, nil)
+	default:
+		w := bf16Memory.Get().(*bf16Scratch)
+		s.gemmProduct(m, a, lda, b, p0, p1, c, ldc, bias, init, w)
+		bf16Memory.Put(w)
+	}
+}
+
+// gemmBF16 is [Set.Gemm].
+func (s *Set) gemmBF16(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
+	w := bf16Memory.Get().(*bf16Scratch)
+	defer bf16Memory.Put(w)
+	ld := s.bf16.rowLen(b.K)
+	for r0 := 0; r0 < m; r0 += bf16Rows {
+		rows := min(bf16Rows, m-r0)
+		left := grown(&w.left, rows*ld)
+		for r := range rows {
+			s.RoundRow(left[r*ld:(r+1)*ld], a[(r0+r)*lda:(r0+r)*lda+b.K])
+		}
+		s.GemmLeft(rows, left, ld, b, p0, p1, c[r0*ldc:], ldc, bias, init)
+	}
+}
+
+// kBlock is how much of k one pass over a panel takes: of pairs 256, in bytes 16 KB of a panel, which stay in L1 with C while the rows of A
+// pass by; of float32 as much as in fp32.
+func (f *bf16Set) kBlock() int {
+	if f.pairs {
+		return 256
+	}
+	return kcBlock
+}
+
+var zeroRow [pairColumns]float32
+
+// gemmProduct multiplies rounded rows with panels p0 to p1. Of pairs, all of k is added before the next panel, so that C stays in L1.
+func (s *Set) gemmProduct(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init, w *bf16Scratch) {
+	block := s.bf16.kBlock()
+	blocks, panels := (s.bf16.filled(b.K)+block-1)/block, p1-p0
+	for i := range blocks * panels {
+		k0, p := i/panels*block, p0+i%panels
+		if s.bf16.pairs {
+			k0, p = i%blocks*block, p0+i/blocks
+		}
+		s.gemmBlock(m, a, lda, b, k0, p, c, ldc, bias, init, w)
+	}
+}
+
+// gemmBlock adds a block of k to the columns of a panel. What is less than a panel wide goes through memory that is.
+func (s *Set) gemmBlock(m int, a []float32, lda int, b *Panels, k0, p int, c []float32, ldc int, bias []float32, init Init, w *bf16Scratch) {
+	f, nr := s.bf16, s.NR
+	filled, n := f.filled(b.K), p*nr
+	words, k, cols := f.words(filled), min(f.kBlock(), filled-k0), min(nr, b.N-n)
+	to, ldto, width := c[n:], ldc, nr
+	if cols < nr {
+		to, ldto = grown(&w.edge, m*nr), nr
+	}
+	if f.pairs {
+		width = stripNR
+	}
+	from, ldfrom := to, ldto
+	switch {
+	case k0 > 0:
+	case init == Zero:
+		from, ldfrom = zeroRow[:], 0
+	case init == Bias && cols == nr:
+		from, ldfrom = bias[n:n+nr], 0
+	case init == Bias:
+		from, ldfrom = append(grown(&w.bias, nr)[:0], bias[n:n+cols]...)[:nr], 0
+	case cols < nr:
+		for r := range m {
+			copy(to[r*nr:(r+1)*nr], c[r*ldc+n:r*ldc+n+cols])
+		}
+	}
+	at := f.words(k0)
+	f.product(m, k, a[at:], lda, b.Data[n*words+at*width:(n+nr)*words], words*stripNR, from, ldfrom, to, ldto, w)
+	if cols < nr && k0+k == filled {
+		for r := range m {
+			copy(c[r*ldc+n:r*ldc+n+cols], to[r*nr:])
+		}
+	}
+}
+
+// genericRules are the two rules in plain Go.
+var genericRules = [2]bf16Set{
+	{rule: Tile, round: genericRound, product: genericTileRule},
+	{rule: Dot, round: func(dst, x []float32) { genericRound(dst, x); swapPairs(dst[:(len(x)+15)&^15]) }},
+}
+
+func genericRound(dst, x []float32) {
+	for i, v := range x {
+		dst[i] = numeric.BF16(v)
+	}
+	clear(dst[len(x) : (len(x)+15)&^15])
+}
+
+// genericChainFlush is a row's chains, where subnormal numbers are zeros; those of a and b are already.
+func genericChainFlush(acc *[16]float32, a, b []float32) {
+	for j := range acc {
+		acc[j] = numeric.Flush(acc[j])
+	}
+	for k, x := range a {
+		for j, w := range b[k*16 : k*16+16] {
+			acc[j] = numeric.FMAFlush(x, w, acc[j])
+		}
+	}
+}
+
+// genericTileRule: for each 32 of k a chain over the even ones and one over the odd ones, from +0; then C + (even + odd).
+func genericTileRule(m, k int, a []float32, lda int, b []float32, _ int, from []float32, ldfrom int, c []float32, ldc int, _ *bf16Scratch) {
+	const nr = 16
+	for r := range m {
+		var sum [nr]float32
+		copy(sum[:], from[r*ldfrom:])
+		for k0 := 0; k0 < k; k0 += tileBlock {
+			var even, odd [nr]float32
+			for i := k0; i < k0+tileBlock; i += 2 {
+				x, y := a[r*lda+i], a[r*lda+i+1]
+				for j := range nr {
+					even[j] = numeric.FMAFlush(x, b[i*nr+j], even[j])
+					odd[j] = numeric.FMAFlush(y, b[(i+1)*nr+j], odd[j])
+				}
+			}
+			for j := range nr {
+				sum[j] = numeric.AddFlush(sum[j], numeric.AddFlush(even[j], odd[j]))
+			}
+		}
+		copy(c[r*ldc:r*ldc+nr], sum[:])
+	}
+}
