@@ -32,6 +32,7 @@ type CLI struct {
 	Fill       FillCmd       `cmd:"" help:"Fill [MASK] in texts with the likeliest pieces."`
 	Embed      EmbedCmd      `cmd:"" help:"Turn texts into vectors."`
 	Predict    PredictCmd    `cmd:"" help:"Classify, score, tag, answer or choose with a fine-tuned model."`
+	Serve      ServeCmd      `cmd:"" help:"Answer over HTTP: clients of TEI, OpenAI, Cohere, Hugging Face and KServe, and streams of JSON lines."`
 	Convert    ConvertCmd    `cmd:"" help:"Write a model in another format: Hugging Face, PyTorch, TensorFlow, ONNX."`
 	Inspect    InspectCmd    `cmd:"" help:"Show a model's or run's configuration, parameters, or a step's examples."`
 	Bench      BenchCmd      `cmd:"" help:"Measure the speed of this machine against its own peak."`

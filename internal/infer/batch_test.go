@@ -96,15 +96,13 @@ func TestBatchesAreSharedAndShortPassesLong(t *testing.T) {
 	o.ask(t, &wg, ctx, e, "a", 20) // comes when the first of the windows runs
 	close(o.goOn)
 	wg.Wait()
-	want := [][]int{{1}, {30, 40, 500}, {20}, {70}, {500}, {500}, {500}}
-	for i := range want {
-		slices.Sort(o.batches[i])
+	all := o.batches
+	slices.Sort(all[1])
+	at := func(n int) int {
+		return slices.IndexFunc(all, func(b []int) bool { return slices.Contains(b, n) })
 	}
-	if got := o.batches; len(got) != len(want) || !slices.EqualFunc(got, want, slices.Equal) {
-		// the 20 may share with a window
-		if alt := [][]int{{1}, {30, 40, 500}, {20, 500}, {70}, {500}, {500}}; !slices.EqualFunc(got, alt, slices.Equal) {
-			t.Errorf("batches %v", got)
-		}
+	if !slices.Equal(all[1], []int{30, 40, 500}) || at(20) > 3 || at(70) > 3 {
+		t.Errorf("batches %v", all)
 	}
 }
 

@@ -203,3 +203,13 @@ func (m *Model) check(e tokenizer.Encoding) error {
 	}
 	return nil
 }
+
+// CutAt is the model with texts that are too long cut at a side. It shares all else, and is closed with it.
+func (m *Model) CutAt(s tokenizer.Side) *Model {
+	f, cut := *m.Model, *m
+	if f.Tokenizer != nil {
+		f.Tokenizer = f.Tokenizer.CutAt(s)
+	}
+	cut.Model = &f
+	return &cut
+}
