@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"albert/internal/infer"
@@ -168,8 +170,9 @@ func lines[A any](in lineInput, set *settings, f asker[A], form func(*wire.Item,
 		return err
 	}
 	control := http.NewResponseController(q.w)
-	_ = control.EnableFullDuplex() // not every writer has it, and needs it
-	body, err := unpacked(q.r, &pacedReader{q, control})
+	reader := &pacedReader{q: q, control: control}
+	defer reader.stop()
+	body, err := unpacked(q.r, reader)
 	if err != nil {
 		return err
 	}
@@ -224,15 +227,51 @@ func lines[A any](in lineInput, set *settings, f asker[A], form func(*wire.Item,
 type pacedReader struct {
 	q       *request
 	control *http.ResponseController
+	mu      sync.Mutex // held while the body is read
+	begun   bool
+	ended   atomic.Bool // the body was read to its end
+	stopped atomic.Bool
 }
 
 func (r *pacedReader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.begun {
+		_ = r.control.EnableFullDuplex() // not every writer has it, and needs it
+		r.begun = true
+	}
+	if r.stopped.Load() {
+		return 0, errStopped
+	}
 	_ = r.control.SetReadDeadline(time.Now().Add(lineIdle))
+	if r.stopped.Load() { // it set another deadline
+		return 0, errStopped
+	}
 	n, err := r.q.r.Body.Read(p)
+	if err == io.EOF {
+		r.ended.Store(true)
+	}
 	if err == io.ErrUnexpectedEOF {
-		err = errors.New("the body ends before its end")
+		err = errors.New("the body is cut short")
 	}
 	return n, err
+}
+
+// stop waits until nobody reads the body any more. A connection whose body was not read to its end is closed.
+func (r *pacedReader) stop() {
+	r.stopped.Store(true)
+	if !r.ended.Load() {
+		_ = r.control.SetReadDeadline(time.Now())
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.begun && !r.ended.Load() && r.q.w.status == 0 {
+		r.q.w.Header().Set("Connection", "close")
+	}
+	if r.begun {
+		_ = r.control.SetReadDeadline(time.Time{})
+	}
+	_ = r.control.SetWriteDeadline(time.Time{})
 }
 
 // pacedWriter sends what it gets at once.

@@ -39,7 +39,7 @@ type ServeCmd struct {
 	MaxQueueTokens int   `default:"65536" range:"[1,)" help:"Pieces that may wait for a batch, of each model; more are refused (429)."`
 	MaxBody        int64 `default:"33554432" range:"[1,)" help:"Bytes of a request's body, as sent and unpacked."`
 	MaxConnections int   `default:"4096" range:"[1,)" help:"Connections at once; more wait."`
-	AllowTokenIDs  bool  `name:"allow-token-ids" help:"Let /v1/embeddings take lists of token ids."`
+	AllowTokenIDs  bool  `name:"allow-token-ids" negatable:"" help:"Let /v1/embeddings take lists of token ids."`
 	precisionFlag
 	allFlags
 }

@@ -125,7 +125,7 @@ func TestALongQuestionIsNotStarved(t *testing.T) {
 	}
 	close(o.goOn)
 	wg.Wait()
-	if at := slices.IndexFunc(o.batches, func(b []int) bool { return b[0] == 100 }); at < 5 || at > 13 {
+	if at := slices.IndexFunc(o.batches, func(b []int) bool { return b[0] == 100 }); at < 5 || at > 16 {
 		t.Errorf("the long one is batch %d of %d", at, len(o.batches))
 	}
 }
