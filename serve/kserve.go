@@ -332,7 +332,7 @@ func (q *request) inferRoute() error {
 	wanted := b.Outputs
 	if len(wanted) == 0 {
 		wanted = []wantedTensor{{Name: "embedding"}}
-		if q.model.hasLogits() {
+		if q.model.hasLogits() && q.model.Kind != model.Order {
 			wanted[0].Name = "logits"
 		}
 	}
