@@ -228,7 +228,7 @@ type pacedReader struct {
 	q       *request
 	control *http.ResponseController
 	mu      sync.Mutex // held while the body is read
-	begun   bool
+	begun   atomic.Bool
 	ended   atomic.Bool // the body was read to its end
 	stopped atomic.Bool
 }
@@ -236,12 +236,11 @@ type pacedReader struct {
 func (r *pacedReader) Read(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.begun {
-		_ = r.control.EnableFullDuplex() // not every writer has it, and needs it
-		r.begun = true
-	}
 	if r.stopped.Load() {
 		return 0, errStopped
+	}
+	if !r.begun.Swap(true) {
+		_ = r.control.EnableFullDuplex() // not every writer has it, and needs it
 	}
 	_ = r.control.SetReadDeadline(time.Now().Add(lineIdle))
 	if r.stopped.Load() { // it set another deadline
@@ -260,17 +259,15 @@ func (r *pacedReader) Read(p []byte) (int, error) {
 // stop waits until nobody reads the body any more. A connection whose body was not read to its end is closed.
 func (r *pacedReader) stop() {
 	r.stopped.Store(true)
-	if !r.ended.Load() {
+	if r.begun.Load() && !r.ended.Load() {
 		_ = r.control.SetReadDeadline(time.Now())
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.begun && !r.ended.Load() && r.q.w.status == 0 {
+	if r.begun.Load() && !r.ended.Load() && r.q.w.status == 0 {
 		r.q.w.Header().Set("Connection", "close")
 	}
-	if r.begun {
-		_ = r.control.SetReadDeadline(time.Time{})
-	}
+	_ = r.control.SetReadDeadline(time.Time{})
 	_ = r.control.SetWriteDeadline(time.Time{})
 }
 

@@ -98,15 +98,12 @@ func (s *Server) openAPI() schema {
 		o := schema{"operationId": id, "summary": r.summary, "tags": []string{string(r.family)}, "responses": s.responses(r)}
 		var parameters []schema
 		for _, m := range pathName.FindAllStringSubmatch(path, -1) {
-			p := schema{"name": m[1], "in": "path", "required": true, "schema": text}
-			if m[1] == "name" || m[1] == "id" {
-				p["schema"] = schema{"type": "string", "examples": []string{s.models[0].name}}
-			}
+			p := schema{"name": m[1], "in": "path", "required": true, "schema": schema{"type": "string", "enum": s.pathValues(m[1])}}
 			parameters = append(parameters, p)
 		}
 		if r.in != nil {
-			parameters = append(parameters, schema{"name": "X-Request-Timeout", "in": "header", "description": "seconds",
-				"schema": schema{"type": "number", "exclusiveMinimum": 0, "maximum": 1e6}})
+			parameters = append(parameters, schema{"name": "X-Request-Timeout", "in": "header", "description": "seconds; less than 1 is taken, too",
+				"schema": schema{"type": "number", "minimum": 1, "maximum": 1e6}})
 			if content := content(r.in); content != nil {
 				o["requestBody"] = schema{"required": true, "content": content}
 			}
@@ -122,6 +119,20 @@ func (s *Server) openAPI() schema {
 	return schema{"openapi": "3.1.0", "info": schema{"title": "albert", "version": s.o.Version,
 		"description": "ALBERT over HTTP, in the forms of text-embeddings-inference, OpenAI, Cohere, Hugging Face pipelines and KServe."},
 		"paths": paths, "components": schema{"securitySchemes": schema{"key": schema{"type": "http", "scheme": "bearer"}}}}
+}
+
+// pathValues are what may stand in an address.
+func (s *Server) pathValues(name string) (list []string) {
+	switch name {
+	case "task":
+		return tasks
+	case "version":
+		return []string{modelVersion}
+	}
+	for _, e := range s.models {
+		list = append(list, e.name)
+	}
+	return list
 }
 
 // content is the media of a form; nil: it has no body.

@@ -72,6 +72,8 @@ const (
 	zeroShot            = "zero-shot-classification"
 )
 
+var tasks = []string{textClassification, tokenClassification, questionAnswering, fillMask, featureExtraction, sentenceSimilarity, zeroShot}
+
 // taskOf is what a model answers where the route names no task.
 func (o *opened) taskOf(b *pipelineRequest) string {
 	var similarity similarityInputs

@@ -106,7 +106,7 @@ func (q *request) fail(p *problem) {
 	switch {
 	case q.w.status != 0:
 	case p.kind == kindGone:
-		q.w.status = p.status // nobody reads it
+		q.w.status, q.abort = p.status, true // nobody reads it
 	default:
 		q.writeProblem(p)
 	}
