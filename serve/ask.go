@@ -140,9 +140,9 @@ func (q *request) embed(m *infer.Model, questions []*infer.Question, o infer.Emb
 }
 
 // classify classifies texts or pairs.
-func (q *request) classify(questions []*infer.Question) ([]infer.Classified, error) {
+func (q *request) classify(m *infer.Model, questions []*infer.Question) ([]infer.Classified, error) {
 	return ask(q, questions, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Classified, error], error) {
-		return q.model.Classify(ctx, list, false)
+		return m.Classify(ctx, list, false)
 	})
 }
 
@@ -161,7 +161,7 @@ type ranked struct {
 }
 
 // rank orders texts by how well they answer a query, best first.
-func (q *request) rank(query string, list []string, raw, whole bool) ([]ranked, error) {
+func (q *request) rank(m *infer.Model, query string, list []string, raw, whole bool) ([]ranked, error) {
 	if !q.model.isReranker() {
 		return nil, newProblem(kindBackend, fmt.Sprintf("the model (%s) is no reranker: it must have a head of one number", q.model.Class()))
 	}
@@ -170,7 +170,7 @@ func (q *request) rank(query string, list []string, raw, whole bool) ([]ranked, 
 		questions[i] = pairOf(query, text)
 		questions[i].Whole = whole
 	}
-	answers, err := q.classify(questions)
+	answers, err := q.classify(m, questions)
 	if err != nil {
 		return nil, err
 	}

@@ -278,7 +278,7 @@ func (b *inferRequest) questions(o *opened, rest []byte) (list []*infer.Question
 		}
 	}
 	if rows := ids["input_ids"]; rows != nil {
-		return encodings(o, rows, ids["token_type_ids"], ids["attention_mask"])
+		return encodings(rows, ids["token_type_ids"], ids["attention_mask"])
 	}
 	list = texts(all["text"]...)
 	if pairs, ok := all["text_pair"]; ok {
@@ -293,7 +293,7 @@ func (b *inferRequest) questions(o *opened, rest []byte) (list []*infer.Question
 }
 
 // encodings makes questions of rows of pieces, without those that the mask leaves out.
-func encodings(_ *opened, ids, types, mask [][]int32) (list []*infer.Question, err error) {
+func encodings(ids, types, mask [][]int32) (list []*infer.Question, err error) {
 	for name, other := range map[string][][]int32{"token_type_ids": types, "attention_mask": mask} {
 		if other != nil && (len(other) != len(ids) || len(other[0]) != len(ids[0])) {
 			return nil, invalid(name, name+" has another shape than input_ids")
@@ -378,7 +378,7 @@ func (q *request) output(name string, questions []*infer.Question) (shape []int,
 		if !q.model.hasLogits() {
 			return nil, nil, &infer.KindError{Class: q.model.Class(), Has: q.model.Kind, Asked: "classify"}
 		}
-		answers, err := q.classify(questions)
+		answers, err := q.classify(q.model.Model, questions)
 		for _, a := range answers {
 			data = append(data, a.Logits...)
 		}

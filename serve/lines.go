@@ -15,7 +15,6 @@ import (
 
 	"albert/internal/infer"
 	"albert/internal/learn/task"
-	"albert/internal/model"
 	"albert/internal/wire"
 )
 
@@ -293,6 +292,5 @@ func (w *pacedWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// verbs are the streams of lines, and which kinds of head answer them.
-var verbs = map[string][]model.Kind{"fill": nil, "embed": nil, "classify": {model.Classify, model.MultiLabel, model.Regress, model.Order}, "tag": {model.Tag},
-	"answer": {model.Answer}, "choose": {model.Choice}}
+// verbs are the streams of lines.
+var verbs = []string{"fill", "embed", "classify", "tag", "answer", "choose"}

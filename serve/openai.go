@@ -188,7 +188,7 @@ func (q *request) cohereRoute() error {
 	for i, d := range b.Documents {
 		list[i] = d.Text
 	}
-	ranks, err := q.rank(*b.Query, list, false, false)
+	ranks, err := q.rank(q.model.Model, *b.Query, list, false, false)
 	if err != nil {
 		return err
 	}

@@ -217,7 +217,7 @@ func (q *request) textClassification(b *pipelineRequest) error {
 	for i, t := range list {
 		questions[i] = &infer.Question{Text: t.Text, Pair: t.Pair}
 	}
-	answers, err := q.classify(questions)
+	answers, err := q.classify(q.model.Model, questions)
 	if err != nil {
 		return err
 	}
@@ -451,7 +451,7 @@ func (q *request) zeroShot(b *pipelineRequest) error {
 			questions = append(questions, pairOf(text, strings.Replace(template, "{}", label, 1)))
 		}
 	}
-	answers, err := q.classify(questions)
+	answers, err := q.classify(q.model.Model, questions)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (s *Server) addRoutes() {
 	}
 	post("/models/{name}", pipeline, "What the model is for, as Hugging Face's pipelines answer", pipelineRequest{}, anyBody{}, (*request).pipelineRoute)
 	post("/models/{name}/pipeline/{task}", pipeline, "A task, as Hugging Face's pipelines answer", pipelineRequest{}, anyBody{}, (*request).pipelineRoute)
-	for verb := range verbs {
+	for _, verb := range verbs {
 		s.routes = append(s.routes, &route{method: http.MethodPost, path: "/models/{name}/" + verb, family: ours, stream: true,
 			summary: "A line of JSON for each line of the body, as albert fill, predict or embed give it", in: textBody{"text/plain"},
 			out: textBody{"application/x-ndjson"}, do: func(q *request) error { return q.linesRoute(verb) }})

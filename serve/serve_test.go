@@ -277,6 +277,27 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// Texts that are too long are cut at the end that is asked for.
+func TestTextsAreCutAtTheGivenEnd(t *testing.T) {
+	_, h := start(t, Options{})
+	long := strings.Repeat("the reader opens a file ", 200)
+	for _, c := range [][2]string{{"/embed", `{"inputs":"%s","truncation_direction":"%s"}`}, {"/predict", `{"inputs":"%s","truncation_direction":"%s"}`}} {
+		seen := map[string]bool{}
+		for _, text := range []string{"door " + long, "house " + long} { // they differ at the left alone
+			for _, side := range []string{"Left", "Right"} {
+				status, answer, _ := post(t, h.URL+c[0], fmt.Sprintf(c[1], text, side))
+				if status != 200 {
+					t.Error(status, answer)
+				}
+				seen[answer] = true
+			}
+		}
+		if len(seen) != 3 {
+			t.Errorf("%s: %d answers, want 3", c[0], len(seen))
+		}
+	}
+}
+
 // A key is asked for everywhere but at the health routes; every key of the file is one.
 func TestKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")

@@ -202,7 +202,8 @@ func (q *request) predictRoute() error {
 }
 
 func (q *request) predictBody(b *predictRequest) error {
-	if _, err := q.cutAt(value(b.Direction)); err != nil {
+	m, err := q.cutAt(value(b.Direction))
+	if err != nil {
 		return err
 	}
 	questions := make([]*infer.Question, len(b.Inputs.list))
@@ -212,7 +213,7 @@ func (q *request) predictBody(b *predictRequest) error {
 			questions[i].Pair = &x[1]
 		}
 	}
-	answers, err := q.classify(questions)
+	answers, err := q.classify(m, questions)
 	if err != nil {
 		return err
 	}
@@ -278,10 +279,11 @@ func (q *request) rerankRoute() error {
 }
 
 func (q *request) rerankBody(b *rerankRequest) error {
-	if _, err := q.cutAt(value(b.Direction)); err != nil {
+	m, err := q.cutAt(value(b.Direction))
+	if err != nil {
 		return err
 	}
-	list, err := q.rank(b.Query, b.Texts, b.RawScores, b.Truncate != nil && !*b.Truncate)
+	list, err := q.rank(m, b.Query, b.Texts, b.RawScores, b.Truncate != nil && !*b.Truncate)
 	if err != nil {
 		return err
 	}
