@@ -25,7 +25,7 @@ import (
 
 // Too much at once gives 200 and 429 only, with when to come again and how much waits; and afterwards all is answered.
 func TestTooMuchIsRefused(t *testing.T) {
-	_, h := start(t, Options{Models: []Model{{"m", tiny(t, model.Order, model.PretrainingHeads)}}, MaxQueueTokens: 600, MaxBatchTokens: 64, Threads: 1})
+	_, h := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}, MaxQueueTokens: 600, MaxBatchTokens: 64, Threads: 1})
 	body := `{"input":"` + strings.Repeat("the reader opens a file ", 12) + `"}`
 	var ok, busy atomic.Int64
 	var wg sync.WaitGroup
@@ -66,7 +66,7 @@ func TestTooMuchIsRefused(t *testing.T) {
 // While models are opened anew and then the server drains, every request that was let in is answered once; a file that is broken changes nothing.
 func TestReloadAndDrainUnderLoad(t *testing.T) {
 	dir := tiny(t, model.Order, model.PretrainingHeads)
-	s, h := start(t, Options{Models: []Model{{"m", dir}}})
+	s, h := start(t, Options{Models: []Model{{Name: "m", Path: dir}}})
 	var answered, refused atomic.Int64
 	var wg sync.WaitGroup
 	stop := make(chan bool)
@@ -130,7 +130,7 @@ func TestReloadAndDrainUnderLoad(t *testing.T) {
 
 // Lines are answered as they are ready, before the body ends; a client that sends no more and one that reads nothing hold up nobody else.
 func TestLinesAreAnsweredAsTheyCome(t *testing.T) {
-	s, h := start(t, Options{Models: []Model{{"m", tiny(t, model.Order, model.PretrainingHeads)}}})
+	s, h := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}})
 	in, out := io.Pipe()
 	r, _ := http.NewRequest(http.MethodPost, h.URL+"/models/m/embed", in)
 	answers := make(chan *bufio.Reader, 1)
@@ -199,7 +199,7 @@ func TestLinesAreAnsweredAsTheyCome(t *testing.T) {
 
 // A stream that is refused leaves its connection to the next request.
 func TestARefusedStreamLeavesTheConnection(t *testing.T) {
-	_, h := start(t, Options{Models: []Model{{"m", tiny(t, model.Order, model.PretrainingHeads)}}})
+	_, h := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}})
 	for i := range 50 {
 		if status, text, _ := post(t, h.URL+"/models/m/tag", "a\n"); status != 424 {
 			t.Fatalf("%d: %d %s", i, status, text)
@@ -212,7 +212,7 @@ func TestARefusedStreamLeavesTheConnection(t *testing.T) {
 
 // Compressed bodies are read, within the limit for what they unpack to.
 func TestCompressedBodies(t *testing.T) {
-	_, h := start(t, Options{Models: []Model{{"m", tiny(t, model.Order, model.PretrainingHeads)}}, MaxBody: 1 << 20})
+	_, h := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}, MaxBody: 1 << 20})
 	pack := func(how string, text string) string {
 		var b bytes.Buffer
 		var w io.WriteCloser = gzip.NewWriter(&b)
@@ -245,7 +245,7 @@ func TestCompressedBodies(t *testing.T) {
 
 // What harms a server does not harm this one: normal requests are answered while 200 connections are slow, cut short, or speak no HTTP.
 func TestHarm(t *testing.T) {
-	s, h := start(t, Options{Models: []Model{{"m", tiny(t, model.Order, model.PretrainingHeads)}}})
+	s, h := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}})
 	var open []net.Conn
 	for i := range 200 {
 		conn, err := net.Dial("tcp", h.Listener.Addr().String())
@@ -315,7 +315,7 @@ func TestManyClients(t *testing.T) {
 
 // A bug in a request is a 500 of that request.
 func TestAPanicIsA500(t *testing.T) {
-	s, h := start(t, Options{Models: []Model{{"m", tiny(t, model.Order, model.PretrainingHeads)}}})
+	s, h := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}})
 	w := httptest.NewRecorder()
 	s.handle(w, httptest.NewRequest(http.MethodPost, "/embed", strings.NewReader("{}")), &route{method: http.MethodPost, path: "/test", family: openAI,
 		do: func(*request) error { panic("a bug") }})
@@ -329,7 +329,7 @@ func TestAPanicIsA500(t *testing.T) {
 
 // The description names every route, and every form in it is a schema.
 func TestOpenAPI(t *testing.T) {
-	s, h := start(t, Options{Models: []Model{{"m", tiny(t, model.Order, model.PretrainingHeads)}}})
+	s, h := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}})
 	_, text, _ := get(t, h.URL+"/openapi.json")
 	var api struct {
 		OpenAPI string

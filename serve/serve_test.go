@@ -54,9 +54,9 @@ func tiny(t testing.TB, kind model.Kind, heads model.Heads, labels ...string) st
 
 // models are tiny ones of every kind, by what they do.
 func models(t testing.TB) []Model {
-	return []Model{{"fill", tiny(t, model.Order, model.PretrainingHeads)}, {"classify", tiny(t, model.Classify, model.Heads{Pooler: true, Labels: 3}, "entailment", "neutral", "contradiction")},
-		{"tag", tiny(t, model.Tag, model.Heads{Labels: 3}, "B-x", "I-x", "O")}, {"answer", tiny(t, model.Answer, model.Heads{Spans: true})},
-		{"choose", tiny(t, model.Choice, model.Heads{Pooler: true, Labels: 1})}, {"rank", tiny(t, model.Regress, model.Heads{Pooler: true, Labels: 1}, "LABEL_0")}}
+	return []Model{{Name: "fill", Path: tiny(t, model.Order, model.PretrainingHeads)}, {Name: "classify", Path: tiny(t, model.Classify, model.Heads{Pooler: true, Labels: 3}, "entailment", "neutral", "contradiction")},
+		{Name: "tag", Path: tiny(t, model.Tag, model.Heads{Labels: 3}, "B-x", "I-x", "O")}, {Name: "answer", Path: tiny(t, model.Answer, model.Heads{Spans: true})},
+		{Name: "choose", Path: tiny(t, model.Choice, model.Heads{Pooler: true, Labels: 1})}, {Name: "rank", Path: tiny(t, model.Regress, model.Heads{Pooler: true, Labels: 1}, "LABEL_0")}}
 }
 
 // start serves models.
@@ -309,7 +309,7 @@ func TestKeys(t *testing.T) {
 		t.Fatal(keys, err)
 	}
 	var log bytes.Buffer
-	_, h := start(t, Options{Keys: keys, Models: []Model{{"m", tiny(t, model.Order, model.PretrainingHeads)}}, Log: &log, CORSOrigin: "https://a.example"})
+	_, h := start(t, Options{Keys: keys, Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}, Log: &log, CORSOrigin: "https://a.example"})
 	for key, want := range map[string]int{"": 401, "Bearer wrong": 401, "Bearer first": 200, "first": 200, "bearer second": 200} {
 		if status, text, header := post(t, h.URL+"/v1/embeddings", `{"input":"a"}`, "Authorization", key); status != want ||
 			status == 401 && (!strings.Contains(text, "invalid_api_key") || header.Get("WWW-Authenticate") == "") {
@@ -494,7 +494,7 @@ func TestBrokenWeightsAreSaid(t *testing.T) {
 	if err := m.Save(dir); err != nil {
 		t.Fatal(err)
 	}
-	_, h := start(t, Options{Models: []Model{{"m", dir}}})
+	_, h := start(t, Options{Models: []Model{{Name: "m", Path: dir}}})
 	for path, body := range map[string]string{"/embed": `{"inputs":"a"}`, "/v1/embeddings": `{"input":"a","encoding_format":"base64"}`, "/models/m": `{"inputs":"a [MASK]"}`,
 		"/v2/models/m/infer": `{"parameters":{"binary_data_output":true},"inputs":[{"name":"text","datatype":"BYTES","shape":[1],"data":["a"]}],"outputs":[{"name":"embedding"}]}`} {
 		if status, text, _ := post(t, h.URL+path, body); status != 500 || !strings.Contains(text, "not finite") {

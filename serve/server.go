@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"albert/internal/formats"
 	"albert/internal/infer"
 )
 
@@ -19,6 +21,7 @@ import (
 type Model struct {
 	Name string // in routes and answers
 	Path string // what albert.Open takes
+	FS   fs.FS  // nil: the disk's; else Path is a directory of it, as albert.OpenFS takes it
 }
 
 // Options of [New]. Zero values are the defaults.
@@ -79,7 +82,7 @@ func New(o Options) (*Server, error) {
 		if s.entry(m.Name) != nil {
 			return nil, fmt.Errorf("two models are named %q: give one another name, NAME=%s", m.Name, m.Path)
 		}
-		s.models = append(s.models, &entry{s: s, name: m.Name, path: m.Path})
+		s.models = append(s.models, &entry{s: s, name: m.Name, path: m.Path, fs: m.FS})
 	}
 	s.metrics = newMetrics(s)
 	s.addRoutes()
@@ -179,6 +182,7 @@ func (s *Server) Close() error {
 type entry struct {
 	s          *Server
 	name, path string
+	fs         fs.FS
 
 	loading sync.Mutex
 	mu      sync.Mutex
@@ -210,8 +214,9 @@ func (e *entry) load() error {
 	e.loading.Lock()
 	defer e.loading.Unlock()
 	o := e.s.o
-	m, err := infer.Open(e.path, infer.Options{Threads: o.Threads, Precision: infer.Precision(o.Precision), BatchPieces: o.MaxBatchTokens,
-		QueuePieces: o.MaxQueueTokens, OnBatch: func(b infer.Batch) { e.s.metrics.batch(e.name, b) }})
+	options := infer.Options{Threads: o.Threads, Precision: infer.Precision(o.Precision), BatchPieces: o.MaxBatchTokens,
+		QueuePieces: o.MaxQueueTokens, OnBatch: func(b infer.Batch) { e.s.metrics.batch(e.name, b) }}
+	m, err := e.open(options)
 	if err != nil {
 		return err
 	}
@@ -224,6 +229,17 @@ func (e *entry) load() error {
 	}
 	e.replace(now)
 	return nil
+}
+
+func (e *entry) open(o infer.Options) (*infer.Model, error) {
+	if e.fs == nil {
+		return infer.Open(e.path, o)
+	}
+	f, err := formats.OpenFS(e.fs, e.path)
+	if err != nil {
+		return nil, err
+	}
+	return infer.New(f, o)
 }
 
 // replace puts a model in the place of the one before; e.mu is held.
