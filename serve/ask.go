@@ -123,15 +123,8 @@ func (q *request) cutAt(direction string) (*infer.Model, error) {
 // embed embeds texts.
 func (q *request) embed(m *infer.Model, questions []*infer.Question, o infer.EmbedOptions) ([]infer.Embedded, error) {
 	if o.PromptName != "" {
-		var names []string
-		if m.Sentence != nil {
-			for name := range m.Sentence.Prompts {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-		}
-		if !slices.Contains(names, o.PromptName) {
-			return nil, invalid("prompt_name", fmt.Sprintf("Prompt name %q not found. Available prompts: %q", o.PromptName, append([]string{}, names...)))
+		if _, err := q.model.prompt(o.PromptName); err != nil {
+			return nil, err
 		}
 	}
 	return ask(q, questions, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Embedded, error], error) {

@@ -67,7 +67,8 @@ func (q *request) embeddingsRoute() error {
 		return err
 	}
 	if b.Input.ids != nil && !q.s.o.AllowTokenIDs {
-		return invalid("input", "token ids are not taken, as those of another tokenizer would give wrong vectors: send texts (langchain: check_embedding_ctx_length=False), or start the server with --allow-token-ids")
+		return invalid("input", "token ids are not taken, as those of another tokenizer would give wrong vectors: send texts "+
+			"(langchain: check_embedding_ctx_length=False), or start the server with --allow-token-ids")
 	}
 	if len(b.Input.texts)+len(b.Input.ids) == 0 {
 		return invalid("input", "there is no text in input")

@@ -175,7 +175,8 @@ var docsPage []byte
 func (q *request) docsRoute() error {
 	h := q.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; "+
+		"style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'")
 	q.w.WriteHeader(http.StatusOK)
 	_, err := q.w.Write(docsPage)
 	return gone(err)

@@ -211,7 +211,8 @@ func unpacked(r *http.Request, body io.Reader) (io.Reader, error) {
 func (q *request) body() ([]byte, error) {
 	most := q.s.o.MaxBody
 	tooLarge := func() error {
-		return newProblem(kindTooLarge, fmt.Sprintf("the body has more than %d bytes: send fewer texts at once, or lines to /models/NAME/embed and others, which are not bounded", most))
+		return newProblem(kindTooLarge, fmt.Sprintf("the body has more than %d bytes: send fewer texts at once, "+
+			"or lines to /models/NAME/embed and others, which are not bounded", most))
 	}
 	if q.r.ContentLength > most {
 		return nil, tooLarge()
