@@ -16,6 +16,7 @@ import (
 // layers lists the packages from top to bottom. An import points down, never up or sideways.
 var layers = []string{
 	"albert/cmd/albert",
+	"albert/serve",
 	"albert/internal/quickstart",
 	"albert/internal/proof",
 	"albert/bench/contender",

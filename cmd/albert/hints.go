@@ -87,7 +87,6 @@ var otherWords = map[string]string{
 	"download":   getModel,
 	"models":     getModel,
 	"list":       getModel,
-	"serve":      "give lines to albert fill, embed or predict; Go programs use albert.Open",
 }
 
 // getAnswer asks a question of a context.

@@ -35,7 +35,7 @@ func TestHints(t *testing.T) {
 		{"train", 2, "albert pretrain"},
 		{"download albert-base-v2", 2, "hf download albert/albert-base-v2"},
 		{"help train", 2, "albert pretrain"},
-		{"serve", 2, "albert.Open"},
+		{"serve", 2, "usage: albert serve <model>"},
 		{"nonsense", 2, "there is no command nonsense"},
 		{"tokenizer nonsense", 2, "albert tokenizer --help lists its commands"},
 		{"fill --model x text", 2, "the model is the first argument"},

@@ -34,6 +34,7 @@ type CLI struct {
 	Search     SearchCmd     `cmd:"" help:"Find the texts or vectors nearest to queries, exactly."`
 	Mine       MineCmd       `cmd:"" help:"Find hard negatives for pairs of texts, to learn vectors from."`
 	Predict    PredictCmd    `cmd:"" help:"Classify, score, tag, answer, choose or rank with a fine-tuned model."`
+	Serve      ServeCmd      `cmd:"" help:"Answer over HTTP: clients of TEI, OpenAI, Cohere, Hugging Face and KServe, and streams of JSON lines."`
 	Convert    ConvertCmd    `cmd:"" help:"Write a model in another format: Hugging Face, PyTorch, TensorFlow, ONNX."`
 	Inspect    InspectCmd    `cmd:"" help:"Show a model's or run's configuration, parameters, or a step's examples."`
 	Verify     VerifyCmd     `cmd:"" help:"Do steps of a run again, and compare with what it has stored bit for bit."`

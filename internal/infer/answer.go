@@ -40,6 +40,7 @@ func (m *Model) Answer(ctx context.Context, questions iter.Seq[*Question], o tas
 			}
 			return examples, m.whole(q, examples)
 		},
+		Share: shareHead,
 		Head: func(t *ops.Tape, b *ops.Batch, sequences []int, examples []task.Example) []task.Output {
 			if m.Beam.Start.W == nil {
 				return m.head(t, b, sequences, examples)

@@ -39,7 +39,8 @@ func (m *Model) Choose(ctx context.Context, questions iter.Seq[*Question]) (iter
 			}
 			return examples, err
 		},
-		Head: m.head,
+		Share: shareHead,
+		Head:  m.head,
 		Answer: func(_ *Question, examples []task.Example, results []task.Output) (Chosen, error) {
 			logits := make([]float32, len(results))
 			for i, r := range results {

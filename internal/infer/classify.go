@@ -27,6 +27,9 @@ type Classified struct {
 	Truncated bool
 }
 
+// shareHead says that a batch runs [Model.head].
+const shareHead = "head"
+
 // head runs the model's head and copies each example's logits.
 func (m *Model) head(t *ops.Tape, b *ops.Batch, sequences []int, examples []task.Example) []task.Output {
 	o := task.Objective{Kind: m.Kind, Model: m.Model.Model}
@@ -38,6 +41,7 @@ func (m *Model) head(t *ops.Tape, b *ops.Batch, sequences []int, examples []task
 func (m *Model) Classify(ctx context.Context, questions iter.Seq[*Question], long bool) (iter.Seq2[Classified, error], error) {
 	err := m.answers("classify", model.Classify, model.MultiLabel, model.Order, model.Regress)
 	return each(ctx, m, questions, err, Work[*Question, task.Output, Classified]{
+		Share:  shareHead,
 		Layout: func(q *Question) ([]task.Example, error) { return m.single(q, long) },
 		Head:   m.head,
 		Answer: func(_ *Question, examples []task.Example, results []task.Output) (Classified, error) {
@@ -111,7 +115,8 @@ func (m *Model) Tag(ctx context.Context, questions iter.Seq[*Question], o TagOpt
 			}
 			return m.single(q, o.Long && q.Pair == nil)
 		},
-		Head: m.head,
+		Share: shareHead,
+		Head:  m.head,
 		Answer: func(q *Question, examples []task.Example, results []task.Output) (Tagged, error) {
 			e, logits := task.JoinWindows(examples, results)
 			a := Tagged{Logits: logits, Truncated: e.Truncated}

@@ -75,6 +75,7 @@ type embedder struct {
 func (m *Model) Embed(ctx context.Context, questions iter.Seq[*Question], o EmbedOptions) (iter.Seq2[Embedded, error], error) {
 	e, err := m.embedder(o)
 	return each(ctx, m, questions, err, Work[*Question, [][]float32, Embedded]{
+		Share: e.share(),
 		Layout: func(q *Question) ([]task.Example, error) {
 			if e.prompt != "" && q.Pieces == nil {
 				with := *q
@@ -90,6 +91,21 @@ func (m *Model) Embed(ctx context.Context, questions iter.Seq[*Question], o Embe
 			return Embedded{results[0], truncated(examples)}, nil
 		},
 	})
+}
+
+// share is what embedders that do the same with what the encoder gives have in common.
+func (e *embedder) share() any {
+	if e == nil {
+		return nil
+	}
+	o := e.EmbedOptions
+	normalize := o.Normalize == nil || *o.Normalize
+	o.Normalize, o.Prompt, o.PromptName, o.MaxSeqLength = nil, nil, "", 0
+	return struct {
+		EmbedOptions
+		modules, skip   int
+		normalize, kept bool
+	}{o, len(e.modules), e.skip, e.normalize, normalize}
 }
 
 // Dimensions is how many values a vector of [Model.Embed] has; 0 where the options are refused.

@@ -47,6 +47,7 @@ func (m *Model) Fill(ctx context.Context, questions iter.Seq[*Question], o FillO
 		err = errors.New("the model has no head for masked pieces (predictions.*): a pretrained model has one, a fine-tuned one has another in its place")
 	}
 	return each(ctx, m, questions, err, Work[*Question, Filled, Filled]{
+		Share: o,
 		Layout: func(q *Question) ([]task.Example, error) {
 			examples, err := m.single(q, false)
 			if err == nil {

@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -28,6 +29,9 @@ type Options struct {
 	// TruncationSide is the end at which texts that are too long are cut; "": what the tokenizer says.
 	TruncationSide tokenizer.Side
 	Precision      Precision
+	BatchPieces    int         // of a batch at most, unless one example alone has more; 0: [BatchPieces]
+	QueuePieces    int         // a question whose pieces would be more than so many that wait fails with a [BusyError]; 0: all wait
+	OnBatch        func(Batch) // called for every batch that ran
 }
 
 // Open opens a model as [formats.Open] does and starts its threads.
@@ -66,8 +70,12 @@ func New(f *formats.Model, o Options) (*Model, error) {
 		dev.Keep(f.LinearWeights())
 	}
 	m.dev, m.engine = dev, NewEngine(device, f.Config.ActivationBytes())
+	m.engine.most, m.engine.limit, m.engine.onBatch = cmp.Or(o.BatchPieces, BatchPieces), o.QueuePieces, o.OnBatch
 	return m, nil
 }
+
+// Waiting is how many pieces wait for a batch.
+func (m *Model) Waiting() int { return m.engine.Waiting() }
 
 // On makes an opened model ready on a device that stays the caller's, and is made by [Prepare] where the precision is not fp32. It needs no Close.
 func On(f *formats.Model, dev *cpu.Device) *Model {
@@ -199,4 +207,14 @@ func (m *Model) check(e tokenizer.Encoding) error {
 		}
 	}
 	return nil
+}
+
+// CutAt is the model with texts that are too long cut at a side. It shares all else, and is closed with it.
+func (m *Model) CutAt(s tokenizer.Side) *Model {
+	f, cut := *m.Model, *m
+	if f.Tokenizer != nil {
+		f.Tokenizer = f.Tokenizer.CutAt(s)
+	}
+	cut.Model = &f
+	return &cut
 }
