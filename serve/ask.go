@@ -54,6 +54,9 @@ func (q *request) count(x *infer.Question) {
 	if x.Pair != nil {
 		q.chars += utf8.RuneCountInString(*x.Pair)
 	}
+	for _, text := range x.Texts {
+		q.chars += utf8.RuneCountInString(text)
+	}
 }
 
 // finite tells whether an answer has no NaN and no infinity.
@@ -75,6 +78,8 @@ func finite(answer any) bool {
 		return ok(a.Logits)
 	case infer.Tagged:
 		return ok(a.Logits...)
+	case infer.Ranking:
+		return ok(a.Logits)
 	case infer.Chosen:
 		return ok(a.Logits)
 	case infer.Filled:
@@ -144,46 +149,39 @@ func lastLayer(normalize *bool) infer.EmbedOptions {
 	return infer.EmbedOptions{Layer: -1, Normalize: normalize}
 }
 
-// isReranker tells whether the head gives one number for a pair.
-func (o *opened) isReranker() bool { return o.Kind == model.Regress && o.Classifier.W.Rows() == 1 }
-
-// ranked is a text's place in a ranking.
-type ranked struct {
-	Index int
-	Score float32 // sigmoid of the logit, or the logit
+// ranker is the model that ranks, nil if it cannot. A head of one number is taken for a reranker's, whatever its config.json says: so does TEI.
+func ranker(of *infer.Model) *infer.Model {
+	m := *of
+	if m.Kind == model.Regress && m.Classifier.W.Rows() == 1 {
+		m.Kind = model.Rank
+	}
+	if m.Kind != model.Rank {
+		return nil
+	}
+	return &m
 }
 
-// rank orders texts by how well they answer a query, best first.
-func (q *request) rank(m *infer.Model, query string, list []string, raw, whole bool) ([]ranked, error) {
-	if !q.model.isReranker() {
+// rank orders texts by how well they answer a query, best first; raw: by logits.
+func (q *request) rank(m *infer.Model, query string, list []string, raw, whole bool) ([]infer.Ranked, error) {
+	if len(list) == 0 {
+		return nil, newProblem(kindEmpty, "there is no text")
+	}
+	if m = ranker(m); m == nil {
 		return nil, newProblem(kindBackend, fmt.Sprintf("the model (%s) is no reranker: it must have a head of one number", q.model.Class()))
 	}
-	questions := make([]*infer.Question, len(list))
-	for i, text := range list {
-		questions[i] = pairOf(query, text)
-		questions[i].Whole = whole
-	}
-	answers, err := q.classify(m, questions)
+	answers, err := ask(q, []*infer.Question{{Text: query, Texts: list, Whole: whole}}, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Ranking, error], error) {
+		return m.Rank(ctx, list)
+	})
 	if err != nil {
 		return nil, err
 	}
-	out := make([]ranked, len(list))
-	for i, a := range answers {
-		out[i] = ranked{i, a.Logits[0]}
-		if !raw {
-			out[i].Score = float32(task.Sigmoid(a.Logits[0]))
+	ranks := answers[0].Ranked
+	if raw {
+		for i := range ranks {
+			ranks[i].Score = answers[0].Logits[ranks[i].Index]
 		}
 	}
-	slices.SortStableFunc(out, func(a, b ranked) int {
-		switch {
-		case a.Score > b.Score:
-			return -1
-		case a.Score < b.Score:
-			return 1
-		}
-		return 0
-	})
-	return out, nil
+	return ranks, nil
 }
 
 // cosine is the similarity of two vectors; of one without length 0.

@@ -147,6 +147,15 @@ func (q *request) linesRoute(verb string) error {
 			return m.Answer(ctx, list, o)
 		}, form)
 	}
+	if verb == "rank" {
+		form := wire.Ranking
+		if value(set.flag("logits")) {
+			form = wire.RankingLogits
+		}
+		return lines(in, set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Ranking, error], error) {
+			return m.Rank(ctx, list)
+		}, form)
+	}
 	form := wire.Choice
 	if value(set.flag("logits")) {
 		form = wire.ChoiceLogits
@@ -293,4 +302,4 @@ func (w *pacedWriter) Write(p []byte) (int, error) {
 }
 
 // verbs are the streams of lines.
-var verbs = []string{"fill", "embed", "classify", "tag", "answer", "choose"}
+var verbs = []string{"fill", "embed", "classify", "tag", "answer", "choose", "rank"}

@@ -411,72 +411,25 @@ func (q *request) targets(text string, a infer.Filled, targets []string, topK *i
 	return out, nil
 }
 
-// entailment gives the outputs that say that the second text follows, or does not, by their labels; -1: none.
-func (o *opened) entailment() (yes, no int) {
-	yes, no = -1, -1
-	for i, l := range o.Labels() {
-		switch l = strings.ToLower(l); {
-		case strings.HasPrefix(l, "entail"):
-			yes = i
-		case strings.HasPrefix(l, "contra"):
-			no = i
-		}
-	}
-	return yes, no
-}
-
 func (q *request) zeroShot(b *pipelineRequest) error {
 	p := b.Parameters
-	yes, no := q.model.entailment()
-	switch {
-	case q.model.Kind != model.Classify || yes < 0:
-		return newProblem(kindBackend, "the model knows no entailment: none of its labels begins with entail")
-	case len(p.Labels) == 0:
-		return invalid("candidate_labels", "there are no candidate_labels")
+	o := infer.ZeroShotOptions{Labels: p.Labels, Template: value(p.Hypothesis), MultiLabel: value(p.MultiLabel)}
+	if err := o.Check(); err != nil {
+		return invalid("candidate_labels", err.Error())
 	}
 	list, many, err := inputsOf[string](b.Inputs, "a text")
 	if err != nil {
 		return err
 	}
-	template := "This example is {}."
-	if p.Hypothesis != nil {
-		template = *p.Hypothesis
-	}
-	if !strings.Contains(template, "{}") {
-		return invalid("hypothesis_template", "hypothesis_template has no {} where the label goes")
-	}
-	var questions []*infer.Question
-	for _, text := range list {
-		for _, label := range p.Labels {
-			questions = append(questions, pairOf(text, strings.Replace(template, "{}", label, 1)))
-		}
-	}
-	answers, err := q.classify(q.model.Model, questions)
+	answers, err := ask(q, texts(list...), func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Classified, error], error) {
+		return q.model.ZeroShot(ctx, list, o)
+	})
 	if err != nil {
 		return err
 	}
-	n := len(p.Labels)
-	out := make([][]prediction, len(list))
-	for i := range list {
-		logits := make([]float32, n)
-		for k := range logits {
-			logits[k] = answers[i*n+k].Logits[yes]
-		}
-		scores := infer.Scores(model.Classify, logits)
-		if value(p.MultiLabel) || n == 1 { // each against its contradiction
-			for k := range scores {
-				row := answers[i*n+k].Logits
-				other := no
-				if other < 0 {
-					other = len(row) - 1 - yes
-				}
-				scores[k] = infer.Scores(model.Classify, []float32{row[other], row[yes]})[1]
-			}
-		}
-		for k, label := range p.Labels {
-			out[i] = append(out[i], prediction{scores[k], label})
-		}
-		sortBest(out[i])
+	out := make([][]infer.Label, len(list))
+	for i, a := range answers {
+		out[i] = a.Labels
 	}
 	return q.json(oneOf(out, many))
 }

@@ -343,8 +343,8 @@ func (q *request) rootRoute() error {
 	switch q.model.Kind {
 	case model.Classify, model.MultiLabel:
 		return q.predictRoute()
-	case model.Regress:
-		if q.model.isReranker() {
+	case model.Regress, model.Rank:
+		if ranker(q.model.Model) != nil {
 			text, err := q.body()
 			if err != nil {
 				return err
@@ -425,7 +425,7 @@ func (q *request) infoRoute() error {
 	}
 	both := map[string]any{"id2label": labels, "label2id": ids}
 	switch {
-	case m.isReranker():
+	case ranker(m.Model) != nil:
 		x.ModelType = map[string]any{"reranker": both}
 	case m.Kind == model.Classify || m.Kind == model.MultiLabel || m.Kind == model.Regress || m.Kind == model.Tag:
 		x.ModelType = map[string]any{"classifier": both}

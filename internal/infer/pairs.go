@@ -54,6 +54,7 @@ func eachPaired[A any](ctx context.Context, m *Model, questions iter.Seq[*Questi
 		}
 	}
 	results := Each(ctx, m.engine, pairs, Work[pair, task.Output, task.Output]{
+		Share: shareHead,
 		Layout: func(x pair) ([]task.Example, error) {
 			if x.of.err != nil {
 				return nil, x.of.err
