@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"albert/internal/files/disk"
 	"albert/internal/files/pytorch"
@@ -31,7 +32,7 @@ const (
 	Run         Format = "run"         // a run of training: its model, or its newest checkpoint
 	SafeTensors Format = "safetensors" // a file beside its config.json
 	PyTorch     Format = "pytorch"     // a .bin or .pt file beside its config.json
-	TensorFlow  Format = "tensorflow"  // Google's: PREFIX.index, PREFIX.data-*, beside albert_config.json
+	TensorFlow  Format = "tensorflow"  // Google's: PREFIX.index, PREFIX.data-*, beside albert_config.json or bert_config.json
 	Tar         Format = "tar"         // the same in a .tar.gz, as released
 	ONNX        Format = "onnx"        // a .onnx file
 )
@@ -182,6 +183,9 @@ func (s *source) network(r safetensors.Reader, c *model.Config) (m *Model, unuse
 		}
 		c = &own
 	}
+	if err := foreign(r); err != nil && !slices.Contains(r.Names(), c.Prefix()+wordTable) && !slices.Contains(r.Names(), wordTable) {
+		return nil, nil, nil, fmt.Errorf("%s: %w", s.weights, err)
+	}
 	if r, without, err = plain(r, c); err != nil {
 		return nil, nil, nil, fmt.Errorf("%s: %w", s.weights, err)
 	}
@@ -190,6 +194,14 @@ func (s *source) network(r safetensors.Reader, c *model.Config) (m *Model, unuse
 		return nil, nil, nil, fmt.Errorf("%s: %w", s.weights, err)
 	}
 	return &Model{Model: net, Format: s.format, Weights: s.weights, DTypes: dtypes(r)}, unused, without, nil
+}
+
+// foreign is an error that says whose tensors they are, if they are another family's; nil otherwise.
+func foreign(r safetensors.Reader) error {
+	if f := model.ForeignFamily(r.Names()); f != "" {
+		return fmt.Errorf("its tensors have the names of a %s: only ALBERT and BERT are read", f)
+	}
+	return nil
 }
 
 // check compares configuration, tokenizer and tensors with each other, and notes what a user should know.
@@ -209,10 +221,29 @@ func (m *Model) check(unused []string) error {
 	if n := c.GroupsNote(); n != "" {
 		m.Notes = append(m.Notes, n)
 	}
+	if c.IsBERT() && (m.Format == TensorFlow || m.Format == Tar) {
+		m.Notes = append(m.Notes, m.googleBERTNotes()...)
+	}
 	if len(m.Unused) > 0 {
 		m.Notes = append(m.Notes, "tensors that are not read: "+strings.Join(m.Unused, ", "))
 	}
 	return nil
+}
+
+// googleBERTNotes say where a BERT in Google's files may be meant otherwise than it is read.
+func (m *Model) googleBERTNotes() (notes []string) {
+	if m.Config.HiddenAct == "gelu_new" {
+		notes = append(notes, `gelu is the approximation by tanh, as in Google's code; "model_type": "bert" in `+model.GoogleBERTFile+` makes it that by erf, as in transformers`)
+	}
+	if t := m.Tokenizer; t != nil && t.Type() == "wordpiece" && t.Lower {
+		for id := range t.VocabSize() {
+			if p := t.Piece(int32(id)); !strings.HasPrefix(p, "[") && strings.ContainsFunc(p, unicode.IsUpper) {
+				return append(notes, fmt.Sprintf(`text is lowered, as in Google's code, but the vocabulary has capitals (%q): {"do_lower_case": false} in a `+
+					`tokenizer_config.json beside it keeps them`, p))
+			}
+		}
+	}
+	return notes
 }
 
 // isSlot tells whether a tensor is the optimizer's (a moment of a parameter, a step count) and no part of the model.
@@ -243,11 +274,12 @@ func (s *source) readConfig(r safetensors.Reader) (model.Config, error) {
 		}
 		return model.Config{}, fmt.Errorf("%s: no configuration: put the model's %s beside it", s.weights, model.ConfigFile)
 	}
-	c, err := model.ReadConfig(s.config)
+	google := s.format == TensorFlow || s.format == Tar
+	c, err := model.ReadUntyped(s.config, model.Untyped{BERT: model.LooksLikeBERT(r.Names()), Hub: !google && model.LooksLikeBERT(r.Names())})
 	if err != nil {
 		return c, err
 	}
-	if s.format == TensorFlow || s.format == Tar {
+	if google && !c.IsBERT() {
 		// Google's code makes no map where E = H.
 		const name = "albert.encoder.embedding_hidden_mapping_in.weight"
 		if c.EmbeddingSize == c.HiddenSize && !slices.Contains(r.Names(), name) {
@@ -300,18 +332,29 @@ func find(path string) (*source, error) {
 func file(f Format, path string) (*source, error) {
 	dir := filepath.Dir(path)
 	s := &source{format: f, weights: path, config: filepath.Join(dir, model.ConfigFile), tokenizer: tokenizerIn(dir)}
-	if !exists(s.config) {
-		if f != ONNX {
-			return nil, fmt.Errorf("%s: no %s beside it, which says what its tensors are", path, model.ConfigFile)
-		}
-		s.config = ""
-	}
 	s.reader = map[Format]func() (safetensors.Reader, error){
 		SafeTensors: func() (safetensors.Reader, error) { return safetensors.Open(path) },
 		PyTorch:     func() (safetensors.Reader, error) { return pytorch.Open(path) },
 		ONNX:        func() (safetensors.Reader, error) { return onnx.Open(path) },
 	}[f]
+	if !exists(s.config) {
+		if f != ONNX {
+			return nil, noConfig(s)
+		}
+		s.config = ""
+	}
 	return s, nil
+}
+
+// noConfig is the error for a file of tensors without a configuration. It says whose they are if their names tell that no configuration would help.
+func noConfig(s *source) error {
+	if r, err := s.reader(); err == nil {
+		defer r.Close()
+		if err := foreign(r); err != nil {
+			return fmt.Errorf("%s: %w", s.weights, err)
+		}
+	}
+	return fmt.Errorf("%s: no %s beside it, which says what its tensors are", s.weights, model.ConfigFile)
 }
 
 func tokenizerIn(dir string) func() (*tokenizer.Tokenizer, error) {
@@ -431,7 +474,7 @@ func google(f Format, path string, files tensorflow.Files) (*source, error) {
 		return nil, fmt.Errorf("%s: no checkpoint in it (a .index and a .data file)", path)
 	}
 	if files.Config == "" {
-		return nil, fmt.Errorf("%s: no albert_config.json beside the checkpoint", path)
+		return nil, fmt.Errorf("%s: no albert_config.json or bert_config.json beside the checkpoint", path)
 	}
 	return &source{format: f, weights: path, config: files.Config,
 		reader: func() (safetensors.Reader, error) {
@@ -440,8 +483,8 @@ func google(f Format, path string, files tensorflow.Files) (*source, error) {
 				return nil, err
 			}
 			m, _, err := tensorflow.Model(r)
-			if err != nil {
-				return nil, errors.Join(err, r.Close())
+			if err = cmp.Or(foreign(r), err); err != nil {
+				return nil, errors.Join(fmt.Errorf("%s: %w", path, err), r.Close())
 			}
 			return m, nil
 		},

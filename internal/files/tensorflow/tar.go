@@ -26,9 +26,9 @@ const maxMembers = 10000
 // Files are the paths of a released model's parts; "" where there is none.
 type Files struct {
 	Checkpoint    string // the prefix
-	Config        string // albert_config.json
+	Config        string // albert_config.json, bert_config.json
 	SentencePiece string // 30k-clean.model
-	Vocab         string // vocab.txt of WordPiece (the Chinese models)
+	Vocab         string // vocab.txt of WordPiece (BERT, the Chinese models)
 	Cleanup       string // tokenizer_config.json, which Google's code does not know
 }
 
@@ -128,14 +128,14 @@ func choose(names []string) (f Files, err error) {
 	for _, part := range []struct {
 		what      string
 		is        func(base string) bool
-		preferred string
+		preferred []string
 		to        *string
 	}{
-		{"checkpoints", isIndex, "model.ckpt-best.index", &f.Checkpoint},
-		{"configurations", isConfig, "albert_config.json", &f.Config},
-		{"SentencePiece models", isModel, "30k-clean.model", &f.SentencePiece},
-		{"vocabularies", vocabName.MatchString, "vocab.txt", &f.Vocab},
-		{"tokenizers' configurations", isCleanup, "", &f.Cleanup},
+		{"checkpoints", isIndex, []string{"model.ckpt-best.index", "bert_model.ckpt.index"}, &f.Checkpoint},
+		{"configurations", isConfig, []string{"albert_config.json", "bert_config.json"}, &f.Config},
+		{"SentencePiece models", isModel, []string{"30k-clean.model"}, &f.SentencePiece},
+		{"vocabularies", vocabName.MatchString, []string{"vocab.txt"}, &f.Vocab},
+		{"tokenizers' configurations", isCleanup, nil, &f.Cleanup},
 	} {
 		var found []string
 		for _, n := range names {
@@ -144,7 +144,7 @@ func choose(names []string) (f Files, err error) {
 			}
 		}
 		if len(found) > 1 {
-			best := slices.DeleteFunc(slices.Clone(found), func(n string) bool { return path.Base(n) != part.preferred })
+			best := slices.DeleteFunc(slices.Clone(found), func(n string) bool { return !slices.Contains(part.preferred, path.Base(n)) })
 			if len(best) != 1 {
 				return Files{}, fmt.Errorf("several %s: %s and %s", part.what, safetensors.Quote(found[0]), safetensors.Quote(found[1]))
 			}
