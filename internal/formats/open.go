@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unicode"
 
 	"albert/internal/files/disk"
 	"albert/internal/files/pytorch"
@@ -235,13 +234,9 @@ func (m *Model) googleBERTNotes() (notes []string) {
 	if m.Config.HiddenAct == "gelu_new" {
 		notes = append(notes, `gelu is the approximation by tanh, as in Google's code; "model_type": "bert" in `+model.GoogleBERTFile+` makes it that by erf, as in transformers`)
 	}
-	if t := m.Tokenizer; t != nil && t.Type() == "wordpiece" && t.Lower {
-		for id := range t.VocabSize() {
-			if p := t.Piece(int32(id)); !strings.HasPrefix(p, "[") && strings.ContainsFunc(p, unicode.IsUpper) {
-				return append(notes, fmt.Sprintf(`text is lowered, as in Google's code, but the vocabulary has capitals (%q): {"do_lower_case": false} in a `+
-					`tokenizer_config.json beside it keeps them`, p))
-			}
-		}
+	if t := m.Tokenizer; t != nil && t.Type() == "wordpiece" && t.Lower && t.Contradiction() != "" {
+		notes = append(notes, `the vocabulary has capital letters, but text is made lower-case, as in Google's code unless told: {"do_lower_case": false} in a `+
+			tokenizer.ConfigFile+" beside it keeps them")
 	}
 	return notes
 }

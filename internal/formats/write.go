@@ -102,7 +102,8 @@ func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, 
 				return disk.Atomically(path, func(w io.Writer) error { return pytorch.WriteTo(stopping{ctx, w}, tensors) })
 			},
 			ONNX: func(path string) (err error) {
-				notes, err = m.writeONNX(ctx, path, o.Int8)
+				out, err := m.writeONNX(ctx, path, o.Int8)
+				notes = append(notes, out...)
 				return err
 			}}[f]
 		parts = append(parts, part{path: to, write: w})
@@ -135,7 +136,8 @@ func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, 
 	if m.Sentence != nil {
 		notes = append(notes, "the modules of sentence-transformers (modules.json) are not written: the model alone is")
 	}
-	return f, notes, writeParts(ctx, dir, parts, o.Force)
+	err = writeParts(ctx, dir, parts, o.Force)
+	return f, notes, err
 }
 
 // stopping is a writer that fails once its context has ended.
