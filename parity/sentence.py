@@ -123,7 +123,9 @@ def learned(tmp, few, family, pooling):
     dir.mkdir()
     encoder(dir, 4, family)
     rows.write_text("".join(json.dumps({"anchor": f"text {i} of", "positive": f"of {i}"}) + "\n" for i in range(16)))
-    albert("finetune", dir, "--task", "embed", "--train", rows, "--output", run, "--pooling", pooling, "--batch-size", "8", "--steps", "2", "--max-seq-length", "32",
+    dev = tmp / "dev.jsonl"
+    dev.write_text("".join(json.dumps({"sentence1": f"text {i}", "sentence2": f"of {i * i}", "score": i % 6}) + "\n" for i in range(12)))
+    albert("finetune", dir, "--task", "embed", "--train", rows, "--dev", dev, "--output", run, "--pooling", pooling, "--batch-size", "8", "--steps", "2", "--max-seq-length", "32",
            "--learning-rate", "1e-3", "--quiet")
     d = compare(f"{family}, finetune --pooling {pooling}", run / "model", few, tmp)
     shutil.rmtree(dir)
