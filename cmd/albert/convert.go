@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"albert/internal/engine/cpu"
 	"albert/internal/formats"
@@ -104,7 +105,7 @@ func openUntil(ctx context.Context, path string) (*formats.Model, error) {
 		m, err = formats.Open(path)
 		close(done)
 	}()
-	if formats.Guess(path) == formats.Tar {
+	if formats.Guess(path) == formats.Tar || strings.HasSuffix(strings.ToLower(path), ".zip") {
 		<-done
 	}
 	select {

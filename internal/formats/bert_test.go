@@ -1,7 +1,9 @@
 package formats
 
 import (
+	"archive/zip"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -184,7 +186,25 @@ func TestGooglesBERT(t *testing.T) {
 			t.Errorf("%s in %s", not, text)
 		}
 	}
-	for _, name := range []string{"", "bert_model.ckpt", "bert_model.ckpt.index"} {
+	archive, err := os.Create(filepath.Join(dir, "cased_L-2_H-12_A-3.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := zip.NewWriter(archive)
+	for _, name := range []string{"bert_config.json", "bert_model.ckpt.data-00000-of-00001", "bert_model.ckpt.index", "vocab.txt"} {
+		w, err := z.Create("cased_L-2_H-12_A-3/" + name)
+		data, e := os.ReadFile(filepath.Join(dir, name))
+		if err == nil {
+			_, err = w.Write(data)
+		}
+		if err != nil || e != nil {
+			t.Fatal(err, e)
+		}
+	}
+	if err := errors.Join(z.Close(), archive.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", "bert_model.ckpt", "bert_model.ckpt.index", "cased_L-2_H-12_A-3.zip"} {
 		m := openModel(t, filepath.Join(dir, name))
 		notes := strings.Join(m.Notes, "\n")
 		if m.Config.HiddenAct != "gelu_new" || !m.Config.IsBERT() || !m.Tokenizer.Lower || !strings.Contains(notes, "by tanh") || !strings.Contains(notes, "capital letters") {

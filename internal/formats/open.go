@@ -32,7 +32,7 @@ const (
 	SafeTensors Format = "safetensors" // a file beside its config.json
 	PyTorch     Format = "pytorch"     // a .bin or .pt file beside its config.json
 	TensorFlow  Format = "tensorflow"  // Google's: PREFIX.index, PREFIX.data-*, beside albert_config.json or bert_config.json
-	Tar         Format = "tar"         // the same in a .tar.gz, as released
+	Tar         Format = "tar"         // the same in a .tar.gz, as released; or, to read, in a .tar or .zip
 	ONNX        Format = "onnx"        // a .onnx file
 )
 
@@ -307,7 +307,7 @@ func find(path string) (*source, error) {
 	}
 	format := bySuffix(path)
 	switch strings.ToLower(filepath.Ext(path)) {
-	case ".tar":
+	case ".tar", ".zip":
 		format = Tar
 	case ".ckpt":
 		format = PyTorch
@@ -320,7 +320,7 @@ func find(path string) (*source, error) {
 	case SafeTensors, PyTorch, ONNX:
 		return file(format, path)
 	}
-	return nil, fmt.Errorf("%s is no model: want a directory, a .safetensors, .bin, .pt or .onnx file, a checkpoint of TensorFlow, or a .tar.gz", path)
+	return nil, fmt.Errorf("%s is no model: want a directory, a .safetensors, .bin, .pt or .onnx file, a checkpoint of TensorFlow, or a .tar.gz or .zip", path)
 }
 
 // file is a file of tensors, with config.json and tokenizer in its directory. An ONNX file may hold the configuration.

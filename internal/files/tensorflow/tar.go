@@ -2,9 +2,11 @@ package tensorflow
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path"
 	"path/filepath"
@@ -50,7 +52,7 @@ type Archive struct {
 // Close removes the unpacked files. Close what was opened of them first.
 func (a *Archive) Close() error { return os.RemoveAll(a.dir) }
 
-// OpenTar unpacks what a model needs of a .tar.gz or .tar into a new temporary directory, which Close removes: the configuration, the
+// OpenTar unpacks what a model needs of a .tar.gz, .tar or .zip into a new temporary directory, which Close removes: the configuration, the
 // tokenizer, the checkpoint without its graph. Members that would leave the directory, links, and names that appear twice are
 // refused, and archives that unpack to more than 4 GiB.
 func OpenTar(path string) (*Archive, error) {
@@ -59,12 +61,21 @@ func OpenTar(path string) (*Archive, error) {
 		return nil, err
 	}
 	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "albert-*")
 	if err != nil {
 		return nil, err
 	}
 	a := &Archive{dir: dir}
-	members, err := unpack(f, dir, maxUnpacked)
+	var members []string
+	if isZip(f) {
+		members, err = unpackZip(f, st.Size(), dir, maxUnpacked)
+	} else {
+		members, err = unpack(f, dir, maxUnpacked)
+	}
 	if err == nil {
 		a.Files, err = choose(members)
 	}
@@ -165,10 +176,61 @@ func unpack(r io.Reader, dir string, limit int64) (members []string, err error) 
 		return nil, err
 	}
 	in := &bounded{r: unpacked, left: limit, limit: limit}
+	if members, err = writeMembers(stream.Tar(in), dir, limit); err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(io.Discard, in); err != nil { // to the end, where gzip's checksum is
+		return nil, err
+	}
+	return members, nil
+}
+
+// isZip tells whether a file is a zip archive, in which Google released BERT.
+func isZip(f *os.File) bool {
+	var head [4]byte
+	_, err := f.ReadAt(head[:], 0)
+	return err == nil && string(head[:]) == "PK\x03\x04"
+}
+
+// unpackZip is [unpack] of a zip archive of so many bytes.
+func unpackZip(r io.ReaderAt, size int64, dir string, limit int64) (members []string, err error) {
+	z, err := zip.NewReader(r, size)
+	if err != nil {
+		return nil, err
+	}
+	return writeMembers(zipMembers(z), dir, limit)
+}
+
+// zipMembers gives the members of a zip archive with headers as of tar. None has more bytes than its header says.
+func zipMembers(z *zip.Reader) iter.Seq2[stream.Member, error] {
+	return func(yield func(stream.Member, error) bool) {
+		for _, m := range z.File {
+			h, err := tar.FileInfoHeader(m.FileInfo(), "")
+			if err != nil {
+				yield(stream.Member{}, fmt.Errorf("member %s: %w", safetensors.Quote(m.Name), err))
+				return
+			}
+			h.Name = m.Name
+			r, err := m.Open()
+			if err != nil {
+				yield(stream.Member{}, fmt.Errorf("member %s: %w", safetensors.Quote(m.Name), err))
+				return
+			}
+			more := yield(stream.Member{Header: h, Reader: r}, nil)
+			r.Close()
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// writeMembers writes the needed ones of an archive's members into a directory and lists them.
+func writeMembers(in iter.Seq2[stream.Member, error], dir string, limit int64) (members []string, err error) {
 	seen := map[string]bool{}
 	count := 0
 	var total int64 // what headers say: a sparse file has more bytes than it takes
-	for m, err := range stream.Tar(in) {
+	for m, err := range in {
 		if err != nil {
 			return nil, err
 		}
@@ -200,9 +262,6 @@ func unpack(r io.Reader, dir string, limit int64) (members []string, err error) 
 			return nil, fmt.Errorf("member %s: %w", safetensors.Quote(name), err)
 		}
 		members = append(members, name)
-	}
-	if _, err := io.Copy(io.Discard, in); err != nil { // to the end, where gzip's checksum is
-		return nil, err
 	}
 	return members, nil
 }
