@@ -211,6 +211,9 @@ func TestGooglesBERT(t *testing.T) {
 			t.Errorf("%s: %+v, %q", name, m.Config, m.Notes)
 		}
 	}
+	if tok, err := OpenTokenizer(filepath.Join(dir, "cased_L-2_H-12_A-3.zip")); err != nil || tok.Type() != "wordpiece" {
+		t.Errorf("the archive's tokenizer: %v", err)
+	}
 	// The file alone is a configuration of a BERT; so is one of an older release of transformers, whose gelu is by erf.
 	c, err := model.ReadConfig(filepath.Join(dir, "bert_config.json"))
 	if err != nil || !c.IsBERT() || c.HiddenAct != "gelu_new" {

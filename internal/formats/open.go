@@ -56,6 +56,11 @@ const (
 	onnxFile  = "model.onnx"
 )
 
+// IsArchive tells by its name whether a file is read by unpacking it.
+func IsArchive(path string) bool {
+	return bySuffix(path) == Tar || slices.Contains([]string{".tar", ".zip"}, strings.ToLower(filepath.Ext(path)))
+}
+
 // Model is an opened model.
 type Model struct {
 	*model.Model
@@ -118,7 +123,7 @@ func ReadConfig(path string) (model.Config, error) {
 // OpenTokenizer opens a tokenizer: a file of one, or a model's. It is tokenizer.ErrNone that a model has none.
 func OpenTokenizer(path string) (*tokenizer.Tokenizer, error) {
 	t, err := tokenizer.Open(path)
-	if err == nil || Guess(path) == HuggingFace && !errors.Is(err, tokenizer.ErrNone) && !errors.Is(err, fs.ErrNotExist) {
+	if err == nil || Guess(path) == HuggingFace && !IsArchive(path) && !errors.Is(err, tokenizer.ErrNone) && !errors.Is(err, fs.ErrNotExist) {
 		return t, err
 	}
 	s, none := find(path)
