@@ -1,4 +1,4 @@
-"""Takes models of every class through every format, one after another, and checks that they come out as they went in.
+"""Takes models of every class of ALBERT and BERT through every format, one after another, and checks that they come out as they went in.
 
     chains.py DIR        ALBERT_BIN names the command; DIR has words.model, a SentencePiece model; run it by chains.sh
 
@@ -36,7 +36,7 @@ def fields(path):
 
 def make(kind, name, tokenizer, to):
     model = fresh(name, kind, seed=11)
-    cls = CLASSES[kind][0]
+    cls = hf_classes.family + CLASSES[kind][0]
     if "labels" in kind or kind == "ForTokenClassification":
         model.config.id2label = {i: f"Étiquette {i}" for i in range(model.config.num_labels)}
         model.config.label2id = {v: k for k, v in model.config.id2label.items()}
@@ -108,15 +108,20 @@ def main():
         "WordPiece": BertTokenizer(str(vocab)),
         "WordPiece, cased": BertTokenizer(str(vocab), do_lower_case=False),
     }
-    runs = [(kind, name, "SentencePiece") for kind in CLASSES for name in ("tiny", "v1", "groups", "inner", "E=H")]
-    runs += [("ForPreTraining", "tiny", t) for t in list(tokenizers)[1:]]
+    hf_classes.choose("Albert")
+    runs = [("Albert", kind, name, "SentencePiece") for kind in CLASSES for name in ("tiny", "v1", "groups", "inner", "E=H")]
+    runs += [("Albert", "ForPreTraining", "tiny", t) for t in list(tokenizers)[1:]]
+    hf_classes.choose("Bert")
+    runs += [("Bert", kind, name, "WordPiece") for kind in CLASSES for name in ("tiny", "gelu_new", "relu")]
+    runs += [("Bert", "ForMaskedLM", "tiny", "WordPiece, cased")]
     refusals = {}
-    for kind, name, t in runs:
+    for family, kind, name, t in runs:
+        hf_classes.choose(family)
         with tempfile.TemporaryDirectory() as tmp:
             refused = one(kind, name, tokenizers[t], pathlib.Path(tmp))
             for message in refused.values():
                 refusals.setdefault(message.split(": ", 1)[1].replace(tmp, ""), []).append(f"{kind} {name}")
-        print(f"{kind}, {name}, {t}: the same" + (f", but for {', '.join(refused)}" if refused else ""), flush=True)
+        print(f"{family}, {kind}, {name}, {t}: the same" + (f", but for {', '.join(refused)}" if refused else ""), flush=True)
     for message, where in refusals.items():
         print(f"refused: {message} ({len(where)} times: {', '.join(sorted(set(where)))})")
 

@@ -59,6 +59,15 @@ CLASSES = {
 }
 
 
+def choose(name):
+    """Takes the family whose models are made: Albert or Bert."""
+    global family, configs, MASK
+    family, configs, MASK = {"Albert": ("Albert", ALBERTS, 4), "Bert": ("Bert", BERTS, 103)}[name]
+    CLASSES.pop("ForNextSentencePrediction", None)
+    if family == "Bert":
+        CLASSES["ForNextSentencePrediction"] = ("ForNextSentencePrediction", {})
+
+
 def fresh(name, kind, seed):
     """A random model in evaluation mode whose biases and norms are random too."""
     cls, extra = CLASSES[kind]
@@ -256,10 +265,7 @@ def main():
     parser.add_argument("--only", default="", help="only configurations with this in their name")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    global family, configs, MASK
-    family, configs, MASK = {"Albert": ("Albert", ALBERTS, 4), "Bert": ("Bert", BERTS, 103)}[args.family]
-    if family == "Bert":
-        CLASSES["ForNextSentencePrediction"] = ("ForNextSentencePrediction", {})
+    choose(args.family)
     table, worst_of = {}, {}
     for kind in CLASSES:
         for name in configs:

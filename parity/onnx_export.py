@@ -1,6 +1,6 @@
 """Compares ONNX files written by package onnx with transformers, in onnxruntime; run it by onnx.sh.
 
-For small models of every activation, sharing and grouping, for one of base's size, and for each head: onnx.checker takes the file, its inputs and
+For small models of every activation, sharing and grouping, of BERT, for one of base's size, and for each head: onnx.checker takes the file, its inputs and
 outputs have the names, types and dynamic dimensions of optimum's exports, each weight stands once, and the logits are those of
 transformers within --tolerance, for several batches and lengths, with padding. int8 is held to a fifth of their size, both as root mean squares.
 
@@ -27,11 +27,11 @@ import onnx
 import onnxruntime
 import torch
 import transformers
-from transformers import AlbertConfig, AlbertModel
+from transformers import AlbertConfig, AlbertModel, BertConfig
 
 INPUTS = ["input_ids", "attention_mask", "token_type_ids"]
 # head: transformers' class, the outputs
-HEADS = {
+ALBERT = {
     "base": ("AlbertModel", ["last_hidden_state", "pooler_output"]),
     "pretraining": ("AlbertForPreTraining", ["prediction_logits", "sop_logits"]),
     "masked-lm": ("AlbertForMaskedLM", ["logits"]),
@@ -39,6 +39,10 @@ HEADS = {
     "token-classification": ("AlbertForTokenClassification", ["logits"]),
     "question-answering": ("AlbertForQuestionAnswering", ["start_logits", "end_logits"]),
     "multiple-choice": ("AlbertForMultipleChoice", ["logits"]),
+}
+BERT = {head: (cls.replace("Albert", "Bert"), outputs) for head, (cls, outputs) in ALBERT.items()} | {
+    "pretraining": ("BertForPreTraining", ["prediction_logits", "seq_relationship_logits"]),
+    "next-sentence": ("BertForNextSentencePrediction", ["logits"]),
 }
 LABELS = {"sequence-classification": 3, "token-classification": 5, "multiple-choice": 1}
 SMALL = dict(vocab_size=307, embedding_size=20, hidden_size=36, num_attention_heads=3, intermediate_size=70, num_hidden_layers=4,
@@ -52,20 +56,31 @@ MODELS = {
     "attention": dict(num_hidden_groups=4, sharing="attention"),
     "ffn": dict(num_hidden_groups=4, sharing="ffn"),
     "no-map": dict(embedding_size=36, embedding_projection=False),
+    "bert": dict(hidden_act="gelu"),
+    "bert-gelu_new": dict(hidden_act="gelu_new", num_hidden_layers=1, layer_norm_eps=1e-5),
+    "bert-relu": dict(hidden_act="relu", type_vocab_size=3),
 }
 BASE = dict(hidden_size=768, num_attention_heads=12, intermediate_size=3072, num_hidden_layers=12)
 
 
-def make(folder, settings, head):
+def heads_of(name):
+    return BERT if name.startswith("bert") else ALBERT
+
+
+def make(folder, settings, head, cls):
     """A random model of a head, saved as Hugging Face keeps it; sharing and embedding_projection are our keys of config.json."""
     ours = {k: settings[k] for k in ("sharing", "embedding_projection") if k in settings}
     torch.manual_seed(len(head) + len(settings))
-    config = AlbertConfig(**{k: v for k, v in settings.items() if k not in ours})
-    model = getattr(transformers, HEADS[head][0])(config).eval()
+    bert = cls.startswith("Bert")
+    config = (BertConfig if bert else AlbertConfig)(**{k: v for k, v in settings.items() if k not in ours and not (bert and k == "embedding_size")})
+    model = getattr(transformers, cls)(config).eval()
     with torch.no_grad():
         for name, p in model.named_parameters():
             if p.dim() == 1:  # biases and norms are 0 and 1 in a new model, which would hide one that is missing
                 p.add_(torch.randn_like(p) * config.initializer_range)
+        if bert:
+            model.save_pretrained(folder)
+            return model
         encoder = (model if head == "base" else model.albert).encoder
         first = encoder.albert_layer_groups[0].albert_layers[0]
         for group in encoder.albert_layer_groups:
@@ -115,14 +130,13 @@ def batch(rng, config, shape, padded=True):
     return {"input_ids": ids * mask, "attention_mask": mask, "token_type_ids": types * mask}
 
 
-def check(path, model, head, tolerance, int8):
+def check(path, model, head, outputs, tolerance, int8):
     """Compares a file with a model; gives the largest difference, and the differences' root mean square as a part of the outputs'."""
     onnx.checker.check_model(str(path), full_check=True)
     s = session(path)
     dims = ["batch", "choices", "sequence"] if head == "multiple-choice" else ["batch", "sequence"]
     if [(i.name, i.type, i.shape) for i in s.get_inputs()] != [(n, "tensor(int64)", dims) for n in INPUTS]:
         raise SystemExit(f"{path}: inputs are {[(i.name, i.type, i.shape) for i in s.get_inputs()]}")
-    outputs = HEADS[head][1]
     if [o.name for o in s.get_outputs()] != outputs or any(o.shape[0] != "batch" for o in s.get_outputs()):
         raise SystemExit(f"{path}: outputs are {[(o.name, o.shape) for o in s.get_outputs()]}")
     rng = np.random.default_rng(7)
@@ -153,11 +167,11 @@ def check(path, model, head, tolerance, int8):
 def parity(folder, tolerance):
     for name, more in [*MODELS.items(), ("base-sized", BASE)]:
         settings = more if name == "base-sized" else {**SMALL, **more}
-        heads = {h: make(folder / f"{name}-{h}", {**settings, "num_labels": LABELS.get(h, 2)}, h) for h in HEADS}
+        heads = {h: make(folder / f"{name}-{h}", {**settings, "num_labels": LABELS.get(h, 2)}, h, cls) for h, (cls, _) in heads_of(name).items()}
         jobs = [dict(Model=str(folder / f"{name}-{h}"), Out=str(folder / f"{name}-{h}{'-int8' * q}.onnx"), Head=h, Int8=q)
                 for h in heads for q in (False, True)]
         export(jobs, folder)
-        results = [check(j["Out"], heads[j["Head"]], j["Head"], tolerance, j["Int8"]) for j in jobs]
+        results = [check(j["Out"], heads[j["Head"]], j["Head"], heads_of(name)[j["Head"]][1], tolerance, j["Int8"]) for j in jobs]
         sizes = [[os.path.getsize(j["Out"]) for j in jobs if j["Int8"] == q and j["Head"] in ("base", "pretraining")] for q in (False, True)]
         distinct = {p.data_ptr(): p.numel() for p in heads["base"].parameters()}
         print(f"{name:12} fp32 within {max(r[0] for r, j in zip(results, jobs) if not j['Int8']):.1e}, "
@@ -176,7 +190,7 @@ def speed(folder, seconds):
     for attention in ("eager", "sdpa"):
         files[f"torch {attention}"] = path = folder / f"torch-{attention}.onnx"
         model = AlbertModel.from_pretrained(source, attn_implementation=attention).eval()
-        torch.onnx.export(model, (ids, ids, ids), str(path), input_names=INPUTS, output_names=HEADS["base"][1], opset_version=17, dynamo=False,
+        torch.onnx.export(model, (ids, ids, ids), str(path), input_names=INPUTS, output_names=ALBERT["base"][1], opset_version=17, dynamo=False,
                           dynamic_axes={n: {0: "batch", 1: "sequence"} for n in [*INPUTS, "last_hidden_state"]})
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

@@ -2,7 +2,8 @@
 # Compares `albert embed` with sentence-transformers: see sentence.py. The Python environment is made of sentence.txt on the first call
 # (ALBERT_VENV, default ~/.cache/albert/sentence-venv); the published model is in one of its packages.
 #
-#   parity/sentence.sh [--count 300] [--tolerance 1e-5]
+#   parity/sentence.sh                 # about a minute
+#   parity/sentence.sh --long          # 2,000 texts and more directories
 set -euo pipefail
 export ALBERT_VENV=${ALBERT_VENV:-$HOME/.cache/albert/sentence-venv}
 list=$(cd "$(dirname "$0")" && pwd)/sentence.txt
@@ -12,4 +13,5 @@ if ! cmp -s "$list" "$ALBERT_VENV/sentence.txt"; then
 	cp "$list" "$ALBERT_VENV/sentence.txt"
 fi
 . "$(dirname "$0")/environment.sh"
-"$venv/bin/python" "$here/sentence.py" "$@"
+"$ALBERT_BIN" tokenizer train --cleanup albert --model-prefix "$tmp/words" --vocab-size 300 "$root/LICENSE"
+WORDS=$tmp/words.model "$venv/bin/python" "$here/sentence.py" "$@"

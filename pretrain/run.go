@@ -278,6 +278,9 @@ func CleanupName(t *tokenizer.Tokenizer) string {
 	if t.JoinChinese {
 		s += ",join_chinese"
 	}
+	if t.NoBasic {
+		s += ",no_basic"
+	}
 	return s
 }
 

@@ -30,6 +30,7 @@ type Options struct {
 	KeepAccents bool // keep_accents; in WordPiece the opposite of strip_accents
 	RemoveSpace bool // remove_space
 	JoinChinese bool // WordPiece: the opposite of tokenize_chinese_chars; if set, Chinese characters are not words of their own
+	NoBasic     bool // WordPiece: the opposite of do_basic_tokenize; if set, words are what stands between spaces, as it is, and no other option holds
 	// TruncationSide is Left or "": see [Side].
 	TruncationSide Side
 }
@@ -212,7 +213,7 @@ func (t *Tokenizer) parts(text string, aligned bool, one func(id int32, from, to
 	c := t.cleaners.Get().(*cleaner)
 	c.lower.aligned = aligned || t.model.wordPiece
 	o := t.Options
-	o.Lower = o.Lower && o.Cleanup != CleanupNone
+	o.Lower = o.Lower && o.Cleanup != CleanupNone && !o.NoBasic
 	o.lowerRunes(text, t.finder, &c.lower)
 	t.finder.each(c, func(a *addedToken, from, to int) {
 		switch {
@@ -329,7 +330,7 @@ func (t *Tokenizer) Contradiction() string {
 			}
 		}
 	}
-	lower := (t.Cleanup == CleanupAlbert || t.model.wordPiece) && t.Lower
+	lower := (t.Cleanup == CleanupAlbert || t.model.wordPiece && !t.NoBasic) && t.Lower
 	switch {
 	case lower && upper*50 > letters:
 		return "the tokenizer has pieces with capital letters, but text is made lower-case (--cased keeps it as it is)"

@@ -172,9 +172,6 @@ func parseConfig(text []byte) (*config, error) {
 	if c.Side != "" && c.Side != Left && c.Side != Right {
 		return nil, fmt.Errorf("truncation_side %q: want %s or %s", c.Side, Left, Right)
 	}
-	if !or(c.Basic, true) {
-		return nil, errors.New("do_basic_tokenize is false: WordPiece without splitting into words is not supported")
-	}
 	return c, nil
 }
 
@@ -184,6 +181,7 @@ func (c *config) options(wordPiece bool) Options {
 	o.Lower = or(c.Lower, o.Lower)
 	if wordPiece {
 		o.Cleanup, o.KeepAccents, o.JoinChinese = CleanupBert, !or(c.StripAccents, o.Lower), !or(c.Chinese, true)
+		o.NoBasic = !or(c.Basic, true)
 		return o
 	}
 	o.KeepAccents, o.RemoveSpace = or(c.KeepAccents, o.KeepAccents), or(c.RemoveSpace, o.RemoveSpace)
@@ -206,6 +204,9 @@ func (t *Tokenizer) Files() map[string][]byte {
 	case t.model.wordPiece:
 		c.Class, c.Tidy, name = "BertTokenizer", true, VocabFile
 		c.config = config{Lower: &o.Lower, StripAccents: new(!o.KeepAccents), Chinese: new(!o.JoinChinese)}
+		if o.NoBasic {
+			c.Basic = new(false)
+		}
 	case o.Cleanup != CleanupAlbert:
 		o.Lower, o.KeepAccents, o.RemoveSpace = false, true, false // the least that transformers' tokenizer can do
 		c.Cleanup = CleanupNone

@@ -20,7 +20,7 @@ const maxWordRunes = 100
 
 // NewWordPiece makes a tokenizer of the bytes of a vocab.txt: one piece in each line, its id the number of the line, from 0. Text is cut as
 // transformers' slow BertTokenizer cuts it: o.Lower is do_lower_case, o.KeepAccents is the opposite of strip_accents (which
-// BertTokenizer, unless told, sets to do_lower_case), o.JoinChinese the opposite of tokenize_chinese_chars.
+// BertTokenizer, unless told, sets to do_lower_case), o.JoinChinese the opposite of tokenize_chinese_chars, o.NoBasic that of do_basic_tokenize.
 func NewWordPiece(vocab []byte, o Options) (*Tokenizer, error) {
 	return newWordPiece(vocab, o, additions{})
 }
@@ -85,6 +85,10 @@ func tails(m *Model) doubleArray {
 // words calls f for each piece of text.text[from:to] in turn, with the bytes of the original text that it stands for.
 func (t *Tokenizer) words(text *normal, from, to int, f func(id int32, from, to int)) {
 	var buf []byte
+	if t.NoBasic {
+		split(letters(nil, text, from, to), pystring.IsSpace, false, func(word []letter) { buf = t.word(word, buf, f) })
+		return
+	}
 	l := composeLetters(cleanLetters(letters(nil, text, from, to), !t.JoinChinese))
 	split(l, pystring.IsSpace, false, func(token []letter) {
 		s := t.specialOf(token) // a special token that is complete only after the cleaning

@@ -139,6 +139,9 @@ func (t *Tokenizer) JSON() ([]byte, error) {
 		return nil, errors.New(JSONFile + ": a piece is no UTF-8")
 	}
 	j := tokenizerJSON{Version: "1.0", Added: t.addedTokens(), PostProcessor: t.template()}
+	if t.NoBasic {
+		return nil, errors.New(JSONFile + ": transformers' fast tokenizer always splits words (do_basic_tokenize)")
+	}
 	if m.wordPiece {
 		t.wordPieceJSON(&j)
 	} else if err := t.unigramJSON(&j); err != nil {

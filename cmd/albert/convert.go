@@ -15,7 +15,7 @@ import (
 
 // ConvertCmd takes a model from one format to another.
 type ConvertCmd struct {
-	From   string         `arg:"" help:"Model directory, run, .safetensors, .bin, .pt or .onnx file, TensorFlow checkpoint, or .tar.gz."`
+	From   string         `arg:"" help:"Model directory, run, .safetensors, .bin, .pt or .onnx file, TensorFlow checkpoint, .tar.gz or .zip."`
 	To     string         `arg:"" optional:"" help:"A directory (Hugging Face), or a name with one of those endings."`
 	Output string         `help:"The same as TO." placeholder:"TO"`
 	As     formats.Format `name:"to" enum:",hf,safetensors,pytorch,tensorflow,tar,onnx" default:"" help:"The format, where the name does not say: hf, safetensors, pytorch, tensorflow, tar or onnx." placeholder:"FORMAT"`
@@ -104,7 +104,7 @@ func openUntil(ctx context.Context, path string) (*formats.Model, error) {
 		m, err = formats.Open(path)
 		close(done)
 	}()
-	if formats.Guess(path) == formats.Tar {
+	if formats.IsArchive(path) {
 		<-done
 	}
 	select {

@@ -32,8 +32,8 @@ const (
 	Run         Format = "run"         // a run of training: its model, or its newest checkpoint
 	SafeTensors Format = "safetensors" // a file beside its config.json
 	PyTorch     Format = "pytorch"     // a .bin or .pt file beside its config.json
-	TensorFlow  Format = "tensorflow"  // Google's: PREFIX.index, PREFIX.data-*, beside albert_config.json
-	Tar         Format = "tar"         // the same in a .tar.gz, as released
+	TensorFlow  Format = "tensorflow"  // Google's: PREFIX.index, PREFIX.data-*, beside albert_config.json or bert_config.json
+	Tar         Format = "tar"         // the same in a .tar.gz, as released; or, to read, in a .tar or .zip
 	ONNX        Format = "onnx"        // a .onnx file
 )
 
@@ -56,6 +56,11 @@ const (
 	torchFile = "pytorch_model.bin"
 	onnxFile  = "model.onnx"
 )
+
+// IsArchive tells by its name whether a file is read by unpacking it.
+func IsArchive(path string) bool {
+	return bySuffix(path) == Tar || slices.Contains([]string{".tar", ".zip"}, strings.ToLower(filepath.Ext(path)))
+}
 
 // Model is an opened model.
 type Model struct {
@@ -142,7 +147,7 @@ func ReadConfig(path string) (model.Config, error) {
 // OpenTokenizer opens a tokenizer: a file of one, or a model's. It is tokenizer.ErrNone that a model has none.
 func OpenTokenizer(path string) (*tokenizer.Tokenizer, error) {
 	t, err := tokenizer.Open(path)
-	if err == nil || Guess(path) == HuggingFace && !errors.Is(err, tokenizer.ErrNone) && !errors.Is(err, fs.ErrNotExist) {
+	if err == nil || Guess(path) == HuggingFace && !IsArchive(path) && !errors.Is(err, tokenizer.ErrNone) && !errors.Is(err, fs.ErrNotExist) {
 		return t, err
 	}
 	s, none := find(path)
@@ -218,6 +223,9 @@ func (s *source) network(r safetensors.Reader, c *model.Config) (m *Model, unuse
 		}
 		c = &own
 	}
+	if err := foreign(r); err != nil && !slices.Contains(r.Names(), c.Prefix()+wordTable) && !slices.Contains(r.Names(), wordTable) {
+		return nil, nil, nil, fmt.Errorf("%s: %w", s.weights, err)
+	}
 	if r, without, err = plain(r, c); err != nil {
 		return nil, nil, nil, fmt.Errorf("%s: %w", s.weights, err)
 	}
@@ -226,6 +234,14 @@ func (s *source) network(r safetensors.Reader, c *model.Config) (m *Model, unuse
 		return nil, nil, nil, fmt.Errorf("%s: %w", s.weights, err)
 	}
 	return &Model{Model: net, Format: s.format, Weights: s.weights, DTypes: dtypes(r)}, unused, without, nil
+}
+
+// foreign is an error that says whose tensors they are, if they are another family's; nil otherwise.
+func foreign(r safetensors.Reader) error {
+	if f := model.ForeignFamily(r.Names()); f != "" {
+		return fmt.Errorf("its tensors have the names of a %s: only ALBERT and BERT are read", f)
+	}
+	return nil
 }
 
 // check compares configuration, tokenizer and tensors with each other, and notes what a user should know.
@@ -244,6 +260,9 @@ func (m *Model) check(unused []string) error {
 	}
 	if n := c.GroupsNote(); n != "" {
 		m.Notes = append(m.Notes, n)
+	}
+	if c.IsBERT() && (m.Format == TensorFlow || m.Format == Tar) {
+		m.Notes = append(m.Notes, m.googleBERTNotes()...)
 	}
 	if len(m.Unused) > 0 {
 		m.Notes = append(m.Notes, "tensors that are not read: "+strings.Join(m.Unused, ", "))
@@ -279,11 +298,12 @@ func (s *source) readConfig(r safetensors.Reader) (model.Config, error) {
 		}
 		return model.Config{}, fmt.Errorf("%s: no configuration: put the model's %s beside it", s.weights, model.ConfigFile)
 	}
-	c, err := model.ReadConfig(s.config)
+	google := s.format == TensorFlow || s.format == Tar
+	c, err := model.ReadUntyped(s.config, model.Untyped{BERT: model.LooksLikeBERT(r.Names()), Hub: !google && model.LooksLikeBERT(r.Names())})
 	if err != nil {
 		return c, err
 	}
-	if s.format == TensorFlow || s.format == Tar {
+	if google && !c.IsBERT() {
 		// Google's code makes no map where E = H.
 		const name = "albert.encoder.embedding_hidden_mapping_in.weight"
 		if c.EmbeddingSize == c.HiddenSize && !slices.Contains(r.Names(), name) {
@@ -316,7 +336,7 @@ func find(path string) (*source, error) {
 	}
 	format := bySuffix(path)
 	switch strings.ToLower(filepath.Ext(path)) {
-	case ".tar":
+	case ".tar", ".zip":
 		format = Tar
 	case ".ckpt":
 		format = PyTorch
@@ -329,25 +349,36 @@ func find(path string) (*source, error) {
 	case SafeTensors, PyTorch, ONNX:
 		return file(format, path)
 	}
-	return nil, fmt.Errorf("%s is no model: want a directory, a .safetensors, .bin, .pt or .onnx file, a checkpoint of TensorFlow, or a .tar.gz", path)
+	return nil, fmt.Errorf("%s is no model: want a directory, a .safetensors, .bin, .pt or .onnx file, a checkpoint of TensorFlow, or a .tar.gz or .zip", path)
 }
 
 // file is a file of tensors, with config.json and tokenizer in its directory. An ONNX file may hold the configuration.
 func file(f Format, path string) (*source, error) {
 	dir := filepath.Dir(path)
 	s := &source{format: f, weights: path, config: filepath.Join(dir, model.ConfigFile), tokenizer: tokenizerIn(dir)}
-	if !exists(s.config) {
-		if f != ONNX {
-			return nil, fmt.Errorf("%s: no %s beside it, which says what its tensors are", path, model.ConfigFile)
-		}
-		s.config = ""
-	}
 	s.reader = map[Format]func() (safetensors.Reader, error){
 		SafeTensors: func() (safetensors.Reader, error) { return safetensors.Open(path) },
 		PyTorch:     func() (safetensors.Reader, error) { return pytorch.Open(path) },
 		ONNX:        func() (safetensors.Reader, error) { return onnx.Open(path) },
 	}[f]
+	if !exists(s.config) {
+		if f != ONNX {
+			return nil, noConfig(s)
+		}
+		s.config = ""
+	}
 	return s, nil
+}
+
+// noConfig is the error for a file of tensors without a configuration. It says whose they are if their names tell that no configuration would help.
+func noConfig(s *source) error {
+	if r, err := s.reader(); err == nil {
+		defer r.Close()
+		if err := foreign(r); err != nil {
+			return fmt.Errorf("%s: %w", s.weights, err)
+		}
+	}
+	return fmt.Errorf("%s: no %s beside it, which says what its tensors are", s.weights, model.ConfigFile)
 }
 
 func tokenizerIn(dir string) func() (*tokenizer.Tokenizer, error) {
@@ -415,82 +446,6 @@ func runOf(path string) (*source, error) {
 			}
 			return safetensors.Open(of.Weights)
 		}}, nil
-}
-
-// unpacked is a directory as it comes out of a released archive; nil if there is no checkpoint in it.
-func unpacked(dir string) (*source, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var list []string
-	for _, e := range entries {
-		if path := filepath.Join(dir, e.Name()); strings.HasSuffix(path, ".index") && tensorflow.IsCheckpoint(path) {
-			list = append(list, path)
-		}
-	}
-	switch len(list) {
-	case 0:
-		return nil, nil
-	case 1:
-		return checkpoint(list[0])
-	}
-	return nil, fmt.Errorf("%s has %d checkpoints: name one, such as %s", dir, len(list), tensorflow.Prefix(list[0]))
-}
-
-// checkpoint is a checkpoint of TensorFlow with the files beside it.
-func checkpoint(path string) (*source, error) {
-	files, err := tensorflow.Beside(path)
-	if err != nil {
-		return nil, err
-	}
-	return google(TensorFlow, path, files)
-}
-
-// archive is a released archive, which is unpacked until the source is closed.
-func archive(path string) (*source, error) {
-	a, err := tensorflow.OpenTar(path)
-	if err != nil {
-		return nil, err
-	}
-	s, err := google(Tar, path, a.Files)
-	if err != nil {
-		return nil, errors.Join(err, a.Close())
-	}
-	s.close = a.Close
-	return s, nil
-}
-
-// google is a model in Google's files.
-func google(f Format, path string, files tensorflow.Files) (*source, error) {
-	if files.Checkpoint == "" {
-		return nil, fmt.Errorf("%s: no checkpoint in it (a .index and a .data file)", path)
-	}
-	if files.Config == "" {
-		return nil, fmt.Errorf("%s: no albert_config.json beside the checkpoint", path)
-	}
-	return &source{format: f, weights: path, config: files.Config,
-		reader: func() (safetensors.Reader, error) {
-			r, err := tensorflow.Open(files.Checkpoint)
-			if err != nil {
-				return nil, err
-			}
-			m, _, err := tensorflow.Model(r)
-			if err != nil {
-				return nil, errors.Join(err, r.Close())
-			}
-			return m, nil
-		},
-		tokenizer: func() (*tokenizer.Tokenizer, error) {
-			switch {
-			case files.SentencePiece != "":
-				return tokenizer.OpenClean(files.SentencePiece, files.Cleanup)
-			case files.Vocab != "":
-				return tokenizer.OpenClean(files.Vocab, files.Cleanup)
-			}
-			return nil, tokenizer.ErrNone
-		},
-	}, nil
 }
 
 // OpenFS opens a directory in Hugging Face layout of a file system, such as one that go:embed makes: config.json, model.safetensors and,

@@ -111,7 +111,7 @@ func TestNoModel(t *testing.T) {
 		filepath.Dir(config):               "no weights there",
 		filepath.Dir(shards):               "is not a file of this directory",
 		filepath.Join(dir, "two[1"):        "two[1 has 2 checkpoints: name one, such as ",
-		filepath.Join(dir, "bare"):         "no albert_config.json beside the checkpoint",
+		filepath.Join(dir, "bare"):         "no albert_config.json or bert_config.json beside the checkpoint",
 		put("alone.safetensors", "x"):      "no config.json beside it",
 		put("alone.bin", "x"):              "no config.json beside it",
 		put("m.h5", "x"):                   "is no model",

@@ -46,8 +46,8 @@ func Guess(to string) Format {
 	return HuggingFace
 }
 
-// heads are the outputs that an ONNX file has, by transformers' class of the model.
-var heads = map[string]onnx.Head{model.Bare: onnx.Base, model.PreTraining: onnx.Pretraining, model.MaskedLM: onnx.MaskedLM,
+// heads are the outputs that an ONNX file has, by ALBERT's class of the model.
+var heads = map[string]onnx.Head{model.NextSentence: onnx.NextSentence, model.Bare: onnx.Base, model.PreTraining: onnx.Pretraining, model.MaskedLM: onnx.MaskedLM,
 	model.SequenceClassification: onnx.SequenceClassification, model.TokenClassification: onnx.TokenClassification,
 	model.QuestionAnswering: onnx.QuestionAnswering, model.MultipleChoice: onnx.MultipleChoice}
 
@@ -73,9 +73,6 @@ func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, 
 	}
 	if f == ONNX && m.Beam.Start.W != nil {
 		return f, nil, fmt.Errorf("%s: the beam head of SQuAD 2.0 (start_logits, end_logits, answer_class) has no ONNX form", m.Path)
-	}
-	if m.Config.IsBERT() && (f == ONNX || f == TensorFlow || f == Tar) {
-		return f, nil, targetError("a BERT is not written as %s: want a Hugging Face directory, safetensors or PyTorch", f)
 	}
 	tensors, dtype, notes, err := m.narrow(ctx, f, o.DType)
 	if err != nil {
@@ -105,7 +102,8 @@ func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, 
 				return disk.Atomically(path, func(w io.Writer) error { return pytorch.WriteTo(stopping{ctx, w}, tensors) })
 			},
 			ONNX: func(path string) (err error) {
-				notes, err = m.writeONNX(ctx, path, o.Int8)
+				out, err := m.writeONNX(ctx, path, o.Int8)
+				notes = append(notes, out...)
 				return err
 			}}[f]
 		parts = append(parts, part{path: to, write: w})
@@ -122,7 +120,11 @@ func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, 
 		parts, notes, err = m.googleParts(dir, tensorflow.Prefix(to), config)
 	case Tar:
 		var inside []part
-		if inside, notes, err = m.googleParts("", "model.ckpt-best", config); err == nil {
+		prefix := "model.ckpt-best"
+		if m.Config.IsBERT() {
+			prefix = "bert_model.ckpt"
+		}
+		if inside, notes, err = m.googleParts("", prefix, config); err == nil {
 			parts = []part{{path: to, write: func(path string) error { return writeTar(ctx, path, inside) }}}
 		}
 	default:
@@ -134,7 +136,8 @@ func Write(ctx context.Context, to string, m *Model, o WriteOptions) (f Format, 
 	if m.Sentence != nil {
 		notes = append(notes, "the modules of sentence-transformers (modules.json) are not written: the model alone is")
 	}
-	return f, notes, writeParts(ctx, dir, parts, o.Force)
+	err = writeParts(ctx, dir, parts, o.Force)
+	return f, notes, err
 }
 
 // stopping is a writer that fails once its context has ended.
@@ -324,7 +327,12 @@ func writeSafeTensors(ctx context.Context, tensors []safetensors.Tensor) func(pa
 
 // writeONNX writes a graph of the model's class; the notes name the tensors that it has no use for.
 func (m *Model) writeONNX(ctx context.Context, path string, int8 bool) (notes []string, err error) {
-	head := heads[m.Class()]
+	var head onnx.Head
+	for class, h := range heads {
+		if m.Config.ClassName(class) == m.Class() {
+			head = h
+		}
+	}
 	err = disk.Atomically(path, func(w io.Writer) error {
 		return onnx.WriteTo(stopping{ctx, w}, m.Config, m.Tensors(), onnx.Options{Head: head, Int8: int8})
 	})
@@ -382,7 +390,11 @@ func (m *Model) googleParts(dir, prefix string, config []byte) (parts []part, no
 	// The checkpoint first: in an archive it is read while its configuration is not needed yet.
 	parts = []part{{path: prefix + ".index", also: prefix + ".data-00000-of-00001",
 		write: func(path string) error { return tensorflow.Write(tensorflow.Prefix(path), tensors) }}}
-	beside := map[string][]byte{"albert_config.json": append(text, '\n')}
+	name := "albert_config.json"
+	if m.Config.IsBERT() {
+		name = model.GoogleBERTFile
+	}
+	beside := map[string][]byte{name: append(text, '\n')}
 	if m.Tokenizer != nil {
 		own := m.Tokenizer.Files()
 		switch {

@@ -18,8 +18,11 @@ const (
 	bertType   = "bert"
 )
 
-// nextSentence is the class that has the next-sentence head alone; ALBERT has no such class.
-const nextSentence = "BertForNextSentencePrediction"
+// GoogleBERTFile is the name of the configuration beside Google's checkpoints of BERT.
+const GoogleBERTFile = "bert_config.json"
+
+// NextSentence is the class that has the next-sentence head alone; ALBERT has no such class.
+const NextSentence = "BertForNextSentencePrediction"
 
 // bertNames makes BERT's names of tensors of ALBERT's.
 var bertNames = strings.NewReplacer(
@@ -54,7 +57,7 @@ func (c *Config) ClassName(albert string) string {
 	return albert
 }
 
-// modelType reads model_type; "" is Google's configuration, which has none.
+// modelType reads model_type, or tells it by the class where there is none; "" is Google's configuration, which has neither.
 func modelType(fields map[string]json.RawMessage) (name string, err error) {
 	if raw, ok := fields["model_type"]; ok && json.Unmarshal(raw, &name) != nil {
 		return "", errors.New("field model_type: a string is needed")
@@ -62,7 +65,27 @@ func modelType(fields map[string]json.RawMessage) (name string, err error) {
 	if name != "" && name != albertType && name != bertType {
 		return "", fmt.Errorf("config: model_type is %q: only models of the types %q and %q are read", name, albertType, bertType)
 	}
+	if name == "" {
+		return typeOfClass(fields["architectures"])
+	}
 	return name, nil
+}
+
+// typeOfClass tells the model_type by the first of the classes that a configuration lists in its place, "" where the class does not tell.
+func typeOfClass(list json.RawMessage) (string, error) {
+	var classes []string
+	if json.Unmarshal(list, &classes) != nil || len(classes) == 0 {
+		return "", nil
+	}
+	for _, other := range []string{"Roberta", "XLMRoberta", "Camembert", "DistilBert", "Deberta", "Electra", "MPNet", "MobileBert", "ModernBert", "XLNet"} {
+		if strings.HasPrefix(classes[0], other) {
+			return "", fmt.Errorf("config: architectures is [%q]: only models of the types %q and %q are read", classes[0], albertType, bertType)
+		}
+	}
+	if strings.HasPrefix(classes[0], "BertFor") || classes[0] == "BertModel" {
+		return bertType, nil
+	}
+	return "", nil
 }
 
 // setBERTDefaults fills what a config.json of BERT leaves out, with BertConfig's defaults.

@@ -1,10 +1,12 @@
 package model
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -136,21 +138,35 @@ func (c *Config) setDefaults() {
 	c.Sharing = ShareAll
 }
 
-// ReadConfig reads a config.json. One without model_type is Google's: its "gelu" is the tanh approximation and becomes "gelu_new".
+// Untyped says what a configuration without model_type is: Google's of ALBERT, unless a field is set. Google's "gelu" is the approximation by tanh
+// and becomes "gelu_new".
+type Untyped struct {
+	BERT bool // of BERT
+	Hub  bool // transformers', from before it had model_type: "gelu" is by erf
+}
+
+// ReadConfig reads a config.json, or Google's albert_config.json or bert_config.json.
 func ReadConfig(path string) (Config, error) {
+	return ReadUntyped(path, Untyped{BERT: filepath.Base(path) == GoogleBERTFile})
+}
+
+// ReadUntyped reads a config.json, and where it has no model_type as u says.
+func ReadUntyped(path string, u Untyped) (Config, error) {
 	data, err := disk.ReadFile(path, maxConfigBytes)
 	if err != nil {
 		return Config{}, err
 	}
-	c, err := ParseConfig(data)
+	c, err := parseConfig(data, u)
 	if err != nil {
 		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
 }
 
-// ParseConfig reads the text of a config.json and validates it.
-func ParseConfig(data []byte) (Config, error) {
+// ParseConfig reads the text of a config.json and validates it. One without model_type is Google's of ALBERT.
+func ParseConfig(data []byte) (Config, error) { return parseConfig(data, Untyped{}) }
+
+func parseConfig(data []byte, u Untyped) (Config, error) {
 	if len(data) > maxConfigBytes {
 		return Config{}, errors.New("larger than 1 MiB: not a model configuration")
 	}
@@ -161,6 +177,9 @@ func ParseConfig(data []byte) (Config, error) {
 	kind, err := modelType(fields)
 	if err != nil {
 		return Config{}, err
+	}
+	if kind == "" && u.BERT {
+		kind = bertType
 	}
 	var c Config
 	c.NumHiddenLayers, c.NumAttentionHeads = 12, 64 // AlbertConfig's own defaults, those of xxlarge
@@ -186,8 +205,8 @@ func ParseConfig(data []byte) (Config, error) {
 	}
 	c.extra = fields
 	if c.ModelType == "" {
-		c.ModelType = "albert"
-		if c.HiddenAct == "gelu" {
+		c.ModelType = cmp.Or(kind, albertType)
+		if c.HiddenAct == "gelu" && !u.Hub {
 			c.HiddenAct = "gelu_new"
 		}
 	}

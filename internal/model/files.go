@@ -223,7 +223,7 @@ func (m *Model) class() string {
 	case m.MLMDense.W != nil:
 		return MaskedLM
 	case m.SOP.W != nil && m.Config.IsBERT():
-		return nextSentence
+		return NextSentence
 	}
 	return Bare
 }

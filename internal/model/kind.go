@@ -53,7 +53,7 @@ func (m *Model) Kind() Kind {
 		return Answer
 	}
 	switch m.class() {
-	case PreTraining, nextSentence:
+	case PreTraining, NextSentence:
 		return Order
 	case TokenClassification:
 		return Tag

@@ -56,12 +56,18 @@ func (e *export) build(head Head) {
 	switch head {
 	case Base:
 		g.output("last_hidden_state", e.sequences(x, h), typeFloat, "batch", "sequence", h)
-		if _, ok := e.tensors[prefix+"pooler.weight"]; ok {
+		if e.has(prefix + "pooler.weight") {
 			g.output("pooler_output", e.pool(x), typeFloat, "batch", h)
 		}
 	case Pretraining:
 		g.output("prediction_logits", e.sequences(e.decode(x), v), typeFloat, "batch", "sequence", v)
-		g.output("sop_logits", e.linear(g, e.pool(x), "sop_classifier.classifier", 2, h), typeFloat, "batch", 2)
+		order := "sop_logits"
+		if e.c.IsBERT() {
+			order = "seq_relationship_logits"
+		}
+		g.output(order, e.linear(g, e.pool(x), "sop_classifier.classifier", 2, h), typeFloat, "batch", 2)
+	case NextSentence:
+		g.output("logits", e.linear(g, e.pool(x), "sop_classifier.classifier", 2, h), typeFloat, "batch", 2)
 	case MaskedLM:
 		g.output("logits", e.sequences(e.decode(x), v), typeFloat, "batch", "sequence", v)
 	case SequenceClassification:
@@ -229,11 +235,20 @@ func (e *export) labels(name string) int {
 	return t.Shape[0]
 }
 
-// tensor gives a tensor of the shape that the configuration asks for.
+// has tells whether there is a tensor, by ALBERT's name.
+func (e *export) has(name string) bool {
+	_, ok := e.tensors[e.c.TensorName(name)]
+	return ok
+}
+
+// stored is the name that a tensor, given by ALBERT's, has in the file: that of the first where layers share it.
+func (e *export) stored(name string) string { return e.c.TensorName(e.c.Repeats(name)) }
+
+// tensor gives a tensor, by the name that it has in the file, of the shape that the configuration asks for.
 func (e *export) tensor(name string, shape ...int) safetensors.Tensor {
 	t, ok := e.tensors[name]
-	if !ok && name == "predictions.bias" {
-		t, ok = e.tensors["predictions.decoder.bias"]
+	if !ok && name == e.c.TensorName("predictions.bias") {
+		t, ok = e.tensors[e.c.TensorName("predictions.decoder.bias")]
 	}
 	switch {
 	case !ok:
@@ -250,7 +265,7 @@ func (e *export) tensor(name string, shape ...int) safetensors.Tensor {
 
 // weight is a tensor as it is, in the main graph.
 func (e *export) weight(name string, shape ...int) string {
-	name = e.c.Repeats(name)
+	name = e.stored(name)
 	if e.graph.have[name] {
 		return name
 	}

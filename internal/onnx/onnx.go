@@ -1,4 +1,4 @@
-// Package onnx writes ALBERT models as ONNX files, in fp32 or int8, and reads their tensors back.
+// Package onnx writes ALBERT and BERT models as ONNX files, in fp32 or int8, and reads their tensors back.
 //
 //	err := onnx.WriteTo(file, m.Config, m.Tensors(), onnx.Options{Head: onnx.MaskedLM, Int8: true})
 //	f, err := onnx.Open("model.onnx")          // a safetensors.Reader, under Hugging Face's names
@@ -36,8 +36,10 @@ type Head string
 const (
 	// Base is AlbertModel: last_hidden_state [batch, sequence, H], and pooler_output [batch, H] if the model has a pooler.
 	Base Head = "base"
-	// Pretraining: prediction_logits [batch, sequence, V], sop_logits [batch, 2].
+	// Pretraining: prediction_logits [batch, sequence, V], and sop_logits, or of BERT seq_relationship_logits, [batch, 2].
 	Pretraining Head = "pretraining"
+	// NextSentence, which ALBERT does not have: logits [batch, 2].
+	NextSentence Head = "next-sentence"
 	// MaskedLM: logits [batch, sequence, V].
 	MaskedLM Head = "masked-lm"
 	// SequenceClassification: logits [batch, labels].
@@ -52,7 +54,7 @@ const (
 
 // Heads lists the heads.
 func Heads() []Head {
-	return []Head{Base, Pretraining, MaskedLM, SequenceClassification, TokenClassification, QuestionAnswering, MultipleChoice}
+	return []Head{Base, Pretraining, NextSentence, MaskedLM, SequenceClassification, TokenClassification, QuestionAnswering, MultipleChoice}
 }
 
 // Options say what is written. The zero value is the base model in fp32.
@@ -78,12 +80,12 @@ func WriteTo(w io.Writer, c model.Config, tensors []safetensors.Tensor, o Option
 	if err != nil {
 		return err
 	}
-	e := &export{c: c, int8: o.Int8, graph: &graph{name: "albert", have: map[string]bool{}, count: new(int)}, tensors: map[string]safetensors.Tensor{}}
-	bare := !slices.ContainsFunc(tensors, func(t safetensors.Tensor) bool { return strings.HasPrefix(t.Name, prefix) })
+	e := &export{c: c, int8: o.Int8, graph: &graph{name: c.ModelType, have: map[string]bool{}, count: new(int)}, tensors: map[string]safetensors.Tensor{}}
+	bare := !slices.ContainsFunc(tensors, func(t safetensors.Tensor) bool { return strings.HasPrefix(t.Name, c.Prefix()) })
 	for _, t := range tensors {
 		e.tensors[t.Name] = t
 		if bare {
-			e.tensors[prefix+t.Name] = t
+			e.tensors[c.Prefix()+t.Name] = t
 		}
 	}
 	e.build(o.Head)
@@ -93,7 +95,8 @@ func WriteTo(w io.Writer, c model.Config, tensors []safetensors.Tensor, o Option
 	return e.graph.writeModel(w, map[string]string{configKey: string(text), headKey: string(o.Head)})
 }
 
-// prefix is what AlbertModel's tensors are called within the models that have a head.
+// prefix is what AlbertModel's tensors are called within the models that have a head. The graph is written by ALBERT's names, and
+// [model.Config.TensorName] makes BERT's of them.
 const prefix = "albert."
 
 // Keys of metadata_props, under which a file holds its configuration and its head.

@@ -147,6 +147,7 @@ func TestEveryHeadKeepsItsTensorsAndNoOthers(t *testing.T) {
 	has := map[onnx.Head][]string{
 		onnx.Base:                   {"albert.pooler.weight"},
 		onnx.Pretraining:            {"albert.pooler.weight", "predictions.dense.weight", "sop_classifier.classifier.weight"},
+		onnx.NextSentence:           {"albert.pooler.weight", "sop_classifier.classifier.weight"},
 		onnx.MaskedLM:               {"predictions.dense.weight"},
 		onnx.SequenceClassification: {"albert.pooler.weight", "classifier.weight"},
 		onnx.TokenClassification:    {"classifier.weight"},

@@ -45,7 +45,7 @@ func quantizeRows(w []byte, rows, cols int) (q, scales []byte, bad int) {
 
 // quantize puts a weight [out, in] into the main graph as int8, transposed or not, and gives the names of values and scales.
 func (e *export) quantize(name string, out, in int, transposed bool) (values, scales string) {
-	name = e.c.Repeats(name)
+	name = e.stored(name)
 	values, scales = name+quantizedSuffix, name+scaleSuffix
 	if transposed {
 		values = name + transposedSuffix

@@ -30,7 +30,7 @@ type tensor struct {
 
 var _ safetensors.Reader = (*File)(nil)
 
-// Open opens an ONNX file that this package wrote. Other exports of ALBERT can be read as far as their initialisers have Hugging Face's
+// Open opens an ONNX file that this package wrote. Other exports can be read as far as their initialisers have Hugging Face's
 // names. It is an error if they do not, as where an exporter turned the weights around and numbered them, and if values lie in another file.
 func Open(path string) (*File, error) { return disk.Open(path, Parse) }
 
@@ -65,7 +65,10 @@ func Parse(data []byte) (*File, error) {
 	}
 	f.names = slices.Sorted(maps.Keys(f.tensors))
 	if len(f.names) == 0 {
-		return nil, errors.New("no tensor with a name of Hugging Face's in it: not an ALBERT model, or exported under other names")
+		if family := model.ForeignFamily(slices.Collect(maps.Keys(all))); family != "" {
+			return nil, fmt.Errorf("its tensors have the names of a %s: only ALBERT and BERT are read", family)
+		}
+		return nil, errors.New("no tensor with a name of Hugging Face's in it: not an ALBERT or BERT model, or exported under other names")
 	}
 	return f, nil
 }
@@ -112,10 +115,10 @@ func isScale(name string, all map[string]tensorProto) bool {
 	return false
 }
 
-// isParameter tells whether a name can be that of a parameter of ALBERT.
+// isParameter tells whether a name can be that of a parameter of ALBERT or BERT.
 func isParameter(name string) bool {
 	base, _, ok := strings.Cut(name, ".")
-	return ok && !strings.Contains(name, "/") && (model.IsHead(name) || slices.Contains([]string{"albert", "embeddings", "encoder", "pooler"}, base))
+	return ok && !strings.Contains(name, "/") && (model.IsHead(name) || slices.Contains([]string{"albert", "bert", "embeddings", "encoder", "pooler"}, base))
 }
 
 // repeat gives the tensors that a sharing mode repeats, which the file has once, their other names.

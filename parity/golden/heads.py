@@ -1,5 +1,5 @@
 """Makes task/testdata/golden: tiny random models of transformers' classes for fine-tuning, with the logits, loss and gradients that
-float64 arithmetic gives for a batch. `heads.py --check` compares the committed files with new ones instead."""
+float64 arithmetic gives for a batch, of ALBERT and (bert-*) of BERT. `heads.py --check` compares the committed files with new ones instead."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AlbertConfig
+from transformers import AlbertConfig, BertConfig
 
 import make as pretraining
 
@@ -31,15 +31,17 @@ CASES = {
     "answer": ("AlbertForQuestionAnswering", 2, None),
     "choice": ("AlbertForMultipleChoice", 1, None),
 }
+CASES |= {"bert-" + name: (cls.replace("Albert", "Bert"), *rest) for name, (cls, *rest) in CASES.items()}
 
 
 def model_of(name, rng):
     cls, outputs, problem = CASES[name]
-    kw = dict(num_labels=outputs, problem_type=problem) if problem or name == "tag" else {}
-    config = AlbertConfig(
-        vocab_size=61, embedding_size=8, hidden_size=20, intermediate_size=28, num_hidden_layers=2, num_attention_heads=2,
-        hidden_act="gelu", max_position_embeddings=24, classifier_dropout_prob=0.1, attn_implementation="eager", **kw,
-    )
+    kw = dict(num_labels=outputs, problem_type=problem) if problem or name.endswith("tag") else {}
+    size = dict(vocab_size=61, num_hidden_layers=2, num_attention_heads=2, hidden_act="gelu", max_position_embeddings=24, attn_implementation="eager")
+    if cls.startswith("Bert"):
+        config = BertConfig(hidden_size=12, intermediate_size=20, **size, **kw)
+    else:
+        config = AlbertConfig(embedding_size=8, hidden_size=20, intermediate_size=28, classifier_dropout_prob=0.1, **size, **kw)
     model = getattr(transformers, cls)(config).eval()
     with torch.no_grad():
         for n, p in sorted(model.named_parameters()):
@@ -63,29 +65,30 @@ def make(name, directory):
     rows = [(int(a), int(b)) for a, b in zip(offsets, offsets[1:])]
     parts = [dict(input_ids=ids[None, a:b], token_type_ids=types[None, a:b]) for a, b in rows]
     ce = torch.nn.functional.cross_entropy
-    if name == "classify":
+    kind = name.removeprefix("bert-")
+    if kind == "classify":
         labels = torch.from_numpy(rng.integers(0, outputs, n))
         logits = torch.cat([model(**p).logits for p in parts])
         loss = ce(logits, labels)
         whole = torch.stack([model(**p, labels=labels[i : i + 1]).loss for i, p in enumerate(parts)]).mean()
-    elif name == "multilabel":
+    elif kind == "multilabel":
         labels = torch.from_numpy(rng.integers(0, 2, (n, outputs))).double()
         logits = torch.cat([model(**p).logits for p in parts])
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
         whole = torch.stack([model(**p, labels=labels[i : i + 1]).loss for i, p in enumerate(parts)]).mean()
-    elif name == "regress":
+    elif kind == "regress":
         labels = torch.from_numpy(rng.standard_normal(n))
         logits = torch.cat([model(**p).logits for p in parts])
         loss = ((logits[:, 0] - labels) ** 2).mean()
         whole = torch.stack([model(**p, labels=labels[i : i + 1]).loss for i, p in enumerate(parts)]).mean()
-    elif name == "tag":
+    elif kind == "tag":
         labels = torch.from_numpy(rng.integers(-1, outputs, t))
         logits = torch.cat([model(**p).logits[0] for p in parts])
         loss = ce(logits, labels, ignore_index=-1)
         counts = [int((labels[a:b] >= 0).sum()) for a, b in rows]
         each = [model(**p, labels=torch.where(labels[a:b] < 0, -100, labels[a:b])[None]).loss for p, (a, b) in zip(parts, rows)]
         whole = sum(l * c for l, c in zip(each, counts) if c) / sum(counts)
-    elif name == "answer":
+    elif kind == "answer":
         starts = np.array([rng.integers(0, m) for m in LENGTHS])
         ends = np.array([rng.integers(s, m) for s, m in zip(starts, LENGTHS)])
         labels = torch.from_numpy(np.stack([starts, ends], 1))

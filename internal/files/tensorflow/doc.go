@@ -1,4 +1,4 @@
-// Package tensorflow reads and writes TensorFlow checkpoints, and knows the names that Google's ALBERT has in them.
+// Package tensorflow reads and writes TensorFlow checkpoints, and knows the names that Google's ALBERT and BERT have in them.
 //
 //	f, err := tensorflow.Open("albert_base/model.ckpt-best")
 //	m, unused, err := tensorflow.Model(f)       // under Hugging Face's names

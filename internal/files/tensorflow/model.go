@@ -11,25 +11,27 @@ import (
 	"albert/internal/files/safetensors"
 )
 
-// Model presents the variables of Google's ALBERT under the names, and in the layout, of transformers' AlbertForPreTraining. Heads
-// of fine-tuned models are classifier (GLUE, RACE), qa_outputs (SQuAD 1.1), start_logits, end_logits and answer_class (SQuAD 2.0).
+// Model presents the variables of Google's ALBERT or BERT under the names, and in the layout, of transformers' AlbertForPreTraining or
+// BertForPreTraining. Heads of fine-tuned models are classifier (GLUE, RACE), qa_outputs (SQuAD), start_logits, end_logits and answer_class
+// (ALBERT's of SQuAD 2.0).
 // Unused are the variables that have no name there: optimizer slots (/adam_m, /adam_v), global_step, and whatever else there is.
 // A model with E = H has no embedding_hidden_mapping_in in either. Closing the model closes r.
 func Model(r safetensors.Reader) (m safetensors.Reader, unused []string, err error) {
 	v := &view{r: r, of: map[string]source{}}
+	names := namingOf(r.Names())
 	for _, variable := range r.Names() {
-		n, ok := toHF(variable)
+		n, ok := names.toHF.name(plain(variable))
 		if !ok {
 			unused = append(unused, variable)
 			continue
 		}
 		if s, twice := v.of[n.name]; twice {
-			return nil, nil, fmt.Errorf("variables %s and %s are the same one of ALBERT's", safetensors.Quote(s.variable), safetensors.Quote(variable))
+			return nil, nil, fmt.Errorf("variables %s and %s are the same one", safetensors.Quote(s.variable), safetensors.Quote(variable))
 		}
 		v.of[n.name] = source{variable, n.transpose}
 	}
 	if len(v.of) == 0 {
-		return nil, nil, fmt.Errorf("no variable of ALBERT's among %d: not a checkpoint of it", len(unused))
+		return nil, nil, fmt.Errorf("no variable of ALBERT's or BERT's among %d: not a checkpoint of one", len(unused))
 	}
 	v.names = slices.Sorted(maps.Keys(v.of))
 	return v, unused, nil
@@ -68,7 +70,7 @@ func (v *view) Close() error { return v.r.Close() }
 
 const mapping = "albert.encoder.embedding_hidden_mapping_in."
 
-// FromHuggingFace gives the tensors of an AlbertForPreTraining, or of a fine-tuned model with one of the heads that [Model] knows,
+// FromHuggingFace gives the tensors of an AlbertForPreTraining or BertForPreTraining, or of a fine-tuned model with one of the heads that [Model] knows,
 // under Google's names and in its layout, in byte order of their names. Left out are copies (the decoder tied to the word
 // embeddings), buffers (position_ids, token_type_ids), and, where E = H, the identity as map from one to the other, for which
 // Google's code has no variable. A tensor that it has no name for is an error, and so is a copy or an identity that is none.

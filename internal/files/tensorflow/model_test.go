@@ -14,7 +14,7 @@ func TestModelErrors(t *testing.T) {
 		return safetensors.Float32Tensor(name, shape, []float32{1, 2})
 	}
 	for want, list := range map[string][]safetensors.Tensor{
-		"no variable of ALBERT's among 1":                                           {one("v", 2)},
+		"no variable of ALBERT's or BERT's among 1":                                 {one("v", 2)},
 		"bert/pooler/dense/bias and module/bert/pooler/dense/bias are the same one": {one("bert/pooler/dense/bias", 2), one("module/bert/pooler/dense/bias", 2)},
 		"bert/pooler/dense/kernel has shape [2], want two dimensions":               {one("bert/pooler/dense/kernel", 2)},
 	} {
@@ -32,28 +32,45 @@ func TestModelErrors(t *testing.T) {
 	}
 }
 
-// Numbers of groups are taken as they stand, names that are nearly ones of ALBERT's are not.
+// Numbers of groups and layers are taken as they stand, names that are nearly ones of the family's are not.
 func TestNames(t *testing.T) {
-	for google, hf := range map[string]string{
-		"bert/encoder/transformer/group_11/inner_group_3/LayerNorm_1/gamma":                           "albert.encoder.albert_layer_groups.11.albert_layers.3.full_layer_layer_norm.weight",
-		"bert/encoder/transformer/group_0/inner_group_0/ffn_1/intermediate/output/dense/kernel":       "albert.encoder.albert_layer_groups.0.albert_layers.0.ffn_output.weight",
-		"bert/encoder/transformer/group_00/inner_group_0/LayerNorm_1/gamma":                           "",
-		"bert/encoder/transformer/group_0/inner_group_0/LayerNorm_2/gamma":                            "",
-		"bert/encoder/transformer/group_0/inner_group_0/LayerNorm/gamma/adam_m":                       "",
-		"bert/encoder/transformer/group_9999999999999999999999/inner_group_0/LayerNorm/gamma/adam_m/": "",
-		"module/module/output_bias":                      "",
-		"bert/encoder/layer_0/attention/self/key/kernel": "",
-		"": "",
+	for family, list := range map[*naming]map[string]string{
+		albert: {
+			"bert/encoder/transformer/group_11/inner_group_3/LayerNorm_1/gamma":                           "albert.encoder.albert_layer_groups.11.albert_layers.3.full_layer_layer_norm.weight",
+			"bert/encoder/transformer/group_0/inner_group_0/ffn_1/intermediate/output/dense/kernel":       "albert.encoder.albert_layer_groups.0.albert_layers.0.ffn_output.weight",
+			"bert/encoder/transformer/group_00/inner_group_0/LayerNorm_1/gamma":                           "",
+			"bert/encoder/transformer/group_0/inner_group_0/LayerNorm_2/gamma":                            "",
+			"bert/encoder/transformer/group_0/inner_group_0/LayerNorm/gamma/adam_m":                       "",
+			"bert/encoder/transformer/group_9999999999999999999999/inner_group_0/LayerNorm/gamma/adam_m/": "",
+			"module/module/output_bias":                      "",
+			"bert/encoder/layer_0/attention/self/key/kernel": "",
+			"": "",
+		},
+		bert: {
+			"bert/encoder/layer_0/attention/self/key/kernel":                   "bert.encoder.layer.0.attention.self.key.weight",
+			"bert/encoder/layer_23/attention/output/LayerNorm/beta":            "bert.encoder.layer.23.attention.output.LayerNorm.bias",
+			"bert/encoder/layer_3/output/dense/bias":                           "bert.encoder.layer.3.output.dense.bias",
+			"bert/pooler/dense/kernel":                                         "bert.pooler.dense.weight",
+			"cls/predictions/output_bias":                                      "cls.predictions.bias",
+			"cls/seq_relationship/output_weights":                              "cls.seq_relationship.weight",
+			"output_weights":                                                   "classifier.weight",
+			"bert/encoder/layer_03/output/dense/bias":                          "",
+			"bert/encoder/layer_3/output/dense/bias/adam_v":                    "",
+			"bert/encoder/embedding_hidden_mapping_in/bias":                    "",
+			"bert/encoder/transformer/group_0/inner_group_0/LayerNorm_1/gamma": "",
+		},
 	} {
-		n, ok := toHF(google)
-		if ok != (hf != "") || ok && n.name != hf {
-			t.Errorf("%s: %v", google, n)
-		}
-		if !ok {
-			continue
-		}
-		if back, ok := toGoogle(hf); !ok || back.name != google {
-			t.Errorf("%s: %v", hf, back)
+		for google, hf := range list {
+			n, ok := family.toHF.name(google)
+			if ok != (hf != "") || ok && n.name != hf {
+				t.Errorf("%s: %v", google, n)
+			}
+			if !ok {
+				continue
+			}
+			if back, ok := toGoogle(hf); !ok || back.name != google || back.transpose != n.transpose {
+				t.Errorf("%s: %v", hf, back)
+			}
 		}
 	}
 }

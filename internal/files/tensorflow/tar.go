@@ -2,9 +2,11 @@ package tensorflow
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path"
 	"path/filepath"
@@ -26,9 +28,9 @@ const maxMembers = 10000
 // Files are the paths of a released model's parts; "" where there is none.
 type Files struct {
 	Checkpoint    string // the prefix
-	Config        string // albert_config.json
+	Config        string // albert_config.json, bert_config.json
 	SentencePiece string // 30k-clean.model
-	Vocab         string // vocab.txt of WordPiece (the Chinese models)
+	Vocab         string // vocab.txt of WordPiece (BERT, the Chinese models)
 	Cleanup       string // tokenizer_config.json, which Google's code does not know
 }
 
@@ -50,7 +52,7 @@ type Archive struct {
 // Close removes the unpacked files. Close what was opened of them first.
 func (a *Archive) Close() error { return os.RemoveAll(a.dir) }
 
-// OpenTar unpacks what a model needs of a .tar.gz or .tar into a new temporary directory, which Close removes: the configuration, the
+// OpenTar unpacks what a model needs of a .tar.gz, .tar or .zip into a new temporary directory, which Close removes: the configuration, the
 // tokenizer, the checkpoint without its graph. Members that would leave the directory, links, and names that appear twice are
 // refused, and archives that unpack to more than 4 GiB.
 func OpenTar(path string) (*Archive, error) {
@@ -59,12 +61,21 @@ func OpenTar(path string) (*Archive, error) {
 		return nil, err
 	}
 	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "albert-*")
 	if err != nil {
 		return nil, err
 	}
 	a := &Archive{dir: dir}
-	members, err := unpack(f, dir, maxUnpacked)
+	var members []string
+	if isZip(f) {
+		members, err = unpackZip(f, st.Size(), dir, maxUnpacked)
+	} else {
+		members, err = unpack(f, dir, maxUnpacked)
+	}
 	if err == nil {
 		a.Files, err = choose(members)
 	}
@@ -128,14 +139,14 @@ func choose(names []string) (f Files, err error) {
 	for _, part := range []struct {
 		what      string
 		is        func(base string) bool
-		preferred string
+		preferred []string
 		to        *string
 	}{
-		{"checkpoints", isIndex, "model.ckpt-best.index", &f.Checkpoint},
-		{"configurations", isConfig, "albert_config.json", &f.Config},
-		{"SentencePiece models", isModel, "30k-clean.model", &f.SentencePiece},
-		{"vocabularies", vocabName.MatchString, "vocab.txt", &f.Vocab},
-		{"tokenizers' configurations", isCleanup, "", &f.Cleanup},
+		{"checkpoints", isIndex, []string{"model.ckpt-best.index", "bert_model.ckpt.index"}, &f.Checkpoint},
+		{"configurations", isConfig, []string{"albert_config.json", "bert_config.json"}, &f.Config},
+		{"SentencePiece models", isModel, []string{"30k-clean.model"}, &f.SentencePiece},
+		{"vocabularies", vocabName.MatchString, []string{"vocab.txt"}, &f.Vocab},
+		{"tokenizers' configurations", isCleanup, nil, &f.Cleanup},
 	} {
 		var found []string
 		for _, n := range names {
@@ -144,7 +155,7 @@ func choose(names []string) (f Files, err error) {
 			}
 		}
 		if len(found) > 1 {
-			best := slices.DeleteFunc(slices.Clone(found), func(n string) bool { return path.Base(n) != part.preferred })
+			best := slices.DeleteFunc(slices.Clone(found), func(n string) bool { return !slices.Contains(part.preferred, path.Base(n)) })
 			if len(best) != 1 {
 				return Files{}, fmt.Errorf("several %s: %s and %s", part.what, safetensors.Quote(found[0]), safetensors.Quote(found[1]))
 			}
@@ -165,10 +176,61 @@ func unpack(r io.Reader, dir string, limit int64) (members []string, err error) 
 		return nil, err
 	}
 	in := &bounded{r: unpacked, left: limit, limit: limit}
+	if members, err = writeMembers(stream.Tar(in), dir, limit); err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(io.Discard, in); err != nil { // to the end, where gzip's checksum is
+		return nil, err
+	}
+	return members, nil
+}
+
+// isZip tells whether a file is a zip archive, in which Google released BERT.
+func isZip(f *os.File) bool {
+	var head [4]byte
+	_, err := f.ReadAt(head[:], 0)
+	return err == nil && string(head[:]) == "PK\x03\x04"
+}
+
+// unpackZip is [unpack] of a zip archive of so many bytes.
+func unpackZip(r io.ReaderAt, size int64, dir string, limit int64) (members []string, err error) {
+	z, err := zip.NewReader(r, size)
+	if err != nil {
+		return nil, err
+	}
+	return writeMembers(zipMembers(z), dir, limit)
+}
+
+// zipMembers gives the members of a zip archive with headers as of tar. None has more bytes than its header says.
+func zipMembers(z *zip.Reader) iter.Seq2[stream.Member, error] {
+	return func(yield func(stream.Member, error) bool) {
+		for _, m := range z.File {
+			h, err := tar.FileInfoHeader(m.FileInfo(), "")
+			if err != nil {
+				yield(stream.Member{}, fmt.Errorf("member %s: %w", safetensors.Quote(m.Name), err))
+				return
+			}
+			h.Name = m.Name
+			r, err := m.Open()
+			if err != nil {
+				yield(stream.Member{}, fmt.Errorf("member %s: %w", safetensors.Quote(m.Name), err))
+				return
+			}
+			more := yield(stream.Member{Header: h, Reader: r}, nil)
+			r.Close()
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// writeMembers writes the needed ones of an archive's members into a directory and lists them.
+func writeMembers(in iter.Seq2[stream.Member, error], dir string, limit int64) (members []string, err error) {
 	seen := map[string]bool{}
 	count := 0
 	var total int64 // what headers say: a sparse file has more bytes than it takes
-	for m, err := range stream.Tar(in) {
+	for m, err := range in {
 		if err != nil {
 			return nil, err
 		}
@@ -200,9 +262,6 @@ func unpack(r io.Reader, dir string, limit int64) (members []string, err error) 
 			return nil, fmt.Errorf("member %s: %w", safetensors.Quote(name), err)
 		}
 		members = append(members, name)
-	}
-	if _, err := io.Copy(io.Discard, in); err != nil { // to the end, where gzip's checksum is
-		return nil, err
 	}
 	return members, nil
 }

@@ -2,6 +2,7 @@ package tensorflow
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"bytes"
 	"compress/gzip"
 	"fmt"
@@ -39,6 +40,82 @@ func makeTar(members ...member) []byte {
 	return out.Bytes()
 }
 
+// asZip makes a zip archive of members.
+func asZip(t testing.TB, members ...member) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := zip.NewWriter(&out)
+	for _, m := range members {
+		h := &zip.FileHeader{Name: m.name, Method: zip.Deflate}
+		h.SetMode(0o644)
+		if m.kind == tar.TypeSymlink {
+			h.SetMode(0o644 | os.ModeSymlink)
+		}
+		f, err := w.CreateHeader(h)
+		if err == nil {
+			_, err = f.Write([]byte(m.content))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// A zip archive, in which Google released BERT, is unpacked as a tar is; what leaves it, links and damage are refused, and nothing stays.
+func TestZip(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	path := filepath.Join(t.TempDir(), "uncased_L-2_H-2_A-2.zip")
+	var members []member
+	for _, m := range released(t) {
+		if m.kind != tar.TypeDir {
+			members = append(members, m)
+		}
+	}
+	open := func(data []byte) (*Archive, error) {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return OpenTar(path)
+	}
+	good := asZip(t, members...)
+	a, err := open(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(a.Checkpoint)
+	if err != nil || a.Config == "" {
+		t.Fatal(err, a.Files)
+	}
+	f.Close()
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	turned := bytes.Clone(good)
+	for i := 100; i < len(turned)/2; i += 7 {
+		turned[i] ^= 0x55
+	}
+	for want, data := range map[string][]byte{"not a path inside the archive": asZip(t, member{name: "../out.model", content: "x"}),
+		"a link":        asZip(t, member{name: "a/b.model", content: "/etc/passwd", kind: tar.TypeSymlink}),
+		"twice":         asZip(t, member{name: "a.model", content: "x"}, member{name: "a.model", content: "x"}),
+		"no checkpoint": asZip(t, member{name: "a.model", content: "x"}), "zip: ": good[:len(good)-30], filepath.Base(path): turned} {
+		a, err := open(data)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", want, err)
+		}
+		if err == nil {
+			a.Close()
+		}
+	}
+	if left, _ := os.ReadDir(tmp); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 func zipped(b []byte) []byte {
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
@@ -48,7 +125,7 @@ func zipped(b []byte) []byte {
 }
 
 // released is an archive laid out as those of the released models.
-func released(t *testing.T) []member {
+func released(t testing.TB) []member {
 	read := func(name string) string {
 		b, err := os.ReadFile("testdata/" + name)
 		if err != nil {
@@ -229,5 +306,16 @@ func FuzzTar(f *testing.F) {
 			}
 		}
 		_, _ = choose(members)
+	})
+}
+
+func FuzzZip(f *testing.F) {
+	f.Add(asZip(f, member{name: "a/albert_config.json", content: "{}"}, member{name: "a/model.ckpt.index", content: "x"}))
+	f.Add(asZip(f, member{name: "../a.model", content: "x"}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		members, err := unpackZip(bytes.NewReader(data), int64(len(data)), t.TempDir(), 1<<20)
+		if err == nil {
+			_, _ = choose(members)
+		}
 	})
 }
