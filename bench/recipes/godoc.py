@@ -16,7 +16,7 @@ import sys
 
 from common import SEEDS, bm25, evaluate, finetune, head, row, write_beir, write_jsonl
 
-FLAGS = "--task embed --batch-size 128 --learning-rate 1e-3 --warmup-steps 50 --epochs 6 --max-seq-length 64 --dropout 0".split()
+FLAGS = "--task embed --batch-size 128 --learning-rate 1e-3 --warmup-steps 50 --epochs 3 --max-seq-length 64 --dropout 0".split()
 METRICS = ["ndcg@10", "mrr@10", "recall@100"]
 LEAST_FIRST, LEAST_REST = 4, 8  # words: a shorter sentence or rest says too little to be found by
 

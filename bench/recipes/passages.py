@@ -27,21 +27,29 @@ def passages(file):
                 yield p["context"], [q["question"].strip() for q in p["qas"]]
 
 
-def main():
-    if "--" not in sys.argv or sys.argv.index("--") < 3 or len(sys.argv) < sys.argv.index("--") + 4:
-        sys.exit(__doc__)
-    cut = sys.argv.index("--")
-    dev, trains, (work, albert, *models) = sys.argv[1], sys.argv[2:cut], sys.argv[cut + 1:]
-    rng = random.Random(1)
-    corpus, asked = {}, []
-    ids = {}
+def arguments(least):
+    """DEV.json TRAIN.json ... -- and so many more at least; None where they are not."""
+    if "--" in sys.argv and (cut := sys.argv.index("--")) >= 3 and len(sys.argv) > cut + least:
+        return sys.argv[1], sys.argv[2:cut], sys.argv[cut + 1:]
+    return None
+
+
+def sample(dev, count, rng):
+    """The passages of a file, and some of its questions with their passages, all by their ids."""
+    ids, asked = {}, []
     for text, questions in passages(dev):
-        i = ids.setdefault(text, f"p{len(ids):05}")
-        corpus[i] = text
-        asked += [(q, i) for q in questions]
-    asked = rng.sample(asked, min(QUESTIONS, len(asked)))
-    queries = {f"q{n:05}": q for n, (q, _) in enumerate(asked)}
-    relevant = {f"q{n:05}": i for n, (_, i) in enumerate(asked)}
+        asked += [(q, ids.setdefault(text, f"p{len(ids):05}")) for q in questions]
+    asked = rng.sample(asked, min(count, len(asked)))
+    return {i: t for t, i in ids.items()}, {f"q{n:05}": q for n, (q, _) in enumerate(asked)}, {f"q{n:05}": i for n, (_, i) in enumerate(asked)}
+
+
+def main():
+    given = arguments(3)
+    if not given:
+        sys.exit(__doc__)
+    dev, trains, (work, albert, *models) = given
+    rng = random.Random(1)
+    corpus, queries, relevant = sample(dev, QUESTIONS, rng)
     data, few, many = (os.path.join(work, name) for name in ("beir", "pairs.jsonl", "all-pairs.jsonl"))
     write_beir(data, corpus, queries, relevant)
     rows = [(rng.choice(qs), text, qs) for file in trains for text, qs in passages(file) if qs]
