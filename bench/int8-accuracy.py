@@ -30,7 +30,7 @@ TASKS = {
     "squad1": ("--train WORK/squad-train.json --dev WORK/squad-dev.json --epochs 1 --learning-rate 3e-4 --batch-size 16 --max-seq-length 192",
                "--data WORK/squad-dev.json --max-seq-length 256", {"f1": 0.3, "exact_match": None}),
 }
-SST2_ROWS, QQP_ROWS, SQUAD_TRAIN, SQUAD_DEV, CONTEXT = 4000, 2000, 3000, 1000, 500
+SST2_ROWS, QQP_ROWS, SQUAD_TRAIN, SQUAD_DEV, CONTEXT = 4000, 2000, 3000, 1000, 700
 
 
 def write(path, text):

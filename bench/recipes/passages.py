@@ -4,7 +4,7 @@
     bench/recipes/passages.py DEV.json TRAIN.json [TRAIN.json ...] -- WORK ALBERT MODEL ...
 
 DEV.json (dev-v1.1.json, say) gives the passages that are searched, and 2,000 of its questions; ALBERT is the binary. Each MODEL is measured as it is, and
-after learning from a question of each passage of the TRAIN files with three seeds (SEEDS=1 for one). THREADS=N sets the threads.
+after learning from a question of each passage of the TRAIN files with three seeds. SEEDS="1" sets other seeds, THREADS=N sets the threads.
 """
 
 import json
@@ -17,7 +17,7 @@ from common import SEEDS, bm25, evaluate, finetune, head, row, write_beir, write
 METRICS = ["ndcg@10", "mrr@10", "recall@100"]
 QUESTIONS = 2000
 LARGE = "--batch-size 64 --learning-rate 5e-5 --warmup-steps 5 --epochs 1 --max-seq-length 128 --dropout 0.1".split()
-SMALL = "--batch-size 128 --learning-rate 1e-3 --warmup-steps 50 --epochs 10 --dropout 0".split()  # for models pretrained here
+SMALL = "--batch-size 128 --learning-rate 1e-3 --warmup-steps 20 --epochs 5 --dropout 0".split()  # for models pretrained here
 
 
 def passages(file):
@@ -50,24 +50,23 @@ def main():
     dev, trains, (work, albert, *models) = given
     rng = random.Random(1)
     corpus, queries, relevant = sample(dev, QUESTIONS, rng)
-    data, few, many = (os.path.join(work, name) for name in ("beir", "pairs.jsonl", "all-pairs.jsonl"))
+    data, pairs = os.path.join(work, "beir"), os.path.join(work, "pairs.jsonl")
     write_beir(data, corpus, queries, relevant)
-    rows = [(rng.choice(qs), text, qs) for file in trains for text, qs in passages(file) if qs]
-    write_jsonl(few, ({"query": q, "document": text} for q, text, _ in rows))
-    write_jsonl(many, ({"query": q, "document": text} for _, text, qs in rows for q in qs))
-    print(f"{len(queries)} questions over {len(corpus)} passages; {len(rows)} passages to learn from, with {sum(len(r[2]) for r in rows)} questions\n")
+    rows = [{"query": rng.choice(qs), "document": text} for file in trains for text, qs in passages(file) if qs]
+    write_jsonl(pairs, rows)
+    print(f"{len(queries)} questions over {len(corpus)} passages; {len(rows)} pairs to learn from\n")
     head("model", METRICS)
     row("BM25", [bm25(corpus, queries, relevant)], METRICS)
     for model in models:
         published = os.path.exists(os.path.join(model, "modules.json"))
         name = "all-MiniLM-L6-v2" if published else os.path.basename(os.path.normpath(model))
-        flags = (LARGE + ["--train", few]) if published else (SMALL + ["--train", many])
+        flags = LARGE if published else SMALL
         row(f"{name}, as it is", [evaluate(albert, model, "retrieval", data)], METRICS)
         for what, more in [("after learning", [])] + ([] if published else [("from random weights", ["--scratch"])]):
             results = []
             for seed in SEEDS:
                 out = os.path.join(work, "runs", f"{name}-{what.replace(' ', '-')}-{seed}")
-                results.append(finetune(albert, model, out, "--task", "embed", *flags, "--dev", data, "--seed", seed, *more)["dev"])
+                results.append(finetune(albert, model, out, "--task", "embed", *flags, "--train", pairs, "--dev", data, "--seed", seed, *more)["dev"])
             row(f"{name}, {what}", results, METRICS)
 
 

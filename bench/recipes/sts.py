@@ -5,7 +5,8 @@
     bench/recipes/sts.py --time 5 STS-B WORK ALBERT MODEL         # only the time of training and evaluation, by turns, five rounds
 
 STS-B is GLUE's folder, ALBERT the binary. A MODEL with modules.json is trained by sentence-transformers, too, where ALBERT_VENV names an environment
-that has sentence-transformers, datasets and accelerate; other models, from random weights instead. THREADS=N sets the threads of both sides.
+that has sentence-transformers, datasets and accelerate; other models, from random weights instead. SEEDS="1" sets other
+seeds, THREADS=N the threads of both sides.
 """
 
 import argparse
