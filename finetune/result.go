@@ -30,6 +30,8 @@ type Result struct {
 	Notes       []string `json:"data_notes,omitempty"` // what was left out of the data, and why
 	// Mismatched are the metrics on MNLI's mismatched dev set, where there is one; the matched one chooses the best step.
 	Mismatched json.RawMessage `json:"dev_mismatched,omitempty"`
+	// Overfit is the result where Config.OverfitOneBatch is set, and nothing else is.
+	Overfit *Overfit `json:"-"`
 }
 
 // RunResult is one run of a Result.

@@ -47,6 +47,10 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		return nil, err
 	}
 	defer dev.Close()
+	if c.OverfitOneBatch {
+		o, err := j.overfit(ctx, dev, data)
+		return &Result{Task: j.Task.Name, Overfit: o}, err
+	}
 	result, err := j.runs(ctx, dev, data)
 	if err != nil {
 		return nil, err
@@ -295,7 +299,7 @@ func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cu
 	}
 	tok := from.Tokenizer
 	if tok == nil {
-		return nil, fmt.Errorf("%s: the model has no tokenizer, which fine-tuning needs", c.Model)
+		return nil, errNoTokenizer(c.Model)
 	}
 	tok = tok.CutAt(c.TruncationSide)
 	c.resolve(&from.Config, len(data.train.Examples))
@@ -333,6 +337,10 @@ func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cu
 		return nil, err
 	}
 	return c.result()
+}
+
+func errNoTokenizer(path string) error {
+	return fmt.Errorf("%s: the model has no tokenizer, which fine-tuning needs", path)
 }
 
 // taskLearner is what a run learns: a learner, with what the run asks of it beside the training loop.

@@ -31,7 +31,12 @@ type Result struct {
 	Hash       string // weights_sha256
 	// StoppedEarly is why a run did fewer steps than were asked for and is finished all the same; "" if it did all.
 	StoppedEarly string
+	// Overfit is the result where Config.OverfitOneBatch is set, and nothing else is; else nil.
+	Overfit *Overfit
 }
+
+// Overfit is what the check by Config.OverfitOneBatch found.
+type Overfit = train.Overfitted
 
 // ErrStopped is wrapped by the error of a run that saved its state before the end, because its context was done or MaxTime over.
 var ErrStopped = train.ErrStopped
@@ -47,6 +52,7 @@ type job struct {
 	weights    *model.Model
 	vocabulary examples.Vocabulary
 	learner    *pretraining.Learner
+	most       int // documents that are read of text; 0: all
 }
 
 // Run pretrains: it prepares text, makes the model, and trains it. Called again after an interruption it goes on.
@@ -63,6 +69,9 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		return nil, err
 	}
 	j := &job{Config: c, model: config, tokenizer: tok}
+	if c.OverfitOneBatch {
+		return j.overfit(ctx)
+	}
 	return j.run(ctx)
 }
 
@@ -166,6 +175,8 @@ func (c *job) shards(ctx context.Context, name string, inputs []string, text *pr
 	o := corpus.PrepareOptions{Output: dir, Tokenizer: c.tokenizer, Cleanup: CleanupName(c.tokenizer), Inputs: inputs, Threads: c.Threads}
 	if text != nil {
 		o.Documents = text.Documents
+	} else if c.most > 0 {
+		o.Documents = firstOf(corpus.Documents(ctx, inputs, c.Reading.Options(), new(corpus.Counts)), c.most)
 	} else {
 		o.Read = c.Reading.Options()
 	}

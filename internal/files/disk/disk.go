@@ -104,6 +104,12 @@ func Directory(path string, write func(dir string) error) (err error) {
 	return SyncDir(parent)
 }
 
+// Temporary makes a directory for files that nobody needs afterwards, whose name begins with prefix, and gives what removes it.
+func Temporary(prefix string) (dir string, remove func() error, err error) {
+	dir, err = os.MkdirTemp("", prefix)
+	return dir, func() error { return os.RemoveAll(dir) }, err
+}
+
 // MakeDir makes a directory and those above it that are missing. undo removes those that it made, as far as nothing is in them.
 func MakeDir(dir string) (undo func(), err error) {
 	var made []string // the deepest first
