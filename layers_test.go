@@ -27,6 +27,7 @@ var layers = []string{
 	"albert/internal/infer",
 	"albert/internal/learn/pretraining",
 	"albert/internal/learn/task",
+	"albert/internal/learn/signs",
 	"albert/internal/learn/train",
 	"albert/internal/learn/figure",
 	"albert/internal/learn/examples",

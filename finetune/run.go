@@ -23,6 +23,7 @@ import (
 	"albert/internal/learn/figure"
 	"albert/internal/learn/metric"
 	"albert/internal/learn/optim"
+	"albert/internal/learn/signs"
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
 	"albert/internal/model"
@@ -359,7 +360,9 @@ func (c *job) headLearner(m *model.Model, tok *tokenizer.Tokenizer, dev *cpu.Dev
 	}
 	o := &task.Objective{Kind: c.Task.Kind, Model: m, Device: dev, Seed: c.Seed, Dropout: *c.ClassifierDropout,
 		Drop: model.Dropouts{Hidden: *c.Dropout, Attention: *c.Dropout}}
-	return &learner{c: c, o: o, dev: dev, train: features.train, eval: features.dev, watch: newWatch(c, features.train)}, nil
+	guess := chance(features.train)
+	unclear := func() bool { return o.Bound(features.train.Examples) > guess/2 }
+	return &learner{c: c, o: o, dev: dev, train: features.train, eval: features.dev, watch: newWatch(c, guess, uniform(features.train), unclear)}, nil
 }
 
 // learner is the task of the training loop, but of embed.
@@ -368,10 +371,10 @@ type learner struct {
 	o           *task.Objective
 	dev         *cpu.Device
 	train, eval *Features
-	watch       *watch
+	watch       *signs.Watch
 }
 
-func (t *learner) after(row train.Fields) (string, error) { return t.watch.after(row) }
+func (t *learner) after(row train.Fields) (string, error) { return t.watch.After(row) }
 
 func (t *learner) passes() float64 { return 3 }
 
@@ -452,7 +455,7 @@ func (t *learner) Evaluate(ctx context.Context) (train.Fields, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.watch.constant = sameAnswers(t.eval, p)
+	t.watch.Constant = sameAnswers(t.eval, p)
 	return append(train.Fields{{Name: "loss", Value: p.Loss}}, scoreFields(scores)...), nil
 }
 

@@ -231,6 +231,10 @@ func (c *job) trainConfig() (*train.Config, error) {
 	if c.dev != nil {
 		data = append(data, jsonobject.Field{Name: "dev", Value: dataHash(c.dev)})
 	}
+	watch, warning := c.newWatch()
+	if warning != "" && c.Messages != nil {
+		fmt.Fprintln(c.Messages, "warning:", warning)
+	}
 	best, lowest := "mlm_accuracy", false // of the checkpoint that is kept
 	if c.Patience > 0 {
 		best, lowest = "loss", true
@@ -244,7 +248,7 @@ func (c *job) trainConfig() (*train.Config, error) {
 		Settings: c.settings(), Changeable: run.Changeable(&c.Config), Data: data,
 		About: append(jsonobject.Fields{{Name: "kernels", Value: c.device.InstructionSet()}}, run.About()...), Files: files, Device: c.device,
 		Tensors: c.weights.Tensors, Flops: func(n int) float64 { return 3 * c.model.FlopsForward(n) }, Peak: c.device.Peak(200),
-		Memory: c.memory, Messages: c.Messages,
+		Memory: c.memory, After: watch.After, Messages: c.Messages,
 		Finish: func(dir string) error {
 			if err := c.weights.Save(dir); err != nil {
 				return err
