@@ -106,7 +106,7 @@ func (l *VectorLoss) Bound(examples []Example) float64 {
 		}
 		one *= float64(len(rows)) / float64(len(examples)) // a lower bound: the rows that are there twice count once
 	case CoSENT:
-		one = coSENTBound(examples, l.Scale)
+		one = l.cosentBound(examples)
 	case Cosine, MSE:
 		one = spread(examples, func(e *Example) string {
 			texts := slices.Clone(e.Texts)
@@ -117,18 +117,30 @@ func (l *VectorLoss) Bound(examples []Example) float64 {
 	return one * float64(len(l.Dimensions))
 }
 
-// coSENTBound is the least of [CoSENT]. Of k different scores take one example each. Cosines lie in [-1,1], so that of the k-1 gaps between
-// neighbours in the order of the scores the sum is at most 2. The k-d pairs that are d apart have gaps whose sum counts each neighbouring gap at
-// most min(d, k-d) times, and exp is convex: the sum of exp(-scale gap) over them is at least (k-d) exp(-2 scale min(d, k-d) / (k-d)).
-func coSENTBound(examples []Example, scale float64) float64 {
-	scores := map[float32]bool{}
-	for _, e := range examples {
-		scores[e.Values[0]] = true
+// cosentRounds is how often [VectorLoss.cosentBound] goes down; more make it hardly higher.
+const cosentRounds = 20_000
+
+// cosentBound is the least of [CoSENT] that cosines in [-1,1] can have, from below. The loss is convex in them, so that from any cosines
+// f(c) + the least of gradient times (x - c), x in [-1,1], is below it; gradient descent makes that close.
+func (l *VectorLoss) cosentBound(examples []Example) (bound float64) {
+	cos, d := make([]float64, len(examples)), make([]float64, len(examples))
+	for i := range examples {
+		for j := range examples { // by the rank of the score
+			if examples[j].Values[0] < examples[i].Values[0] {
+				cos[i] += 2 / float64(len(examples))
+			}
+		}
+		cos[i]--
 	}
-	k, sum := len(scores), 1.0
-	for d := 1; d < k; d++ {
-		n := float64(k - d)
-		sum += n * math.Exp(-2*scale*float64(min(d, k-d))/n)
+	rate := 1 / (l.Scale * l.Scale)
+	for range cosentRounds {
+		clear(d)
+		least := l.cosent(examples, cos, d)
+		for i, x := range cos {
+			least -= d[i]*x + math.Abs(d[i])
+			cos[i] = max(-1, min(1, x-rate*d[i]))
+		}
+		bound = max(bound, least)
 	}
-	return math.Log(sum)
+	return bound
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"albert/internal/files/disk"
 	"albert/internal/files/stream"
 	"albert/internal/run"
 )
@@ -15,7 +16,7 @@ import (
 // appendFile is a file that only grows. What could not be written, for lack of space say, waits in memory and is tried again with
 // the next write, so that the file never holds half a record.
 type appendFile struct {
-	f       *os.File
+	f       disk.File
 	size    int64 // of the whole records in the file
 	waiting []byte
 	fault   func() error // for tests: an error to meet instead of writing
@@ -23,16 +24,16 @@ type appendFile struct {
 
 // openAppend opens a file to be continued at its end.
 func openAppend(path string) (*appendFile, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	f, err := disk.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return nil, err
 	}
-	size, err := f.Seek(0, io.SeekEnd)
+	st, err := os.Stat(path)
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	return &appendFile{f: f, size: size}, nil
+	return &appendFile{f: f, size: st.Size()}, nil
 }
 
 // write adds a record.
@@ -77,7 +78,7 @@ func (a *appendFile) close() error { return run.OneLine(a.flush(), a.f.Close()) 
 // cutLog cuts a log back to the rows of the first steps, and after an unfinished or unreadable row, and gives the last step it
 // still holds, 0 for none.
 func cutLog(path string, steps int) (last int, err error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -102,8 +103,5 @@ func cutLog(path string, steps int) (last int, err error) {
 		last = *row.Step
 		keep = lines.End
 	}
-	if err := f.Truncate(keep); err != nil {
-		return 0, err
-	}
-	return last, nil
+	return last, disk.Truncate(path, keep)
 }
