@@ -132,6 +132,7 @@ func (c *job) embedLearner(m *model.Model, from *formats.Model, tok *tokenizer.T
 			VectorLoss: task.VectorLoss{Loss: c.Loss, Scale: c.Scale, Dimensions: c.Dimensions}},
 		encoder: &encoder{model: infer.On(&formats.Model{Model: m, Tokenizer: tok}, dev), exact: dev,
 			options: infer.EmbedOptions{Pooling: infer.Pooling(c.Pooling), Layer: -1, MaxSeqLength: c.MaxSeqLength}}}
+	t.e.Name = func(source int) string { return t.set.Examples[source].Place() }
 	if err := t.cut(tok); err != nil {
 		return nil, err
 	}

@@ -360,6 +360,7 @@ func (c *job) headLearner(m *model.Model, tok *tokenizer.Tokenizer, dev *cpu.Dev
 	}
 	o := &task.Objective{Kind: c.Task.Kind, Model: m, Device: dev, Seed: c.Seed, Dropout: *c.ClassifierDropout,
 		Drop: model.Dropouts{Hidden: *c.Dropout, Attention: *c.Dropout}}
+	o.Name = func(source int) string { return features.train.Set.Examples[features.train.Of[source]].Place() }
 	guess := chance(features.train)
 	unclear := func() bool { return o.Bound(features.train.Examples) > guess/2 }
 	return &learner{c: c, o: o, dev: dev, train: features.train, eval: features.dev, watch: newWatch(c, guess, uniform(features.train), unclear)}, nil
@@ -389,8 +390,9 @@ func (c *job) pick(examples []task.Example, step int) []task.Example {
 	batch := make([]task.Example, c.BatchSize)
 	for i := range batch {
 		at := uint64(step-1)*uint64(c.BatchSize) + uint64(i)
-		batch[i] = examples[numeric.Permute(c.Seed, numeric.PurposeShuffle, uint32(at/n), n, at%n)]
-		batch[i].Index = at
+		source := numeric.Permute(c.Seed, numeric.PurposeShuffle, uint32(at/n), n, at%n)
+		batch[i] = examples[source]
+		batch[i].Index, batch[i].Source = at, int(source)
 	}
 	return batch
 }

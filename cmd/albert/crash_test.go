@@ -76,13 +76,13 @@ func writers(t *testing.T) []writer {
 	return []writer{
 		{"tokenizer train", func(dir string) []string {
 			return []string{"tokenizer", "train", "--input", in("train.txt"), "--vocab-size", "60", "--model-prefix", out(dir), "--quiet"}
-		}, filesOf, 1},
+		}, filesOf, 9},
 		{"prepare", func(dir string) []string {
 			return []string{"prepare", "--tokenizer", in("model"), "--output", out(dir), "--quiet", in("train.txt")}
-		}, whole, 1},
+		}, whole, 9},
 		{"convert", func(dir string) []string {
 			return []string{"convert", in("model"), out(dir), "--force"}
-		}, whole, 1},
+		}, whole, 9},
 		{"pretrain", func(dir string) []string {
 			list := pretrainArgs(in, "x", "--train", in("train.txt"), "--steps", "6", "--save-every", "2", "--keep", "1", "--threads", "1")
 			for i := range list {
@@ -91,11 +91,11 @@ func writers(t *testing.T) []writer {
 				}
 			}
 			return list
-		}, runOf, 23},
+		}, runOf, 150},
 		{"finetune", func(dir string) []string {
 			return []string{"finetune", in("model"), "--task", "classify", "--train", in("rows.jsonl"), "--dev", in("rows.jsonl"), "--output", out(dir),
 				"--steps", "6", "--batch-size", "4", "--eval-every", "2", "--max-seq-length", "16", "--quiet", "--threads", "1", "--learning-rate", "0.001"}
-		}, runOf, 23},
+		}, runOf, 150},
 	}
 }
 
@@ -109,7 +109,7 @@ func TestCrashCommands(t *testing.T) {
 			return nil
 		}}
 		if testing.Short() {
-			m.Every *= 5
+			m.Every *= 3
 		}
 		m.Test(t, w.name)
 	}

@@ -1,12 +1,14 @@
 package train
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"albert/internal/files/disk"
 	"albert/internal/files/stream"
@@ -104,4 +106,55 @@ func cutLog(path string, steps int) (last int, err error) {
 		keep = lines.End
 	}
 	return last, disk.Truncate(path, keep)
+}
+
+// Skip is a step of the log that was skipped, since its loss or gradient was not finite.
+type Skip struct {
+	Step     int      `json:"step"`
+	Examples []string `json:"examples"`
+}
+
+// Skipped lists the skipped steps of a run by its log; none where there is no log.
+func Skipped(dir run.Dir) (list []Skip, err error) {
+	f, err := os.Open(dir.Log())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	lines := stream.NewLines(f)
+	for {
+		line, err := lines.Next()
+		if err == io.EOF {
+			return list, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", dir.Log(), err)
+		}
+		var row struct {
+			Skip
+			Skipped bool `json:"skipped"`
+		}
+		if bytes.Contains(line, []byte(`"skipped"`)) && json.Unmarshal(line, &row) == nil && row.Skipped {
+			list = append(list, row.Skip)
+		}
+	}
+}
+
+// skippedText tells of skipped steps; "" where there were none.
+func skippedText(list []Skip) string {
+	if len(list) == 0 {
+		return ""
+	}
+	var steps []string
+	for _, s := range list[:min(len(list), 10)] {
+		steps = append(steps, fmt.Sprint(s.Step))
+	}
+	more := ""
+	if len(list) > len(steps) {
+		more = ", ..."
+	}
+	return fmt.Sprintf("%d steps had no finite loss or gradient and were skipped (%s%s): log.jsonl names their examples", len(list), strings.Join(steps, ", "), more)
 }

@@ -10,13 +10,16 @@ import (
 	"albert/internal/files/disk"
 )
 
+// AllVariable is the environment variable that, if set, makes every operation fail in every kind, whatever Every says.
+const AllVariable = "ALBERT_CRASHES"
+
 // Matrix makes every operation of some work fail, once for each kind of failure, each time in a directory of its own, and does the work again.
 type Matrix struct {
 	Begin func(dir string) error           // what is there before; nil: nothing
 	Work  func(dir string) error           // done again after a failure
 	Check func(dir string) error           // after a failure, before the work is done again; nil: not checked
 	End   func(dir string) (string, error) // what must be the same in the end
-	Every int                              // only each so many-th operation; 0: all
+	Every int                              // only each so many-th operation, another one for each kind; 0: all
 	Kinds []Kind                           // nil: all
 }
 
@@ -44,9 +47,12 @@ func (m *Matrix) Run(dir string) (*Result, error) {
 		return nil, err
 	}
 	r := &Result{Operations: s.ops}
-	for _, kind := range kinds {
+	if os.Getenv(AllVariable) != "" {
+		every = 1
+	}
+	for k, kind := range kinds {
 		runs, lost, went := 0, 0, 0
-		for at := 0; at < r.Operations; at += every {
+		for at := k * every / len(kinds); at < r.Operations; at += every {
 			path := filepath.Join(dir, fmt.Sprintf("%s-%d", strings.NewReplacer(" ", "-", ",", "").Replace(string(kind)), at))
 			runs++
 			fault, on := m.fails(path, at, kind, want)
