@@ -10,13 +10,22 @@ import (
 // --overfit-one-batch tells whether a setup learns one batch, needs no --output, writes nothing, and fails where it does not learn.
 func TestOverfitOneBatch(t *testing.T) {
 	dir, in := workplace(t)
+	must(t, pretrainArgs(in, "model", "--train", in("train.txt"), "--steps", "1")...)
+	rows := ""
+	for i := range 40 {
+		rows += []string{"{\"text\": \"the reader opens a table\", \"label\": \"a\"}\n", "{\"text\": \"a client sends two numbers\", \"label\": \"b\"}\n"}[i%2]
+	}
+	if err := os.WriteFile(in("rows.jsonl"), []byte(rows), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	before, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"pretrain", "--config", in("config.json"), "--tokenizer", in("tok.model"), "--train", in("train.txt"), "--max-seq-length", "32",
+	args := []string{"pretrain", "--config", in("config.json"), "--tokenizer", in("tok.model"), "--train", in("train.txt"), "--max-seq-length", "16",
 		"--optimizer", "adamw", "--quiet", "--json", "--overfit-one-batch"}
-	status, out, errs := call(t, append(args, "--learning-rate", "0.01", "--objective", "none", "--output", in("run"))...)
+	status, out, errs := call(t, "finetune", in("model"), "--task", "classify", "--train", in("rows.jsonl"), "--dev", in("rows.jsonl"), "--learning-rate", "0.001",
+		"--output", in("run"), "--quiet", "--json", "--overfit-one-batch")
 	var found struct {
 		Learns          bool
 		Loss            *float64
