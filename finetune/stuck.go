@@ -20,9 +20,13 @@ var ErrStopped = train.ErrStopped
 // ErrStuck is wrapped by the error of a run that Config.StopIfStuck ended.
 var ErrStuck = errors.New("stopped by `StopIfStuck`, state saved; without it the run goes on when it is started again")
 
+// slowSteps is how long a run may take to leave the loss of guessing: SST-2 took a small model 200 steps.
+const slowSteps = 250
+
 // newWatch looks for the signs of fine-tuning that does not learn.
 func newWatch(c *job, guess, uniform float64, unclear func() bool) *signs.Watch {
-	w := &signs.Watch{Loss: "loss", Guess: guess, Guessing: "guessing", Uniform: uniform, From: *c.WarmupSteps + max(signs.Watched, c.Steps/5), Steps: c.Steps}
+	from := max(*c.WarmupSteps+max(signs.Watched, c.Steps/5), min(slowSteps, c.Steps/2))
+	w := &signs.Watch{Loss: "loss", Guess: guess, Guessing: "guessing", Uniform: uniform, From: from, Steps: c.Steps}
 	w.Advice = func(s signs.Sign) string { return c.advice(s, unclear) }
 	if c.StopIfStuck {
 		w.Stop = ErrStuck
