@@ -183,7 +183,7 @@ func newJob(c Config) (*job, error) {
 		return nil, err
 	}
 	switch {
-	case c.Output == "":
+	case c.Output == "" && !c.OverfitOneBatch:
 		return nil, refuse("Output", nil, "no run directory given")
 	case len(c.Data) > 1:
 		return nil, refuse("Data", nil, "one folder or file; several files are given as Train")

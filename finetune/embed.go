@@ -8,10 +8,12 @@ import (
 	"slices"
 
 	"albert/internal/engine/cpu"
+	"albert/internal/engine/numeric"
 	"albert/internal/engine/ops"
 	"albert/internal/formats"
 	"albert/internal/infer"
 	"albert/internal/learn/metric"
+	"albert/internal/learn/signs"
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
 	"albert/internal/model"
@@ -36,7 +38,6 @@ func (e *Embedding) fits(c *Config, t dataset.Task) error {
 		{"Scale", e.Scale, embed && !(e.Scale > 0), "want a number above 0"},
 		{"Test", nil, embed && len(c.Test) > 0, "task embed predicts nothing: albert eval measures the result"},
 		{"ClassifierDropout", nil, embed && c.ClassifierDropout != nil, "task embed has no classifier"},
-		{"StopIfStuck", nil, embed && c.StopIfStuck, "task embed does not look for that"},
 	} {
 		if f.refused {
 			return &run.FieldError{Field: f.field, Value: f.value, Problem: f.problem}
@@ -131,7 +132,32 @@ func (c *job) embedLearner(m *model.Model, from *formats.Model, tok *tokenizer.T
 			VectorLoss: task.VectorLoss{Loss: c.Loss, Scale: c.Scale, Dimensions: c.Dimensions}},
 		encoder: &encoder{model: infer.On(&formats.Model{Model: m, Tokenizer: tok}, dev), exact: dev,
 			options: infer.EmbedOptions{Pooling: infer.Pooling(c.Pooling), Layer: -1, MaxSeqLength: c.MaxSeqLength}}}
-	return t, t.cut(tok)
+	t.e.Name = func(source int) string { return t.set.Examples[source].Place() }
+	if err := t.cut(tok); err != nil {
+		return nil, err
+	}
+	guess := t.guess()
+	t.watch = newWatch(c, guess, 0, func() bool { return t.e.Bound(t.examples[:min(len(t.examples), 4096)]) > guess/2 })
+	return t, nil
+}
+
+// guess is the loss of vectors that are all the same, or the mean; 0 where it depends on the batch.
+func (t *vectorLearner) guess() float64 {
+	one := 0.0
+	switch t.c.Loss {
+	case task.MNR:
+		one = numeric.Log64(float64(t.c.BatchSize * (len(t.examples[0].Inputs) - 1)))
+	case task.Cosine:
+		mean, n := 0.0, float64(len(t.examples))
+		for i := range t.examples {
+			mean += float64(t.examples[i].Values[0]) / n
+		}
+		for i := range t.examples {
+			d := float64(t.examples[i].Values[0]) - mean
+			one += float64(d*d) / n
+		}
+	}
+	return one * float64(len(t.c.Dimensions))
 }
 
 // goOn takes over what a directory of sentence-transformers says of its vectors, nil of another model, and tells whether the result scales
@@ -168,6 +194,7 @@ type vectorLearner struct {
 	examples  []task.Example
 	benchmark *benchmark
 	encoder   *encoder
+	watch     *signs.Watch
 }
 
 // cut makes pieces of the training data.
@@ -214,7 +241,7 @@ func (t *vectorLearner) Evaluate(ctx context.Context) (train.Fields, error) {
 	return scoreFields(scores), err
 }
 
-func (t *vectorLearner) after(train.Fields) (string, error) { return "", nil }
+func (t *vectorLearner) after(row train.Fields) (string, error) { return t.watch.After(row) }
 
 // passes: forward, then forward and back.
 func (t *vectorLearner) passes() float64 { return 4 }

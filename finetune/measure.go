@@ -12,6 +12,7 @@ import (
 
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/ops"
+	"albert/internal/files/disk"
 	"albert/internal/formats"
 	"albert/internal/infer"
 	"albert/internal/learn/metric"
@@ -103,7 +104,7 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 		return nil, err
 	}
 	if e.Output != "" {
-		if err := os.MkdirAll(e.Output, 0o777); err != nil {
+		if err := disk.MkdirAll(e.Output); err != nil {
 			return nil, err
 		}
 		var null *float64 // the mean of those that have one

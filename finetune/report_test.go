@@ -15,7 +15,6 @@ import (
 	"testing"
 
 	"albert/internal/learn/task"
-	"albert/internal/learn/train"
 	"albert/internal/model"
 	"albert/internal/run"
 	"albert/internal/text/dataset"
@@ -246,58 +245,6 @@ func TestNotLearningIsSaid(t *testing.T) {
 	for _, want := range []string{"is that of guessing, 0.69", "`LearningRate` 2.5e-05", "`WarmupSteps` 40", "`Dropout` 0", "`BatchSize` 32"} {
 		if !strings.Contains(said.String(), want) || warnings != 1 {
 			t.Errorf("%d warnings, no %q in %s", warnings, want, said.String())
-		}
-	}
-}
-
-func TestSignsOfNotLearning(t *testing.T) {
-	warmup, dropout := 10, float32(0)
-	c := &job{Config: Config{WarmupSteps: &warmup, Dropout: &dropout, Steps: 1000, LearningRate: 1e-5, BatchSize: 32}}
-	for _, x := range []struct {
-		what       string
-		loss, norm func(step int) float64
-		want       string
-		at         int
-	}{
-		{"learning", func(s int) float64 { return 0.69 / (1 + float64(s)/100) }, func(int) float64 { return 2 }, "", 0},
-		{"learned", func(s int) float64 { return 1e-6 }, func(int) float64 { return 1e-6 }, "", 0},
-		{"chance", func(s int) float64 { return 0.69 }, func(int) float64 { return 2 }, "is that of guessing", 111},
-		{"collapse", func(s int) float64 {
-			if s > 500 {
-				return 0.7
-			}
-			return 0.3
-		}, func(int) float64 { return 2 }, "is that of guessing", 548},
-		{"exploding", func(s int) float64 { return 0.5 }, func(s int) float64 { return float64(s * s) }, "explodes", 50},
-		{"one bad example", func(s int) float64 { return 0.5 }, func(s int) float64 {
-			if s%50 == 0 {
-				return 1e5
-			}
-			return 1
-		}, "", 0},
-		{"vanished", func(s int) float64 { return 0.65 }, func(s int) float64 { return 1e-5 }, "vanished", 50},
-	} {
-		w := &watch{c: c, kind: model.Classify, chance: math.Ln2, from: 110}
-		var got []string
-		for step := 1; step <= 1000; step++ {
-			warning, err := w.after(train.Fields{{Name: "step", Value: step}, {Name: "loss", Value: x.loss(step)}, {Name: "grad_norm", Value: x.norm(step)}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if warning != "" {
-				got = append(got, warning)
-			}
-		}
-		switch {
-		case x.want == "" && len(got) > 0, x.want != "" && (len(got) != 1 || !strings.Contains(got[0], x.want) || !strings.Contains(got[0], fmt.Sprintf("step %d ", x.at))):
-			t.Errorf("%s: %q", x.what, got)
-		}
-	}
-	w := &watch{c: c, kind: model.Classify, from: 110, constant: true}
-	for _, step := range []int{100, 200, 300} {
-		warning, _ := w.after(train.Fields{{Name: "step", Value: step}, {Name: "split", Value: "dev"}})
-		if (warning != "") != (step == 200) {
-			t.Errorf("constant predictions, step %d: %q", step, warning)
 		}
 	}
 }

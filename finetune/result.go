@@ -30,6 +30,8 @@ type Result struct {
 	Notes       []string `json:"data_notes,omitempty"` // what was left out of the data, and why
 	// Mismatched are the metrics on MNLI's mismatched dev set, where there is one; the matched one chooses the best step.
 	Mismatched json.RawMessage `json:"dev_mismatched,omitempty"`
+	// Overfit is the result where Config.OverfitOneBatch is set, and nothing else is.
+	Overfit *Overfit `json:"-"`
 }
 
 // RunResult is one run of a Result.
@@ -39,6 +41,8 @@ type RunResult struct {
 	BestStep int             `json:"best_step"`
 	Dev      json.RawMessage `json:"dev"`
 	Dir      string          `json:"dir"`
+	// Skipped are the steps without a finite loss or gradient, and where their examples stand in the data.
+	Skipped []train.Skip `json:"skipped,omitempty"`
 }
 
 // summarise finds median, mean and deviation of the runs whose metric is defined.
@@ -102,6 +106,9 @@ func (c *job) result() (*RunResult, error) {
 	var v *float64
 	if err := json.Unmarshal(values[name], &v); err == nil {
 		r.Value = v
+	}
+	if r.Skipped, err = train.Skipped(run.Dir(c.Output)); err != nil {
+		return nil, err
 	}
 	r.BestStep, err = train.BestStep(run.Dir(c.Output))
 	return r, err

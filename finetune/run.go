@@ -23,6 +23,7 @@ import (
 	"albert/internal/learn/figure"
 	"albert/internal/learn/metric"
 	"albert/internal/learn/optim"
+	"albert/internal/learn/signs"
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
 	"albert/internal/model"
@@ -47,6 +48,10 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		return nil, err
 	}
 	defer dev.Close()
+	if c.OverfitOneBatch {
+		o, err := j.overfit(ctx, dev, data)
+		return &Result{Task: j.Task.Name, Overfit: o}, err
+	}
 	result, err := j.runs(ctx, dev, data)
 	if err != nil {
 		return nil, err
@@ -311,7 +316,7 @@ func (c *job) open(ctx context.Context, dev *cpu.Device, data *sets, features *c
 	}
 	tok := from.Tokenizer
 	if tok == nil {
-		return nil, nil, nil, fmt.Errorf("%s: the model has no tokenizer, which fine-tuning needs", c.Model)
+		return nil, nil, nil, errNoTokenizer(c.Model)
 	}
 	tok = tok.CutAt(c.TruncationSide)
 	c.resolve(&from.Config, len(data.train.Examples))
@@ -347,6 +352,10 @@ func (c *job) open(ctx context.Context, dev *cpu.Device, data *sets, features *c
 	}, m, t, err
 }
 
+func errNoTokenizer(path string) error {
+	return fmt.Errorf("%s: the model has no tokenizer, which fine-tuning needs", path)
+}
+
 // taskLearner is what a run learns: a learner, with what the run asks of it beside the training loop.
 type taskLearner interface {
 	train.Learner
@@ -363,7 +372,10 @@ func (c *job) headLearner(m *model.Model, tok *tokenizer.Tokenizer, dev *cpu.Dev
 	}
 	o := &task.Objective{Kind: c.Task.Kind, Model: m, Device: dev, Seed: c.Seed, Dropout: *c.ClassifierDropout,
 		Drop: model.Dropouts{Hidden: *c.Dropout, Attention: *c.Dropout}}
-	return &learner{c: c, o: o, dev: dev, train: features.train, eval: features.dev, watch: newWatch(c, features.train)}, nil
+	o.Name = func(source int) string { return features.train.Set.Examples[features.train.Of[source]].Place() }
+	guess := chance(features.train)
+	unclear := func() bool { return o.Bound(features.train.Examples) > guess/2 }
+	return &learner{c: c, o: o, dev: dev, train: features.train, eval: features.dev, watch: newWatch(c, guess, uniform(features.train), unclear)}, nil
 }
 
 // learner is the task of the training loop, but of embed.
@@ -372,10 +384,10 @@ type learner struct {
 	o           *task.Objective
 	dev         *cpu.Device
 	train, eval *Features
-	watch       *watch
+	watch       *signs.Watch
 }
 
-func (t *learner) after(row train.Fields) (string, error) { return t.watch.after(row) }
+func (t *learner) after(row train.Fields) (string, error) { return t.watch.After(row) }
 
 func (t *learner) passes() float64 { return 3 }
 
@@ -390,8 +402,9 @@ func (c *job) pick(examples []task.Example, step int) []task.Example {
 	batch := make([]task.Example, c.BatchSize)
 	for i := range batch {
 		at := uint64(step-1)*uint64(c.BatchSize) + uint64(i)
-		batch[i] = examples[numeric.Permute(c.Seed, numeric.PurposeShuffle, uint32(at/n), n, at%n)]
-		batch[i].Index = at
+		source := numeric.Permute(c.Seed, numeric.PurposeShuffle, uint32(at/n), n, at%n)
+		batch[i] = examples[source]
+		batch[i].Index, batch[i].Source = at, int(source)
 	}
 	return batch
 }
@@ -456,7 +469,7 @@ func (t *learner) Evaluate(ctx context.Context) (train.Fields, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.watch.constant = sameAnswers(t.eval, p)
+	t.watch.Constant = sameAnswers(t.eval, p)
 	return append(train.Fields{{Name: "loss", Value: p.Loss}}, scoreFields(scores)...), nil
 }
 

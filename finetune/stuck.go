@@ -3,11 +3,12 @@ package finetune
 import (
 	"errors"
 	"fmt"
-	"maps"
+	"math"
 	"slices"
 	"strings"
 
 	"albert/internal/engine/numeric"
+	"albert/internal/learn/signs"
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
 	"albert/internal/model"
@@ -19,95 +20,36 @@ var ErrStopped = train.ErrStopped
 // ErrStuck is wrapped by the error of a run that Config.StopIfStuck ended.
 var ErrStuck = errors.New("stopped by `StopIfStuck`, state saved; without it the run goes on when it is started again")
 
-const (
-	// watched is how many steps are looked at together: with batches of 16 their mean loss is that of 800 examples.
-	watched = 50
-	// nearChance is the share of guessing's loss above which nothing was learned.
-	nearChance = 0.98
-	// vanished and exploded are gradient norms, before clipping, between which fine-tuning lives: a norm of ALBERT is about 1 to 30.
-	vanished, exploded = 1e-4, 1e3
-	// explosions is how many of the watched steps may be above exploded: one is a bad example.
-	explosions = 5
-)
+// slowSteps is how long a run may take to leave the loss of guessing: SST-2 took a small model 200 steps.
+const slowSteps = 250
 
-// watch looks at the rows of a run's log for the signs of fine-tuning that does not learn, the first complaint about ALBERT. It says what
-// it sees once, and changes no bits.
-type watch struct {
-	c      *job
-	kind   model.Kind
-	chance float64 // the loss of the best answer that looks at no text; 0: not known
-	from   int     // the step after which a loss at chance is a sign: a while after warm-up
-
-	loss, norm [watched]float64 // of the last steps
-	n          int
-	constant   bool // the last evaluation had one answer to everything
-	said       bool
+// newWatch looks for the signs of fine-tuning that does not learn.
+func newWatch(c *job, guess, uniform float64, unclear func() bool) *signs.Watch {
+	from := max(*c.WarmupSteps+max(signs.Watched, c.Steps/5), min(slowSteps, c.Steps/2))
+	w := &signs.Watch{Loss: "loss", Guess: guess, Guessing: "guessing", Uniform: uniform, From: from, Steps: c.Steps}
+	w.Advice = func(s signs.Sign) string { return c.advice(s, unclear) }
+	if c.StopIfStuck {
+		w.Stop = ErrStuck
+	}
+	return w
 }
 
-func newWatch(c *job, f *Features) *watch {
-	return &watch{c: c, kind: f.Kind, chance: chance(f), from: *c.WarmupSteps + max(watched, c.Steps/5)}
+// advice names the likely cause of a sign and the settings to try. unclear tells whether equal texts have unequal answers.
+func (c *job) advice(s signs.Sign, unclear func() bool) string {
+	if (s == signs.Chance || s == signs.Constant || s == signs.Vanishing) && unclear() {
+		return "most texts are there several times with different answers, so that they do not tell which one is right: look whether the right columns are read " +
+			"(`TextColumn`, `PairColumn`, `LabelColumn`)"
+	}
+	what := ""
+	if s == signs.Exploding && c.Task.Kind == model.Regress {
+		what = "bring the numbers to a range of about 0 to 5, or "
+	}
+	return what + c.rateAdvice(s)
 }
 
-// after is told a row of the log.
-func (w *watch) after(row train.Fields) (warning string, err error) {
-	step, _ := row.Get("step").(int)
-	sign := ""
-	if row.Get("split") != nil {
-		if w.constant && step > w.from {
-			sign = "every prediction on the dev set is the same; " + w.advice()
-		}
-	} else {
-		sign = w.step(step, row)
-	}
-	if sign == "" || w.said {
-		return "", nil
-	}
-	w.said = true
-	sign = fmt.Sprintf("up to step %d nothing is learned: %s", step, sign)
-	if w.c.StopIfStuck {
-		return "", fmt.Errorf("%s: %w", sign, ErrStuck)
-	}
-	return sign, nil
-}
-
-// step looks at a step's values.
-func (w *watch) step(step int, row train.Fields) string {
-	loss, ok := row.Get("loss").(float64)
-	norm, there := row.Get("grad_norm").(float64)
-	if !ok || !there { // skipped: the loop tells of these
-		return ""
-	}
-	w.loss[w.n%watched], w.norm[w.n%watched] = loss, norm
-	w.n++
-	if w.n < watched {
-		return ""
-	}
-	mean, high := 0.0, 0
-	for i, l := range w.loss {
-		mean += l / watched
-		if w.norm[i] > exploded {
-			high++
-		}
-	}
-	switch {
-	case high >= explosions:
-		sign := fmt.Sprintf("the gradient explodes, its norm was above %g in %d of the last %d steps; ", exploded, high, watched)
-		if w.kind == model.Regress {
-			return sign + "bring the numbers to a range of about 0 to 5, or " + w.advice()
-		}
-		return sign + w.advice()
-	case slices.Max(w.norm[:]) < vanished && (w.chance == 0 || mean > w.chance/2):
-		return fmt.Sprintf("the gradient has vanished, its norm was below %g in the last %d steps; ", vanished, watched) + w.advice()
-	case w.chance > 0 && step > w.from && mean >= nearChance*w.chance:
-		return fmt.Sprintf("the mean loss of the last %d steps, %.3f, is that of guessing, %.3f; ", watched, mean, w.chance) + w.advice()
-	}
-	return ""
-}
-
-// advice names the likely cause and the settings to try.
-func (w *watch) advice() string {
-	c := w.c
-	if c.Scratch {
+// rateAdvice is that on the learning rate, the usual cause.
+func (c *job) rateAdvice(s signs.Sign) string {
+	if c.Scratch && s != signs.Diverging && s != signs.Exploding {
 		return "random weights (`Scratch`) need more `Steps` and a higher `LearningRate` than a pretrained model"
 	}
 	if c.LearningRate < 1e-6 {
@@ -120,7 +62,11 @@ func (w *watch) advice() string {
 	if c.BatchSize < 32 {
 		try = append(try, "`BatchSize` 32")
 	}
-	return "the learning rate is probably too high for this model: try " + strings.Join(try, ", ")
+	text := "the learning rate is probably too high for this model: try " + strings.Join(try, ", ")
+	if s == signs.Chance || s == signs.Constant {
+		text += "; if that does not help, look whether the labels belong to the texts (`OverfitOneBatch` tells whether the setup can learn)"
+	}
+	return text
 }
 
 // chance is the loss of the best answer that looks at no text: the entropy of the labels, the variance of the numbers, the entropy of a
@@ -132,7 +78,7 @@ func chance(f *Features) float64 {
 		for _, e := range f.Examples {
 			count[e.Label]++
 		}
-		return entropy(count)
+		return signs.Entropy(count)
 	case model.Tag:
 		count := map[int32]int{}
 		for _, e := range f.Examples {
@@ -142,7 +88,7 @@ func chance(f *Features) float64 {
 				}
 			}
 		}
-		return entropy(count)
+		return signs.Entropy(count)
 	case model.MultiLabel:
 		held := make([]int, len(f.Examples[0].Values)) // examples that have each label
 		for _, e := range f.Examples {
@@ -152,7 +98,7 @@ func chance(f *Features) float64 {
 		}
 		sum := 0.0
 		for _, n := range held {
-			sum += entropy(map[int32]int{0: len(f.Examples) - n, 1: n})
+			sum += signs.Entropy(map[int32]int{0: len(f.Examples) - n, 1: n})
 		}
 		return sum / float64(max(1, len(held)))
 	case model.Regress:
@@ -187,26 +133,28 @@ func chance(f *Features) float64 {
 			count[1]++
 			sum += numeric.Log64(float64(e.Pieces()))
 		}
-		return entropy(count) + sum/float64(len(f.Examples))
+		return signs.Entropy(count) + sum/float64(len(f.Examples))
 	}
 	return 0
 }
 
-// entropy is that of counts, in nats.
-func entropy(count map[int32]int) float64 {
-	n := 0
-	for _, c := range count {
-		n += c
-	}
-	sum := 0.0
-	for _, l := range slices.Sorted(maps.Keys(count)) {
-		if count[l] == 0 {
-			continue
+// uniform is the loss of equally likely answers; 0 where that is nothing.
+func uniform(f *Features) float64 {
+	switch labels := len(f.Set.Labels); f.Kind {
+	case model.Classify, model.Tag:
+		return numeric.Log64(float64(max(2, labels)))
+	case model.MultiLabel:
+		return math.Ln2
+	case model.Choice:
+		return chance(f)
+	case model.Answer:
+		sum := 0.0
+		for i := range f.Examples {
+			sum += numeric.Log64(float64(f.Examples[i].Pieces())) / float64(len(f.Examples))
 		}
-		p := float64(count[l]) / float64(n)
-		sum -= float64(p * numeric.Log64(p))
+		return sum
 	}
-	return sum
+	return 0
 }
 
 // sameAnswers tells of predictions that do not depend on the text, where the truth does.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"albert/internal/engine/cpu"
+	"albert/internal/files/disk"
 	"albert/internal/files/jsonobject"
 	"albert/internal/formats"
 	"albert/internal/infer"
@@ -102,11 +103,11 @@ func Evaluate(ctx context.Context, path string, precision infer.Precision, c Con
 	if o.MaxSeqLength > m.Config.MaxPositionEmbeddings {
 		return nil, &run.FieldError{Field: "MaxSeqLength", Value: o.MaxSeqLength, Problem: fmt.Sprintf("the model has %d positions", m.Config.MaxPositionEmbeddings)}
 	}
-	tmp, err := os.MkdirTemp("", "albert-eval-")
+	tmp, remove, err := disk.Temporary("albert-eval-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(tmp)
+	defer remove()
 	c.Output, c.Quiet = tmp, true
 	j := job{Config: c, tokenizer: m.Tokenizer}
 	shards, err := j.shards(ctx, "dev", c.Dev, nil)

@@ -31,7 +31,12 @@ type Result struct {
 	Hash       string // weights_sha256
 	// StoppedEarly is why a run did fewer steps than were asked for and is finished all the same; "" if it did all.
 	StoppedEarly string
+	// Overfit is the result where Config.OverfitOneBatch is set, and nothing else is; else nil.
+	Overfit *Overfit
 }
+
+// Overfit is what the check by Config.OverfitOneBatch found.
+type Overfit = train.Overfitted
 
 // ErrStopped is wrapped by the error of a run that saved its state before the end, because its context was done or MaxTime over.
 var ErrStopped = train.ErrStopped
@@ -48,6 +53,7 @@ type job struct {
 	vocabulary examples.Vocabulary
 	learner    *pretraining.Learner
 	sources    *run.Sources
+	most       int // documents that are read of text; 0: all
 }
 
 // Run pretrains: it prepares text, makes the model, and trains it. Called again after an interruption it goes on.
@@ -64,6 +70,9 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		return nil, err
 	}
 	j := &job{Config: c, model: config, tokenizer: tok}
+	if c.OverfitOneBatch {
+		return j.overfit(ctx)
+	}
 	return j.run(ctx)
 }
 
@@ -176,6 +185,8 @@ func (c *job) shards(ctx context.Context, name string, inputs []string, text *pr
 	o := corpus.PrepareOptions{Output: dir, Tokenizer: c.tokenizer, Cleanup: CleanupName(c.tokenizer), Inputs: inputs, Threads: c.Threads}
 	if text != nil {
 		o.Documents = text.Documents
+	} else if c.most > 0 {
+		o.Documents = firstOf(corpus.Documents(ctx, inputs, c.Reading.Options(), new(corpus.Counts)), c.most)
 	} else {
 		o.Read = c.Reading.Options()
 	}
@@ -237,6 +248,10 @@ func (c *job) trainConfig() (*train.Config, error) {
 			return nil, err
 		}
 	}
+	watch, warning := c.newWatch()
+	if warning != "" && c.Messages != nil {
+		fmt.Fprintln(c.Messages, "warning:", warning)
+	}
 	best, lowest := "mlm_accuracy", false // of the checkpoint that is kept
 	if c.Patience > 0 {
 		best, lowest = "loss", true
@@ -250,7 +265,7 @@ func (c *job) trainConfig() (*train.Config, error) {
 		Settings: c.settings(), Changeable: run.Changeable(&c.Config), Data: data, Sources: c.sources,
 		About: append(jsonobject.Fields{{Name: "kernels", Value: c.device.InstructionSet()}}, run.About()...), Files: files, Device: c.device,
 		Tensors: c.weights.Tensors, Flops: func(n int) float64 { return 3 * c.model.FlopsForward(n) }, Peak: c.device.Peak(200),
-		Memory: c.memory, Messages: c.Messages,
+		Memory: c.memory, After: watch.After, Messages: c.Messages,
 		Finish: func(dir string) error {
 			if err := c.weights.Save(dir); err != nil {
 				return err

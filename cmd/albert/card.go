@@ -31,7 +31,7 @@ func (c *CardCmd) Run() error {
 		return request(err)
 	}
 	if c.Output != "" {
-		if err := os.MkdirAll(filepath.Dir(c.Output), 0o777); err != nil {
+		if err := disk.MkdirAll(filepath.Dir(c.Output)); err != nil {
 			return err
 		}
 		if err := disk.WriteFile(c.Output, []byte(card.Markdown())); err != nil {

@@ -54,6 +54,9 @@ func (c *FinetuneCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return noModel(c.Model, usage(err))
 	}
+	if r.Overfit != nil {
+		return overfitted(r.Overfit, c.JSON)
+	}
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(r)
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -115,6 +116,13 @@ func runCommand(args []string) int {
 	}
 	typed := len(args)
 	args = asked(args)
+	if slices.Contains(args, "--overfit-one-batch") { // writes nothing
+		for _, command := range parser.Model.Children {
+			for _, f := range command.Flags {
+				f.Required = f.Required && f.Name != "output"
+			}
+		}
+	}
 	kctx, err := parser.Parse(args)
 	if typed == 0 {
 		return 2

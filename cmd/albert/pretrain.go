@@ -2,15 +2,20 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"slices"
 
+	"albert/internal/learn/train"
 	"albert/pretrain"
 )
 
 // PretrainCmd pretrains a model.
 type PretrainCmd struct {
 	pretrain.Config
+	JSON bool `name:"json" negatable:"" help:"With --overfit-one-batch: give what was found as JSON on stdout."`
 }
 
 // Run pretrains.
@@ -30,6 +35,23 @@ func (c *PretrainCmd) Run(ctx context.Context) error {
 	}
 	warnTables(slices.Concat(c.Train, c.Dev)...)
 	c.Messages = messages{os.Stderr}
-	_, err := pretrain.Run(ctx, c.Config)
+	r, err := pretrain.Run(ctx, c.Config)
+	if err == nil && r.Overfit != nil {
+		return overfitted(r.Overfit, c.JSON)
+	}
+	return err
+}
+
+// overfitted tells what --overfit-one-batch found. A setup that does not learn is an error.
+func overfitted(o *train.Overfitted, asJSON bool) error {
+	if asJSON {
+		if err := json.NewEncoder(os.Stdout).Encode(o); err != nil {
+			return err
+		}
+	}
+	if !o.Learns {
+		return errors.New(o.String())
+	}
+	_, err := fmt.Fprintln(messages{os.Stderr}, o)
 	return err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	slashpath "path"
 	"path/filepath"
 	"slices"
@@ -451,7 +450,7 @@ func WriteSentence(dir string, p Pooling, normalize bool, width, maxSeqLength in
 		modules, dirs = append(modules, module{2, "2", unit, "sentence_transformers.models.Normalize"}), append(dirs, unit)
 	}
 	for _, d := range dirs {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o777); err != nil {
+		if err := disk.MkdirAll(filepath.Join(dir, d)); err != nil {
 			return err
 		}
 	}

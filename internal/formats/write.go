@@ -269,14 +269,14 @@ func writeParts(ctx context.Context, dir string, parts []part, force bool) error
 		replaced = replaced || !slices.Contains(made, p.path)
 		if err != nil {
 			for _, path := range made {
-				_ = os.Remove(path) // it need not be there
+				_ = disk.Remove(path) // it need not be there
 			}
 			undo()
 			return err
 		}
 	}
 	for _, path := range stale {
-		if err := os.Remove(path); err != nil {
+		if err := disk.Remove(path); err != nil {
 			return err
 		}
 	}
@@ -414,11 +414,11 @@ func (m *Model) googleParts(dir, prefix string, config []byte) (parts []part, no
 
 // writeTar writes an archive as Google's releases are: a directory with the parts in it.
 func writeTar(ctx context.Context, to string, parts []part) error {
-	tmp, err := os.MkdirTemp("", "albert-tar-")
+	tmp, remove, err := disk.Temporary("albert-tar-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
+	defer remove()
 	for i := range parts {
 		parts[i].path = filepath.Join(tmp, parts[i].path)
 	}

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 	"path/filepath"
 
 	"albert/internal/engine/cpu"
+	"albert/internal/files/disk"
 	"albert/internal/files/npy"
 	"albert/internal/search"
 )
@@ -117,11 +117,11 @@ var ErrNoTexts = errors.New("there are no texts")
 
 // Collect makes vectors of texts. An error of the texts ends it.
 func (m *Model) Collect(ctx context.Context, texts iter.Seq2[string, error], o EmbedOptions) (*Collection, error) {
-	dir, err := os.MkdirTemp("", "albert-search-")
+	dir, remove, err := disk.Temporary("albert-search-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir) // what is mapped stays
+	defer remove() // what is mapped stays
 	path := filepath.Join(dir, "vectors.npy")
 	c := &Collection{}
 	var broken error // the texts'

@@ -3,7 +3,6 @@ package proof
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -128,7 +127,7 @@ func differing(runs []*one) (list []Differs) {
 
 // Write writes compare.svg, the losses of all runs in one plot, and compare.json into a directory.
 func (c *Comparison) Write(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := disk.MkdirAll(dir); err != nil {
 		return err
 	}
 	c.Plot = filepath.Join(dir, "compare.svg")

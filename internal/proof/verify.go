@@ -17,6 +17,7 @@ import (
 
 	"albert/finetune"
 	"albert/internal/engine/cpu/kernel"
+	"albert/internal/files/disk"
 	"albert/internal/files/jsonobject"
 	"albert/internal/files/safetensors"
 	"albert/internal/files/stream"
@@ -256,11 +257,11 @@ func (v *verification) program() (explanation string, err error) {
 
 // again does the steps again.
 func (v *verification) again(ctx context.Context) error {
-	tmp, err := os.MkdirTemp("", "albert-verify-")
+	tmp, remove, err := disk.Temporary("albert-verify-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
+	defer remove()
 	r := &v.verdict
 	a := &train.Rerun{Run: v.dir, Manifest: v.manifest, Dir: run.Dir(tmp), Messages: v.o.Messages, From: r.From, To: r.To, Row: v.row, Tensors: v.tensors}
 	for _, step := range v.steps {

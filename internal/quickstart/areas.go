@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -179,7 +178,7 @@ func majority(train, dev []labelled) float64 {
 func runFinetune(ctx context.Context, o Options, t *text) (*Finetune, error) {
 	train, dev := ofAreas(t.train, areaTrain), ofAreas(t.dev, areaDev)
 	dir := filepath.Join(o.Output, "areas")
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := disk.MkdirAll(dir); err != nil {
 		return nil, err
 	}
 	trainFile, devFile := filepath.Join(dir, "train.jsonl"), filepath.Join(dir, "dev.jsonl")

@@ -184,11 +184,11 @@ func begin(o Options) error {
 		return fmt.Errorf("%s holds other files: give another --output", o.Output)
 	}
 	if o.Force {
-		if err := os.RemoveAll(o.Output); err != nil {
+		if err := disk.RemoveAll(o.Output); err != nil {
 			return err
 		}
 	}
-	if err := os.MkdirAll(o.Output, 0o777); err != nil {
+	if err := disk.MkdirAll(o.Output); err != nil {
 		return err
 	}
 	return disk.WriteJSON(filepath.Join(o.Output, markerFile), map[string]string{"made_by": "albert quickstart"})
@@ -313,7 +313,7 @@ func trainTokenizer(ctx context.Context, o Options, t *text) (*tokenizer.Tokeniz
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := disk.MkdirAll(dir); err != nil {
 		return nil, err
 	}
 	if err := tok.WriteDir(dir); err != nil {

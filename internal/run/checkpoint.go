@@ -127,7 +127,7 @@ func Verify(checkpoint string) error {
 // WriteCheckpoint writes a step's checkpoint, whole or not at all, of about so many bytes. If it fails nothing of it is left, and the older
 // ones are as they were. at is told of each stage before it begins, and its error ends the writing.
 func (d Dir) WriteCheckpoint(step int, size int64, files []File, at func(stage string) error) error {
-	if err := os.MkdirAll(d.checkpoints(), 0o777); err != nil {
+	if err := disk.MkdirAll(d.checkpoints()); err != nil {
 		return err
 	}
 	if free := disk.Free(d.checkpoints()); free >= 0 && free < size {
@@ -158,7 +158,7 @@ func (d Dir) WriteCheckpoint(step int, size int64, files []File, at func(stage s
 
 // writeFile writes and syncs a new file, and finds its hash.
 func writeFile(path string, write func(w io.Writer) error) (fileHash, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+	f, err := disk.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
 		return fileHash{}, err
 	}
@@ -177,10 +177,10 @@ func writeFile(path string, write func(w io.Writer) error) (fileHash, error) {
 // PutAside gives a damaged checkpoint another name, under which nobody takes it for one.
 func (d Dir) PutAside(step int) (name string, err error) {
 	aside := d.Checkpoint(step) + damagedSuffix
-	if err := os.RemoveAll(aside); err != nil {
+	if err := disk.RemoveAll(aside); err != nil {
 		return "", err
 	}
-	return filepath.Base(aside), os.Rename(d.Checkpoint(step), aside)
+	return filepath.Base(aside), disk.Rename(d.Checkpoint(step), aside)
 }
 
 // Prune points checkpoints/best to the checkpoint of the best step, if that is there, and removes all but it and the newest ones.
@@ -196,9 +196,9 @@ func (d Dir) Prune(best, keep int) error {
 		}
 		// Renamed first, so that a crash on the way leaves no half one under its name.
 		tmp := filepath.Join(d.checkpoints(), disk.Aside+CheckpointName(step))
-		e := os.Rename(d.Checkpoint(step), tmp)
+		e := disk.Rename(d.Checkpoint(step), tmp)
 		if e == nil {
-			e = os.RemoveAll(tmp)
+			e = disk.RemoveAll(tmp)
 		}
 		err = OneLine(err, e)
 	}
@@ -209,7 +209,7 @@ func (d Dir) Prune(best, keep int) error {
 func (d Dir) linkBest(step int, there bool) error {
 	path := filepath.Join(d.checkpoints(), bestLink)
 	if !there {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := disk.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil
@@ -218,13 +218,13 @@ func (d Dir) linkBest(step int, there bool) error {
 		return nil
 	}
 	tmp := filepath.Join(d.checkpoints(), disk.Aside+bestLink)
-	if err := os.RemoveAll(tmp); err != nil {
+	if err := disk.RemoveAll(tmp); err != nil {
 		return err
 	}
-	if err := os.Symlink(CheckpointName(step), tmp); err != nil {
+	if err := disk.Symlink(CheckpointName(step), tmp); err != nil {
 		return err
 	}
-	return os.Rename(tmp, path)
+	return disk.Rename(tmp, path)
 }
 
 // Best is the checkpoint that checkpoints/best links to.

@@ -43,6 +43,8 @@ type Common struct {
 	Seed    uint64        `default:"12345" help:"Seed of everything random."`
 	// Threads is how many are used; 0: as many as there are processors.
 	Threads int `help:"Threads (0: all)." resume:"change"`
+	// OverfitOneBatch only checks whether the setup can learn: see docs/finetuning.md. No file is written.
+	OverfitOneBatch bool `negatable:"" help:"Only check whether this setup can learn: train on one batch of at most 16 examples for 500 steps, at a constant rate, without dropout; nothing is written." resume:"-"`
 	// Quiet leaves out plan and progress; warnings are shown all the same.
 	Quiet bool `negatable:"" help:"No plan and no progress; warnings are shown." resume:"change"`
 }

@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -97,7 +98,24 @@ func (d Dir) WriteModel(write func(dir string) error) error {
 
 // CopyModel makes the model of another run this one's.
 func (d Dir) CopyModel(from Dir) error {
-	return d.WriteModel(func(dir string) error { return os.CopyFS(dir, os.DirFS(from.Model())) })
+	files := os.DirFS(from.Model())
+	return d.WriteModel(func(dir string) error {
+		return fs.WalkDir(files, ".", func(name string, e fs.DirEntry, err error) error {
+			to := filepath.Join(dir, filepath.FromSlash(name))
+			if err != nil || e.IsDir() {
+				return OneLine(err, disk.MkdirAll(to))
+			}
+			f, err := files.Open(name)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return disk.Atomically(to, func(w io.Writer) error {
+				_, err := io.Copy(w, f)
+				return err
+			})
+		})
+	})
 }
 
 // Sweep removes what interrupted writes left: unfinished directories, and unfinished files of the given names beside those that every run has.
@@ -114,7 +132,7 @@ func sweep(dir string, names []string) error {
 	for _, e := range entries {
 		unfinished := func(name string) bool { return strings.HasPrefix(e.Name(), "."+name+".") } // as package disk names them
 		if strings.HasPrefix(e.Name(), disk.Aside) || slices.ContainsFunc(names, unfinished) {
-			err = OneLine(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+			err = OneLine(err, disk.RemoveAll(filepath.Join(dir, e.Name())))
 		}
 	}
 	return err

@@ -38,14 +38,14 @@ func WriteJSON(path string, v any) error {
 // On an error nothing is left behind; a crash may leave a file beside path, whose name is path's with a dot before it, a dot and digits behind it.
 func Atomically(path string, write func(w io.Writer) error) (err error) {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	f, name, err := createBeside(path)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	defer func() {
 		if err != nil {
 			f.Close()
-			os.Remove(f.Name())
+			Remove(name)
 			err = fmt.Errorf("writing %s: %w", path, err)
 		}
 	}()
@@ -54,7 +54,7 @@ func Atomically(path string, write func(w io.Writer) error) (err error) {
 		func() error { return f.Chmod(0o644) },
 		f.Sync,
 		f.Close,
-		func() error { return os.Rename(f.Name(), path) },
+		func() error { return Rename(name, path) },
 		func() error { return SyncDir(dir) })
 }
 
@@ -78,31 +78,48 @@ func Directory(path string, write func(dir string) error) (err error) {
 	parent := filepath.Dir(path)
 	tmp := filepath.Join(parent, Aside+filepath.Base(path))
 	old := tmp + ".old"
-	if err := errors.Join(os.RemoveAll(tmp), os.RemoveAll(old)); err != nil {
+	if err := errors.Join(RemoveAll(tmp), putBack(old, path), RemoveAll(old)); err != nil {
 		return err
 	}
-	if err := os.Mkdir(tmp, 0o777); err != nil {
+	if err := system.Mkdir(tmp, 0o777); err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			os.RemoveAll(tmp)
+			RemoveAll(tmp)
 		}
 	}()
 	if err := inTurn(func() error { return write(tmp) }, func() error { return SyncDir(tmp) }); err != nil {
 		return err
 	}
-	if err := os.Rename(path, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := Rename(path, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		os.Rename(old, path) // it need not be there
+	if err := Rename(tmp, path); err != nil {
+		Rename(old, path) // it need not be there
 		return err
 	}
-	if err := os.RemoveAll(old); err != nil {
+	if err := SyncDir(parent); err != nil { // before anything of the old one goes
 		return err
 	}
-	return SyncDir(parent)
+	return RemoveAll(old)
+}
+
+// putBack gives a directory that a crash left aside its name again, where nothing took its place.
+func putBack(old, path string) error {
+	if _, err := os.Lstat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := Rename(old, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Temporary makes a directory for files that nobody needs afterwards, whose name begins with prefix, and gives what removes it.
+func Temporary(prefix string) (dir string, remove func() error, err error) {
+	dir, err = os.MkdirTemp("", prefix)
+	return dir, func() error { return RemoveAll(dir) }, err
 }
 
 // MakeDir makes a directory and those above it that are missing. undo removes those that it made, as far as nothing is in them.
@@ -116,12 +133,12 @@ func MakeDir(dir string) (undo func(), err error) {
 	}
 	undo = func() {
 		for _, d := range made {
-			if os.Remove(d) != nil {
+			if Remove(d) != nil {
 				return
 			}
 		}
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := MkdirAll(dir); err != nil {
 		undo()
 		return nil, err
 	}

@@ -10,5 +10,5 @@ func mapFile(path string) (data []byte, unmap func() error, err error) {
 	return data, func() error { return nil }, err
 }
 
-// SyncDir has nothing to do where directories cannot be synced.
-func SyncDir(string) error { return nil }
+// syncDir has nothing to do where directories cannot be synced.
+func syncDir(string) error { return nil }

@@ -33,8 +33,8 @@ func mapFile(path string) (data []byte, unmap func() error, err error) {
 	return data, func() error { return unix.Munmap(data) }, nil
 }
 
-// SyncDir makes renames in a directory durable.
-func SyncDir(dir string) error {
+// syncDir makes renames in a directory durable.
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"albert/internal/files/disk"
 	"albert/internal/files/safetensors"
 	"albert/internal/files/stream"
 )
@@ -50,7 +51,7 @@ type Archive struct {
 }
 
 // Close removes the unpacked files. Close what was opened of them first.
-func (a *Archive) Close() error { return os.RemoveAll(a.dir) }
+func (a *Archive) Close() error { return disk.RemoveAll(a.dir) }
 
 // OpenTar unpacks what a model needs of a .tar.gz, .tar or .zip into a new temporary directory, which Close removes: the configuration, the
 // tokenizer, the checkpoint without its graph. Members that would leave the directory, links, and names that appear twice are
@@ -65,7 +66,7 @@ func OpenTar(path string) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "albert-*")
+	dir, _, err := disk.Temporary("albert-")
 	if err != nil {
 		return nil, err
 	}
@@ -283,10 +284,10 @@ func memberName(h *tar.Header) (string, error) {
 }
 
 func writeMember(path string, r io.Reader) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := disk.MkdirAll(filepath.Dir(path)); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := disk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func Write(prefix string, tensors []safetensors.Tensor) error {
 		return err
 	})
 	if err != nil && written && isNew {
-		os.Remove(path)
+		disk.Remove(path)
 		_ = disk.SyncDir(filepath.Dir(path)) // the first error is the one to tell
 	}
 	return err

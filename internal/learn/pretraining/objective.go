@@ -175,3 +175,23 @@ func (b *Batch) Report() train.Fields {
 
 // Example names sequence i in the log of a skipped step.
 func (b *Batch) Example(i int) string { return fmt.Sprint(b.Examples[i].Index) }
+
+// Bound is a loss that no model can be below on examples: where inputs are equal, masked pieces included, and what stood there is not.
+func Bound(list []examples.Example) float64 {
+	masked, _ := train.Ambiguity(func(yield func(string, int32) bool) {
+		for _, e := range list {
+			text := fmt.Sprint(e.InputIDs, e.TokenTypes)
+			for i, p := range e.MaskedPositions {
+				yield(fmt.Sprint(p, text), e.MaskedIDs[i])
+			}
+		}
+	})
+	order, _ := train.Ambiguity(func(yield func(string, int) bool) {
+		for _, e := range list {
+			if e.Label >= 0 {
+				yield(fmt.Sprint(e.InputIDs, e.TokenTypes), int(e.Label))
+			}
+		}
+	})
+	return masked + order
+}

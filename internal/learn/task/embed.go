@@ -1,8 +1,6 @@
 package task
 
 import (
-	"fmt"
-
 	"albert/internal/engine/cpu/kernel"
 	"albert/internal/engine/ops"
 	"albert/internal/learn/train"
@@ -71,6 +69,7 @@ type Embedder struct {
 	Drop    model.Dropouts // rates in the encoder; the key is the step's
 	Seed    uint64
 	Pooling string
+	Name    func(source int) string // as that of an [Objective]
 	VectorLoss
 }
 
@@ -152,7 +151,7 @@ func (b *EmbedStep) leaf(dev ops.Device, g *ops.Grads, from, to int) {
 func (b *EmbedStep) Report() train.Fields { return b.report }
 
 // Example names example i in the log of a skipped step.
-func (b *EmbedStep) Example(i int) string { return fmt.Sprint(b.Examples[i].Index) }
+func (b *EmbedStep) Example(i int) string { return b.Examples[i].name(b.e.Name) }
 
 // RunOn runs examples [from,to) forward and back on another device, such as one that measures; the gradients are dropped.
 func (b *EmbedStep) RunOn(dev ops.Device, from, to int) {

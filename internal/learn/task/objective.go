@@ -19,6 +19,7 @@ const NoLabel = -1
 // Example is an example as pieces, with what is to be learned from it.
 type Example struct {
 	Index  uint64               // keys its dropout
+	Source int                  // its number in the training data, for the names of skipped ones
 	Inputs []tokenizer.Encoding // one; of a choice one for each
 	Label  int32                // Classify, Choice
 	Values []float32
@@ -51,6 +52,7 @@ type Objective struct {
 	Drop    model.Dropouts // rates in the encoder; the key is the step's
 	Dropout float32        // before the classifier, while training
 	Seed    uint64
+	Name    func(source int) string // where an example stands, for the log of skipped steps; nil: its Index
 }
 
 // Output is what the head gave for an example.
@@ -394,4 +396,11 @@ func ArgMax[F float32 | float64](x []F) int {
 }
 
 // Example names example i in the log of a skipped step.
-func (b *Step) Example(i int) string { return fmt.Sprint(b.Examples[i].Index) }
+func (b *Step) Example(i int) string { return b.Examples[i].name(b.objective.Name) }
+
+func (e *Example) name(of func(source int) string) string {
+	if of == nil {
+		return fmt.Sprint(e.Index)
+	}
+	return of(e.Source)
+}

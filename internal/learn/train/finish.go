@@ -77,6 +77,9 @@ func (r *trainer) finish(unsaved error) error {
 	if err := r.note(); err != nil {
 		return err
 	}
+	if list, err := Skipped(r.c.Dir); err == nil && len(list) > 0 {
+		r.warn("%s", skippedText(list))
+	}
 	say := r.progress.note
 	if r.manifest.StoppedEarly != "" {
 		say = r.progress.message

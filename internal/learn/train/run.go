@@ -64,7 +64,7 @@ func start(ctx context.Context, c *Config, params *ops.Params, learner Learner, 
 		ctx, cancel = context.WithTimeoutCause(ctx, c.MaxTime, errTime)
 		defer cancel()
 	}
-	if err := os.MkdirAll(string(c.Dir), 0o777); err != nil {
+	if err := disk.MkdirAll(string(c.Dir)); err != nil {
 		return err
 	}
 	unlock, err := c.Dir.Lock()

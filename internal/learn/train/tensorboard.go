@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"albert/internal/files/disk"
 	"albert/internal/files/protobuf"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -46,7 +47,7 @@ type events struct{ *appendFile }
 // openEvents starts an event file for steps from first on. TensorBoard drops what older files hold of these steps. File names
 // ascend, since TensorBoard reads them in that order.
 func openEvents(dir string, first int, now time.Time) (*events, error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := disk.MkdirAll(dir); err != nil {
 		return nil, err
 	}
 	old, err := eventFiles(dir)
@@ -181,7 +182,7 @@ func cutEvents(dir string, steps int) error {
 }
 
 func cutEventFile(path string, steps int) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -197,5 +198,5 @@ func cutEventFile(path string, steps int) error {
 		}
 		keep += int64(len(data)) + 16
 	}
-	return f.Truncate(keep)
+	return disk.Truncate(path, keep)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"path/filepath"
 	"runtime"
 
@@ -91,7 +90,7 @@ func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 	}
 	if err != nil {
 		if len(p.Shards) == 0 {
-			os.Remove(filepath.Join(o.Output, progressFile))
+			disk.Remove(filepath.Join(o.Output, progressFile))
 			undo()
 		}
 		return p.Meta, err
@@ -104,7 +103,7 @@ func Prepare(ctx context.Context, o PrepareOptions) (Meta, error) {
 	if err := disk.WriteJSON(filepath.Join(o.Output, metaFile), p.Meta); err != nil {
 		return p.Meta, err
 	}
-	return p.Meta, os.Remove(filepath.Join(o.Output, progressFile))
+	return p.Meta, disk.Remove(filepath.Join(o.Output, progressFile))
 }
 
 // writeShards writes the shards after those that p has; p grows with each.

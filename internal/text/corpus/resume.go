@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"albert/internal/files/disk"
 )
 
 // progress is the file progress.json: the shards of an unfinished run that are whole, and how far in the text they reach.
@@ -93,7 +95,7 @@ func (p *progress) removeOthers(dir string, names map[string]bool) error {
 		default:
 			continue
 		}
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := disk.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

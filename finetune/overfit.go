@@ -1,0 +1,76 @@
+package finetune
+
+import (
+	"context"
+
+	"albert/internal/engine/cpu"
+	"albert/internal/engine/numeric"
+	"albert/internal/formats"
+	"albert/internal/learn/optim"
+	"albert/internal/learn/task"
+	"albert/internal/learn/train"
+	"albert/internal/model"
+	"albert/internal/text/dataset"
+)
+
+// Overfit is what the check by Config.OverfitOneBatch found.
+type Overfit = train.Overfitted
+
+// overfit checks by one batch whether the setup can learn. It writes no file.
+func (c *job) overfit(ctx context.Context, dev *cpu.Device, data *sets) (*Overfit, error) {
+	zero, none := float32(0), 0
+	c.Dropout, c.ClassifierDropout, c.WarmupSteps = &zero, &zero, &none
+	from, err := formats.Open(c.Model)
+	if err != nil {
+		return nil, err
+	}
+	if from.Tokenizer == nil {
+		return nil, errNoTokenizer(c.Model)
+	}
+	c.resolve(&from.Config, len(data.train.Examples))
+	c.BatchSize = min(c.BatchSize, train.OverfitExamples)
+	data.train = some(data.train, c.Seed)
+	if data.dev != nil {
+		data.dev = some(data.dev, c.Seed)
+	}
+	data.test = nil
+	m, err := c.model(from, data.train)
+	if err != nil {
+		return nil, err
+	}
+	tok := from.Tokenizer.CutAt(c.TruncationSide)
+	var t taskLearner
+	if c.Task.Kind == model.Embed {
+		t, err = c.embedLearner(m, from, tok, dev, data)
+	} else {
+		t, err = c.headLearner(m, tok, dev, data, &cut{})
+	}
+	if err != nil {
+		return nil, err
+	}
+	batch, err := t.Batch(1)
+	if err != nil {
+		return nil, err
+	}
+	bound := 0.0
+	switch b := batch.(type) {
+	case *task.Step:
+		bound = t.(*learner).o.Bound(b.Examples)
+	case *task.EmbedStep:
+		bound = t.(*vectorLearner).e.Bound(b.Examples)
+	}
+	return train.Overfit(ctx, train.Config{Rate: optim.Schedule{LearningRate: c.LearningRate},
+		Optimizer: optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip},
+		Together:  train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
+		Quiet: c.Quiet, Device: dev, Messages: c.Messages}, m.Params, t, bound)
+}
+
+// some is a part of a set, more examples than a batch has, in a random order, so that not all of a large one is cut into pieces.
+func some(set *dataset.Set, seed uint64) *dataset.Set {
+	part, n := *set, uint64(len(set.Examples))
+	part.Examples = nil
+	for i := range min(n, 4*train.OverfitExamples) {
+		part.Examples = append(part.Examples, set.Examples[numeric.Permute(seed, numeric.PurposeShuffle, 0, n, i)])
+	}
+	return &part
+}
