@@ -17,7 +17,7 @@ from common import SEEDS, bm25, evaluate, finetune, head, row, write_beir, write
 METRICS = ["ndcg@10", "mrr@10", "recall@100"]
 QUESTIONS = 2000
 LARGE = "--batch-size 64 --learning-rate 5e-5 --warmup-steps 5 --epochs 1 --max-seq-length 128 --dropout 0.1".split()
-SMALL = "--batch-size 128 --learning-rate 1e-3 --warmup-steps 20 --epochs 5 --dropout 0".split()  # for models pretrained here
+SMALL = "--batch-size 128 --learning-rate 1e-3 --warmup-steps 20 --epochs 3 --dropout 0".split()  # for models pretrained here
 
 
 def passages(file):
