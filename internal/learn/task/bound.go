@@ -117,12 +117,19 @@ func (l *VectorLoss) Bound(examples []Example) float64 {
 	return one * float64(len(l.Dimensions))
 }
 
-// cosentRounds is how often [VectorLoss.cosentBound] goes down; more make it hardly higher.
-const cosentRounds = 20_000
+// cosentRounds is how often [VectorLoss.cosentBound] goes down, at most; more make it hardly higher. A round looks at all pairs of examples,
+// of which cosentPairs are looked at: every round gives a bound, later ones a higher one.
+const (
+	cosentRounds = 20_000
+	cosentPairs  = 5_000_000
+)
 
 // cosentBound is the least of [CoSENT] that cosines in [-1,1] can have, from below. The loss is convex in them, so that from any cosines
 // f(c) + the least of gradient times (x - c), x in [-1,1], is below it; gradient descent makes that close.
 func (l *VectorLoss) cosentBound(examples []Example) (bound float64) {
+	if len(examples) == 0 {
+		return 0
+	}
 	cos, d := make([]float64, len(examples)), make([]float64, len(examples))
 	for i := range examples {
 		for j := range examples { // by the rank of the score
@@ -133,7 +140,7 @@ func (l *VectorLoss) cosentBound(examples []Example) (bound float64) {
 		cos[i]--
 	}
 	rate := 1 / (l.Scale * l.Scale)
-	for range cosentRounds {
+	for range min(cosentRounds, max(1, cosentPairs/(len(cos)*len(cos)))) {
 		clear(d)
 		least := l.cosent(examples, cos, d)
 		for i, x := range cos {
