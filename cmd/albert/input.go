@@ -135,10 +135,11 @@ const gcPercent = 25
 
 // open opens the model.
 func (f *inputFlags) open(o infer.Options) (*infer.Model, error) {
-	debug.SetGCPercent(gcPercent)
+	debug.SetGCPercent(-1) // what opening leaves behind is collected once, below
 	o.Threads, o.Precision, o.TruncationSide = f.Threads, f.Precision, f.TruncationSide
 	m, err := infer.Open(f.Model, o)
-	debug.FreeOSMemory() // the model file
+	debug.SetGCPercent(gcPercent)
+	debug.FreeOSMemory()
 	return m, noModel(f.Model, err)
 }
 
