@@ -5,11 +5,9 @@ import (
 
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/numeric"
-	"albert/internal/formats"
 	"albert/internal/learn/optim"
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
-	"albert/internal/model"
 	"albert/internal/text/dataset"
 )
 
@@ -20,34 +18,17 @@ type Overfit = train.Overfitted
 func (c *job) overfit(ctx context.Context, dev *cpu.Device, data *sets) (*Overfit, error) {
 	zero, none := float32(0), 0
 	c.Dropout, c.ClassifierDropout, c.WarmupSteps = &zero, &zero, &none
-	from, err := formats.Open(c.Model)
-	if err != nil {
-		return nil, err
-	}
-	if from.Tokenizer == nil {
-		return nil, errNoTokenizer(c.Model)
-	}
-	c.resolve(&from.Config, len(data.train.Examples))
-	c.BatchSize = min(c.BatchSize, train.OverfitExamples)
 	data.train = some(data.train, c.Seed)
 	if data.dev != nil {
 		data.dev = some(data.dev, c.Seed)
 	}
 	data.test = nil
-	m, err := c.model(from, data.train)
+	start, err := c.start(dev, data, &cut{})
 	if err != nil {
 		return nil, err
 	}
-	tok := from.Tokenizer.CutAt(c.TruncationSide)
-	var t taskLearner
-	if c.Task.Kind == model.Embed {
-		t, err = c.embedLearner(m, from, tok, dev, data)
-	} else {
-		t, err = c.headLearner(m, tok, dev, data, &cut{})
-	}
-	if err != nil {
-		return nil, err
-	}
+	m, t := start.m, start.learner
+	c.BatchSize = min(c.BatchSize, train.OverfitExamples)
 	batch, err := t.Batch(1)
 	if err != nil {
 		return nil, err

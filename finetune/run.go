@@ -308,29 +308,42 @@ func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cu
 	return c.result()
 }
 
-// open makes the model that a run starts from, what it learns, and what the training loop is asked.
-func (c *job) open(ctx context.Context, dev *cpu.Device, data *sets, features *cut) (config *train.Config, m *model.Model, t taskLearner, err error) {
-	from, err := formats.Open(c.Model)
-	if err != nil {
-		return nil, nil, nil, err
+// start is what a run starts from.
+type start struct {
+	from      *formats.Model       // as it was read
+	tokenizer *tokenizer.Tokenizer // which cuts as the run does
+	m         *model.Model         // that learns
+	learner   taskLearner
+}
+
+// start opens the model, gives it the head of the task, and lays out what it learns.
+func (c *job) start(dev *cpu.Device, data *sets, features *cut) (s start, err error) {
+	if s.from, err = formats.Open(c.Model); err != nil {
+		return s, err
 	}
-	tok := from.Tokenizer
-	if tok == nil {
-		return nil, nil, nil, errNoTokenizer(c.Model)
+	if s.from.Tokenizer == nil {
+		return s, fmt.Errorf("%s: the model has no tokenizer, which fine-tuning needs", c.Model)
 	}
-	tok = tok.CutAt(c.TruncationSide)
-	c.resolve(&from.Config, len(data.train.Examples))
-	if m, err = c.model(from, data.train); err != nil {
-		return nil, nil, nil, err
+	s.tokenizer = s.from.Tokenizer.CutAt(c.TruncationSide)
+	c.resolve(&s.from.Config, len(data.train.Examples))
+	if s.m, err = c.model(s.from, data.train); err != nil {
+		return s, err
 	}
 	if c.Task.Kind == model.Embed {
-		t, err = c.embedLearner(m, from, tok, dev, data)
+		s.learner, err = c.embedLearner(s.m, s.from, s.tokenizer, dev, data)
 	} else {
-		t, err = c.headLearner(m, tok, dev, data, features)
+		s.learner, err = c.headLearner(s.m, s.tokenizer, dev, data, features)
 	}
+	return s, err
+}
+
+// open makes the model that a run starts from, what it learns, and what the training loop is asked.
+func (c *job) open(ctx context.Context, dev *cpu.Device, data *sets, features *cut) (config *train.Config, m *model.Model, t taskLearner, err error) {
+	s, err := c.start(dev, data, features)
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	tok, m, t := s.tokenizer, s.m, s.learner
 	files := tok.Files()
 	if files[model.ConfigFile], err = m.Config.JSON(); err != nil {
 		return nil, nil, nil, err
@@ -338,7 +351,7 @@ func (c *job) open(ctx context.Context, dev *cpu.Device, data *sets, features *c
 	if err := c.setMaxLength(files); err != nil {
 		return nil, nil, nil, err
 	}
-	sources, err := c.sources(from, data)
+	sources, err := c.sources(s.from, data)
 	return &train.Config{
 		Dir: run.Dir(c.Output), Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: *c.WarmupSteps},
 		Optimizer: optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip},
@@ -350,10 +363,6 @@ func (c *job) open(ctx context.Context, dev *cpu.Device, data *sets, features *c
 		Files: files, Device: dev, Tensors: m.Tensors, Flops: func(n int) float64 { return t.passes() * m.Config.FlopsForward(n) }, Peak: dev.Peak(200),
 		Memory: t.memory, Messages: c.Messages, Finish: func(dir string) error { return t.finish(ctx, dir, tok) },
 	}, m, t, err
-}
-
-func errNoTokenizer(path string) error {
-	return fmt.Errorf("%s: the model has no tokenizer, which fine-tuning needs", path)
 }
 
 // taskLearner is what a run learns: a learner, with what the run asks of it beside the training loop.

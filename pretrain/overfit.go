@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 
-	"albert/internal/engine/cpu"
 	"albert/internal/files/disk"
 	"albert/internal/learn/pretraining"
 	"albert/internal/learn/train"
@@ -29,7 +28,7 @@ func (c *job) overfit(ctx context.Context) (*Result, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	if c.device, err = cpu.New("", c.Threads); err != nil {
+	if c.device, err = train.NewDevice(&c.Common, c.Messages); err != nil {
 		return nil, err
 	}
 	defer c.device.Close()
