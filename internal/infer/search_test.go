@@ -21,6 +21,7 @@ func TestSearchStops(t *testing.T) {
 	because := errors.New("enough")
 	for range 20 { // what ends first is a matter of chance
 		ctx, cancel := context.WithCancelCause(context.Background())
+		t.Cleanup(func() { cancel(nil) })
 		answers, err := m.Search(ctx, func(yield func(*Question) bool) {
 			for yield(&Question{Text: "a"}) {
 			}
