@@ -160,7 +160,7 @@ func (j *miner) searchFor(first int, anchors [][]float32, write func(jsonobject.
 	above := make([]atomic.Int32, len(anchors)) // documents that are too near to be negatives: they are among the nearest that are passed over
 	most := make([]float64, len(anchors))       // the highest score of a negative
 	refused := make([][]int, len(anchors))
-	best := search.New(j.dev, anchors, search.Options{K: j.Skip + j.Negatives, Keep: func(q int, h search.Hit) bool {
+	best := search.New(j.dev, anchors, search.Options{K: min(j.Skip, len(j.texts)) + min(j.Negatives, len(j.texts)), Keep: func(q int, h search.Hit) bool {
 		switch {
 		case slices.Contains(refused[q], h.Index):
 			return false

@@ -6,8 +6,7 @@ Rerankers: random ALBERT and BERT models in directories as CrossEncoder saves th
 or Identity, the key of sentence-transformers 4 or of older releases), plain ones with one output, with and without a length, and those that
 `albert finetune --task rerank` makes of an ALBERT and a BERT. Zero-shot: random models with three labels and two, their entailment at
 each place and written in each case, one label, several, any number that may hold, templates, texts that are cut. Texts whose pieces
-differ between transformers' tokenizer and ours are counted, and not compared. ALBERT's tokenizer of transformers 5 gives no token types unless
-tokenizer_config.json asks for them (model_input_names), as it does in what albert finetune writes; so it does here.
+differ between transformers' tokenizer and ours are counted, and not compared.
 """
 
 import argparse
@@ -74,7 +73,6 @@ def network(kind, dir, tmp, seed, labels, **config):
         return dir
     out = dir.with_name(dir.name + "-whole")  # with all of a tokenizer's files
     albert("convert", dir, out, table=True)
-    edit(out / "tokenizer_config.json", lambda x: x.update(model_input_names=["input_ids", "token_type_ids", "attention_mask"]))
     return out
 
 

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -108,7 +109,8 @@ func TestDirectories(t *testing.T) {
 			t.Errorf("a bare file: %v, %v", bare, err)
 		}
 		var c map[string]any
-		if err := json.Unmarshal(tok.Files()[ConfigFile], &c); err != nil || c["tokenizer_class"] != "AlbertTokenizer" {
+		if err := json.Unmarshal(tok.Files()[ConfigFile], &c); err != nil || c["tokenizer_class"] != "AlbertTokenizer" ||
+			fmt.Sprint(c["model_input_names"]) != "[input_ids token_type_ids attention_mask]" {
 			t.Error(c, err)
 		}
 		for text, want := range map[string]string{"{": "unexpected end", `{"cleanup": "x"}`: `cleanup "x"`, `{"do_lower_case": 1}`: "do_lower_case"} {

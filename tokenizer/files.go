@@ -52,6 +52,8 @@ type fullConfig struct {
 	config
 	Tidy  bool              `json:"clean_up_tokenization_spaces"`
 	Added jsonobject.Fields `json:"added_tokens_decoder"`
+	// Inputs are what the tokenizer gives the model. Without them transformers 5's AlbertTokenizer leaves out which text a piece is of.
+	Inputs []string `json:"model_input_names"`
 	specialNames
 }
 
@@ -197,7 +199,8 @@ func or(setting *bool, otherwise bool) bool { return *cmp.Or(setting, &otherwise
 // Files gives the content of the files that [Open] needs, by name, as transformers' AlbertTokenizer (with WordPiece BertTokenizer) loads them.
 func (t *Tokenizer) Files() map[string][]byte {
 	o := t.Options
-	c := fullConfig{Class: "AlbertTokenizer", Added: t.addedFields(), specialNames: t.specialNames()}
+	c := fullConfig{Class: "AlbertTokenizer", Added: t.addedFields(), Inputs: []string{"input_ids", "token_type_ids", "attention_mask"},
+		specialNames: t.specialNames()}
 	c.config = config{Lower: &o.Lower, KeepAccents: &o.KeepAccents, RemoveSpace: &o.RemoveSpace}
 	name := ModelFile
 	switch {

@@ -208,7 +208,7 @@ func TestMine(t *testing.T) {
 	for _, k := range []struct {
 		skip   int
 		margin string
-	}{{0, ""}, {3, ""}, {3, "0.05"}, {0, "-0.02"}, {30, "0.3"}} {
+	}{{0, ""}, {3, ""}, {3, "0.05"}, {0, "-0.02"}, {30, "0.3"}, {math.MaxInt, ""}} {
 		args := []string{"mine", m, "--train", in("pairs.jsonl"), "--negatives", "2", "--skip", fmt.Sprint(k.skip), "--quiet", "--output", in("mined.jsonl")}
 		margin := math.Inf(-1)
 		if k.margin != "" {

@@ -2,7 +2,6 @@ package formats
 
 import (
 	"encoding/json"
-	"slices"
 
 	"albert/internal/files/jsonobject"
 	"albert/internal/model"
@@ -11,9 +10,6 @@ import (
 
 // maxLengthKey is the key of tokenizer_config.json for how many pieces a text has at most. CrossEncoder has it nowhere else.
 const maxLengthKey = "model_max_length"
-
-// inputsKey is the key for what a tokenizer gives its model. Without it ALBERT's tokenizer of transformers 5 leaves out which text a piece is of.
-const inputsKey = "model_input_names"
 
 // maxLength reads how many pieces a text has at most from the tokenizer_config.json of a directory; 0: it does not say.
 func (d sentenceDir) maxLength(name string) int {
@@ -49,14 +45,13 @@ func (d sentenceDir) crossEncoder(list []module, config *model.Config) (bool, er
 }
 
 // SetMaxLength puts how many pieces a pair has at most into the tokenizer_config.json among a tokenizer's files, where CrossEncoder and [Open]
-// find it, and that the model is told which text a piece is of.
+// find it.
 func SetMaxLength(files map[string][]byte, n int) error {
 	var fields jsonobject.Fields
 	if err := json.Unmarshal(files[tokenizer.ConfigFile], &fields); err != nil {
 		return err
 	}
-	fields = slices.DeleteFunc(fields, func(f jsonobject.Field) bool { return f.Name == maxLengthKey || f.Name == inputsKey })
-	fields = append(fields, jsonobject.Field{Name: maxLengthKey, Value: n}, jsonobject.Field{Name: inputsKey, Value: []string{"input_ids", "token_type_ids", "attention_mask"}})
+	fields = append(fields, jsonobject.Field{Name: maxLengthKey, Value: n})
 	text, err := json.MarshalIndent(fields, "", "  ")
 	files[tokenizer.ConfigFile] = append(text, '\n')
 	return err

@@ -334,18 +334,17 @@ func find(path string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if IsArchive(path) {
+		return archive(path)
+	}
 	format := bySuffix(path)
 	switch strings.ToLower(filepath.Ext(path)) {
-	case ".tar", ".zip":
-		format = Tar
 	case ".ckpt":
 		format = PyTorch
 	case ".json":
 		return nil, fmt.Errorf("%s is a configuration: name the directory, or the file with the weights", path)
 	}
 	switch format {
-	case Tar:
-		return archive(path)
 	case SafeTensors, PyTorch, ONNX:
 		return file(format, path)
 	}

@@ -38,7 +38,7 @@ func (m *Model) Search(ctx context.Context, questions iter.Seq[*Question], docum
 			return
 		}
 		defer dev.Close()
-		for batch := range batches(ctx, answers) {
+		for batch := range batches(answers) {
 			var vectors [][]float32
 			for _, a := range batch {
 				if a.err == nil {
@@ -68,17 +68,17 @@ type embedded struct {
 }
 
 // batches gives answers, as many as are ready at once.
-func batches(ctx context.Context, answers iter.Seq2[Embedded, error]) iter.Seq[[]embedded] {
+func batches(answers iter.Seq2[Embedded, error]) iter.Seq[[]embedded] {
 	return func(yield func([]embedded) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
+		unwanted := make(chan struct{})
+		defer close(unwanted)
 		ready := make(chan embedded, together)
 		go func() {
 			defer close(ready)
 			for a, err := range answers {
 				select {
 				case ready <- embedded{a, err}:
-				case <-ctx.Done():
+				case <-unwanted:
 					return
 				}
 			}

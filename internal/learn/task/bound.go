@@ -53,7 +53,7 @@ func (o *Objective) Bound(examples []Example) float64 {
 		}
 		return ends(func(e *Example) int32 { return e.Start }) + ends(func(e *Example) int32 { return e.End })
 	case model.Regress, model.MultiLabel:
-		return spread(examples, func(e *Example) string { return key(e) }, o.Kind == model.MultiLabel)
+		return spread(examples, key, o.Kind == model.MultiLabel)
 	}
 	return 0
 }
@@ -90,7 +90,8 @@ func (l *VectorLoss) Bound(examples []Example) float64 {
 	one := 0.0
 	switch l.Loss {
 	case MNR: // rows of one anchor with k positives: log k each
-		one, _ = train.Ambiguity(func(yield func(int32, int32) bool) {
+		var rows int
+		one, rows = train.Ambiguity(func(yield func(int32, int32) bool) {
 			seen := map[[2]int32]bool{}
 			for _, e := range examples {
 				pair := [2]int32{e.Texts[0], e.Texts[1]}
@@ -100,11 +101,7 @@ func (l *VectorLoss) Bound(examples []Example) float64 {
 				seen[pair] = true
 			}
 		})
-		rows := map[[2]int32]bool{}
-		for _, e := range examples {
-			rows[[2]int32{e.Texts[0], e.Texts[1]}] = true
-		}
-		one *= float64(len(rows)) / float64(len(examples)) // a lower bound: the rows that are there twice count once
+		one *= float64(rows) / float64(len(examples)) // a lower bound: the rows that are there twice count once
 	case CoSENT:
 		one = l.cosentBound(examples)
 	case Cosine, MSE:

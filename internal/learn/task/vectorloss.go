@@ -84,19 +84,19 @@ func (l *VectorLoss) ranking(dev ops.Device, examples []Example, first []int, ve
 	table := ops.NewParam("candidates", len(candidates), n)
 	lengths := make([]float64, len(candidates))
 	for j, c := range candidates {
-		lengths[j] = Unit(table.Data[j*n:(j+1)*n], vectors.row(c)[:n])
+		lengths[j] = unit(table.Data[j*n:(j+1)*n], vectors.row(c)[:n])
 	}
 	params := ops.NewParams([]*ops.Param{table})
 	params.Touch()
 	g := ops.NewGrads(params)
-	unit := make([]float32, n)
+	u := make([]float32, n)
 	for from := 0; from < len(examples); from += anchorBlock {
 		block := examples[from:min(from+anchorBlock, len(examples))]
 		x := &ops.Tensor{Rows: len(block), Cols: n, Stride: n, Data: make([]float32, len(block)*n)}
 		length := make([]float64, len(block))
 		for i := range block {
 			row := x.Row(i)
-			length[i] = Unit(row, vectors.row(first[from+i])[:n])
+			length[i] = unit(row, vectors.row(first[from+i])[:n])
 			for k := range row {
 				row[k] *= float32(l.Scale)
 			}
@@ -124,8 +124,8 @@ func (l *VectorLoss) ranking(dev ops.Device, examples []Example, first []int, ve
 				d[k] *= float32(l.Scale)
 			}
 			a := first[from+i]
-			Unit(unit, vectors.row(a)[:n])
-			unitGrad(grads.row(a)[:n], d, unit, length[i])
+			unit(u, vectors.row(a)[:n])
+			unitGrad(grads.row(a)[:n], d, u, length[i])
 		}
 		t.Reset()
 	}
@@ -135,8 +135,8 @@ func (l *VectorLoss) ranking(dev ops.Device, examples []Example, first []int, ve
 	return loss / float64(len(examples)), hits
 }
 
-// Unit writes v at length 1 into u, zeros for zeros, and gives its length.
-func Unit(u, v []float32) float64 {
+// unit writes v at length 1 into u, zeros for zeros, and gives its length.
+func unit(u, v []float32) float64 {
 	length := math.Sqrt(dot(v, v))
 	for i, x := range v {
 		u[i] = 0
@@ -177,7 +177,7 @@ func (l *VectorLoss) similarity(examples []Example, first []int, vectors, grads 
 	a, b := make([]float32, n), make([]float32, n)
 	for i := range examples {
 		va, vb := vectors.row(first[i])[:n], vectors.row(first[i] + 1)[:n]
-		la, lb := Unit(a, va), Unit(b, vb)
+		la, lb := unit(a, va), unit(b, vb)
 		if la == 0 || lb == 0 {
 			continue
 		}
