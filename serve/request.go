@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
@@ -10,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -239,21 +239,29 @@ func (q *request) body() ([]byte, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, newProblem(kindSlow, "the body comes too slowly")
 	case err != io.EOF:
-		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-			return nil, newProblem(kindSlow, "the body comes too slowly")
-		}
 		return nil, newProblem(kindMalformed, "the body cannot be read: "+err.Error())
 	}
 	return out.Bytes(), nil
 }
 
-// read reads the body's JSON into v.
-func (q *request) read(v any) error {
-	text, err := q.body()
-	if err != nil {
+// reading makes a route's function of one that gets its body's JSON.
+func reading[T any](do func(q *request, body *T) error) func(q *request) error {
+	return func(q *request) error {
+		text, err := q.body()
+		if err != nil {
+			return err
+		}
+		return decoded(q, text, do)
+	}
+}
+
+// decoded calls do with a text's JSON.
+func decoded[T any](q *request, text []byte, do func(q *request, body *T) error) error {
+	var b T
+	if err := decode(text, &b); err != nil {
 		return err
 	}
-	return decode(text, v)
+	return do(q, &b)
 }
 
 // decode reads JSON, which must be UTF-8, not too deep and of v's types.
@@ -273,7 +281,7 @@ func decode(text []byte, v any) error {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &te):
-		return invalid(te.Field, fmt.Sprintf("%q is a %s, which cannot be", te.Field, te.Value))
+		return invalid(te.Field, fmt.Sprintf("%s: a JSON %s does not fit here", cmp.Or(te.Field, "the body"), te.Value))
 	}
 	return newProblem(kindMalformed, "broken JSON: "+err.Error())
 }
