@@ -268,7 +268,7 @@ func (r *pacedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stop waits until nobody reads the body any more. A connection whose body was not read to its end is closed.
+// stop waits until nobody reads the body any more, and reads a little that is left of it. A connection whose body does not end with that is closed.
 func (r *pacedReader) stop() {
 	r.stopped.Store(true)
 	if r.begun.Load() && !r.ended.Load() {
@@ -276,11 +276,20 @@ func (r *pacedReader) stop() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.begun.Load() && !r.ended.Load() && r.q.w.status == 0 {
-		r.q.w.Header().Set("Connection", "close")
+	_ = r.control.SetWriteDeadline(time.Time{})
+	if !r.begun.Load() {
+		return
+	}
+	if !r.ended.Load() {
+		r.q.bodyWithin(time.Second)
+		_, err := io.CopyN(io.Discard, r.q.r.Body, bodyChunk)
+		if err != io.EOF { // the deadline stays, for net/http
+			r.q.w.Header().Set("Connection", "close")
+			r.q.abort = r.q.w.status != 0
+			return
+		}
 	}
 	_ = r.control.SetReadDeadline(time.Time{})
-	_ = r.control.SetWriteDeadline(time.Time{})
 }
 
 // pacedWriter sends what it gets at once.
