@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"albert/internal/infer"
-	"albert/internal/learn/task"
 	"albert/internal/model"
 	"albert/tokenizer"
 )
@@ -111,9 +110,6 @@ func texts(list ...string) []*infer.Question {
 	return out
 }
 
-// pairOf is a question of two texts.
-func pairOf(a, b string) *infer.Question { return &infer.Question{Text: a, Pair: &b} }
-
 // cutAt is the model with texts cut at a side, by TEI's word for it.
 func (q *request) cutAt(direction string) (*infer.Model, error) {
 	switch direction {
@@ -137,10 +133,35 @@ func (q *request) embed(m *infer.Model, questions []*infer.Question, o infer.Emb
 	})
 }
 
-// classify classifies texts or pairs.
-func (q *request) classify(m *infer.Model, questions []*infer.Question) ([]infer.Classified, error) {
-	return ask(q, questions, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Classified, error], error) {
+// classify gives the logits of texts or pairs; of a model that ranks, of pairs.
+func (q *request) classify(m *infer.Model, questions []*infer.Question) (logits [][]float32, err error) {
+	if m.Kind == model.Rank {
+		answers, err := q.ranking(m, questions)
+		for _, a := range answers {
+			logits = append(logits, a.Logits)
+		}
+		return logits, err
+	}
+	answers, err := ask(q, questions, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Classified, error], error) {
 		return m.Classify(ctx, list, false)
+	})
+	for _, a := range answers {
+		logits = append(logits, a.Logits)
+	}
+	return logits, err
+}
+
+// scoring is the kind as whose [infer.Scores] makes scores of the model's logits.
+func (o *opened) scoring() model.Kind {
+	if sigmoid, _ := o.Config.SigmoidScores(); o.Kind == model.Rank && !sigmoid {
+		return model.Regress
+	}
+	return o.Kind
+}
+
+func (q *request) ranking(m *infer.Model, questions []*infer.Question) ([]infer.Ranking, error) {
+	return ask(q, questions, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Ranking, error], error) {
+		return m.Rank(ctx, list)
 	})
 }
 
@@ -169,9 +190,7 @@ func (q *request) rank(m *infer.Model, query string, list []string, raw, whole b
 	if m = ranker(m); m == nil {
 		return nil, newProblem(kindBackend, fmt.Sprintf("the model (%s) is no reranker: it must have a head of one number", q.model.Class()))
 	}
-	answers, err := ask(q, []*infer.Question{{Text: query, Texts: list, Whole: whole}}, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Ranking, error], error) {
-		return m.Rank(ctx, list)
-	})
+	answers, err := q.ranking(m, []*infer.Question{{Text: query, Texts: list, Whole: whole}})
 	if err != nil {
 		return nil, err
 	}
@@ -183,9 +202,6 @@ func (q *request) rank(m *infer.Model, query string, list []string, raw, whole b
 	}
 	return ranks, nil
 }
-
-// cosine is the similarity of two vectors; of one without length 0.
-func cosine(a, b []float32) float32 { return float32(task.CosineOf(a, b)) }
 
 // given makes an encoding of pieces, with [CLS] before and [SEP] behind if they are not there.
 func (o *opened) given(ids []int32) (tokenizer.Encoding, error) {

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
+	"albert/internal/files/safetensors"
 	"albert/internal/infer"
 	"albert/internal/model"
 	"albert/tokenizer"
@@ -109,7 +111,7 @@ func (q *request) modelMetadata() error {
 
 // hasLogits tells whether the head is over whole sequences.
 func (o *opened) hasLogits() bool {
-	return o.Kind == model.Classify || o.Kind == model.MultiLabel || o.Kind == model.Regress || o.Kind == model.Order
+	return o.Kind == model.Classify || o.Kind == model.MultiLabel || o.Kind == model.Regress || o.Kind == model.Rank || o.Kind == model.Order
 }
 
 func (q *request) modelReady() error {
@@ -158,7 +160,7 @@ func (t *tensor) bytes(rest *[]byte) ([]byte, error) {
 	}
 	raw := (*rest)[:n:n]
 	*rest = (*rest)[n:]
-	return append([]byte{}, raw...), nil
+	return raw, nil
 }
 
 // flat calls f for the elements of a list that may hold lists, in order.
@@ -346,7 +348,7 @@ func (q *request) inferRoute() error {
 		t := tensor{Name: w.Name, Datatype: "FP32", Shape: shape}
 		if binary := w.Parameters; binary != nil && value(binary.Binary) || (binary == nil || binary.Binary == nil) && b.Parameters != nil && value(b.Parameters.Binary) {
 			t.Parameters = &tensorParameters{BinarySize: new(4 * len(data))}
-			raw.Write(littleEndian(data))
+			raw.Write(safetensors.Bytes(data))
 		} else if t.Data, err = json.Marshal(data); err != nil {
 			return errNonFinite
 		}
@@ -378,11 +380,8 @@ func (q *request) output(name string, questions []*infer.Question) (shape []int,
 		if !q.model.hasLogits() {
 			return nil, nil, &infer.KindError{Class: q.model.Class(), Has: q.model.Kind, Asked: "classify"}
 		}
-		answers, err := q.classify(q.model.Model, questions)
-		for _, a := range answers {
-			data = append(data, a.Logits...)
-		}
-		return []int{len(answers), len(q.model.Labels())}, data, err
+		rows, err := q.classify(q.model.Model, questions)
+		return []int{len(rows), len(q.model.Labels())}, slices.Concat(rows...), err
 	case "embedding":
 		answers, err := q.embed(q.model.Model, questions, lastLayer(nil))
 		for _, a := range answers {

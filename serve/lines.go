@@ -23,6 +23,7 @@ const lineIdle = 5 * time.Minute
 
 // settings are the parameters of a route's address, by the names of the command's flags with _ for -.
 type settings struct {
+	q      *request
 	values url.Values
 	err    error
 	known  map[string]bool
@@ -64,6 +65,15 @@ func (s *settings) flag(name string) *bool {
 	return nil
 }
 
+// windows tells whether texts that are too long are read in windows.
+func (s *settings) windows() bool {
+	long := s.text("long")
+	if long != "" && long != "truncate" && long != "windows" {
+		s.fail("long", "truncate or windows")
+	}
+	return long == "windows"
+}
+
 func (s *settings) float(name string) *float64 {
 	text := s.text(name)
 	if text == "" {
@@ -86,18 +96,19 @@ func (s *settings) done() error {
 	return s.err
 }
 
+// verbs are the streams of lines.
+var verbs = []string{"fill", "embed", "classify", "tag", "answer", "choose", "rank"}
+
 // linesRoute answers a stream of lines as albert fill, predict or embed do.
 func (q *request) linesRoute(verb string) error {
 	if err := q.use(q.r.PathValue("name"), true); err != nil {
 		return err
 	}
-	m, set := q.model.Model, &settings{values: q.r.URL.Query(), known: map[string]bool{}}
-	whole := set.flag("truncate")
-	in := lineInput{q: q, whole: whole != nil && !*whole}
+	m, set := q.model.Model, &settings{q: q, values: q.r.URL.Query(), known: map[string]bool{}}
 	switch verb {
 	case "fill":
 		o := infer.FillOptions{TopK: set.number("top_k", 5, 1), Logits: value(set.flag("logits"))}
-		return lines(in, set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Filled, error], error) {
+		return lines(set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Filled, error], error) {
 			return m.Fill(ctx, list, o)
 		}, wire.Fillings)
 	case "embed":
@@ -110,7 +121,7 @@ func (q *request) linesRoute(verb string) error {
 		if o.Pooling == infer.PoolNone {
 			form = wire.Embeddings
 		}
-		return lines(in, set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Embedded, error], error) {
+		return lines(set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Embedded, error], error) {
 			return m.Embed(ctx, list, o)
 		}, form)
 	case "classify":
@@ -118,17 +129,17 @@ func (q *request) linesRoute(verb string) error {
 		if value(set.flag("logits")) {
 			form = wire.Logits
 		}
-		long := set.text("long")
-		return lines(in, set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Classified, error], error) {
-			return m.Classify(ctx, list, long == "windows")
+		long := set.windows()
+		return lines(set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Classified, error], error) {
+			return m.Classify(ctx, list, long)
 		}, form)
 	case "tag":
-		o := infer.TagOptions{Join: value(set.flag("aggregate")), Logits: value(set.flag("logits")), Long: set.text("long") == "windows"}
+		o := infer.TagOptions{Join: value(set.flag("aggregate")), Logits: value(set.flag("logits")), Long: set.windows()}
 		form := wire.Entities
 		if o.Logits {
 			form = wire.TagLogits
 		}
-		return lines(in, set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Tagged, error], error) {
+		return lines(set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Tagged, error], error) {
 			return m.Tag(ctx, list, o)
 		}, form)
 	case "answer":
@@ -143,16 +154,15 @@ func (q *request) linesRoute(verb string) error {
 		if value(set.flag("logits")) {
 			form = wire.SpanLogits
 		}
-		return lines(in, set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Answered, error], error) {
+		return lines(set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Answered, error], error) {
 			return m.Answer(ctx, list, o)
 		}, form)
-	}
-	if verb == "rank" {
+	case "rank":
 		form := wire.Ranking
 		if value(set.flag("logits")) {
 			form = wire.RankingLogits
 		}
-		return lines(in, set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Ranking, error], error) {
+		return lines(set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Ranking, error], error) {
 			return m.Rank(ctx, list)
 		}, form)
 	}
@@ -160,20 +170,14 @@ func (q *request) linesRoute(verb string) error {
 	if value(set.flag("logits")) {
 		form = wire.ChoiceLogits
 	}
-	return lines(in, set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Chosen, error], error) {
+	return lines(set, func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Chosen, error], error) {
 		return m.Choose(ctx, list)
 	}, form)
 }
 
-// lineInput is where lines come from.
-type lineInput struct {
-	q     *request
-	whole bool
-}
-
 // lines answers the body's lines, each as soon as its answer is there, at the pace at which the client takes them.
-func lines[A any](in lineInput, set *settings, f asker[A], form func(*wire.Item, A) (any, bool)) error {
-	q := in.q
+func lines[A any](set *settings, f asker[A], form func(*wire.Item, A) (any, bool)) error {
+	q, truncate := set.q, set.flag("truncate")
 	if err := set.done(); err != nil {
 		return err
 	}
@@ -186,7 +190,7 @@ func lines[A any](in lineInput, set *settings, f asker[A], form func(*wire.Item,
 	}
 	items := func(yield func(*wire.Item) bool) {
 		for it := range wire.Lines(body, "") {
-			it.Whole = in.whole
+			it.Whole = truncate != nil && !*truncate
 			q.count(&it.Question)
 			if !yield(it) {
 				return
@@ -264,7 +268,7 @@ func (r *pacedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stop waits until nobody reads the body any more. A connection whose body was not read to its end is closed.
+// stop waits until nobody reads the body any more, and reads a little that is left of it. A connection whose body does not end with that is closed.
 func (r *pacedReader) stop() {
 	r.stopped.Store(true)
 	if r.begun.Load() && !r.ended.Load() {
@@ -272,11 +276,20 @@ func (r *pacedReader) stop() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.begun.Load() && !r.ended.Load() && r.q.w.status == 0 {
-		r.q.w.Header().Set("Connection", "close")
+	_ = r.control.SetWriteDeadline(time.Time{})
+	if !r.begun.Load() {
+		return
+	}
+	if !r.ended.Load() {
+		r.q.bodyWithin(time.Second)
+		_, err := io.CopyN(io.Discard, r.q.r.Body, bodyChunk)
+		if err != io.EOF { // the deadline stays, for net/http
+			r.q.w.Header().Set("Connection", "close")
+			r.q.abort = r.q.w.status != 0
+			return
+		}
 	}
 	_ = r.control.SetReadDeadline(time.Time{})
-	_ = r.control.SetWriteDeadline(time.Time{})
 }
 
 // pacedWriter sends what it gets at once.
@@ -300,6 +313,3 @@ func (w *pacedWriter) Write(p []byte) (int, error) {
 	}
 	return n, err
 }
-
-// verbs are the streams of lines.
-var verbs = []string{"fill", "embed", "classify", "tag", "answer", "choose", "rank"}

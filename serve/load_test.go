@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -281,6 +282,62 @@ func TestHarm(t *testing.T) {
 	}
 	if _, text, _ := get(t, h.URL+"/metrics"); strings.Contains(text, "panic") || !strings.Contains(text, `status="405"`) {
 		t.Error(text)
+	}
+}
+
+// A client that does not send the rest of its body is told so, on every route, and its connection is closed.
+func TestSlowBodies(t *testing.T) {
+	defer func(d time.Duration) { bodyGrace = d }(bodyGrace)
+	bodyGrace = 100 * time.Millisecond
+	s, h := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}})
+	secure := httptest.NewTLSServer(s)
+	defer secure.Close()
+	for request, want := range map[string]string{"POST /embed HTTP/1.1\r\nContent-Length: 100": "408", "POST /embed HTTP/1.1\r\nTransfer-Encoding: chunked": "408",
+		"POST /embed HTTP/1.1\r\nContent-Encoding: deflate\r\nContent-Length: 100": "408", "POST /nope HTTP/1.1\r\nContent-Length: 100": "404",
+		"POST /models/m/tag HTTP/1.1\r\nContent-Length: 100": "424", "GET /health HTTP/1.1\r\nContent-Length: 100": "200"} {
+		for _, listener := range []*httptest.Server{h, secure} {
+			conn, err := net.Dial("tcp", listener.Listener.Addr().String())
+			if err == nil && listener == secure {
+				conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(conn, "%s\r\nHost: x\r\n\r\n", request)
+			_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if text, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 "+want) {
+				t.Errorf("%q: %v, want %s: %s", request, err, want, text)
+			}
+			conn.Close()
+		}
+	}
+}
+
+// Where the answer to a stream ends before its body, what is left is read; if it does not come, the connection is closed and the answer is not whole.
+func TestAStreamThatEndsEarly(t *testing.T) {
+	_, h := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}})
+	for rest, want := range map[string]error{"0\r\n\r\n": nil, "": io.ErrUnexpectedEOF} {
+		conn, err := net.Dial("tcp", h.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprintf(conn, "POST /models/m/embed HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n[\"a\",\n\r\n2\r\nx\n\r\n%s", rest) // a broken list
+		in := bufio.NewReader(conn)
+		r, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(r.Body); err != want || strings.Count(string(text), "\n") != 2 {
+			t.Errorf("%q: %v, want %v: %s", rest, err, want, text)
+		}
+		if want == nil { // the next request
+			fmt.Fprint(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+			if r, err := http.ReadResponse(in, nil); err != nil || r.StatusCode != 200 {
+				t.Error(r, err)
+			}
+		}
 	}
 }
 

@@ -23,22 +23,18 @@ type metrics struct {
 	counters map[string]map[string]float64    // by name, then by labels
 	spread   map[string]map[string]*histogram // likewise
 	inFlight int
-	pieces   float64 // in all batches
-	busy     float64 // seconds of all batches
 }
 
-// histogram counts values up to each bound.
+// histogram counts values up to each bound of its metric, the last of which is infinite.
 type histogram struct {
-	bounds []float64
 	counts []uint64
 	sum    float64
-	n      uint64
 }
 
 var (
-	seconds    = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
-	pieceSteps = []float64{8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096}
-	textSteps  = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256}
+	seconds    = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, math.Inf(1)}
+	pieceSteps = []float64{8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, math.Inf(1)}
+	textSteps  = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, math.Inf(1)}
 )
 
 // described are the metrics: their types, bounds and meanings.
@@ -87,6 +83,8 @@ func newMetrics(s *Server) *metrics {
 	return m
 }
 
+var escaped = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
 // labels writes names and values as Prometheus has them.
 func labels(pairs []string) string {
 	if len(pairs) == 0 {
@@ -94,7 +92,7 @@ func labels(pairs []string) string {
 	}
 	var b strings.Builder
 	for i := 0; i < len(pairs); i += 2 {
-		fmt.Fprintf(&b, `,%s="%s"`, pairs[i], strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(pairs[i+1]))
+		fmt.Fprintf(&b, `,%s="%s"`, pairs[i], escaped.Replace(pairs[i+1]))
 	}
 	return b.String()[1:]
 }
@@ -112,20 +110,18 @@ func (m *metrics) observe(name string, x float64, pairs ...string) {
 	if m.spread[name] == nil {
 		m.spread[name] = map[string]*histogram{}
 	}
-	l := labels(pairs)
+	l, bounds := labels(pairs), described[name].bounds
 	h := m.spread[name][l]
 	if h == nil {
-		b := described[name].bounds
-		h = &histogram{bounds: b, counts: make([]uint64, len(b))}
+		h = &histogram{counts: make([]uint64, len(bounds))}
 		m.spread[name][l] = h
 	}
-	for i, bound := range h.bounds {
+	for i, bound := range bounds {
 		if x <= bound {
 			h.counts[i]++
 		}
 	}
 	h.sum += x
-	h.n++
 }
 
 // begin and request count a request.
@@ -173,8 +169,6 @@ func (m *metrics) problem(q *request, p *problem) {
 func (m *metrics) batch(name string, b infer.Batch) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.pieces += float64(b.Pieces)
-	m.busy += b.Time.Seconds()
 	m.add("albert_pieces_total", float64(b.Pieces), "model", name)
 	m.observe("albert_batch_pieces", float64(b.Pieces), "model", name)
 	m.observe("albert_batch_texts", float64(b.Sequences), "model", name)
@@ -183,14 +177,17 @@ func (m *metrics) batch(name string, b infer.Batch) {
 	m.observe("te_batch_next_tokens", float64(b.Pieces))
 }
 
-// piecesPerSecond is the speed of all batches so far; 0: none ran.
+// piecesPerSecond is the speed of all batches so far; NaN: none ran.
 func (m *metrics) piecesPerSecond() float64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.busy == 0 {
-		return 0
+	sum := func(name string) (x float64) {
+		for _, h := range m.spread[name] {
+			x += h.sum
+		}
+		return x
 	}
-	return m.pieces / m.busy
+	return sum("albert_batch_pieces") / sum("albert_batch_seconds")
 }
 
 // gauges are what is measured when it is asked for.
@@ -218,12 +215,7 @@ func (q *request) metricsRoute() error {
 	m.mu.Lock()
 	gauges["albert_requests_in_flight"] = map[string]float64{"": float64(m.inFlight)}
 	var b strings.Builder
-	number := func(x float64) string {
-		if math.IsInf(x, 1) {
-			return "+Inf"
-		}
-		return strconv.FormatFloat(x, 'g', -1, 64)
-	}
+	number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 	line := func(name, labels string, x float64) {
 		if labels != "" {
 			labels = "{" + labels + "}"
@@ -246,12 +238,11 @@ func (q *request) metricsRoute() error {
 			if l != "" {
 				comma = ","
 			}
-			for i, bound := range h.bounds {
+			for i, bound := range d.bounds {
 				line(name+"_bucket", l+comma+`le="`+number(bound)+`"`, float64(h.counts[i]))
 			}
-			line(name+"_bucket", l+comma+`le="+Inf"`, float64(h.n))
 			line(name+"_sum", l, h.sum)
-			line(name+"_count", l, float64(h.n))
+			line(name+"_count", l, float64(h.counts[len(h.counts)-1]))
 		}
 	}
 	m.mu.Unlock()

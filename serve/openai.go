@@ -2,10 +2,10 @@ package serve
 
 import (
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"math"
+
+	"albert/internal/files/safetensors"
 )
 
 // embeddingsRequest is the body of /v1/embeddings.
@@ -41,24 +41,12 @@ func encoding(format string) (func(v []float32) any, error) {
 	case "", "float":
 		return func(v []float32) any { return v }, nil
 	case "base64":
-		return func(v []float32) any { return base64.StdEncoding.EncodeToString(littleEndian(v)) }, nil
+		return func(v []float32) any { return base64.StdEncoding.EncodeToString(safetensors.Bytes(v)) }, nil
 	}
 	return nil, invalid("encoding_format", fmt.Sprintf("encoding_format %q: want float or base64", format))
 }
 
-func littleEndian(v []float32) []byte {
-	b := make([]byte, 0, 4*len(v))
-	for _, x := range v {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-	}
-	return b
-}
-
-func (q *request) embeddingsRoute() error {
-	var b embeddingsRequest
-	if err := q.read(&b); err != nil {
-		return err
-	}
+func (q *request) embeddingsRoute(b *embeddingsRequest) error {
 	if err := q.use(value(b.Model), false); err != nil {
 		return err
 	}
@@ -171,11 +159,7 @@ type cohereAnswer struct {
 	Usage   usage          `json:"usage"`
 }
 
-func (q *request) cohereRoute() error {
-	var b cohereRequest
-	if err := q.read(&b); err != nil {
-		return err
-	}
+func (q *request) cohereRoute(b *cohereRequest) error {
 	if err := q.use(value(b.Model), false); err != nil {
 		return err
 	}

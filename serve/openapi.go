@@ -84,7 +84,10 @@ var errorStatuses = map[int]string{400: "The body cannot be read, or a value in 
 	424: "The model cannot do that", 429: "Too much waits: try again after Retry-After", 500: "The model gives numbers that are not finite, or a bug",
 	503: "Not loaded yet, or stopping", 504: "The time that X-Request-Timeout gives is over"}
 
-var pathName = regexp.MustCompile(`\{(\w+)\}`)
+var (
+	pathName = regexp.MustCompile(`\{(\w+)\}`)
+	notInID  = regexp.MustCompile(`[^a-z0-9]+`)
+)
 
 // openAPI describes the routes (OpenAPI 3.1).
 func (s *Server) openAPI() schema {
@@ -94,7 +97,7 @@ func (s *Server) openAPI() schema {
 		if paths[path] == nil {
 			paths[path] = schema{}
 		}
-		id := strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(r.method+"_"+path), "_"), "_")
+		id := strings.Trim(notInID.ReplaceAllString(strings.ToLower(r.method+"_"+path), "_"), "_")
 		o := schema{"operationId": id, "summary": r.summary, "tags": []string{string(r.family)}, "responses": s.responses(r)}
 		var parameters []schema
 		for _, m := range pathName.FindAllStringSubmatch(path, -1) {

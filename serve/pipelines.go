@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -84,7 +85,7 @@ func (o *opened) taskOf(b *pipelineRequest) string {
 		return sentenceSimilarity
 	}
 	switch o.Kind {
-	case model.Classify, model.MultiLabel, model.Regress:
+	case model.Classify, model.MultiLabel, model.Regress, model.Rank:
 		return textClassification
 	case model.Tag:
 		return tokenClassification
@@ -136,20 +137,11 @@ func (q *request) pipelineRoute() error {
 	case zeroShot:
 		return q.zeroShot(&b)
 	case featureExtraction:
-		var e embedRequest
-		if err := decode(text, &e); err != nil {
-			return err
-		}
-		return q.embedBody(&e)
+		return decoded(q, text, (*request).embedRoute)
 	case sentenceSimilarity:
-		var s similarityRequest
-		if err := decode(text, &s); err != nil {
-			return err
-		}
-		return q.similarityBody(&s)
+		return decoded(q, text, (*request).similarityRoute)
 	}
-	p := newProblem(kindNotFound, fmt.Sprintf("there is no task %q", asked))
-	return p
+	return newProblem(kindNotFound, fmt.Sprintf("there is no task %q", asked))
 }
 
 // inputsOf reads inputs: one, or a list.
@@ -201,7 +193,7 @@ func (q *request) textClassification(b *pipelineRequest) error {
 	if err != nil {
 		return err
 	}
-	kind := q.model.Kind
+	kind := q.model.scoring()
 	switch f := value(b.Parameters.Function); f {
 	case "":
 	case "sigmoid":
@@ -221,13 +213,9 @@ func (q *request) textClassification(b *pipelineRequest) error {
 	if err != nil {
 		return err
 	}
-	out := make([][]prediction, len(answers))
-	names := q.model.Labels()
-	for i, a := range answers {
-		for k, x := range infer.Scores(kind, a.Logits) {
-			out[i] = append(out[i], prediction{x, names[k]})
-		}
-		sortBest(out[i])
+	out, labels := make([][]prediction, len(answers)), q.model.Labels()
+	for i, logits := range answers {
+		out[i] = predictions(labels, infer.Scores(kind, logits))
 		if k := b.Parameters.TopK; k != nil {
 			out[i] = out[i][:min(len(out[i]), *k)]
 		}
@@ -253,27 +241,17 @@ func (p *parameters) spanOptions(q *request, question string) (task.SpanOptions,
 		*to = *from
 		return nil
 	}
-	if p.MaxSeq != nil && *p.MaxSeq < 8 {
-		return o, invalid("max_seq_len", "max_seq_len must be at least 8")
-	}
-	_ = set("", p.MaxSeq, &o.MaxSeqLength, 8)
+	err := set("max_seq_len", p.MaxSeq, &o.MaxSeqLength, 8)
 	o.MaxSeqLength = min(o.MaxSeqLength, q.model.Config.MaxPositionEmbeddings)
 	overlap := min(o.MaxSeqLength/2, 128)
-	if err := set("max_question_len", p.MaxQuestion, &o.MaxQueryLength, 1); err != nil {
-		return o, err
-	}
-	if err := set("max_answer_len", p.MaxAnswer, &o.MaxAnswerLength, 1); err != nil {
-		return o, err
-	}
-	if err := set("doc_stride", p.DocStride, &overlap, 0); err != nil {
-		return o, err
-	}
+	err = cmp.Or(err, set("max_question_len", p.MaxQuestion, &o.MaxQueryLength, 1), set("max_answer_len", p.MaxAnswer, &o.MaxAnswerLength, 1),
+		set("doc_stride", p.DocStride, &overlap, 0))
 	o.NBest = max(o.NBest, value(p.TopK))
 	if q.model.Tokenizer != nil {
 		n := min(len(q.model.Tokenizer.Encode(question)), o.MaxQueryLength, o.MaxSeqLength-4)
 		o.DocStride = max(1, o.MaxSeqLength-n-3-overlap)
 	}
-	return o, nil
+	return o, err
 }
 
 func (q *request) questionAnswering(b *pipelineRequest) error {
@@ -292,7 +270,7 @@ func (q *request) questionAnswering(b *pipelineRequest) error {
 		if err != nil {
 			return err
 		}
-		answers, err := ask(q, []*infer.Question{pairOf(*in.Question, *in.Context)},
+		answers, err := ask(q, []*infer.Question{{Text: *in.Question, Pair: in.Context}},
 			func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Answered, error], error) {
 				return q.model.Answer(ctx, list, o)
 			})
@@ -340,9 +318,12 @@ func (q *request) fillMask(b *pipelineRequest) error {
 	if err != nil {
 		return err
 	}
-	o := infer.FillOptions{TopK: 5, Logits: len(b.Parameters.Targets) > 0}
+	o := infer.FillOptions{TopK: 5}
 	if k := b.Parameters.TopK; k != nil {
 		o.TopK = *k
+	}
+	if o.Targets, err = q.model.targets(b.Parameters.Targets); err != nil {
+		return err
 	}
 	answers, err := ask(q, texts(list...), func(ctx context.Context, list iter.Seq[*infer.Question]) (iter.Seq2[infer.Filled, error], error) {
 		return q.model.Fill(ctx, list, o)
@@ -352,11 +333,6 @@ func (q *request) fillMask(b *pipelineRequest) error {
 	}
 	out := make([]any, len(answers))
 	for i, a := range answers {
-		if o.Logits {
-			if a.Masks, err = q.targets(list[i], a, b.Parameters.Targets, b.Parameters.TopK); err != nil {
-				return err
-			}
-		}
 		if out[i] = a.Masks; len(a.Masks) == 1 {
 			out[i] = a.Masks[0]
 		}
@@ -364,51 +340,21 @@ func (q *request) fillMask(b *pipelineRequest) error {
 	return q.json(oneOf(out, many))
 }
 
-// targets fills masks with some pieces only: a target is the first piece of its text.
-func (q *request) targets(text string, a infer.Filled, targets []string, topK *int) ([][]infer.Filling, error) {
-	tok := q.model.Tokenizer
-	if tok == nil {
+// targets are the first pieces of texts, each once; nil: there are no texts.
+func (o *opened) targets(list []string) (ids []int32, err error) {
+	if len(list) > 0 && o.Tokenizer == nil {
 		return nil, infer.ErrNoTokenizer
 	}
-	var ids []int32
-	for _, t := range targets {
-		pieces := tok.Encode(t)
-		if len(pieces) == 0 {
+	for _, t := range list {
+		pieces := o.Tokenizer.Encode(t)
+		if len(pieces) == 0 || int(pieces[0]) >= o.Config.VocabSize {
 			return nil, invalid("targets", fmt.Sprintf("the target %q has no piece", t))
 		}
 		if !slices.Contains(ids, pieces[0]) {
 			ids = append(ids, pieces[0])
 		}
 	}
-	e, err := task.Layout(tok, tok.Encode(text), nil, q.model.Config.MaxPositionEmbeddings)
-	if err != nil {
-		return nil, err
-	}
-	out := make([][]infer.Filling, len(a.Logits))
-	for j, row := range a.Logits {
-		scores := infer.Scores(model.Classify, row)
-		for _, id := range ids {
-			with := slices.Clone(e.IDs)
-			with[a.Positions[j]] = id
-			if len(a.Logits) == 1 {
-				with = slices.DeleteFunc(with, tok.IsSpecial)
-			}
-			out[j] = append(out[j], infer.Filling{Score: scores[id], Token: id, TokenStr: tok.Decode([]int32{id}), Sequence: tok.Decode(with)})
-		}
-		slices.SortStableFunc(out[j], func(a, b infer.Filling) int {
-			switch {
-			case a.Score > b.Score:
-				return -1
-			case a.Score < b.Score:
-				return 1
-			}
-			return 0
-		})
-		if topK != nil {
-			out[j] = out[j][:min(len(out[j]), *topK)]
-		}
-	}
-	return out, nil
+	return ids, nil
 }
 
 func (q *request) zeroShot(b *pipelineRequest) error {

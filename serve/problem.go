@@ -27,7 +27,6 @@ const (
 	kindValidation = "Validation" // what was asked is wrong
 	kindMalformed  = "Malformed"  // the body cannot be read
 	kindTooLarge   = "TooLarge"
-	kindTokenizer  = "Tokenizer"
 	kindBackend    = "Backend" // the model cannot do that
 	kindOverloaded = "Overloaded"
 	kindUnhealthy  = "Unhealthy"
@@ -42,7 +41,7 @@ const (
 	kindGone       = "Gone"      // the client went away
 )
 
-var statuses = map[string]int{kindEmpty: 400, kindValidation: 422, kindMalformed: 400, kindTooLarge: 413, kindTokenizer: 422, kindBackend: 424,
+var statuses = map[string]int{kindEmpty: 400, kindValidation: 422, kindMalformed: 400, kindTooLarge: 413, kindBackend: 424,
 	kindOverloaded: 429, kindUnhealthy: 503, kindKey: 401, kindForbidden: 403, kindNotFound: 404, kindMethod: 405, kindTimeout: 504, kindSlow: 408,
 	kindInternal: 500, kindNonFinite: 500, kindGone: 499}
 
@@ -108,7 +107,7 @@ const (
 func (p *problem) statusFor(f family) int {
 	switch {
 	case f == tei || f == pipeline || f == ours || f == operator:
-	case p.kind == kindValidation || p.kind == kindTokenizer || p.kind == kindBackend:
+	case p.kind == kindValidation || p.kind == kindBackend:
 		return http.StatusBadRequest
 	}
 	return p.status
@@ -209,7 +208,7 @@ func headerText(s string) string {
 // retryAfter is after how many milliseconds what waits has probably run.
 func (s *Server) retryAfter(waiting int) int {
 	rate := s.metrics.piecesPerSecond()
-	if rate <= 0 {
+	if !(rate > 0) {
 		return 1000
 	}
 	return min(60_000, max(100, int(1000*float64(waiting)/rate)))

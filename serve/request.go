@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
@@ -10,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -73,6 +73,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 func (s *Server) handle(w http.ResponseWriter, r *http.Request, route *route) {
 	q := &request{s: s, w: &recorder{ResponseWriter: w}, r: r, route: route, began: time.Now(), ids: traceOf(r.Header)}
 	w.Header().Set("Traceparent", q.ids.String())
+	if r.ContentLength != 0 { // net/http reads what an answer leaves of the body
+		q.bodyWithin(bodyGrace)
+	}
 	s.metrics.begin()
 	defer func() {
 		if v := recover(); v != nil {
@@ -179,8 +182,9 @@ const (
 	allBodies = 16 // so many bodies of the greatest size may be held at once
 	bodyChunk = 64 << 10
 	bodyPace  = 64 << 10 // bytes a second at least, after bodyGrace
-	bodyGrace = 20 * time.Second
 )
+
+var bodyGrace = 20 * time.Second // less in a test
 
 // unpacked is a reader of the body without its Content-Encoding.
 func unpacked(r *http.Request, body io.Reader) (io.Reader, error) {
@@ -207,6 +211,11 @@ func unpacked(r *http.Request, body io.Reader) (io.Reader, error) {
 	return nil, p
 }
 
+// bodyWithin bounds the time in which the body is read, by us or, after the answer, by net/http.
+func (q *request) bodyWithin(d time.Duration) {
+	_ = http.NewResponseController(q.w).SetReadDeadline(time.Now().Add(d)) // not every writer has one
+}
+
 // body reads the request's body, unpacked, within the limits.
 func (q *request) body() ([]byte, error) {
 	most := q.s.o.MaxBody
@@ -217,9 +226,7 @@ func (q *request) body() ([]byte, error) {
 	if q.r.ContentLength > most {
 		return nil, tooLarge()
 	}
-	control := http.NewResponseController(q.w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyGrace + time.Duration(max(q.r.ContentLength, 0)/bodyPace)*time.Second)) // not every writer has one
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	q.bodyWithin(bodyGrace + time.Duration(max(q.r.ContentLength, 0)/bodyPace)*time.Second)
 	in, err := unpacked(q.r, http.MaxBytesReader(q.w, q.r.Body, most))
 	var out bytes.Buffer
 	for err == nil && int64(out.Len()) <= most {
@@ -239,21 +246,30 @@ func (q *request) body() ([]byte, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, newProblem(kindSlow, "the body comes too slowly")
 	case err != io.EOF:
-		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-			return nil, newProblem(kindSlow, "the body comes too slowly")
-		}
 		return nil, newProblem(kindMalformed, "the body cannot be read: "+err.Error())
 	}
+	_ = http.NewResponseController(q.w).SetReadDeadline(time.Time{}) // all is read: the answer may take any time
 	return out.Bytes(), nil
 }
 
-// read reads the body's JSON into v.
-func (q *request) read(v any) error {
-	text, err := q.body()
-	if err != nil {
+// reading makes a route's function of one that gets its body's JSON.
+func reading[T any](do func(q *request, body *T) error) func(q *request) error {
+	return func(q *request) error {
+		text, err := q.body()
+		if err != nil {
+			return err
+		}
+		return decoded(q, text, do)
+	}
+}
+
+// decoded calls do with a text's JSON.
+func decoded[T any](q *request, text []byte, do func(q *request, body *T) error) error {
+	var b T
+	if err := decode(text, &b); err != nil {
 		return err
 	}
-	return decode(text, v)
+	return do(q, &b)
 }
 
 // decode reads JSON, which must be UTF-8, not too deep and of v's types.
@@ -273,7 +289,7 @@ func decode(text []byte, v any) error {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &te):
-		return invalid(te.Field, fmt.Sprintf("%q is a %s, which cannot be", te.Field, te.Value))
+		return invalid(te.Field, fmt.Sprintf("%s: a JSON %s does not fit here", cmp.Or(te.Field, "the body"), te.Value))
 	}
 	return newProblem(kindMalformed, "broken JSON: "+err.Error())
 }

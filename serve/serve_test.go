@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -19,8 +20,10 @@ import (
 	"sync"
 	"testing"
 
+	"albert/internal/formats"
 	"albert/internal/infer"
 	"albert/internal/model"
+	"albert/tokenizer"
 )
 
 // tiny writes a random model with a head to a directory.
@@ -35,6 +38,9 @@ func tiny(t testing.TB, kind model.Kind, heads model.Heads, labels ...string) st
 	}
 	_ = c.SetExtra("id2label", names)
 	_ = c.SetExtra("architectures", []string{kind.Class()})
+	if kind == model.Rank {
+		_ = c.SetCrossEncoder(model.Sigmoid)
+	}
 	if heads.SOP {
 		_ = c.SetExtra("architectures", []string{model.PreTraining})
 	}
@@ -230,6 +236,8 @@ func TestMistakes(t *testing.T) {
 		{"/embed", `{"inputs":`, 400, `"error":"broken JSON`},
 		{"/embed", ``, 400, `"error":"broken JSON`},
 		{"/embed", `{"inputs":5}`, 422, `"error_type":"Validation"`},
+		{"/embed", `[5]`, 422, "the body: a JSON array does not fit here"},
+		{"/similarity", `{"inputs":{"sentences":5}}`, 422, "inputs.sentences: a JSON number does not fit here"},
 		{"/embed", `{"inputs":["a",null]}`, 422, `"error_type":"Validation"`},
 		{"/embed", `{"inputs":[501]}`, 422, "501"},
 		{"/embed", `{"inputs":"a","dimensions":99}`, 422, "dimensions 99"},
@@ -254,6 +262,8 @@ func TestMistakes(t *testing.T) {
 		{"/models/tag/classify", "a\n", 424, "cannot classify"},
 		{"/models/fill/embed?poling=max", "a\n", 422, "poling"},
 		{"/models/fill/embed?layer=x", "a\n", 422, "layer"},
+		{"/models/tag/tag?long=window", "a\n", 422, "want truncate or windows"},
+		{"/models/classify/classify?long=window", "a\n", 422, "want truncate or windows"},
 		{"/models/fill/reload", "", 403, "--api-key-file"},
 		{"/v2/models/fill/infer", `{"inputs":[{"name":"text","datatype":"BYTES","shape":[3],"data":["a"]}]}`, 400, "its shape"},
 		{"/v2/models/fill/infer", `{"inputs":[{"name":"input_ids","datatype":"INT64","shape":[-1,-1],"data":[1]}]}`, 400, "shape"},
@@ -404,20 +414,21 @@ func TestSameBitsWhoeverElseAsks(t *testing.T) {
 				filled = append(filled, f.Score, float32(f.Token))
 			}
 		}
+		pair := classified("rank", "a door")
 		checks := []struct {
 			path, body string
-			header     []string
 			want       []float32
 		}{
-			{"/embed", `{"inputs":` + quoted + `}`, nil, embed("fill", text, new(true))},
-			{"/embed", `{"inputs":` + quoted + `,"normalize":false}`, nil, embed("fill", text, nil)},
-			{"/v1/embeddings", `{"model":"tag","input":` + quoted + `,"encoding_format":"base64"}`, nil, embed("tag", text, new(true))},
-			{"/models/tag/embed", text, nil, embed("tag", text, nil)},
-			{"/v2/models/tag/infer", `{"inputs":[{"name":"text","datatype":"BYTES","shape":[1],"data":[` + quoted + `]}],"outputs":[{"name":"embedding","parameters":{"binary_data":true}}]}`, nil, embed("tag", text, nil)},
-			{"/models/classify", `{"inputs":` + quoted + `}`, nil, scores},
-			{"/models/classify/classify?logits=1", text, nil, classified("classify", "").Logits},
-			{"/rerank", `{"query":` + quoted + `,"texts":["a door"],"raw_scores":true}`, nil, nil},
-			{"/models/fill", `{"inputs":"a [MASK]."}`, nil, filled},
+			{"/embed", `{"inputs":` + quoted + `}`, embed("fill", text, new(true))},
+			{"/embed", `{"inputs":` + quoted + `,"normalize":false}`, embed("fill", text, nil)},
+			{"/v1/embeddings", `{"model":"tag","input":` + quoted + `,"encoding_format":"base64"}`, embed("tag", text, new(true))},
+			{"/models/tag/embed", text, embed("tag", text, nil)},
+			{"/v2/models/tag/infer", `{"inputs":[{"name":"text","datatype":"BYTES","shape":[1],"data":[` + quoted + `]}],"outputs":[{"name":"embedding","parameters":{"binary_data":true}}]}`, embed("tag", text, nil)},
+			{"/models/classify", `{"inputs":` + quoted + `}`, scores},
+			{"/models/classify/classify?logits=1", text, classified("classify", "").Logits},
+			{"/v2/rerank", `{"model":"rank","query":` + quoted + `,"documents":["a door"]}`, infer.Scores(model.Rank, pair.Logits)},
+			{"/models/rank/classify?logits=1", `{"text":` + quoted + `,"text_pair":"a door"}`, pair.Logits},
+			{"/models/fill", `{"inputs":"a [MASK]."}`, filled},
 		}
 		var wg sync.WaitGroup
 		gate := make(chan bool)
@@ -433,9 +444,9 @@ func TestSameBitsWhoeverElseAsks(t *testing.T) {
 			for _, c := range checks {
 				wg.Go(func() {
 					<-gate
-					status, body, header := post(t, h.URL+c.path, c.body, c.header...)
+					status, body, header := post(t, h.URL+c.path, c.body)
 					got := vectorOf(t, c.path, body, header)
-					if c.want != nil && (status != 200 || !slices.Equal(got, c.want)) {
+					if status != 200 || !slices.Equal(got, c.want) {
 						t.Errorf("%s %s %s: %d, %d numbers, want %d: %.200s", precision, c.path, c.body, status, len(got), len(c.want), body)
 					}
 				})
@@ -460,6 +471,13 @@ func vectorOf(t testing.TB, path, body string, header http.Header) (v []float32)
 			return nil
 		}
 		raw, _ = base64.StdEncoding.DecodeString(a.Data[0].Embedding)
+	case strings.HasPrefix(path, "/v2/rerank"):
+		var a cohereAnswer
+		if err := json.Unmarshal([]byte(body), &a); err != nil || len(a.Results) != 1 {
+			t.Error(err, body)
+			return nil
+		}
+		return []float32{a.Results[0].Score}
 	case header.Get(jsonLength) != "":
 		n := 0
 		fmt.Sscan(header.Get(jsonLength), &n)
@@ -480,17 +498,92 @@ func must[A any](answers iter.Seq2[A, error], err error) iter.Seq2[A, error] {
 	return answers
 }
 
+// A model that albert finetune --task rerank made answers on all routes of classification, with the score by which it ranks.
+func TestARankingModelClassifiesPairs(t *testing.T) {
+	_, h := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Rank, model.Heads{Pooler: true, Labels: 1})}}})
+	_, text, _ := post(t, h.URL+"/models/m/rank", `{"query":"who?","texts":["a door"]}`)
+	_, logits, _ := post(t, h.URL+"/models/m/rank?logits=1", `{"query":"who?","texts":["a door"]}`)
+	score, logit := numbers(t, text)[1], numbers(t, logits)[0]
+	pair := `{"text":"who?","text_pair":"a door"}`
+	for _, c := range []struct {
+		path, body string
+		want       float32
+	}{
+		{"/predict", `{"inputs":["who?","a door"]}`, score}, {"/", `{"inputs":[["who?","a door"]]}`, score},
+		{"/predict", `{"inputs":["who?","a door"],"raw_scores":true}`, logit},
+		{"/models/m", `{"inputs":` + pair + `}`, score}, {"/models/m/pipeline/text-classification", `{"inputs":` + pair + `,"parameters":{"function_to_apply":"none"}}`, logit},
+		{"/v2/models/m/infer", `{"inputs":[{"name":"text","datatype":"BYTES","shape":[1],"data":["who?"]},{"name":"text_pair","datatype":"BYTES","shape":[1],"data":["a door"]}]}`, logit},
+	} {
+		status, text, _ := post(t, h.URL+c.path, c.body)
+		if got := numbers(t, text); status != 200 || !slices.Contains(got, c.want) {
+			t.Errorf("%s %s: %d %s, want %v", c.path, c.body, status, text, c.want)
+		}
+	}
+}
+
+// Of the pieces that may fill a mask the five likeliest are given, as by the pipeline.
+func TestTargets(t *testing.T) {
+	_, h := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}})
+	scores := map[int32]float32{}
+	for body, want := range map[string]int{`"top_k":500`: 500, `"targets":["the","and","in","is","was","for","with","the"]`: 5, `"targets":["the","in"],"top_k":9`: 2, `"targets":["the","in"],"top_k":1`: 1} {
+		var list []infer.Filling
+		_, text, _ := post(t, h.URL+"/models/m", `{"inputs":"a [MASK].","parameters":{`+body+`}}`)
+		if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != want || !slices.IsSortedFunc(list, func(a, b infer.Filling) int { return cmp.Compare(b.Score, a.Score) }) {
+			t.Errorf("%s: %v, %d fillings, want %d: %.300s", body, err, len(list), want, text)
+		}
+		for _, f := range list {
+			if s, ok := scores[f.Token]; ok && s != f.Score {
+				t.Errorf("%s: the score of %q is %v, and %v among others", body, f.TokenStr, f.Score, s)
+			}
+			scores[f.Token] = f.Score
+		}
+	}
+}
+
+// WordPiece tells the pieces that go on with a word: punctuation does not.
+func TestWordsOfWordPiece(t *testing.T) {
+	tok, err := tokenizer.NewWordPiece([]byte("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ndoor\n##s\n.\n"), tokenizer.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &opened{Model: &infer.Model{Model: &formats.Model{Tokenizer: tok}}}
+	list := o.pieces("doors.", [][]float32{{0}, {1}, {1}, {1}, {0}})
+	if len(list) != 3 || list[0].subword || !list[1].subword || list[2].subword {
+		t.Errorf("%+v", list)
+	}
+}
+
+// /info names the precision that runs: of weights that are kept in int8, that.
+func TestInfoNamesThePrecision(t *testing.T) {
+	dir := tiny(t, model.Order, model.PretrainingHeads)
+	m, err := infer.Open(dir, infer.Options{Precision: infer.Int8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for _, want := range []string{"float32", "int8"} {
+		_, h := start(t, Options{Models: []Model{{Name: "m", Path: dir}}})
+		if _, text, _ := get(t, h.URL+"/info"); !strings.Contains(text, `"model_dtype":"`+want+`"`) {
+			t.Errorf("want %s: %s", want, text)
+		}
+		if err := m.Save(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A model that makes NaN gives 500 in every family, a count, and no number.
 func TestBrokenWeightsAreSaid(t *testing.T) {
-	c, _ := model.NamedConfig("base")
-	c.VocabSize, c.EmbeddingSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers, c.NumAttentionHeads = 500, 8, 16, 32, 2, 2
-	m := model.NewWith(c, model.PretrainingHeads, 1)
+	dir := tiny(t, model.Order, model.PretrainingHeads)
+	m, err := formats.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range m.Params.List {
 		for i := range p.Data {
 			p.Data[i] = float32(math.NaN())
 		}
 	}
-	dir := tiny(t, model.Order, model.PretrainingHeads)
 	if err := m.Save(dir); err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,14 @@
 package serve
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
 
 	"albert/internal/infer"
+	"albert/internal/learn/task"
 	"albert/internal/model"
 	"albert/tokenizer"
 )
@@ -107,16 +109,8 @@ func (b *embedRequest) vectors(q *request, pooling infer.Pooling) ([]infer.Embed
 	return q.embed(m, questions, o)
 }
 
-func (q *request) embedRoute() error {
-	var b embedRequest
-	if err := q.read(&b); err != nil {
-		return err
-	}
-	return q.embedBody(&b)
-}
-
-// embedBody answers with a vector for each text, numbers or base64.
-func (q *request) embedBody(b *embedRequest) error {
+// embedRoute answers with a vector for each text, numbers or base64.
+func (q *request) embedRoute(b *embedRequest) error {
 	encode, err := encoding(value(b.Encoding))
 	if err != nil {
 		return err
@@ -132,11 +126,7 @@ func (q *request) embedBody(b *embedRequest) error {
 	return q.json(list)
 }
 
-func (q *request) embedAllRoute() error {
-	var b embedRequest
-	if err := q.read(&b); err != nil {
-		return err
-	}
+func (q *request) embedAllRoute(b *embedRequest) error {
 	answers, err := b.vectors(q, infer.PoolNone)
 	if err != nil {
 		return err
@@ -193,15 +183,7 @@ type prediction struct {
 	Label string  `json:"label"`
 }
 
-func (q *request) predictRoute() error {
-	var b predictRequest
-	if err := q.read(&b); err != nil {
-		return err
-	}
-	return q.predictBody(&b)
-}
-
-func (q *request) predictBody(b *predictRequest) error {
+func (q *request) predictRoute(b *predictRequest) error {
 	m, err := q.cutAt(value(b.Direction))
 	if err != nil {
 		return err
@@ -217,9 +199,12 @@ func (q *request) predictBody(b *predictRequest) error {
 	if err != nil {
 		return err
 	}
-	out := make([][]prediction, len(answers))
-	for i, a := range answers {
-		out[i] = q.model.predictions(a, b.RawScores)
+	out, labels := make([][]prediction, len(answers)), q.model.Labels()
+	for i, logits := range answers {
+		if !b.RawScores {
+			logits = infer.Scores(q.model.scoring(), logits)
+		}
+		out[i] = predictions(labels, logits)
 	}
 	if !b.Inputs.many {
 		return q.json(out[0])
@@ -227,32 +212,14 @@ func (q *request) predictBody(b *predictRequest) error {
 	return q.json(out)
 }
 
-// predictions are an answer's labels, best first, with scores or logits.
-func (o *opened) predictions(a infer.Classified, raw bool) []prediction {
-	list := make([]prediction, len(a.Logits))
-	if raw {
-		for i, name := range o.Labels() {
-			list[i] = prediction{a.Logits[i], name}
-		}
-	} else {
-		for i, l := range a.Labels {
-			list[i] = prediction{l.Score, l.Label}
-		}
+// predictions are labels with scores, best first.
+func predictions(labels []string, scores []float32) []prediction {
+	list := make([]prediction, len(scores))
+	for i, x := range scores {
+		list[i] = prediction{x, labels[i]}
 	}
-	sortBest(list)
+	slices.SortStableFunc(list, func(a, b prediction) int { return cmp.Compare(b.Score, a.Score) })
 	return list
-}
-
-func sortBest(list []prediction) {
-	slices.SortStableFunc(list, func(a, b prediction) int {
-		switch {
-		case a.Score > b.Score:
-			return -1
-		case a.Score < b.Score:
-			return 1
-		}
-		return 0
-	})
 }
 
 type rerankRequest struct {
@@ -270,15 +237,7 @@ type rerankAnswer struct {
 	Score float32 `json:"score"`
 }
 
-func (q *request) rerankRoute() error {
-	var b rerankRequest
-	if err := q.read(&b); err != nil {
-		return err
-	}
-	return q.rerankBody(&b)
-}
-
-func (q *request) rerankBody(b *rerankRequest) error {
+func (q *request) rerankRoute(b *rerankRequest) error {
 	m, err := q.cutAt(value(b.Direction))
 	if err != nil {
 		return err
@@ -311,15 +270,7 @@ type similarityInputs struct {
 	Sentences []string `json:"sentences"`
 }
 
-func (q *request) similarityRoute() error {
-	var b similarityRequest
-	if err := q.read(&b); err != nil {
-		return err
-	}
-	return q.similarityBody(&b)
-}
-
-func (q *request) similarityBody(b *similarityRequest) error {
+func (q *request) similarityRoute(b *similarityRequest) error {
 	if b.Inputs.Source == nil || len(b.Inputs.Sentences) == 0 {
 		return invalid("inputs", `want {"source_sentence": ..., "sentences": [...]}`)
 	}
@@ -333,65 +284,37 @@ func (q *request) similarityBody(b *similarityRequest) error {
 	}
 	out := make([]float32, len(b.Inputs.Sentences))
 	for i := range out {
-		out[i] = cosine(answers[0].Vectors[0], answers[i+1].Vectors[0])
+		out[i] = float32(task.CosineOf(answers[0].Vectors[0], answers[i+1].Vectors[0]))
 	}
 	return q.json(out)
 }
 
 // rootRoute is POST / and /invocations: what the first model is for.
 func (q *request) rootRoute() error {
-	switch q.model.Kind {
-	case model.Classify, model.MultiLabel:
-		return q.predictRoute()
-	case model.Regress, model.Rank:
-		if ranker(q.model.Model) != nil {
-			text, err := q.body()
-			if err != nil {
-				return err
-			}
-			var r rerankRequest
-			var keys map[string]json.RawMessage
-			if err := decode(text, &keys); err != nil {
-				return err
-			}
-			if keys["query"] != nil {
-				if err := decode(text, &r); err != nil {
-					return err
-				}
-				return q.rerankBody(&r)
-			}
-			var p predictRequest
-			if err := decode(text, &p); err != nil {
-				return err
-			}
-			return q.predictBody(&p)
-		}
-		return q.predictRoute()
-	case model.Tag, model.Answer, model.Choice:
-		return newProblem(kindBackend, "this model answers at /models/"+q.modelName())
-	}
 	text, err := q.body()
 	if err != nil {
 		return err
 	}
-	var keys struct {
+	var b struct {
 		Inputs json.RawMessage `json:"inputs"`
+		Query  json.RawMessage `json:"query"`
 	}
-	if err := decode(text, &keys); err != nil {
-		return err
-	}
-	if len(keys.Inputs) > 0 && keys.Inputs[0] == '{' {
-		var b similarityRequest
-		if err := decode(text, &b); err != nil {
-			return err
-		}
-		return q.similarityBody(&b)
-	}
-	var b embedRequest
 	if err := decode(text, &b); err != nil {
 		return err
 	}
-	return q.embedBody(&b)
+	switch q.model.Kind {
+	case model.Classify, model.MultiLabel, model.Regress, model.Rank:
+		if b.Query != nil && ranker(q.model.Model) != nil {
+			return decoded(q, text, (*request).rerankRoute)
+		}
+		return decoded(q, text, (*request).predictRoute)
+	case model.Tag, model.Answer, model.Choice:
+		return newProblem(kindBackend, "this model answers at /models/"+q.modelName())
+	}
+	if len(b.Inputs) > 0 && b.Inputs[0] == '{' {
+		return decoded(q, text, (*request).similarityRoute)
+	}
+	return decoded(q, text, (*request).embedRoute)
 }
 
 type info struct {
@@ -444,8 +367,8 @@ func (q *request) infoRoute() error {
 
 // dtype is the precision of a model's products, by TEI's words where it has one.
 func (o *opened) dtype() string {
-	if p := o.entry.s.o.Precision; p != "" && p != "fp32" {
-		return p
+	if o.Precision == infer.FP32 {
+		return "float32"
 	}
-	return "float32"
+	return string(o.Precision)
 }

@@ -41,11 +41,7 @@ type token struct {
 	Stop    *int   `json:"stop"`
 }
 
-func (q *request) tokenizeRoute() error {
-	var b tokenizeRequest
-	if err := q.read(&b); err != nil {
-		return err
-	}
+func (q *request) tokenizeRoute(b *tokenizeRequest) error {
 	tok := q.model.Tokenizer
 	if tok == nil {
 		return infer.ErrNoTokenizer
@@ -115,11 +111,7 @@ type decodeRequest struct {
 	SkipSpecial *bool   `json:"skip_special_tokens,omitempty"`
 }
 
-func (q *request) decodeRoute() error {
-	var b decodeRequest
-	if err := q.read(&b); err != nil {
-		return err
-	}
+func (q *request) decodeRoute(b *decodeRequest) error {
 	tok := q.model.Tokenizer
 	if tok == nil {
 		return infer.ErrNoTokenizer

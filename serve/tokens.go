@@ -79,7 +79,9 @@ func (o *opened) pieces(text string, logits [][]float32) []piece {
 			continue
 		}
 		x := piece{scores: infer.Scores(model.Tag, logits[k+1]), row: k + 1, start: at[0], end: at[1], word: tok.Piece(id)}
-		x.subword = x.start > 0 && !slices.Contains(runes[x.start-1:min(len(runes), x.start+1)], ' ')
+		if x.subword = !tok.IsStart(id); tok.Type() != "wordpiece" { // whose pieces do not tell punctuation from words
+			x.subword = x.start > 0 && !slices.Contains(runes[x.start-1:min(len(runes), x.start+1)], ' ')
+		}
 		if id == tok.UNK && x.start < x.end {
 			x.word, x.subword = string(runes[x.start:x.end]), false
 		}

@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,9 @@ import (
 
 // FillOptions of [Model.Fill].
 type FillOptions struct {
-	TopK   int  // how many fillings for each mask; at least 1
-	Logits bool // give logits instead
+	TopK    int     // how many fillings for each mask; at least 1
+	Targets []int32 // only these pieces fill a mask, and the first of equals comes first; nil: all
+	Logits  bool    // give logits instead
 }
 
 // Filled is the answer to a text with masks.
@@ -46,8 +48,12 @@ func (m *Model) Fill(ctx context.Context, questions iter.Seq[*Question], o FillO
 	if m.MLMDense.W == nil {
 		err = errors.New("the model has no head for masked pieces (predictions.*): a pretrained model has one, a fine-tuned one has another in its place")
 	}
+	share := any([2]any{o.TopK, o.Logits})
+	if o.Targets != nil {
+		share = nil
+	}
 	return each(ctx, m, questions, err, Work[*Question, Filled, Filled]{
-		Share: o,
+		Share: share,
 		Layout: func(q *Question) ([]task.Example, error) {
 			examples, err := m.single(q, false)
 			if err == nil {
@@ -75,7 +81,7 @@ func (m *Model) Fill(ctx context.Context, questions iter.Seq[*Question], o FillO
 					if o.Logits {
 						out[i].Logits[j] = slices.Clone(logits.Row(k))
 					} else {
-						out[i].Masks[j] = m.fillings(examples[i].Inputs[0], out[i].Positions, j, logits.Row(k), o.TopK)
+						out[i].Masks[j] = m.fillings(examples[i].Inputs[0], out[i].Positions, j, logits.Row(k), o)
 					}
 				}
 				t.Release(logits)
@@ -128,10 +134,17 @@ func (m *Model) checkMasks(q *Question, e tokenizer.Encoding) error {
 	return nil
 }
 
-// fillings turns a mask's logits, which it overwrites, into the k likeliest fillings. With one mask the sequence leaves special pieces
+// fillings turns a mask's logits, which it overwrites, into the o.TopK likeliest fillings. With one mask the sequence leaves special pieces
 // out, as the pipeline does.
-func (m *Model) fillings(e tokenizer.Encoding, masks []int, j int, logits []float32, k int) []Filling {
-	likely := task.Top(logits, k)
+func (m *Model) fillings(e tokenizer.Encoding, masks []int, j int, logits []float32, o FillOptions) []Filling {
+	likely := task.Top(logits, o.TopK)
+	if o.Targets != nil {
+		targets := slices.SortedStableFunc(slices.Values(o.Targets), func(a, b int32) int { return cmp.Compare(logits[b], logits[a]) })
+		likely = likely[:0]
+		for _, id := range targets[:min(o.TopK, len(targets))] {
+			likely = append(likely, int(id))
+		}
+	}
 	m.dev.Kernels().Softmax(logits, 1)
 	var out []Filling
 	for _, id := range likely {

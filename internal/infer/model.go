@@ -16,7 +16,8 @@ import (
 // Model is an opened model that answers questions. It is safe for concurrent use.
 type Model struct {
 	*formats.Model
-	Kind model.Kind // what its head answers
+	Kind      model.Kind // what its head answers
+	Precision Precision  // of its products; "" where [On] got a device
 
 	engine *Engine
 	dev    *cpu.Device
@@ -47,7 +48,7 @@ func Open(path string, o Options) (*Model, error) {
 // [formats.Model.Own].
 func New(f *formats.Model, o Options) (*Model, error) {
 	defer f.Own()
-	m := &Model{Model: f, Kind: o.Kind}
+	m := &Model{Model: f, Kind: o.Kind, Precision: precisionOf(f, o.Precision)}
 	if err := m.checkKind(); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}

@@ -1,7 +1,9 @@
 package infer
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/ops"
@@ -20,12 +22,8 @@ const (
 // Prepare makes a model ready to run in a precision and gives the device that does, a view of dev. In bf16 its values are checked; in int8 its weights are quantised, if
 // they are not yet, and those in float32 given up.
 func Prepare(m *formats.Model, p Precision, dev *cpu.Device) (*cpu.Device, error) {
-	products := m.Products()
-	if p == "" && has(products) {
-		p = Int8
-	}
-	switch p {
-	case "", FP32:
+	switch p = precisionOf(m, p); p {
+	case FP32:
 		return dev, nil
 	case cpu.BF16, cpu.BF16Tile, cpu.BF16Dot:
 		if err := cpu.CheckBF16(m.Params); err != nil {
@@ -33,7 +31,7 @@ func Prepare(m *formats.Model, p Precision, dev *cpu.Device) (*cpu.Device, error
 		}
 		return dev.In(p)
 	case Int8:
-		if err := dev.Quantize(m.Params, products); err != nil {
+		if err := dev.Quantize(m.Params, m.Products()); err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Weights, err)
 		}
 		return dev.Int8(), nil
@@ -41,12 +39,10 @@ func Prepare(m *formats.Model, p Precision, dev *cpu.Device) (*cpu.Device, error
 	return nil, fmt.Errorf("precision %q is not known: want %s, %s, %s, %s or %s", p, FP32, cpu.BF16, cpu.BF16Tile, cpu.BF16Dot, Int8)
 }
 
-// has tells whether one of the weights is kept in int8.
-func has(products []*ops.Param) bool {
-	for _, p := range products {
-		if p.Int8 != nil {
-			return true
-		}
+// precisionOf is the precision that p means for a model.
+func precisionOf(m *formats.Model, p Precision) Precision {
+	if p == "" && slices.ContainsFunc(m.Products(), func(p *ops.Param) bool { return p.Int8 != nil }) {
+		return Int8
 	}
-	return false
+	return cmp.Or(p, FP32)
 }

@@ -255,7 +255,7 @@ def go(tmp, url):
         check("go-openai", f"embeddings, {form}", vector, embeddings(tmp, "fill", [text], "--normalize"))
 
 
-def schemathesis(url, examples):
+def schemathesis(tmp, url, examples):
     """Asks every route what its forms allow: no 500, no status or form that openapi.json does not name."""
     global failures
     subprocess.run([sys.executable, "-c", "import json,sys,urllib.request,openapi_spec_validator as v\n"
@@ -264,7 +264,7 @@ def schemathesis(url, examples):
     tool = os.path.join(os.path.dirname(sys.executable), "schemathesis")
     done = subprocess.run([tool, "run", url + "/openapi.json", "--max-examples", str(examples), "--phases", "examples,coverage,fuzzing", "--checks",
                            "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance", "--exclude-path-regex", "^/models/.*/reload$",
-                           "--no-color"], capture_output=True, text=True)
+                           "--no-color"], cwd=tmp, capture_output=True, text=True)  # it leaves a cache
     print(done.stdout[-6000:] if done.returncode else "\n".join(done.stdout.splitlines()[-12:]))
     failures += done.returncode != 0
 
@@ -285,7 +285,7 @@ def main():
                 for client in (openai_client, huggingface, triton, llama_embeddings, npm, go):
                     client(a.tmp, url)
                 if a.examples:
-                    schemathesis(url, a.examples)
+                    schemathesis(a.tmp, url, a.examples)
     print(f"{checks} comparisons, {failures} failures")
     sys.exit(failures > 0)
 
