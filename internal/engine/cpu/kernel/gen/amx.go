@@ -1,6 +1,7 @@
 package main
 
 import (
+	le "encoding/binary"
 	"fmt"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -11,14 +12,20 @@ import (
 
 // Neither avo nor Go's assembler knows the tile instructions: they are written as bytes.
 
-// raw emits an instruction; reads are the registers that it reads.
+// raw emits an instruction, in as few words as hold it; reads are the registers that it reads.
 func raw(reads []Op, code ...byte) {
-	for i, b := range code {
-		ins := &ir.Instruction{Opcode: "BYTE", Operands: []Op{U8(b)}}
-		if i == 0 {
-			ins.Inputs = reads
+	for len(code) > 0 {
+		ins, n := &ir.Instruction{Inputs: reads}, 1
+		switch {
+		case len(code) >= 4:
+			ins.Opcode, ins.Operands, n = "LONG", []Op{U32(le.LittleEndian.Uint32(code))}, 4
+		case len(code) >= 2:
+			ins.Opcode, ins.Operands, n = "WORD", []Op{U16(le.LittleEndian.Uint16(code))}, 2
+		default:
+			ins.Opcode, ins.Operands = "BYTE", []Op{U8(code[0])}
 		}
 		Instruction(ins)
+		reads, code = nil, code[n:]
 	}
 }
 
