@@ -15,6 +15,7 @@ const (
 	FP32 Rule = iota
 	Tile
 	Dot
+	Rules // how many there are
 )
 
 func (r Rule) String() string { return [...]string{"fp32", "tile", "dot"}[r] }

@@ -58,15 +58,6 @@ func (s *Set) PackCols(b *Panels, src []float32, ld, p0, p1 int) {
 	}
 }
 
-// UnpackCols gives the matrix [N, K] that [Set.PackCols] packed.
-func (s *Set) UnpackCols(b *Panels) []float32 {
-	out := make([]float32, b.N*b.K)
-	for n := 0; n < b.N && b.K > 0; n += s.NR {
-		s.Transpose(out[n*b.K:], b.K, b.Data[n*b.K:], s.NR, b.K, min(s.NR, b.N-n))
-	}
-	return out
-}
-
 // Transpose: dst[c][r] = src[r][c].
 func (s *Set) Transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 	if rows > 0 && cols > 0 {
