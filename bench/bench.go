@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"albert/internal/engine/cpu"
+	"albert/internal/engine/ops"
 	"albert/internal/infer"
 	"albert/internal/model"
 
@@ -82,7 +83,8 @@ func (w *work) done() error {
 const burst = 60 * time.Millisecond
 
 // In each round, peakBursts of the peak loop, half a millisecond together, follow 10 ms of a matrix product: under such load many
-// processors lower their clock for about a millisecond, and the peak is wanted at that clock. (A Xeon that does 217 GFLOP/s of AVX-512 in the loop alone does 184 in it right after a product.)
+// processors lower their clock for about a millisecond, and the peak is wanted at that clock. (A Xeon that does 217 GFLOP/s of AVX-512 in the
+// loop alone does 184 in it right after a product.)
 const (
 	peakBursts = 10
 	peakLoad   = 10 * time.Millisecond
@@ -102,7 +104,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		o.Precisions = []infer.Precision{infer.FP32}
 	}
 	o.Rounds = max(o.Rounds, 5)
-	r := &Report{CPU: cpuid.CPU.BrandName, PeakGflops: map[string]float64{}, Peaks: map[infer.Precision]map[string]float64{}}
+	r := &Report{CPU: cpuid.CPU.BrandName, Peaks: map[infer.Precision]map[string]float64{}}
 	for _, threads := range o.Threads {
 		dev, err := cpu.New("", threads)
 		if err != nil {
@@ -141,11 +143,8 @@ type peak struct {
 }
 
 func (p *peak) on(dev *cpu.Device) (err error) {
-	if p.load, err = newWork(peakAfter, dev, p.precision); err != nil {
-		return err
-	}
-	if p.dev = dev.Int8(); p.precision != infer.Int8 {
-		p.dev, err = dev.In(p.precision)
+	if p.load, err = newWork(peakAfter, dev, p.precision); err == nil {
+		p.dev, err = in(dev, p.precision, &ops.Params{}, nil)
 	}
 	return err
 }
@@ -288,10 +287,11 @@ func newWork(name string, dev *cpu.Device, precision infer.Precision) (*work, er
 		if kind == "forward" {
 			return forwardWork(dev, precision, c, d[0], d[1])
 		}
-		if dev, err := dev.In(precision); err == nil {
-			return trainWork(dev, c, d[0], d[1]), nil
+		dev, err := dev.In(precision)
+		if err != nil {
+			return nil, fmt.Errorf("work %q: %w", name, err)
 		}
-		return bad()
+		return trainWork(dev, c, d[0], d[1]), nil
 	}
 	return bad()
 }

@@ -10359,7 +10359,6 @@ tile:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	MOVQ   a+8(FP), CX
-	LEAQ   (AX)(AX*2), DX
 	MOVQ   b+24(FP), BX
 	MOVQ   k+0(FP), DX
 
@@ -10531,7 +10530,6 @@ tile:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	MOVQ   a+8(FP), CX
-	LEAQ   (AX)(AX*2), DX
 	MOVQ   b+24(FP), BX
 	MOVQ   k+0(FP), DX
 
@@ -10658,7 +10656,6 @@ tile:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   a+8(FP), CX
-	LEAQ   (AX)(AX*2), DX
 	MOVQ   b+24(FP), BX
 	MOVQ   k+0(FP), DX
 
@@ -27843,7 +27840,6 @@ tile:
 	VPXORQ Z4, Z4, Z4
 	VPXORQ Z5, Z5, Z5
 	MOVQ   a+8(FP), DX
-	LEAQ   (AX)(AX*2), BX
 	MOVQ   b+24(FP), SI
 	MOVQ   k+0(FP), BX
 
@@ -27929,7 +27925,6 @@ tile:
 	VPXORQ Z2, Z2, Z2
 	VPXORQ Z3, Z3, Z3
 	MOVQ   a+8(FP), DX
-	LEAQ   (AX)(AX*2), BX
 	MOVQ   b+24(FP), SI
 	MOVQ   k+0(FP), BX
 
@@ -27998,7 +27993,6 @@ tile:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	MOVQ   a+8(FP), DX
-	LEAQ   (AX)(AX*2), BX
 	MOVQ   b+24(FP), SI
 	MOVQ   k+0(FP), BX
 
@@ -37269,7 +37263,6 @@ tile:
 	ADDQ    DX, SI
 	MOVQ    SI, from+40(FP)
 	MOVQ    a+8(FP), DX
-	LEAQ    (AX)(AX*2), BX
 	MOVQ    b+24(FP), SI
 	MOVQ    pairs+0(FP), BX
 	MOVQ    BX, DI
@@ -37425,7 +37418,6 @@ tile:
 	ADDQ    DX, SI
 	MOVQ    SI, from+40(FP)
 	MOVQ    a+8(FP), DX
-	LEAQ    (AX)(AX*2), BX
 	MOVQ    b+24(FP), SI
 	MOVQ    pairs+0(FP), BX
 	MOVQ    BX, DI
@@ -37550,7 +37542,6 @@ tile:
 	ADDQ    DX, SI
 	MOVQ    SI, from+40(FP)
 	MOVQ    a+8(FP), DX
-	LEAQ    (AX)(AX*2), BX
 	MOVQ    b+24(FP), SI
 	MOVQ    pairs+0(FP), BX
 	MOVQ    BX, DI
