@@ -150,10 +150,10 @@ func (p *peak) on(dev *cpu.Device) (err error) {
 }
 
 func (r *Report) measure(ctx context.Context, dev *cpu.Device, precision infer.Precision, o Options) error {
-	threads := dev.Threads()
-	measured := []*peak{{precision: infer.FP32}}
-	if precision != infer.FP32 {
-		measured = append(measured, &peak{precision: precision})
+	threads := strconv.Itoa(dev.Threads())
+	measured := []*peak{{precision: precision}}
+	if precision != infer.FP32 && r.Peaks[infer.FP32][threads] == 0 {
+		measured = append(measured, &peak{precision: infer.FP32})
 	}
 	for _, p := range measured {
 		if err := p.on(dev); err != nil {
@@ -173,14 +173,14 @@ func (r *Report) measure(ctx context.Context, dev *cpu.Device, precision infer.P
 		if err != nil {
 			return err
 		}
-		res := Result{Name: name, Precision: string(precision), Threads: threads}
+		res := Result{Name: name, Precision: string(precision), Threads: dev.Threads()}
 		err = res.rounds(ctx, w, measured, o.Rounds)
 		if err := errors.Join(err, w.done()); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		results = append(results, res)
 		if o.Log != nil {
-			o.Log("%s on %d thread(s): %.3f ms", name, threads, res.Ms)
+			o.Log("%s on %s thread(s): %.3f ms", name, threads, res.Ms)
 		}
 	}
 	for _, p := range measured {
@@ -188,10 +188,10 @@ func (r *Report) measure(ctx context.Context, dev *cpu.Device, precision infer.P
 		if r.Peaks[p.precision] == nil {
 			r.Peaks[p.precision] = map[string]float64{}
 		}
-		r.Peaks[p.precision][strconv.Itoa(threads)] = p.bursts[len(p.bursts)/2]
+		r.Peaks[p.precision][threads] = p.bursts[len(p.bursts)/2]
 	}
 	for i := range results {
-		results[i].FractionOfPeak = results[i].Gflops / r.Peaks[precision][strconv.Itoa(threads)]
+		results[i].FractionOfPeak = results[i].Gflops / r.Peaks[precision][threads]
 	}
 	r.PeakGflops = r.Peaks[infer.FP32]
 	r.Work = append(r.Work, results...)
