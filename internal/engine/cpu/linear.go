@@ -71,7 +71,8 @@ func (d *Device) freeRows(t *ops.Tensor) {
 }
 
 // gemmLeft is gemm of rows that roundRows gave.
-func (d *Device) gemmLeft(rows int, a *ops.Tensor, b *kernel.Panels, c []float32, ldc int, bias []float32, init kernel.Init, after func(r0, r1, c0, c1 int)) {
+func (d *Device) gemmLeft(rows int, a *ops.Tensor, b *kernel.Panels, c []float32, ldc int, bias []float32, init kernel.Init,
+	after func(r0, r1, c0, c1 int)) {
 	multiply, group := d.k.Gemm, panelCount(d.k, b.N)
 	if d.k.Rule() != kernel.FP32 {
 		multiply = d.k.GemmLeft

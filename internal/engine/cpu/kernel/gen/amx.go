@@ -66,9 +66,9 @@ var (
 )
 
 // genAMX writes products of rows with 32 columns: two tiles of up to 16 rows (two) or one, times two tiles of 16 columns. Tiles 0 to 3
-// are the sums, which start from what stands at from, 4 and 5 of A, 6 and 7 of B. Fetching the next panel ahead was no faster. A is read from where it
-// lies; steps of 64 bytes along k. The state of tiles is set up and
-// given up in each call: Go does not keep it when a goroutine moves to another thread, and between calls it may.
+// are the sums, which start from what stands at from, 4 and 5 of A, 6 and 7 of B. Fetching the next panel ahead was no faster. A is read
+// from where it lies; steps of 64 bytes along k. The state of tiles is set up and given up in each call: Go does not keep it when a
+// goroutine moves to another thread, and between calls it may.
 func genAMX(name string, op tileOp, two bool, in, out string) {
 	TEXT(name, NOSPLIT, fmt.Sprintf("func(steps int, a *%[1]s, lda int, b *%[1]s, strip int, from *%[2]s, ldfrom int, c *%[2]s, ldc int, tiles int, config *byte)", in, out))
 	Pragma("noescape")

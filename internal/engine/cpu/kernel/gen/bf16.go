@@ -75,9 +75,9 @@ func genRoundBF16(name string, swap bool) {
 	end()
 }
 
-// genBF16Twin writes AMX's TDPBF16PS with fused multiply-adds, for tiles of mr rows with one panel: for each 32 of k a chain over the even ones, one
-// over the odd ones, and C += even + odd. Operands are float32 that bf16 holds. C starts from what stands at from. The even chains' sums wait in memory,
-// as all registers are taken.
+// genBF16Twin writes AMX's TDPBF16PS with fused multiply-adds, for tiles of mr rows with one panel: for each 32 of k a chain over the even
+// ones, one over the odd ones, and C += even + odd. Operands are float32 that bf16 holds. C starts from what stands at from. The even chains'
+// sums wait in memory, as all registers are taken.
 func genBF16Twin(mr int) {
 	begin(fmt.Sprintf("bf16Twin%d", mr), "(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)")
 	restore := flushing()
