@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"albert/internal/engine/cpu"
+	"albert/internal/engine/ops"
 	"albert/internal/infer"
 	"albert/internal/model"
 
@@ -82,7 +83,8 @@ func (w *work) done() error {
 const burst = 60 * time.Millisecond
 
 // In each round, peakBursts of the peak loop, half a millisecond together, follow 10 ms of a matrix product: under such load many
-// processors lower their clock for about a millisecond, and the peak is wanted at that clock. (A Xeon that does 217 GFLOP/s of AVX-512 in the loop alone does 184 in it right after a product.)
+// processors lower their clock for about a millisecond, and the peak is wanted at that clock. (A Xeon that does 217 GFLOP/s of AVX-512 in the
+// loop alone does 184 in it right after a product.)
 const (
 	peakBursts = 10
 	peakLoad   = 10 * time.Millisecond
@@ -102,7 +104,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		o.Precisions = []infer.Precision{infer.FP32}
 	}
 	o.Rounds = max(o.Rounds, 5)
-	r := &Report{CPU: cpuid.CPU.BrandName, PeakGflops: map[string]float64{}, Peaks: map[infer.Precision]map[string]float64{}}
+	r := &Report{CPU: cpuid.CPU.BrandName, Peaks: map[infer.Precision]map[string]float64{}}
 	for _, threads := range o.Threads {
 		dev, err := cpu.New("", threads)
 		if err != nil {
@@ -141,20 +143,17 @@ type peak struct {
 }
 
 func (p *peak) on(dev *cpu.Device) (err error) {
-	if p.load, err = newWork(peakAfter, dev, p.precision); err != nil {
-		return err
-	}
-	if p.dev = dev.Int8(); p.precision != infer.Int8 {
-		p.dev, err = dev.In(p.precision)
+	if p.load, err = newWork(peakAfter, dev, p.precision); err == nil {
+		p.dev, err = in(dev, p.precision, &ops.Params{}, nil)
 	}
 	return err
 }
 
 func (r *Report) measure(ctx context.Context, dev *cpu.Device, precision infer.Precision, o Options) error {
-	threads := dev.Threads()
-	measured := []*peak{{precision: infer.FP32}}
-	if precision != infer.FP32 {
-		measured = append(measured, &peak{precision: precision})
+	threads := strconv.Itoa(dev.Threads())
+	measured := []*peak{{precision: precision}}
+	if precision != infer.FP32 && r.Peaks[infer.FP32][threads] == 0 {
+		measured = append(measured, &peak{precision: infer.FP32})
 	}
 	for _, p := range measured {
 		if err := p.on(dev); err != nil {
@@ -174,14 +173,14 @@ func (r *Report) measure(ctx context.Context, dev *cpu.Device, precision infer.P
 		if err != nil {
 			return err
 		}
-		res := Result{Name: name, Precision: string(precision), Threads: threads}
+		res := Result{Name: name, Precision: string(precision), Threads: dev.Threads()}
 		err = res.rounds(ctx, w, measured, o.Rounds)
 		if err := errors.Join(err, w.done()); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		results = append(results, res)
 		if o.Log != nil {
-			o.Log("%s on %d thread(s): %.3f ms", name, threads, res.Ms)
+			o.Log("%s on %s thread(s): %.3f ms", name, threads, res.Ms)
 		}
 	}
 	for _, p := range measured {
@@ -189,10 +188,10 @@ func (r *Report) measure(ctx context.Context, dev *cpu.Device, precision infer.P
 		if r.Peaks[p.precision] == nil {
 			r.Peaks[p.precision] = map[string]float64{}
 		}
-		r.Peaks[p.precision][strconv.Itoa(threads)] = p.bursts[len(p.bursts)/2]
+		r.Peaks[p.precision][threads] = p.bursts[len(p.bursts)/2]
 	}
 	for i := range results {
-		results[i].FractionOfPeak = results[i].Gflops / r.Peaks[precision][strconv.Itoa(threads)]
+		results[i].FractionOfPeak = results[i].Gflops / r.Peaks[precision][threads]
 	}
 	r.PeakGflops = r.Peaks[infer.FP32]
 	r.Work = append(r.Work, results...)
@@ -288,10 +287,11 @@ func newWork(name string, dev *cpu.Device, precision infer.Precision) (*work, er
 		if kind == "forward" {
 			return forwardWork(dev, precision, c, d[0], d[1])
 		}
-		if dev, err := dev.In(precision); err == nil {
-			return trainWork(dev, c, d[0], d[1]), nil
+		dev, err := dev.In(precision)
+		if err != nil {
+			return nil, fmt.Errorf("work %q: %w", name, err)
 		}
-		return bad()
+		return trainWork(dev, c, d[0], d[1]), nil
 	}
 	return bad()
 }

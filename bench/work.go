@@ -10,6 +10,14 @@ import (
 	"albert/internal/model"
 )
 
+// in gives the device whose products are in a precision, and quantises weights where that is int8.
+func in(dev *cpu.Device, precision infer.Precision, all *ops.Params, products []*ops.Param) (*cpu.Device, error) {
+	if precision == infer.Int8 {
+		return dev.Int8(), dev.Quantize(all, products)
+	}
+	return dev.In(precision)
+}
+
 // gemmWork is y[M,N] = x[M,K] W^T + b, the weight packed beforehand.
 func gemmWork(dev *cpu.Device, precision infer.Precision, m, k, n int) (*work, error) {
 	s := numeric.NewStream(1, numeric.PurposeInit, uint32(m), uint32(k), uint32(n))
@@ -25,15 +33,9 @@ func gemmWork(dev *cpu.Device, precision infer.Precision, m, k, n int) (*work, e
 		}
 	}
 	parts := []ops.Affine{{W: w, B: b}}
-	if precision == infer.Int8 {
-		if err := dev.Quantize(ops.NewParams([]*ops.Param{w, b}), []*ops.Param{w}); err != nil {
-			return nil, err
-		}
-		dev = dev.Int8()
-	} else if in, err := dev.In(precision); err != nil {
+	dev, err := in(dev, precision, ops.NewParams([]*ops.Param{w, b}), []*ops.Param{w})
+	if err != nil {
 		return nil, err
-	} else {
-		dev = in
 	}
 	return &work{
 		flops: 2 * float64(m) * float64(k) * float64(n),
@@ -61,15 +63,9 @@ func randomBatch(sequences, length, vocab int) *ops.Batch {
 // forwardWork is the encoder of a randomly initialised model on a batch.
 func forwardWork(dev *cpu.Device, precision infer.Precision, c model.Config, sequences, length int) (*work, error) {
 	m := model.New(c, 1)
-	if precision == infer.Int8 {
-		if err := dev.Quantize(m.Params, m.Products()); err != nil {
-			return nil, err
-		}
-		dev = dev.Int8()
-	} else if in, err := dev.In(precision); err != nil {
+	dev, err := in(dev, precision, m.Params, m.Products())
+	if err != nil {
 		return nil, err
-	} else {
-		dev = in
 	}
 	b := randomBatch(sequences, length, c.VocabSize)
 	t := ops.NewTape(dev, nil)

@@ -44,7 +44,7 @@ func Open(path string, o Options) (*Model, error) {
 	return New(f, o)
 }
 
-// New makes an opened model ready. Its weights are packed and cannot be changed or trained any more; views of a file are given up, as by
+// New makes an opened model ready. Its weights are packed and cannot be read, changed or trained any more; views of a file are given up, as by
 // [formats.Model.Own].
 func New(f *formats.Model, o Options) (*Model, error) {
 	defer f.Own()
@@ -67,9 +67,7 @@ func New(f *formats.Model, o Options) (*Model, error) {
 		dev.Close()
 		return nil, err
 	}
-	if device == dev {
-		dev.Keep(f.LinearWeights())
-	}
+	device.Keep(f.LinearWeights())
 	m.dev, m.engine = dev, NewEngine(device, f.Config.ActivationBytes())
 	m.engine.most, m.engine.limit, m.engine.onBatch = cmp.Or(o.BatchPieces, BatchPieces), o.QueuePieces, o.OnBatch
 	return m, nil

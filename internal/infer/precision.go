@@ -19,8 +19,8 @@ const (
 	Int8 = cpu.Int8
 )
 
-// Prepare makes a model ready to run in a precision and gives the device that does, a view of dev. In bf16 its values are checked; in int8 its weights are quantised, if
-// they are not yet, and those in float32 given up.
+// Prepare makes a model ready to run in a precision and gives the device that does, a view of dev. In bf16 its values are checked; in int8
+// its weights are quantised, if they are not yet, and those in float32 given up.
 func Prepare(m *formats.Model, p Precision, dev *cpu.Device) (*cpu.Device, error) {
 	switch p = precisionOf(m, p); p {
 	case FP32:

@@ -1,8 +1,6 @@
 package model_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"math"
 	"slices"
 	"strings"
@@ -10,8 +8,6 @@ import (
 
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/cpu/kernel"
-	"albert/internal/engine/ops"
-	"albert/internal/files/safetensors"
 	"albert/internal/model"
 )
 
@@ -26,8 +22,7 @@ func TestBF16Bits(t *testing.T) {
 	c, _ := model.NamedConfig("base")
 	c.NumHiddenLayers, c.VocabSize, c.InitializerRange = 2, 100, 0.05
 	m := model.New(c, 1)
-	lengths := []int{2, 1, 3, 1, 2, 1, 2, 34}
-	b := int8Batch(lengths, c.VocabSize)
+	b := lengthsBatch([]int{2, 1, 3, 1, 2, 1, 2, 34}, c.VocabSize)
 	for precision, golden := range goldenBF16 {
 		for _, set := range kernel.Available() {
 			for _, threads := range []int{1, 2, 7} {
@@ -38,27 +33,12 @@ func TestBF16Bits(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				hidden, logits := int8Outputs(m, dev, b)
-				h := sha256.New()
-				h.Write(safetensors.Bytes(hidden))
-				h.Write(safetensors.Bytes(logits))
-				if got := hex.EncodeToString(h.Sum(nil)); got != golden {
+				hidden, logits := outputs(m, dev, b)
+				if got := hashOf(hidden, logits); got != golden {
 					t.Errorf("%s, %s, %d threads: %s, recorded %s", precision, set, threads, got, golden)
 				}
-				if set == "generic" || threads != 2 {
-					continue
-				}
-				for s, n := range lengths {
-					at := int(b.Offsets[s])
-					one := &ops.Batch{IDs: b.IDs[at : at+n], Types: b.Types[at : at+n], Offsets: []int32{0, int32(n)}}
-					tape := ops.NewTape(dev, nil)
-					x := m.Encode(tape, one, model.NoDropout)
-					for r := range n {
-						if want := hidden[(at+r)*c.HiddenSize : (at+r+1)*c.HiddenSize]; !slices.Equal(x.Row(r), want) {
-							t.Fatalf("%s, %s: sequence %d, piece %d: other bits alone than in the batch", precision, set, s, r)
-						}
-					}
-					tape.Reset()
+				if set != "generic" && threads == 2 {
+					sameAlone(t, string(precision)+", "+set, m, dev, b, hidden)
 				}
 			}
 		}
@@ -70,30 +50,24 @@ func TestBF16IsClose(t *testing.T) {
 	c := tinyConfig()
 	m := model.New(c, 1)
 	dev := device(t, "", 1)
-	b := int8Batch([]int{9, 40}, c.VocabSize)
-	want, _ := int8Outputs(m, dev, b)
-	var outputs [][]float32
+	b := lengthsBatch([]int{9, 40}, c.VocabSize)
+	want, _ := outputs(m, dev, b)
+	var both [][]float32
 	for _, precision := range []cpu.Precision{cpu.BF16Tile, cpu.BF16Dot} {
 		in, err := dev.In(precision)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, _ := int8Outputs(m, in, b)
-		var xy, xx, yy float64
-		for i := range want {
-			xy += float64(want[i]) * float64(got[i])
-			xx += float64(want[i]) * float64(want[i])
-			yy += float64(got[i]) * float64(got[i])
-		}
-		if cos := xy / math.Sqrt(xx*yy); cos < 0.9999 || slices.Equal(got, want) {
+		got, _ := outputs(m, in, b)
+		if cos := cosine(want, got); cos < 0.9999 || slices.Equal(got, want) {
 			t.Errorf("%s: cosine %v", precision, cos)
 		}
-		outputs = append(outputs, got)
+		both = append(both, got)
 	}
-	if slices.Equal(outputs[0], outputs[1]) {
+	if slices.Equal(both[0], both[1]) {
 		t.Error("both rules give the same")
 	}
-	if again, _ := int8Outputs(m, dev, b); !slices.Equal(again, want) {
+	if again, _ := outputs(m, dev, b); !slices.Equal(again, want) {
 		t.Error("fp32 gives other bits beside bf16")
 	}
 }

@@ -18,8 +18,8 @@ import (
 // goldenInt8 guards the bits of int8: two layers of base's width on eight sequences, the encoder's output and three pieces' logits.
 const goldenInt8 = "5258257084e7f27039237f23081559b30acf73e85ce5a103afc9c09eb02b1cb3"
 
-// int8Batch is sequences of these lengths.
-func int8Batch(lengths []int, vocab int) *ops.Batch {
+// lengthsBatch is sequences of these lengths.
+func lengthsBatch(lengths []int, vocab int) *ops.Batch {
 	b := &ops.Batch{Offsets: []int32{0}}
 	for s, n := range lengths {
 		for i := range n {
@@ -31,8 +31,8 @@ func int8Batch(lengths []int, vocab int) *ops.Batch {
 	return b
 }
 
-// int8Outputs are the encoder's outputs for every piece and the logits of the first three.
-func int8Outputs(m *model.Model, dev ops.Device, b *ops.Batch) (hidden, logits []float32) {
+// outputs are the encoder's outputs for every piece and the logits of the first three.
+func outputs(m *model.Model, dev ops.Device, b *ops.Batch) (hidden, logits []float32) {
 	t := ops.NewTape(dev, nil)
 	defer t.Reset()
 	x := m.Encode(t, b, model.NoDropout)
@@ -46,13 +46,47 @@ func int8Outputs(m *model.Model, dev ops.Device, b *ops.Batch) (hidden, logits [
 	return hidden, logits
 }
 
+// hashOf is the SHA-256 of outputs.
+func hashOf(hidden, logits []float32) string {
+	h := sha256.New()
+	h.Write(safetensors.Bytes(hidden))
+	h.Write(safetensors.Bytes(logits))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// sameAlone holds each sequence of a batch, run alone, to the bits of the encoder's outputs for the batch.
+func sameAlone(t *testing.T, what string, m *model.Model, dev ops.Device, b *ops.Batch, hidden []float32) {
+	t.Helper()
+	for s, width := 0, m.Config.HiddenSize; s < b.Len(); s++ {
+		from, to := b.Offsets[s], b.Offsets[s+1]
+		tape := ops.NewTape(dev, nil)
+		x := m.Encode(tape, &ops.Batch{IDs: b.IDs[from:to], Types: b.Types[from:to], Offsets: []int32{0, to - from}}, model.NoDropout)
+		for r := range x.Rows {
+			at := (int(from) + r) * width
+			if !slices.Equal(x.Row(r), hidden[at:at+width]) {
+				t.Fatalf("%s: sequence %d, piece %d: other bits alone than in the batch", what, s, r)
+			}
+		}
+		tape.Reset()
+	}
+}
+
+func cosine(x, y []float32) float64 {
+	var xy, xx, yy float64
+	for i := range x {
+		xy += float64(x[i]) * float64(y[i])
+		xx += float64(x[i]) * float64(x[i])
+		yy += float64(y[i]) * float64(y[i])
+	}
+	return xy / math.Sqrt(xx*yy)
+}
+
 // Every kernel gives the same bits on any number of threads, and a sequence the same alone as among others.
 func TestInt8Bits(t *testing.T) {
 	c, _ := model.NamedConfig("base")
 	c.NumHiddenLayers, c.VocabSize, c.InitializerRange = 2, 100, 0.05
 	m := model.New(c, 1)
-	lengths := []int{6, 1, 9, 3, 2, 5, 4, 3}
-	b := int8Batch(lengths, c.VocabSize)
+	b := lengthsBatch([]int{6, 1, 9, 3, 2, 5, 4, 3}, c.VocabSize)
 	for _, set := range kernel.Available() {
 		for _, threads := range []int{1, 2, 7} {
 			if set == "generic" && threads != 2 {
@@ -62,28 +96,14 @@ func TestInt8Bits(t *testing.T) {
 			if err := dev.Quantize(m.Params, m.Products()); err != nil {
 				t.Fatal(err)
 			}
-			hidden, logits := int8Outputs(m, dev.Int8(), b)
-			h := sha256.New()
-			h.Write(safetensors.Bytes(hidden))
-			h.Write(safetensors.Bytes(logits))
-			if got := hex.EncodeToString(h.Sum(nil)); got != goldenInt8 {
+			hidden, logits := outputs(m, dev.Int8(), b)
+			if got := hashOf(hidden, logits); got != goldenInt8 {
 				t.Errorf("%s, %d threads: %s, recorded %s", set, threads, got, goldenInt8)
 			}
 			if set == "generic" {
 				continue
 			}
-			for s, n := range lengths {
-				at := int(b.Offsets[s])
-				one := &ops.Batch{IDs: b.IDs[at : at+n], Types: b.Types[at : at+n], Offsets: []int32{0, int32(n)}}
-				tape := ops.NewTape(dev.Int8(), nil)
-				x := m.Encode(tape, one, model.NoDropout)
-				for r := range n {
-					if want := hidden[(at+r)*c.HiddenSize : (at+r+1)*c.HiddenSize]; !slices.Equal(x.Row(r), want) {
-						t.Fatalf("%s: sequence %d, piece %d: other bits alone than in the batch", set, s, r)
-					}
-				}
-				tape.Reset()
-			}
+			sameAlone(t, set, m, dev.Int8(), b, hidden)
 		}
 	}
 }
@@ -93,19 +113,13 @@ func TestInt8IsClose(t *testing.T) {
 	c := tinyConfig()
 	m := model.New(c, 1)
 	dev := device(t, "", 1)
-	b := int8Batch([]int{9, 4}, c.VocabSize)
-	want, _ := int8Outputs(m, dev, b)
+	b := lengthsBatch([]int{9, 4}, c.VocabSize)
+	want, _ := outputs(m, dev, b)
 	if err := dev.Quantize(m.Params, m.Products()); err != nil {
 		t.Fatal(err)
 	}
-	got, _ := int8Outputs(m, dev.Int8(), b)
-	var xy, xx, yy float64
-	for i := range want {
-		xy += float64(want[i]) * float64(got[i])
-		xx += float64(want[i]) * float64(want[i])
-		yy += float64(got[i]) * float64(got[i])
-	}
-	if cos := xy / math.Sqrt(xx*yy); cos < 0.999 {
+	got, _ := outputs(m, dev.Int8(), b)
+	if cos := cosine(want, got); cos < 0.999 {
 		t.Errorf("cosine %v", cos)
 	}
 }
@@ -128,9 +142,9 @@ func TestInt8File(t *testing.T) {
 	if err := dev.Quantize(read.Params, read.Products()); err != nil {
 		t.Fatal(err)
 	}
-	b := int8Batch([]int{9, 4}, c.VocabSize)
-	want, wantLogits := int8Outputs(m, dev.Int8(), b)
-	got, gotLogits := int8Outputs(read, dev.Int8(), b)
+	b := lengthsBatch([]int{9, 4}, c.VocabSize)
+	want, wantLogits := outputs(m, dev.Int8(), b)
+	got, gotLogits := outputs(read, dev.Int8(), b)
 	if !slices.Equal(got, want) || !slices.Equal(gotLogits, wantLogits) {
 		t.Error("the model that was read back has other outputs")
 	}

@@ -85,10 +85,9 @@ func (d *Device) Kernels() *kernel.Set { return d.k }
 // Threads is the number of threads.
 func (d *Device) Threads() int { return d.pool.threads }
 
-// Peak measures what the device's threads can do at most, in FLOP/s of its precision: the best of some bursts of FMAs, or of the instruction that its products
-// are made with, without memory, of about 50 us
-// each. Where a processor lowers its clock under load, bursts right after other work find the clock that the work left, for about a
-// millisecond, and later ones a higher one.
+// Peak measures what the device's threads can do at most, in FLOP/s of its precision: the best of some bursts of FMAs, or of the instruction
+// that its products are made with, without memory, of about 50 us each. Where a processor lowers its clock under load, bursts right after
+// other work find the clock that the work left, for about a millisecond, and later ones a higher one.
 func (d *Device) Peak(bursts int) float64 {
 	const iterations = 5_000
 	flops := make([]int, d.Threads())
@@ -247,8 +246,8 @@ func panelCount(k *kernel.Set, n int) int { return (n + k.NR - 1) / k.NR }
 // packedParam is a weight [out,in] in the two forms that products want, made anew when its version changes.
 type packedParam struct {
 	mu      sync.Mutex
-	forward [3]form // B = W^T: [in, out], for y = x W^T; by rule
-	back    [3]form // B = W: [out, in], for dx = dy W
+	forward [kernel.Rules]form // B = W^T: [in, out], for y = x W^T
+	back    [kernel.Rules]form // B = W: [out, in], for dx = dy W
 	int8    int8Form
 }
 
@@ -288,13 +287,15 @@ func (d *Device) weight(p *ops.Param, forward bool) *kernel.Panels {
 	return &f.Panels
 }
 
-// Keep packs weights of products for the forward pass at once and takes their plain values away: for models that are not trained any more.
+// Keep packs weights of products as the device's products want them and gives up their values: for models that only answer from then on.
 func (d *Device) Keep(weights []*ops.Param) {
 	for _, p := range weights {
-		if p.Data != nil {
-			packed := d.weight(p, true)
-			p.Data, p.Packed = nil, func() []float32 { return d.k.UnpackCols(packed) }
+		if d.int8 {
+			d.weightInt8(p)
+		} else {
+			d.weight(p, true)
 		}
+		p.Data, p.Int8 = nil, nil
 	}
 }
 

@@ -65,15 +65,16 @@ func (d *Device) roundRows(rows int, a []float32, lda, k int) *ops.Tensor {
 
 // freeRows takes back what roundRows made.
 func (d *Device) freeRows(t *ops.Tensor) {
-	if d.k.Left(1) != 0 {
+	if d.k.Rule() != kernel.FP32 {
 		d.Free(t)
 	}
 }
 
 // gemmLeft is gemm of rows that roundRows gave.
-func (d *Device) gemmLeft(rows int, a *ops.Tensor, b *kernel.Panels, c []float32, ldc int, bias []float32, init kernel.Init, after func(r0, r1, c0, c1 int)) {
+func (d *Device) gemmLeft(rows int, a *ops.Tensor, b *kernel.Panels, c []float32, ldc int, bias []float32, init kernel.Init,
+	after func(r0, r1, c0, c1 int)) {
 	multiply, group := d.k.Gemm, panelCount(d.k, b.N)
-	if d.k.Left(1) != 0 {
+	if d.k.Rule() != kernel.FP32 {
 		multiply = d.k.GemmLeft
 	}
 	if d.k.Instruction() && after != nil {

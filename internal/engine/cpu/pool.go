@@ -49,7 +49,6 @@ type pool struct {
 type helper struct {
 	parked atomic.Bool
 	wake   chan struct{}
-	core   core
 	_      [48]byte // a cache line each
 }
 
@@ -219,6 +218,7 @@ func (j *job) do(task int) {
 
 func (p *pool) help(h *helper) {
 	var last *job
+	var held core
 	for idle := 0; ; {
 		j := p.job.Load()
 		if j != nil && j != last {
@@ -227,9 +227,9 @@ func (p *pool) help(h *helper) {
 			}
 			j.drain()
 			last, idle = j, 0
-			if j.waiting.Load() && h.core.lost(p.switches()) {
+			if j.waiting.Load() && held.lost(p.switches()) {
 				last = nil
-				time.Sleep(h.core.nextRest(time.Now()))
+				time.Sleep(held.nextRest(time.Now()))
 			}
 			continue
 		}

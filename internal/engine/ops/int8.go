@@ -1,5 +1,7 @@
 package ops
 
+import "fmt"
+
 // Int8 is a matrix's values in int8, row by row: value c of row r is Scale[r]*Data[r*columns+c].
 type Int8 struct {
 	Data  []int8
@@ -14,13 +16,13 @@ func (q *Int8) Row(dst []float32, r int) {
 	}
 }
 
-// Values are p's values in float32: Data, or made anew where there is only a packed form or Int8.
+// Values are p's values in float32: Data, or made anew where there is only Int8. To ask for values that were given up is a bug.
 func (p *Param) Values() []float32 {
-	if p.Data == nil && p.Packed != nil {
-		return p.Packed()
-	}
-	if p.Data != nil || p.Int8 == nil {
+	if p.Data != nil {
 		return p.Data
+	}
+	if p.Int8 == nil {
+		panic(fmt.Sprintf("ops: the values of %s were given up", p.Name))
 	}
 	x, n := make([]float32, len(p.Int8.Data)), p.Cols()
 	for r := range p.Rows() {

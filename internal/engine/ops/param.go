@@ -10,10 +10,7 @@ type Param struct {
 	Name  string
 	Shape []int
 	Data  []float32
-	Int8  *Int8 // the values that products in int8 take; nil: none. Then Data may be nil
-
-	// Packed gives the values of a parameter that a device keeps in a form of its own, so that Data is nil.
-	Packed func() []float32
+	Int8  *Int8 // the values that products in int8 take; nil: none. Then Data may be nil. Both are where a device alone keeps a form of its own
 
 	offset  int    // of its first value in a flat buffer of all parameters
 	version uint64 // raised when Data changes, so that devices remake what they derived from it

@@ -83,8 +83,8 @@ type plan struct {
 
 // newPlan is the plan of a run whose first batch is b. parts is what the memory goes to.
 func (r *trainer) newPlan(b Batch) *plan {
-	p := &plan{Precision: r.c.Settings.Get("precision"), Parameters: r.params.Size(), Steps: r.c.Steps, FirstStep: r.state.Step + 1, Sequences: b.Len(), Peak: r.c.Peak,
-		MemoryThere: availableMemory(), CheckpointSize: r.checkpoints.size(), DiskFree: disk.Free(string(r.c.Dir))}
+	p := &plan{Precision: r.c.Settings.Get("precision"), Parameters: r.params.Size(), Steps: r.c.Steps, FirstStep: r.state.Step + 1,
+		Sequences: b.Len(), Peak: r.c.Peak, MemoryThere: availableMemory(), CheckpointSize: r.checkpoints.size(), DiskFree: disk.Free(string(r.c.Dir))}
 	for _, l := range Leaves(b) {
 		p.Leaves++
 		p.Pieces += l.Pieces

@@ -15,6 +15,7 @@ const (
 	FP32 Rule = iota
 	Tile
 	Dot
+	Rules // how many there are
 )
 
 func (r Rule) String() string { return [...]string{"fp32", "tile", "dot"}[r] }
@@ -126,7 +127,7 @@ func (s *Set) packRowsBF16(b *Panels, src []float32, ld, p0, p1 int) {
 			continue
 		}
 		panel := b.Data[n*filled : (n+s.NR)*filled]
-		var row, flat [2 * pairColumns]float32
+		var row, flat [pairColumns]float32
 		for k := range filled {
 			from := k
 			if f.rule == Dot {
@@ -162,8 +163,9 @@ func (f *bf16Set) packPairsOf(panel []float32, k, filled int, src []float32, ld,
 	} else if whole > 0 {
 		f.packPairs(panel, strip, src, ld, whole)
 	}
+	var rows [2 * pairColumns]float32
 	for i := whole; i < filled/2; i++ {
-		var rows [2 * pairColumns]float32
+		clear(rows[:])
 		for r := range min(2, max(0, k-2*i)) {
 			copy(rows[r*pairColumns:], src[(2*i+r)*ld:][:cols])
 		}

@@ -58,15 +58,6 @@ func (s *Set) PackCols(b *Panels, src []float32, ld, p0, p1 int) {
 	}
 }
 
-// UnpackCols gives the matrix [N, K] that [Set.PackCols] packed.
-func (s *Set) UnpackCols(b *Panels) []float32 {
-	out := make([]float32, b.N*b.K)
-	for n := 0; n < b.N && b.K > 0; n += s.NR {
-		s.Transpose(out[n*b.K:], b.K, b.Data[n*b.K:], s.NR, b.K, min(s.NR, b.N-n))
-	}
-	return out
-}
-
 // Transpose: dst[c][r] = src[r][c].
 func (s *Set) Transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 	if rows > 0 && cols > 0 {
@@ -145,7 +136,8 @@ func (s *Set) gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float
 }
 
 // rows runs the tiles of one panel over m rows. Tiles are of nearly equal height: 128 rows are 8 tiles of 13 and 2 of 12 rather than
-// 9 of 14 and one of 2, which could not hide the latency of its FMAs. The rounds of the first fetch tiles bring next closer. It gives the number of tiles.
+// 9 of 14 and one of 2, which could not hide the latency of its FMAs. The rounds of the first fetch tiles bring next closer. It gives the
+// number of tiles.
 func (s *Set) rows(m int, a []float32, lda int, panel []float32, kc int, c []float32, ldc, cols int, bias *float32, init Init,
 	next []float32, fetch int, nextC []float32) int {
 	mr := s.MR

@@ -18,7 +18,8 @@ var generic = &Set{
 	GeluTanhGrad: genericGeluTanhGrad, GeluErfGrad: genericGeluErfGrad, ReluGrad: genericReluGrad, TanhGrad: genericTanhGrad,
 	CrossEntropy: genericCrossEntropy, LogSumExp: genericLogSumExp,
 	Dropout: genericDropout, DropoutAdd: genericDropoutAdd,
-	Dot: genericDot, Max: numeric.LaneMax, SumSquares: numeric.SumSquares, Adam: genericAdam, Finite: genericFinite, PeakFMA: genericPeak, int8: genericInt8, rules: genericRules,
+	Dot: genericDot, Max: numeric.LaneMax, SumSquares: numeric.SumSquares, Adam: genericAdam, Finite: genericFinite, PeakFMA: genericPeak,
+	int8: genericInt8, rules: genericRules,
 }
 
 func genericTile(kc int, a *float32, lda int, b, c *float32, ldc, tiles, rows, cols int, bias *float32, init int, _, _ *float32) {

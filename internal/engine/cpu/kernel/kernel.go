@@ -2,8 +2,8 @@
 // dropout, cross-entropy, and the optimizer's elementwise steps. It knows no threads and no tensors, only slices.
 //
 // Every function stands three times: in plain Go, where it is defined, and generated for AVX2+FMA and AVX-512, the products of int8 and
-// bf16 for AMX, too. All give the same bits: a product is one chain of fused multiply-adds over ascending k, a row sum has 16 lanes and a fixed tree, an elementwise
-// formula is a written sequence of operations.
+// bf16 for AMX, too. All give the same bits: a product is one chain of fused multiply-adds over ascending k, a row sum has 16 lanes and a
+// fixed tree, an elementwise formula is a written sequence of operations.
 //
 //	k, err := kernel.Select("")          // the best this CPU has
 //	p := kernel.Panels{K: in, N: out, Data: make([]float32, k.PanelsLen(in, out))}
@@ -79,7 +79,8 @@ type Set struct {
 	// Finite tells whether no value is NaN or infinite.
 	Finite func(x []float32) bool
 
-	// PeakFMA runs n rounds of independent chains of FMAs on registers, or of what [Set.ForRule] or [Set.ForInt8] made of them, and returns the operations done, a multiply-add being two.
+	// PeakFMA runs n rounds of independent chains of FMAs on registers, or of the products that [Set.ForRule] or [Set.ForInt8] chose, and
+	// returns the operations done, a multiply-add being two.
 	PeakFMA func(n int) int
 
 	int8  int8Set    // products of int8

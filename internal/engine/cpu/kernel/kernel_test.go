@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"albert/internal/engine/numeric"
@@ -216,9 +215,6 @@ func TestGemm(t *testing.T) {
 					panels := (c.n + s.NR - 1) / s.NR
 					if cols {
 						s.PackCols(p, bt, c.k, 0, panels)
-						if got := s.UnpackCols(p); !slices.Equal(got, bt) {
-							t.Fatalf("%v: unpacked columns are not what was packed", c)
-						}
 					} else {
 						s.PackRows(p, b, c.n, 0, panels)
 					}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	le "encoding/binary"
 	"fmt"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -11,14 +12,20 @@ import (
 
 // Neither avo nor Go's assembler knows the tile instructions: they are written as bytes.
 
-// raw emits an instruction; reads are the registers that it reads.
+// raw emits an instruction, in as few words as hold it; reads are the registers that it reads.
 func raw(reads []Op, code ...byte) {
-	for i, b := range code {
-		ins := &ir.Instruction{Opcode: "BYTE", Operands: []Op{U8(b)}}
-		if i == 0 {
-			ins.Inputs = reads
+	for len(code) > 0 {
+		ins, n := &ir.Instruction{Inputs: reads}, 1
+		switch {
+		case len(code) >= 4:
+			ins.Opcode, ins.Operands, n = "LONG", []Op{U32(le.LittleEndian.Uint32(code))}, 4
+		case len(code) >= 2:
+			ins.Opcode, ins.Operands, n = "WORD", []Op{U16(le.LittleEndian.Uint16(code))}, 2
+		default:
+			ins.Opcode, ins.Operands = "BYTE", []Op{U8(code[0])}
 		}
 		Instruction(ins)
+		reads, code = nil, code[n:]
 	}
 }
 
@@ -59,9 +66,9 @@ var (
 )
 
 // genAMX writes products of rows with 32 columns: two tiles of up to 16 rows (two) or one, times two tiles of 16 columns. Tiles 0 to 3
-// are the sums, which start from what stands at from, 4 and 5 of A, 6 and 7 of B. Fetching the next panel ahead was no faster. A is read from where it
-// lies; steps of 64 bytes along k. The state of tiles is set up and
-// given up in each call: Go does not keep it when a goroutine moves to another thread, and between calls it may.
+// are the sums, which start from what stands at from, 4 and 5 of A, 6 and 7 of B. Fetching the next panel ahead was no faster. A is read
+// from where it lies; steps of 64 bytes along k. The state of tiles is set up and given up in each call: Go does not keep it when a
+// goroutine moves to another thread, and between calls it may.
 func genAMX(name string, op tileOp, two bool, in, out string) {
 	TEXT(name, NOSPLIT, fmt.Sprintf("func(steps int, a *%[1]s, lda int, b *%[1]s, strip int, from *%[2]s, ldfrom int, c *%[2]s, ldc int, tiles int, config *byte)", in, out))
 	Pragma("noescape")

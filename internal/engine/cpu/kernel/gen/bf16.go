@@ -10,13 +10,18 @@ import (
 
 // flushing sets MXCSR so that subnormal operands and results are zero, and gives the function that sets it back.
 func flushing() (restore func()) {
-	mx, t := AllocLocal(8), GP32()
+	mx := AllocLocal(8)
+	setFlush(mx, GP32())
+	return func() { LDMXCSR(mx) }
+}
+
+// setFlush keeps MXCSR at mx and sets FTZ and DAZ.
+func setFlush(mx Mem, t reg.GPVirtual) {
 	STMXCSR(mx)
 	MOVL(mx, t)
 	ORL(U32(flushBits), t)
 	MOVL(t, mx.Offset(4))
 	LDMXCSR(mx.Offset(4))
-	return func() { LDMXCSR(mx) }
 }
 
 // flushIf is flushing for calls whose init has a bit set, which is taken away.
@@ -27,11 +32,7 @@ func flushIf(bit int) (restore func()) {
 	TESTL(U32(uint32(bit)), t)
 	JEQ(LabelRef("keep"))
 	SUBQ(imm(bit), param("init"))
-	STMXCSR(mx)
-	MOVL(mx, t)
-	ORL(U32(flushBits), t)
-	MOVL(t, mx.Offset(4))
-	LDMXCSR(mx.Offset(4))
+	setFlush(mx, t)
 	Label("keep")
 	return func() {
 		CMPL(mx, imm(0))
@@ -74,20 +75,18 @@ func genRoundBF16(name string, swap bool) {
 	end()
 }
 
-// genBF16Twin writes AMX's TDPBF16PS with fused multiply-adds, for tiles of mr rows with one panel: for each 32 of k a chain over the even ones, one
-// over the odd ones, and C += even + odd. Operands are float32 that bf16 holds. C starts from what stands at from. The even chains' sums wait in memory,
-// as all registers are taken.
+// genBF16Twin writes AMX's TDPBF16PS with fused multiply-adds, for tiles of mr rows with one panel: for each 32 of k a chain over the even
+// ones, one over the odd ones, and C += even + odd. Operands are float32 that bf16 holds. C starts from what stands at from. The even chains'
+// sums wait in memory, as all registers are taken.
 func genBF16Twin(mr int) {
 	begin(fmt.Sprintf("bf16Twin%d", mr), "(blocks int, a *float32, lda int, b *float32, from *float32, ldfrom int, c *float32, ldc int, tiles int, even *float32)")
 	restore := flushing()
 	t := &tile{mr: mr, nv: 2, lda: ptr("lda"), k: GP64(), p: GP64()}
+	t.a = rowPointers(mr)
 	for range mr {
 		t.sums = append(t.sums, []reg.VecVirtual{register(), register()})
 	}
 	t.panel, t.broadcast = []reg.VecVirtual{register(), register()}, []reg.VecVirtual{register(), register()}
-	for range (mr + 2) / 3 {
-		t.a = append(t.a, GP64())
-	}
 	from, ldfrom, c, ldc := GP64(), GP64(), GP64(), ptr("ldc")
 	blocks := AllocLocal(8)
 	Label("tile")
@@ -175,10 +174,7 @@ func narrow(to, x int) { evex(0x72, to, 0, x) }
 func genBF16Dot(mr int) {
 	begin(fmt.Sprintf("bf16Dot%d", mr), "(pairs int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int)")
 	lda, strip := ptr("lda"), ptr("strip")
-	var a []reg.GPVirtual
-	for range (mr + 2) / 3 {
-		a = append(a, GP64())
-	}
+	a := rowPointers(mr)
 	const b, v = 28, 30
 	k, p, ld, rest := GP64(), GP64(), GP64(), GP64()
 	Label("tile")
@@ -191,11 +187,7 @@ func genBF16Dot(mr int) {
 		ADDQ(ld, p)
 	}
 	MOVQ(p, param("from"))
-	Load(Param("a"), a[0])
-	LEAQ(Mem{Base: lda, Index: lda, Scale: 2}, k)
-	for i := 1; i < len(a); i++ {
-		LEAQ(Mem{Base: a[i-1], Index: k, Scale: 1}, a[i])
-	}
+	pointAtRows(a, lda, k)
 	Load(Param("b"), p)
 	step := func(u int) {
 		VMOVUPS(Mem{Base: p, Disp: u * stripRow}, zmm(b))
@@ -203,11 +195,7 @@ func genBF16Dot(mr int) {
 		PREFETCHT0(Mem{Base: p, Disp: 1024 + u*stripRow})
 		PREFETCHT0(Mem{Base: p, Index: strip, Scale: 1, Disp: 1024 + u*stripRow})
 		for i := range mr {
-			m := Mem{Base: a[i/3], Disp: 4 * u}
-			if i%3 > 0 {
-				m.Index, m.Scale = lda, uint8(i%3)
-			}
-			VPBROADCASTD(m, zmm(v+i%2))
+			VPBROADCASTD(ofRow(a, lda, i, u), zmm(v+i%2))
 			pairProduct(2*i, v+i%2, b)
 			pairProduct(2*i+1, v+i%2, b+1)
 		}

@@ -70,9 +70,7 @@ func newTile(mr, nv int) *tile {
 		t.sums = append(t.sums, registers(nv))
 	}
 	t.panel, t.broadcast = registers(nv), registers(2)
-	for range (mr + 2) / 3 {
-		t.a = append(t.a, GP64())
-	}
+	t.a = rowPointers(mr)
 	t.k, t.p, t.rest, t.ahead, t.aheadStep = GP64(), GP64(), GP64(), GP64(), GP64()
 	t.next = ptr("next")
 	t.valid = t.panel[0]
@@ -166,14 +164,34 @@ func (t *tile) toC(m Mem, sum reg.VecVirtual, masked bool) {
 }
 
 // pointAtA sets the pointers to rows of A.
-func (t *tile) pointAtA() {
-	Load(Param("a"), t.a[0])
-	if len(t.a) > 1 {
-		LEAQ(Mem{Base: t.lda, Index: t.lda, Scale: 2}, t.k)
-		for i := 1; i < len(t.a); i++ {
-			LEAQ(Mem{Base: t.a[i-1], Index: t.k, Scale: 1}, t.a[i])
+func (t *tile) pointAtA() { pointAtRows(t.a, t.lda, t.k) }
+
+// rowPointers are pointers to mr rows, one for three rows.
+func rowPointers(mr int) (a []reg.GPVirtual) {
+	for range (mr + 2) / 3 {
+		a = append(a, GP64())
+	}
+	return a
+}
+
+// pointAtRows sets the pointers to rows of A, lda bytes apart.
+func pointAtRows(a []reg.GPVirtual, lda, scratch reg.GPVirtual) {
+	Load(Param("a"), a[0])
+	if len(a) > 1 {
+		LEAQ(Mem{Base: lda, Index: lda, Scale: 2}, scratch)
+		for i := 1; i < len(a); i++ {
+			LEAQ(Mem{Base: a[i-1], Index: scratch, Scale: 1}, a[i])
 		}
 	}
+}
+
+// ofRow is word u of row i.
+func ofRow(a []reg.GPVirtual, lda reg.GPVirtual, i, u int) Mem {
+	m := Mem{Base: a[i/3], Disp: 4 * u}
+	if i%3 > 0 {
+		m.Index, m.Scale = lda, uint8(i%3)
+	}
+	return m
 }
 
 // multiply is the loop over k, four at a time. Its first mr rounds bring C's next rows closer, one each: those of the tile below, or the
@@ -236,12 +254,8 @@ func (t *tile) step(u int, fetch bool) {
 		}
 	}
 	for i, sums := range t.sums {
-		m := Mem{Base: t.a[i/3], Disp: 4 * u}
-		if i%3 > 0 {
-			m.Index, m.Scale = t.lda, uint8(i%3)
-		}
 		v := t.broadcast[i%2]
-		VBROADCASTSS(m, v)
+		VBROADCASTSS(ofRow(t.a, t.lda, i, u), v)
 		for j, sum := range sums {
 			VFMADD231PS(t.panel[j], v, sum)
 		}

@@ -149,10 +149,7 @@ func genInt8Tile(mr int) {
 		VPCMPEQW(ones, ones, ones)
 		VPSRLW(U8(15), ones, ones)
 	}
-	var a []reg.GPVirtual
-	for range (mr + 2) / 3 {
-		a = append(a, GP64())
-	}
+	a := rowPointers(mr)
 	k, p, next := GP64(), GP64(), ptr("next")
 	Label("tile")
 	for _, row := range sums {
@@ -160,11 +157,7 @@ func genInt8Tile(mr int) {
 			clearRegister(s)
 		}
 	}
-	Load(Param("a"), a[0])
-	LEAQ(Mem{Base: lda, Index: lda, Scale: 2}, k)
-	for i := 1; i < len(a); i++ {
-		LEAQ(Mem{Base: a[i-1], Index: k, Scale: 1}, a[i])
-	}
+	pointAtRows(a, lda, k)
 	Load(Param("b"), p)
 	Load(Param("k"), k)
 	Label("loop")
@@ -182,10 +175,7 @@ func genInt8Tile(mr int) {
 			}
 		}
 		for i, row := range sums {
-			m := Mem{Base: a[i/3], Disp: 4 * u}
-			if i%3 > 0 {
-				m.Index, m.Scale = lda, uint8(i%3)
-			}
+			m := ofRow(a, lda, i, u)
 			if cur == avx512 {
 				x := v[i%2]
 				VPBROADCASTD(m, x)
