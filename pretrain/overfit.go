@@ -25,21 +25,8 @@ func (c *job) overfit(ctx context.Context) (*Result, error) {
 	}
 	defer remove()
 	c.Output = tmp
-	if err := c.check(); err != nil {
-		return nil, err
-	}
-	if c.device, err = train.NewDevice(&c.Common, c.Messages); err != nil {
-		return nil, err
-	}
-	defer c.device.Close()
-	if err := c.openText(ctx); err != nil {
-		return nil, err
-	}
-	defer c.train.Close()
-	if err := c.makeLearner(); err != nil {
-		return nil, err
-	}
-	config, err := c.trainConfig()
+	defer c.close()
+	config, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}

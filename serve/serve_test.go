@@ -20,6 +20,7 @@ import (
 	"sync"
 	"testing"
 
+	"albert/internal/engine/cpu"
 	"albert/internal/formats"
 	"albert/internal/infer"
 	"albert/internal/model"
@@ -556,11 +557,18 @@ func TestWordsOfWordPiece(t *testing.T) {
 // /info names the precision that runs: of weights that are kept in int8, that.
 func TestInfoNamesThePrecision(t *testing.T) {
 	dir := tiny(t, model.Order, model.PretrainingHeads)
-	m, err := infer.Open(dir, infer.Options{Precision: infer.Int8})
+	m, err := formats.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer m.Close()
+	dev, err := cpu.New("", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	if _, err := infer.Prepare(m, infer.Int8, dev); err != nil {
+		t.Fatal(err)
+	}
 	for _, want := range []string{"float32", "int8"} {
 		_, h := start(t, Options{Models: []Model{{Name: "m", Path: dir}}})
 		if _, text, _ := get(t, h.URL+"/info"); !strings.Contains(text, `"model_dtype":"`+want+`"`) {

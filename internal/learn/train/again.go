@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"albert/internal/engine/ops"
@@ -101,11 +102,8 @@ func Again(ctx context.Context, c Config, params *ops.Params, learner Learner, a
 		if err := r.step(ctx); err != nil {
 			return err
 		}
-		for _, stored := range a.Stored {
-			if stored != r.state.Step {
-				continue
-			}
-			if err := a.Tensors(stored, r.checkpoints.tensors(), r.checkpoints.moments()); err != nil {
+		if step := r.state.Step; slices.Contains(a.Stored, step) {
+			if err := a.Tensors(step, r.checkpoints.tensors(), r.checkpoints.moments()); err != nil {
 				return err
 			}
 		}

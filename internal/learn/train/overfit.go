@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"math"
 
-	"albert/internal/learn/optim"
-
 	"albert/internal/engine/ops"
+	"albert/internal/learn/optim"
 )
 
 const (
@@ -74,7 +73,7 @@ func Overfit(ctx context.Context, c Config, params *ops.Params, learner Learner,
 		if !finite(loss) || !finite(norm) {
 			gradients.put(g)
 			o.FirstLoss, o.Loss = number(o.FirstLoss), nil
-			o.Advice = "the loss overflows: " + lower(c.Rate.LearningRate)
+			o.Advice = fmt.Sprintf("the loss overflows: try `LearningRate` %.2g", c.Rate.LearningRate/10)
 			return o, nil
 		}
 		o.Loss, o.Learns = &loss, loss < bound+learnt
@@ -94,9 +93,6 @@ func Overfit(ctx context.Context, c Config, params *ops.Params, learner Learner,
 	}
 	return o, nil
 }
-
-// lower is the advice against a rate that is too high.
-func lower(rate float64) string { return fmt.Sprintf("try `LearningRate` %.2g", rate/10) }
 
 // number is x, or 0 where JSON has no form for it.
 func number(x float64) float64 {
