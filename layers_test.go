@@ -59,6 +59,7 @@ var layers = []string{
 	"albert/internal/files/disk/faulty",
 	"albert/internal/files/disk",
 	"albert/internal/engine/cpu/kernel",
+	"albert/internal/engine/mpi",
 	"albert/internal/engine/numeric",
 }
 
