@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"albert/internal/files/stream"
@@ -130,16 +131,24 @@ func trainable(command, precision string) error {
 	return nil
 }
 
-// gcPercent is how much garbage may grow on top of what answering needs.
-const gcPercent = 25
+// garbage is how many bytes of garbage may lie about before they are collected.
+const garbage = 4 << 20
+
+// boundGarbage gives back to the system what opening left behind, and has garbage collected from then on by its size: in percent of the
+// weights of a large model it would be many times what answering makes.
+func boundGarbage() {
+	debug.FreeOSMemory()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	debug.SetGCPercent(max(2, int(min(100, 100*garbage/s.HeapAlloc))))
+}
 
 // open opens the model.
 func (f *inputFlags) open(o infer.Options) (*infer.Model, error) {
 	debug.SetGCPercent(-1) // what opening leaves behind is collected once, below
 	o.Threads, o.Precision, o.TruncationSide = f.Threads, f.Precision, f.TruncationSide
 	m, err := infer.Open(f.Model, o)
-	debug.SetGCPercent(gcPercent)
-	debug.FreeOSMemory()
+	boundGarbage()
 	return m, noModel(f.Model, err)
 }
 

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,7 +98,6 @@ func namedModel(arg string) serve.Model {
 
 // listen answers requests until ctx ends, and then what was accepted.
 func (c *ServeCmd) listen(ctx context.Context, s *serve.Server) error {
-	debug.SetGCPercent(gcPercent)
 	l, err := net.Listen("tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
 	if err != nil {
 		return err
@@ -130,7 +128,7 @@ func (c *ServeCmd) listen(ctx context.Context, s *serve.Server) error {
 	if err := s.Load(); err != nil {
 		return err
 	}
-	debug.FreeOSMemory() // the model files
+	boundGarbage()
 	fmt.Fprintf(os.Stderr, "serving at %s://%s\n", scheme, l.Addr())
 	for {
 		select {
@@ -140,7 +138,7 @@ func (c *ServeCmd) listen(ctx context.Context, s *serve.Server) error {
 			if err := s.Reload(""); err != nil {
 				fmt.Fprintln(os.Stderr, "warning: not reloaded, what was served goes on:", err)
 			}
-			debug.FreeOSMemory()
+			boundGarbage()
 		case <-ctx.Done():
 			return c.stop(s, srv)
 		}

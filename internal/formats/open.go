@@ -229,7 +229,7 @@ func (s *source) network(r safetensors.Reader, c *model.Config) (m *Model, unuse
 	if r, without, err = plain(r, c); err != nil {
 		return nil, nil, nil, fmt.Errorf("%s: %w", s.weights, err)
 	}
-	net, unused, err := model.FromFile(*c, r)
+	net, unused, err := model.View(*c, r)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("%s: %w", s.weights, err)
 	}

@@ -11,11 +11,10 @@ import (
 
 	"albert/internal/engine/ops"
 	"albert/internal/learn/task"
-	"albert/internal/learn/train"
 )
 
 // BatchPieces is how many pieces a batch has at most, unless one example alone has more: enough to fill the kernels, little memory.
-const BatchPieces = train.LeafPieces
+const BatchPieces = 256
 
 // ErrClosed is what a question meets whose model was closed.
 var ErrClosed = errors.New("the model is closed")

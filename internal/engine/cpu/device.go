@@ -36,6 +36,7 @@ type memory struct {
 	free   map[int][]*ops.Tensor // by number of values
 	counts counts
 	packed map[weak.Pointer[ops.Param]]*packedParam // packed weights go with their parameters
+	slab   []float32                                // where Keep has the packed forms made
 
 	scratch sync.Pool
 }
@@ -271,7 +272,7 @@ func (d *Device) weight(p *ops.Param, forward bool) *kernel.Panels {
 	}
 	f.K, f.N = k, n
 	if n := d.k.PanelsLen(f.K, f.N); len(f.Data) != n {
-		f.Data = hugeFloats(n)
+		f.Data = d.packedFloats(n)
 	}
 	panels := panelCount(d.k, f.N)
 	chunks := min(panels, 4*d.pool.threads)
@@ -288,7 +289,20 @@ func (d *Device) weight(p *ops.Param, forward bool) *kernel.Panels {
 }
 
 // Keep packs weights of products as the device's products want them and gives up their values: for models that only answer from then on.
+// The packed forms lie one after another, so that only one of them begins on a page's boundary.
 func (d *Device) Keep(weights []*ops.Param) {
+	n := 0
+	for _, p := range weights {
+		n += lineUp(d.packedLen(p))
+	}
+	d.mu.Lock()
+	d.slab = hugeFloats(n)
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		d.slab = nil
+		d.mu.Unlock()
+	}()
 	for _, p := range weights {
 		if d.int8 {
 			d.weightInt8(p)
@@ -297,6 +311,29 @@ func (d *Device) Keep(weights []*ops.Param) {
 		}
 		p.Data, p.Int8 = nil, nil
 	}
+}
+
+// packedLen is how many values the packed form of p takes that answers are computed from.
+func (d *Device) packedLen(p *ops.Param) int {
+	if d.int8 {
+		return kernel.Int8PanelsLen(p.Cols(), p.Rows()) / 4
+	}
+	return d.k.PanelsLen(p.Cols(), p.Rows())
+}
+
+// lineUp is n values rounded up to whole cache lines.
+func lineUp(n int) int { return (n + 15) &^ 15 }
+
+// packedFloats gives n zeroed values for a packed weight.
+func (m *memory) packedFloats(n int) []float32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := lineUp(n); k <= len(m.slab) {
+		s := m.slab[:n:n]
+		m.slab = m.slab[k:]
+		return s
+	}
+	return hugeFloats(n)
 }
 
 // packedOf gives the packed forms of p, empty ones where there are none yet. They are given up when p is garbage.

@@ -68,7 +68,7 @@ type int8Form struct {
 func (d *Device) weightInt8(p *ops.Param) *kernel.Int8Panels {
 	f := &d.packedOf(p).int8
 	f.once.Do(func() {
-		f.Data = bytesOf(hugeFloats(kernel.Int8PanelsLen(p.Cols(), p.Rows()) / 4))
+		f.Data = bytesOf(d.packedFloats(d.packedLen(p)))
 		f.Resize(p.Cols(), p.Rows())
 		copy(f.Scale, p.Int8.Scale)
 		ld := kernel.Int8Stride(f.K)
