@@ -104,12 +104,17 @@ func newTrieKey(text string, value uint32) trieKey {
 	return trieKey{text, value, binary.BigEndian.Uint64(b[:])}
 }
 
-// sortKeys sorts keys by their bytes. Equal ones keep their order.
+// sortKeys sorts keys by their bytes, equal ones by their values. A stable sort would take ten times as long.
 func sortKeys(keys []trieKey) {
-	slices.SortStableFunc(keys, func(a, b trieKey) int { return cmp.Or(cmp.Compare(a.first, b.first), strings.Compare(a.text, b.text)) })
+	slices.SortFunc(keys, func(a, b trieKey) int {
+		if a.first != b.first {
+			return cmp.Compare(a.first, b.first)
+		}
+		return cmp.Or(strings.Compare(a.text, b.text), cmp.Compare(a.value, b.value))
+	})
 }
 
-// newDoubleArray makes the trie of keys, which it sorts; none has a byte 0, and of equal ones the first holds. Equal endings are looked for if share is set:
+// newDoubleArray makes the trie of keys, which it sorts; none has a byte 0, and of equal ones the lowest value holds. Equal endings are looked for if share is set:
 // where no two keys have the same value there are none.
 func newDoubleArray(keys []trieKey, share bool) (doubleArray, error) {
 	sortKeys(keys)
