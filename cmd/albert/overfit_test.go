@@ -38,7 +38,7 @@ func TestOverfitOneBatch(t *testing.T) {
 		t.Errorf("no verdict: %s", errs)
 	}
 	status, out, errs = call(t, append(args, "--learning-rate", "0.0000001")...)
-	if status != 1 || !strings.Contains(errs, "is not learned") || !strings.Contains(errs, "try --learning-rate") || !strings.Contains(out, `"learns":false`) {
+	if status != 1 || !strings.Contains(errs, "is not learned") || !strings.Contains(errs, "try --learning-rate") || !strings.Contains(out, `"learns":false`) || strings.Contains(out, "LearningRate") {
 		t.Errorf("a rate that is too low: status %d, %s%s", status, out, errs)
 	}
 	_, bf16, _ := call(t, append(args, "--learning-rate", "0.0000001", "--precision", "bf16-tile")...)

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"albert/internal/learn/train"
+	"albert/internal/run"
 	"albert/pretrain"
 )
 
@@ -45,6 +46,7 @@ func (c *PretrainCmd) Run(ctx context.Context) error {
 // overfitted tells what --overfit-one-batch found. A setup that does not learn is an error.
 func overfitted(o *train.Overfitted, asJSON bool) error {
 	if asJSON {
+		o.Advice = run.Flags(o.Advice)
 		if err := json.NewEncoder(os.Stdout).Encode(o); err != nil {
 			return err
 		}
