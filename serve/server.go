@@ -47,7 +47,8 @@ type Server struct {
 	routes  []*route
 	metrics *metrics
 	log     *slog.Logger
-	bodies  atomic.Int64 // bytes of bodies that are held
+	bodies  atomic.Int64  // bytes of bodies that are held
+	reading chan struct{} // one may read a whole run
 
 	ctx    context.Context // ends the requests under way
 	cancel context.CancelCauseFunc
@@ -70,7 +71,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("a limit below 0")
 	}
 	o.MaxBatchTokens, o.MaxQueueTokens, o.MaxBody = cmp.Or(o.MaxBatchTokens, 512), cmp.Or(o.MaxQueueTokens, 65536), cmp.Or(o.MaxBody, 32<<20)
-	s := &Server{o: o, mux: http.NewServeMux(), idle: make(chan struct{}), log: slog.New(slog.DiscardHandler)}
+	s := &Server{o: o, mux: http.NewServeMux(), idle: make(chan struct{}), reading: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if o.Log != nil {
 		s.log = slog.New(slog.NewJSONHandler(o.Log, nil))
@@ -187,6 +188,7 @@ type entry struct {
 	loading sync.Mutex
 	mu      sync.Mutex
 	now     *opened // nil: not yet
+	awaited bool    // it was not there when the server began
 	closed  bool
 }
 
@@ -209,7 +211,7 @@ func (s *Server) entry(name string) *entry {
 	return nil
 }
 
-// load opens the model's files and puts it in the place of the one before.
+// load opens the model's files and puts it in the place of the one before. Where it is of a run that has no model yet, none is opened, nor is that an error: [entry.hold] does it when there is one.
 func (e *entry) load() error {
 	e.loading.Lock()
 	defer e.loading.Unlock()
@@ -217,6 +219,12 @@ func (e *entry) load() error {
 	options := infer.Options{Threads: o.Threads, Precision: infer.Precision(o.Precision), BatchPieces: o.MaxBatchTokens,
 		QueuePieces: o.MaxQueueTokens, OnBatch: func(b infer.Batch) { e.s.metrics.batch(e.name, b) }}
 	m, err := e.open(options)
+	if err != nil && e.unborn() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.awaited = true
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -255,7 +263,7 @@ func (e *entry) replace(by *opened) {
 func (e *entry) ready() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.now != nil
+	return e.now != nil || e.awaited
 }
 
 func (e *entry) close() {
@@ -268,6 +276,13 @@ func (e *entry) close() {
 // hold gives the model for a request, which releases it; nil: it is not open.
 func (e *entry) hold() *opened {
 	e.mu.Lock()
+	if e.now == nil && e.awaited {
+		e.mu.Unlock()
+		if !e.unborn() {
+			_ = e.load() // else it is tried again with the next request
+		}
+		e.mu.Lock()
+	}
 	defer e.mu.Unlock()
 	if e.now != nil {
 		e.now.inUse++

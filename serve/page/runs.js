@@ -1,0 +1,123 @@
+// Runs of training: their curves while they are written, settings, examples and card.
+import {ask, part} from "./api.js"
+import {chart} from "./chart.js"
+import {h, number, short, table} from "./dom.js"
+
+const every = 2000 // milliseconds between looks at a run that is under way
+const hidden = new Set(["step", "tokens", "max_seq_length", "examples", "total"])
+const order = ["loss", "mlm_loss", "sop_loss", "accuracy", "mlm_accuracy", "sop_accuracy"], last = ["learning_rate", "tokens_per_second", "grad_norm"]
+
+// curvesOf are the numbers of the log by their names, each with its points in training and on held-out data.
+function curvesOf(rows) {
+  const curves = new Map()
+  for (const row of rows) {
+    if (typeof row.step !== "number") continue
+    for (const [name, value] of Object.entries(row)) {
+      if (typeof value !== "number" || hidden.has(name) || name.endsWith("_count")) continue
+      if (!curves.has(name)) curves.set(name, {name, train: [], dev: []})
+      const points = curves.get(name)[row.split ? "dev" : "train"]
+      if (points.length && points.at(-1)[0] >= row.step) points.length = points.findIndex(p => p[0] >= row.step) // it went on from a checkpoint
+      points.push([row.step, value])
+    }
+  }
+  const rank = c => order.includes(c.name) ? order.indexOf(c.name) : last.includes(c.name) ? 200 + last.indexOf(c.name) : 100
+  return [...curves.values()].sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))
+}
+
+export function showRuns(main, runs, run, signal) {
+  const base = `runs/${part(run.name)}`, rows = []
+  let next = 0, info = {manifest: null}
+  const status = h("p", {class: "muted", role: "status"}), progress = h("progress", {"aria-label": "Steps done"}), charts = h("div", {class: "charts"})
+  const settings = h("div"), skipped = h("div")
+  main.replaceChildren(h("div", {class: "bar"}, h("nav", {class: "tasks", "aria-label": "Runs"}, runs.map(r =>
+    h("a", {href: `#/runs/${part(r.name)}`, "aria-current": r.name === run.name && "page"}, r.name)))),
+  h("section", {class: "card", "aria-labelledby": "run-title"}, h("h2", {id: "run-title"}, run.name), progress, status, charts),
+  fold("Settings", settings), fold("Examples of a step", examplesOf(base, signal), skipped), cardOf(base, signal))
+
+  // read takes the rows that are new since the last time.
+  async function read() {
+    for (let more = true; more && !signal.aborted;) {
+      const {json} = await ask({path: `${base}/log?offset=${next}`}, signal)
+      if (json.from !== next) rows.length = 0 // the log begins anew
+      rows.push(...json.rows)
+      next = json.next
+      more = json.more
+    }
+  }
+
+  function draw() {
+    const asked = info.manifest?.settings || {}, done = rows.findLast(r => typeof r.step === "number")?.step || 0, speed = rows.findLast(r => r.tokens_per_second)
+    const finished = info.manifest?.finished, of = typeof asked.steps === "number" && asked.steps > 0 ? asked.steps : 0
+    progress.hidden = !of
+    if (of) { progress.max = of; progress.value = finished ? of : done }
+    status.textContent = [finished ? "Finished" : done ? "Not finished" : "No step is in the log yet", done && `step ${done.toLocaleString("en")}${of ? ` of ${of.toLocaleString("en")}` : ""}`,
+      info.manifest?.stopped_early && `stopped early: ${info.manifest.stopped_early}`, speed && `${short(Math.round(speed.tokens_per_second))} tokens a second`].filter(Boolean).join(" · ")
+    const curves = curvesOf(rows)
+    if (charts.querySelectorAll("figure").length !== curves.length) charts.replaceChildren(...curves.map(c => chart(c.name)))
+    curves.forEach((c, i) => charts.children[i].show(c))
+    settings.replaceChildren(Object.keys(asked).length ? table("Settings", ["Setting", "Value"], flat(asked).map(([k, v]) => [k, v === "" ? "-" : String(v)]))
+      : h("p", {class: "muted"}, "The run has no manifest yet."))
+    const bad = rows.filter(r => r.skipped)
+    skipped.replaceChildren(...(bad.length ? [h("h3", {}, "Steps that were skipped"), h("p", {class: "muted"}, "Their loss or gradient was not finite."),
+      table("Skipped steps", ["Step", "Examples"], bad.slice(0, 100).map(r => [String(r.step), (r.examples || []).join(", ")]))] : []))
+  }
+
+  async function watch() {
+    for (let failed = false; !signal.aborted;) {
+      try {
+        if (!document.hidden) {
+          info = (await ask({path: base}, signal)).json
+          await read()
+          draw()
+          failed = false
+          if (info.manifest?.finished) break
+        }
+      } catch (e) {
+        if (e.name === "AbortError") return
+        failed = true
+        status.textContent = e.message
+      }
+      await new Promise(done => setTimeout(done, failed ? 5 * every : every))
+    }
+  }
+  addEventListener("resize", () => { if (rows.length) draw() }, {signal})
+  watch()
+}
+
+// flat lists settings, those of the model's configuration by name.config.
+const flat = (settings, before = "") => Object.entries(settings).flatMap(([k, v]) =>
+  v && typeof v === "object" && !Array.isArray(v) ? flat(v, before + k + ".") : [[before + k, Array.isArray(v) ? v.join(", ") : v]])
+
+const fold = (title, ...children) => h("details", {class: "card"}, h("summary", {}, h("h2", {}, title)), children)
+
+function problem(box, e) { if (e.name !== "AbortError") box.replaceChildren(h("p", {class: "problem", role: "alert"}, e.message)) }
+
+function examplesOf(base, signal) {
+  const box = h("div", {"aria-live": "polite"}), step = h("input", {id: "step", type: "number", min: "1", value: "1"})
+  async function show(e) {
+    e.preventDefault()
+    try {
+      const {json} = await ask({path: `${base}/examples?step=${Number(step.value) || 1}`}, signal)
+      box.replaceChildren(h("p", {class: "muted"}, `The first ${json.examples.length} of ${json.batch}, as the model sees them; what was masked stands under its place.`), ...json.examples.map(x => {
+        const was = new Map(x.masked.map(m => [m.position, m.piece]))
+        return h("div", {class: "example"}, h("h3", {}, `Example ${x.example}`, x.sop_label !== null && h("span", {class: "pill"}, x.sop_label ? "second segment first" : "in order")),
+          h("p", {class: "marked"}, x.pieces.map((p, i) => was.has(i) ? h("mark", {class: "hue0"}, p, h("span", {class: "tag"}, was.get(i))) : p.replace(/^▁/, " "))))
+      }))
+    } catch (e) { problem(box, e) }
+  }
+  return h("div", {}, h("form", {onsubmit: show}, h("label", {for: "step"}, "Step"), h("div", {class: "row"}, step, h("button", {type: "submit"}, "Show"))), box)
+}
+
+function cardOf(base, signal) {
+  const box = h("div", {"aria-live": "polite"}), card = fold("Reproducibility card", h("p", {class: "muted"}, "What the files of the run prove."), box)
+  card.addEventListener("toggle", async () => {
+    if (!card.open) return
+    try {
+      const {json} = await ask({path: `${base}/card`}, signal), evidence = e => h("span", {class: "evidence"}, e.evidence)
+      box.replaceChildren(table("Variables", ["Variable", "Result", "Evidence"], json.variables.map(e => [e.name, e.result, evidence(e)])),
+        json.results ? table("Results", ["Metric", "Mean", "Runs"], json.results.map(s => [s.metric, number(s.mean), String(s.n)])) : "",
+        table("Checklists", ["Item", "Question", "Result", "Evidence"], json.checklist.map(e => [`${e.checklist} ${e.item}`, e.name, e.result, evidence(e)])))
+    } catch (e) { problem(box, e) }
+  })
+  return card
+}
