@@ -131,7 +131,7 @@ func (c *ServeCmd) listen(ctx context.Context, s *serve.Server) error {
 		return err
 	}
 	debug.FreeOSMemory() // the model files
-	fmt.Fprintf(os.Stderr, "models and a page to try them, serving at %s://%s\n", scheme, l.Addr())
+	fmt.Fprintf(os.Stderr, "serving requests, and a page for browsers, at %s://%s\n", scheme, l.Addr())
 	for {
 		select {
 		case err := <-ended:

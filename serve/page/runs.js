@@ -113,7 +113,8 @@ function cardOf(base, signal) {
   card.addEventListener("toggle", async () => {
     if (!card.open) return
     try {
-      const {json} = await ask({path: `${base}/card`}, signal), evidence = e => h("span", {class: "evidence"}, e.evidence)
+      const {json} = await ask({path: `${base}/card`}, signal), evidence = e => e.evidence.length < 100 ? h("span", {class: "evidence"}, e.evidence)
+        : h("details", {class: "evidence"}, h("summary", {}, e.facts?.length > 1 ? `${e.facts.length} facts` : "What is known"), e.evidence)
       box.replaceChildren(table("Variables", ["Variable", "Result", "Evidence"], json.variables.map(e => [e.name, e.result, evidence(e)])),
         json.results ? table("Results", ["Metric", "Mean", "Runs"], json.results.map(s => [s.metric, number(s.mean), String(s.n)])) : "",
         table("Checklists", ["Item", "Question", "Result", "Evidence"], json.checklist.map(e => [`${e.checklist} ${e.item}`, e.name, e.result, evidence(e)])))

@@ -47,7 +47,7 @@ export const widgets = {
       const labels = [...new Set(a.map(x => x.entity))].sort()
       if (a.length === 0) return [marked(v.text, []), h("p", {class: "muted"}, "The model labels nothing in it.")]
       return [marked(v.text, a.map(x => ({...x, label: x.entity, class: "hue" + labels.indexOf(x.entity) % 6}))),
-        table("Spans", ["Span", "Label", "Score"], a.map(x => [x.word, x.entity, number(x.score)]))]
+        table("Spans", ["Span", "Label", "Score"], a.map(x => [x.word || "-", x.entity, number(x.score)]))]
     },
   },
   "answer": {
