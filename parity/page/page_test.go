@@ -236,6 +236,8 @@ func TestWidgetsShowTheAPIsNumbers(t *testing.T) {
 	b, url := open(t), serve(t, allModels(t))
 	for _, w := range widgets {
 		t.Run(w.model+" "+w.task, func(t *testing.T) {
+			defer func(all *testing.T) { b.t = all }(b.t)
+			b.t = t
 			b.visit(url, "#/try/"+w.model+"/"+w.task)
 			b.fill(w.fields)
 			b.ask()
@@ -533,6 +535,8 @@ func TestViews(t *testing.T) {
 }
 
 func (b *browser) view(t *testing.T, url, place, scheme string, width int64, name, axe string) {
+	defer func(all *testing.T) { b.t = all }(b.t)
+	b.t = t
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 	b.run(chromedp.EmulateViewport(width, 800))
 	b.visit(url, place)
@@ -542,7 +546,7 @@ func (b *browser) view(t *testing.T, url, place, scheme string, width int64, nam
 		b.wait(`document.querySelector(".chart path")`)
 		eval[bool](b, `document.querySelectorAll("details.card").forEach(d => { d.open = true }), true`)
 		b.wait("document.querySelector('.evidence')")
-		if eval[bool](b, `Boolean(document.querySelector("#step"))`) {
+		if eval[bool](b, `document.querySelector("#step").checkVisibility()`) {
 			b.run(chromedp.SendKeys(chromedp.CSS("#step"), kb.Enter))
 			b.wait("document.querySelector('.example')")
 		}

@@ -111,7 +111,7 @@ function programOf(request) {
   const choose = name => { language = name; box.replaceWith(programOf(request)); document.getElementById("language-" + name).focus() }
   const box = h("div", {}, h("div", {class: "row languages", role: "group", "aria-label": "Language"},
     Object.keys(all).map(name => h("button", {type: "button", id: "language-" + name, "aria-pressed": String(name === language), onclick: () => choose(name)}, name)),
-    h("button", {type: "button", class: "copy", onclick: copy}, "Copy"), said), pre)
+    h("button", {type: "button", class: "copy", onclick: copy}, "Copy")), pre, said)
   return box
 }
 

@@ -25,6 +25,16 @@ function thinned(points, columns) {
   return list
 }
 
+// means are those of so many neighbouring points at a time.
+function means(points, parts) {
+  return Array.from({length: parts}, (_, i) => {
+    const some = points.slice(Math.floor(i * points.length / parts), Math.floor((i + 1) * points.length / parts))
+    return [0, 1].map(k => some.reduce((s, p) => s + p[k], 0) / some.length)
+  })
+}
+
+export const manyPoints = 200 // from here on means are drawn over the single steps
+
 const compact = new Intl.NumberFormat("en", {notation: "compact"}), steps = x => x >= 10000 ? compact.format(x) : String(x)
 
 // chart is a figure; its method show draws a curve {name, train, dev}.
@@ -64,7 +74,7 @@ export function chart(name) {
     const all = [...c.train, ...c.dev], full = Math.max(200, Math.floor(svg.getBoundingClientRect().width) || 300), height = 150, values = all.map(p => p[1])
     let low = values.reduce((a, b) => Math.min(a, b)), high = values.reduce((a, b) => Math.max(a, b))
     if (low === high) { low -= Math.abs(low) / 10 || 0.5; high += Math.abs(high) / 10 || 0.5 }
-    const ys = ticks(low, high, 3), labels = ys.map(y => Math.abs(y) >= 10000 ? compact.format(y) : short(y))
+    const ys = ticks(low, high, 5), labels = ys.map(y => Math.abs(y) >= 10000 ? compact.format(y) : short(y))
     left = 10 + 6.6 * Math.max(...labels.map(l => l.length))
     width = full - left - 8
     x0 = Math.min(...[c.train[0], c.dev[0]].filter(Boolean).map(p => p[0]))
@@ -75,8 +85,9 @@ export function chart(name) {
     svg.setAttribute("viewBox", `0 0 ${full} ${height}`)
     svg.setAttribute("aria-label", `${name.replaceAll("_", " ")}, steps ${x0} to ${x1}: from ${short(all[0][1])} to ${short((c.train.at(-1) || c.dev.at(-1))[1])}; the arrow keys read single steps`)
     svg.replaceChildren(...ys.flatMap((y, i) => [h("line", {class: "grid", x1: left, x2: full - 8, y1: py(y), y2: py(y)}), h("text", {x: left - 6, y: py(y) + 4, class: "y"}, labels[i])]),
-      ...ticks(x0, x1, 3).filter(Number.isInteger).map(x => h("text", {x: px(x), y: height - 6, class: "x"}, steps(x))),
-      ...(c.train.length ? [h("path", {class: "train", d: path(c.train)}), ...(c.dev.length ? [] : dots(c.train, "train"))] : []),
+      ...ticks(x0, x1, 4).filter(Number.isInteger).map(x => h("text", {x: px(x), y: height - 6, class: "x"}, steps(x))),
+      ...(c.train.length ? [c.train.length < manyPoints ? "" : h("path", {class: "faint", d: path(c.train)}),
+        h("path", {class: "train", d: path(c.train.length < manyPoints ? c.train : means(c.train, manyPoints / 4))}), ...(c.dev.length ? [] : dots(c.train, "train"))] : []),
       ...(c.dev.length ? [h("path", {class: "dev", d: path(c.dev)}), ...dots(c.dev, "dev")] : []),
       h("line", {class: "cursor", y1: 8, y2: height - 24}))
     say()

@@ -20,7 +20,7 @@ export function h(name, attributes = {}, ...children) {
 export function short(x) {
   const a = Math.abs(x)
   if (x === 0 || Number.isInteger(x) && a < 1e6) return String(x)
-  return a >= 1e6 || a < 1e-3 ? x.toExponential(2) : a >= 1000 ? String(Math.round(x)) : String(Number(x.toPrecision(4)))
+  return a >= 1e6 || a < 1e-3 ? Number(x.toPrecision(3)).toExponential() : a >= 1000 ? String(Math.round(x)) : String(Number(x.toPrecision(4)))
 }
 
 export const number = (x, attributes = {}) => h("span", {class: "number", title: String(x), "data-value": String(x), ...attributes}, short(x))

@@ -1,6 +1,6 @@
 // Runs of training: their curves while they are written, settings, examples and card.
 import {ask, part} from "./api.js"
-import {chart} from "./chart.js"
+import {chart, manyPoints} from "./chart.js"
 import {h, number, short, table} from "./dom.js"
 
 const every = 2000 // milliseconds between looks at a run that is under way
@@ -27,12 +27,12 @@ function curvesOf(rows) {
 export function showRuns(main, runs, run, signal) {
   const base = `runs/${part(run.name)}`, rows = []
   let next = 0, info = {manifest: null}
-  const status = h("p", {class: "muted", role: "status"}), progress = h("progress", {"aria-label": "Steps done"}), charts = h("div", {class: "charts"})
-  const settings = h("div"), skipped = h("div")
+  const status = h("p", {class: "muted", role: "status"}), progress = h("progress", {"aria-label": "Steps done"}), charts = h("div", {class: "charts"}), note = h("p", {class: "muted small"}, "The pale line is every step, the strong one the mean of neighbouring steps.")
+  const settings = h("div"), skipped = h("div"), examples = examplesOf(base, signal)
   main.replaceChildren(h("div", {class: "bar"}, h("nav", {class: "tasks", "aria-label": "Runs"}, runs.map(r =>
     h("a", {href: `#/runs/${part(r.name)}`, "aria-current": r.name === run.name && "page"}, r.name)))),
-  h("section", {class: "card", "aria-labelledby": "run-title"}, h("h2", {id: "run-title"}, run.name), progress, status, charts),
-  fold("Settings", settings), fold("Examples of a step", examplesOf(base, signal), skipped), cardOf(base, signal))
+  h("section", {class: "card", "aria-labelledby": "run-title"}, h("h2", {id: "run-title"}, run.name), progress, status, charts, note),
+  fold("Settings", settings), fold("Examples of a step", examples, skipped), cardOf(base, signal))
 
   // read takes the rows that are new since the last time.
   async function read() {
@@ -51,15 +51,17 @@ export function showRuns(main, runs, run, signal) {
     progress.hidden = !of
     if (of) { progress.max = of; progress.value = finished ? of : done }
     status.textContent = [finished ? "Finished" : done ? "Not finished" : "No step is in the log yet", done && `step ${done.toLocaleString("en")}${of ? ` of ${of.toLocaleString("en")}` : ""}`,
-      info.manifest?.stopped_early && `stopped early: ${info.manifest.stopped_early}`, speed && `${short(Math.round(speed.tokens_per_second))} tokens a second`].filter(Boolean).join(" · ")
+      info.manifest?.stopped_early && `stopped early: ${info.manifest.stopped_early}`, speed && `${Math.round(speed.tokens_per_second).toLocaleString("en")} tokens a second`].filter(Boolean).join(" · ")
     const curves = curvesOf(rows)
     if (charts.querySelectorAll("figure").length !== curves.length) charts.replaceChildren(...curves.map(c => chart(c.name)))
     curves.forEach((c, i) => charts.children[i].show(c))
+    note.hidden = rows.length < manyPoints
     settings.replaceChildren(Object.keys(asked).length ? table("Settings", ["Setting", "Value"], flat(asked).map(([k, v]) => [k, v === "" ? "-" : String(v)]))
       : h("p", {class: "muted"}, "The run has no manifest yet."))
+    examples.hidden = !asked.objective
     const bad = rows.filter(r => r.skipped)
     skipped.replaceChildren(...(bad.length ? [h("h3", {}, "Steps that were skipped"), h("p", {class: "muted"}, "Their loss or gradient was not finite."),
-      table("Skipped steps", ["Step", "Examples"], bad.slice(0, 100).map(r => [String(r.step), (r.examples || []).join(", ")]))] : []))
+      table("Skipped steps", ["Step", "Examples"], bad.slice(0, 100).map(r => [String(r.step), (r.examples || []).join(", ")]))] : asked.objective ? [] : [h("p", {class: "muted"}, "The examples of a step can be shown of pretraining alone. No step was skipped.")]))
   }
 
   async function watch() {
@@ -92,16 +94,23 @@ const fold = (title, ...children) => h("details", {class: "card"}, h("summary", 
 
 function problem(box, e) { if (e.name !== "AbortError") box.replaceChildren(h("p", {class: "problem", role: "alert"}, e.message)) }
 
+// pieceOf is a piece as the model sees it, or the masked one that was there.
+function pieceOf(seen, was) {
+  const [, space, text] = /^(▁?)(.*)$/su.exec(was ?? seen)
+  if (was === undefined) return /^\[.*\]$/.test(seen) ? h("span", {class: "muted"}, ` ${seen} `) : (space && " ") + text
+  return [space && " ", h("mark", {class: seen === "[MASK]" ? "hue0" : "hue1"}, text || "\u00a0", seen !== "[MASK]" && h("span", {class: "tag"}, seen.replace(/^▁/, "") || "\u00a0"))]
+}
+
 function examplesOf(base, signal) {
   const box = h("div", {"aria-live": "polite"}), step = h("input", {id: "step", type: "number", min: "1", value: "1"})
   async function show(e) {
     e.preventDefault()
     try {
       const {json} = await ask({path: `${base}/examples?step=${Number(step.value) || 1}`}, signal)
-      box.replaceChildren(h("p", {class: "muted"}, `The first ${json.examples.length} of ${json.batch}, as the model sees them; what was masked stands under its place.`), ...json.examples.map(x => {
+      box.replaceChildren(h("p", {class: "muted"}, `The first ${json.examples.length} of ${json.batch}. Marked pieces are to be found again: the model sees [MASK] in their place, or the piece in small letters.`), ...json.examples.map(x => {
         const was = new Map(x.masked.map(m => [m.position, m.piece]))
         return h("div", {class: "example"}, h("h3", {}, `Example ${x.example}`, x.sop_label !== null && h("span", {class: "pill"}, x.sop_label ? "second segment first" : "in order")),
-          h("p", {class: "marked"}, x.pieces.map((p, i) => was.has(i) ? h("mark", {class: "hue0"}, p, h("span", {class: "tag"}, was.get(i))) : p.replace(/^▁/, " "))))
+          h("p", {class: "marked"}, x.pieces.map((p, i) => pieceOf(p, was.get(i)))))
       }))
     } catch (e) { problem(box, e) }
   }

@@ -41,16 +41,16 @@ export function heatMap(texts, vectors) {
   const others = all.flatMap((row, i) => row.filter((_, j) => i !== j)), low = Math.min(...others, 1), high = Math.max(...others, low)
   const share = x => high > low ? Math.max(0, Math.min(1, (x - low) / (high - low))) : 1
   return h("figure", {},
-    h("figcaption", {}, "Cosine of every two lines. Darker is more alike",
+    h("figcaption", {}, "Cosine of every two lines. The stronger the colour, the more alike",
       others.length ? `; two different lines: ${short(low)} to ${short(high)}` : "", "."),
     scrolls("Cosines", h("table", {class: "heat"},
       h("thead", {}, h("tr", {}, h("td"), texts.map((t, j) => h("th", {scope: "col", title: t}, j + 1)))),
       h("tbody", {}, all.map((row, i) => h("tr", {}, h("th", {scope: "row", title: texts[i]}, i + 1), row.map((x, j) =>
-        h("td", {title: `${i + 1} and ${j + 1}: ${x}`, "data-value": String(x), style: {"--heat": `${Math.round(100 * share(x))}%`}}, x.toFixed(2)))))))))
+        h("td", {title: `${i + 1} and ${j + 1}: ${x}`, "data-value": String(x), style: {"--heat": `${Math.round(100 * share(x))}%`}}, x.toFixed(high - low < 0.1 ? 3 : 2)))))))))
 }
 
 export function map(texts, vectors) {
-  const {points, share} = principal(vectors), width = 400, height = 280, edge = 28
+  const {points, share} = principal(vectors), width = 320, height = 240, edge = 24
   const span = axis => [Math.min(...points.map(p => p[axis])), Math.max(...points.map(p => p[axis]))]
   const scale = Math.max(...[0, 1].map(a => { const [from, to] = span(a); return (to - from) / ((a ? height : width) - 2 * edge) })) || 1
   const place = (p, a) => { const [from, to] = span(a), x = (p[a] - (from + to) / 2) / scale; return a ? height / 2 - x : width / 2 + x }
