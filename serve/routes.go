@@ -93,7 +93,7 @@ func (s *Server) addRoutes() {
 	s.routes[len(s.routes)-1].always = true
 	health("/openapi.json", operator, "This description", map[string]any{}, (*request).openAPIRoute)
 	health("/docs", operator, "This description for people", textBody{"text/html"}, (*request).docsRoute)
-	health("/page/{file}", operator, "The files of the page at /", textBody{"text/html"}, func(q *request) error { return q.pageFile(q.r.PathValue("file")) })
+	health("/page/{file}", operator, "The files of the page at /", textBody{"*/*"}, func(q *request) error { return q.pageFile(q.r.PathValue("file")) })
 	s.addRunRoutes(get)
 
 	byPath := map[string]map[string]*route{}

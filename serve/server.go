@@ -20,7 +20,7 @@ import (
 // Model names a model to serve.
 type Model struct {
 	Name string // in routes and answers
-	Path string // what albert.Open takes
+	Path string // what albert.Open takes; a run is shown on the page
 	FS   fs.FS  // nil: the disk's; else Path is a directory of it, as albert.OpenFS takes it
 }
 

@@ -49,6 +49,7 @@ func (c *ServeCmd) Help() string {
 	return `albert serve RUN --port 8080
 curl localhost:8080/embed -d '{"inputs": "a text"}'
 
+The address in a browser is a page to try the models; it shows the curves of a RUN, too.
 SIGHUP opens the models' files anew. /docs lists the routes; docs/serving.md has clients, limits and sizing.`
 }
 

@@ -28,7 +28,7 @@ export function showRuns(main, runs, run, signal) {
   const base = `runs/${part(run.name)}`, rows = []
   let next = 0, info = {manifest: null}
   const status = h("p", {class: "muted", role: "status"}), progress = h("progress", {"aria-label": "Steps done"}), charts = h("div", {class: "charts"}), note = h("p", {class: "muted small"}, "The pale line is every step, the strong one the mean of neighbouring steps.")
-  const settings = h("div"), skipped = h("div"), examples = examplesOf(base, signal)
+  const settings = h("div"), skipped = h("div"), examples = examplesOf(base, () => info.manifest?.settings?.objective, signal)
   main.replaceChildren(h("div", {class: "bar"}, h("nav", {class: "tasks", "aria-label": "Runs"}, runs.map(r =>
     h("a", {href: `#/runs/${part(r.name)}`, "aria-current": r.name === run.name && "page"}, r.name)))),
   h("section", {class: "card", "aria-labelledby": "run-title"}, h("h2", {id: "run-title"}, run.name), progress, status, charts, note),
@@ -65,10 +65,10 @@ export function showRuns(main, runs, run, signal) {
   }
 
   async function watch() {
-    for (let failed = false; !signal.aborted;) {
+    for (let failed = false, looks = 0; !signal.aborted; looks++) {
       try {
         if (!document.hidden) {
-          info = (await ask({path: base}, signal)).json
+          if (looks % 5 === 0) info = (await ask({path: base}, signal)).json
           await read()
           draw()
           failed = false
@@ -101,7 +101,7 @@ function pieceOf(seen, was) {
   return [space && " ", h("mark", {class: seen === "[MASK]" ? "hue0" : "hue1"}, text || "\u00a0", seen !== "[MASK]" && h("span", {class: "tag"}, seen.replace(/^▁/, "") || "\u00a0"))]
 }
 
-function examplesOf(base, signal) {
+function examplesOf(base, objective, signal) {
   const box = h("div", {"aria-live": "polite"}), step = h("input", {id: "step", type: "number", min: "1", value: "1"})
   async function show(e) {
     e.preventDefault()
@@ -109,12 +109,12 @@ function examplesOf(base, signal) {
       const {json} = await ask({path: `${base}/examples?step=${Number(step.value) || 1}`}, signal)
       box.replaceChildren(h("p", {class: "muted"}, `The first ${json.examples.length} of ${json.batch}. Marked pieces are to be found again: the model sees [MASK] in their place, or the piece in small letters.`), ...json.examples.map(x => {
         const was = new Map(x.masked.map(m => [m.position, m.piece]))
-        return h("div", {class: "example"}, h("h3", {}, `Example ${x.example}`, x.sop_label !== null && h("span", {class: "pill"}, x.sop_label ? "second segment first" : "in order")),
+        return h("div", {class: "example"}, h("h3", {}, `Example ${x.example}`, x.sop_label !== null && h("span", {class: "pill"}, !x.sop_label ? "in order" : objective() === "nsp" ? "second segment is random" : "second segment first")),
           h("p", {class: "marked"}, x.pieces.map((p, i) => pieceOf(p, was.get(i)))))
       }))
     } catch (e) { problem(box, e) }
   }
-  return h("div", {}, h("form", {onsubmit: show}, h("label", {for: "step"}, "Step"), h("div", {class: "row"}, step, h("button", {type: "submit"}, "Show"))), box)
+  return h("div", {}, h("form", {onsubmit: show}, h("div", {}, h("label", {for: "step"}, "Step"), h("div", {class: "row"}, step, h("button", {type: "submit"}, "Show")))), box)
 }
 
 function cardOf(base, signal) {
