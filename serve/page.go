@@ -18,7 +18,8 @@ var pageFiles embed.FS
 
 const indexFile = "index.html"
 
-var contentTypes = map[string]string{".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+var contentTypes = map[string]string{".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+	".svg": "image/svg+xml"}
 
 // pageNames are the page's files.
 func pageNames() (list []string) {
@@ -59,7 +60,7 @@ func (q *request) pageFile(name string) error {
 	return gone(err)
 }
 
-// asks is what the model can be asked: the last parts of /models/NAME/..., and rerank and zero-shot. Each is asked nothing, to see whether that is an error.
+// asks is what the model can be asked: last parts of /models/NAME/..., and rerank and zero-shot. Each is asked nothing, to see whether that is an error.
 func (o *opened) asks() []string {
 	list, ctx := []string{}, context.Background()
 	nothing := func(func(*infer.Question) bool) {}

@@ -116,6 +116,9 @@ func TestRunThatIsUnderWay(t *testing.T) {
 	put("manifest.json", `{"numerics":2,"settings":{"steps":9}}`)
 	put("config.json", "{}")
 	put("checkpoints/.keep", "")
+	if s, _ := start(t, Options{Models: []Model{{Name: "live", Path: dir}}}); s.Ready() {
+		t.Error("ready without any model")
+	}
 	s, h := start(t, Options{Models: []Model{{Name: "live", Path: dir}, {Name: "other", Path: tiny(t, model.Order, model.PretrainingHeads)}}})
 	if _, text, _ := get(t, h.URL+"/runs"); text != `{"runs":[{"name":"live","model":"live"}]}` {
 		t.Error(text)

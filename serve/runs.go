@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -202,7 +203,7 @@ func (q *request) alone() (done func(), err error) {
 	case q.s.reading <- struct{}{}:
 		return func() { <-q.s.reading }, nil
 	case <-q.ctx.Done():
-		return nil, q.ctx.Err()
+		return nil, context.Cause(q.ctx)
 	}
 }
 
@@ -246,10 +247,10 @@ func (q *request) examplesRoute(r servedRun) error {
 		if len(out.Examples) == shownExamples {
 			return enough
 		}
-		return q.ctx.Err()
+		return context.Cause(q.ctx)
 	})
 	if err != nil && err != enough {
-		return cmp.Or(q.ctx.Err(), error(newProblem(kindNotFound, err.Error())))
+		return cmp.Or(context.Cause(q.ctx), error(newProblem(kindNotFound, err.Error())))
 	}
 	return q.json(out)
 }

@@ -93,7 +93,7 @@ func New(o Options) (*Server, error) {
 // Load opens the models. An error names the one that cannot be opened.
 func (s *Server) Load() error {
 	for _, e := range s.models {
-		if err := e.load(); err != nil {
+		if err := e.load(false); err != nil {
 			return err
 		}
 	}
@@ -106,7 +106,7 @@ func (s *Server) Reload(name string) error {
 	var failed []error
 	for _, e := range s.models {
 		if name == "" || e.name == name {
-			err := e.load()
+			err := e.load(true)
 			failed = append(failed, err)
 			if err == nil {
 				s.log.Info("reloaded", "model", e.name)
@@ -118,19 +118,21 @@ func (s *Server) Reload(name string) error {
 	return errors.Join(failed...)
 }
 
-// Ready tells whether all models are open and the server is not draining.
+// Ready tells whether all models are open, but those of runs that have none yet, at least one is, and the server is not draining.
 func (s *Server) Ready() bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining {
-		return false
-	}
+	ready := !s.draining
+	s.mu.Unlock()
+	some := false
 	for _, e := range s.models {
-		if !e.ready() {
+		if m := e.hold(); m != nil {
+			some = true
+			m.release()
+		} else if _, awaited := e.state(); !awaited {
 			return false
 		}
 	}
-	return true
+	return ready && some
 }
 
 // Drain refuses new requests and waits until those under way are answered, or ctx ends: then its error is returned.
@@ -188,7 +190,7 @@ type entry struct {
 	loading sync.Mutex
 	mu      sync.Mutex
 	now     *opened // nil: not yet
-	awaited bool    // it was not there when the server began
+	awaited bool    // it is of a run that had none when the server began
 	closed  bool
 }
 
@@ -211,17 +213,23 @@ func (s *Server) entry(name string) *entry {
 	return nil
 }
 
-// load opens the model's files and puts it in the place of the one before. Where it is of a run that has no model yet, none is opened, nor is that an error: [entry.hold] does it when there is one.
-func (e *entry) load() error {
+// load opens the model's files and puts it in the place of the one before; without again one that is open stays. That a run has no model yet is no
+// error: [entry.hold] opens it when there is one.
+func (e *entry) load(again bool) error {
 	e.loading.Lock()
 	defer e.loading.Unlock()
+	isOpen, _ := e.state()
+	if isOpen && !again {
+		return nil
+	}
 	o := e.s.o
 	options := infer.Options{Threads: o.Threads, Precision: infer.Precision(o.Precision), BatchPieces: o.MaxBatchTokens,
 		QueuePieces: o.MaxQueueTokens, OnBatch: func(b infer.Batch) { e.s.metrics.batch(e.name, b) }}
 	m, err := e.open(options)
-	if err != nil && e.unborn() {
+	if err != nil && !isOpen && e.unborn() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
+		e.s.log.Warn("the run has no model yet", "model", e.name, "error", err.Error())
 		e.awaited = true
 		return nil
 	}
@@ -260,10 +268,11 @@ func (e *entry) replace(by *opened) {
 	e.now = by
 }
 
-func (e *entry) ready() bool {
+// state tells whether the model is open, or that of a run which had none when the server began.
+func (e *entry) state() (isOpen, awaited bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.now != nil || e.awaited
+	return e.now != nil, e.awaited
 }
 
 func (e *entry) close() {
@@ -275,14 +284,12 @@ func (e *entry) close() {
 
 // hold gives the model for a request, which releases it; nil: it is not open.
 func (e *entry) hold() *opened {
-	e.mu.Lock()
-	if e.now == nil && e.awaited {
-		e.mu.Unlock()
-		if !e.unborn() {
-			_ = e.load() // else it is tried again with the next request
+	if isOpen, awaited := e.state(); !isOpen && awaited && !e.unborn() {
+		if err := e.load(false); err != nil { // it is tried again with the next request
+			e.s.log.Error("not opened", "model", e.name, "error", err.Error())
 		}
-		e.mu.Lock()
 	}
+	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.now != nil {
 		e.now.inUse++

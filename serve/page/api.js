@@ -45,9 +45,10 @@ function python(x, indent = "    ") {
   if (x === false) return "False"
   if (x === null) return "None"
   if (typeof x !== "object") return JSON.stringify(x)
-  const list = Array.isArray(x) ? x.map(v => python(v, indent + "    ")) : Object.entries(x).map(([k, v]) => JSON.stringify(k) + ": " + python(v, indent + "    "))
-  const [open, close] = Array.isArray(x) ? "[]" : "{}", line = list.join(", ")
-  return line.length <= 70 ? open + line + close : `${open}\n${list.map(v => indent + "    " + v).join(",\n")},\n${indent}${close}`
+  const deeper = indent + "    ", [open, close] = Array.isArray(x) ? "[]" : "{}"
+  const list = Array.isArray(x) ? x.map(v => python(v, deeper)) : Object.entries(x).map(([k, v]) => JSON.stringify(k) + ": " + python(v, deeper))
+  const line = list.join(", ")
+  return line.length <= 70 ? open + line + close : `${open}\n${list.map(v => deeper + v).join(",\n")},\n${indent}${close}`
 }
 
 // programs are a question as curl, Python and Go. The key itself is in none of them.

@@ -40,12 +40,18 @@ const compact = new Intl.NumberFormat("en", {notation: "compact"}), steps = x =>
 // chart is a figure; its method show draws a curve {name, train, dev}.
 export function chart(name) {
   const caption = h("figcaption"), svg = h("svg", {role: "img", tabindex: "0"}), figure = h("figure", {class: "chart", "data-name": name}, caption, svg)
+  const title = name.replaceAll("_", " ")
   let curve, at = -1, x0, x1, left, width
   const nearest = (points, step) => points.reduce((best, p) => Math.abs(p[0] - step) < Math.abs(best[0] - step) ? p : best, points[0])
-  const reading = (points, kind) => points.length ? h("span", {class: kind}, kind === "dev" ? "held out " : "train ", h("b", {"data-last": kind}, short((at < 0 ? points.at(-1) : nearest(points, at))[1]))) : ""
+  function reading(points, kind) {
+    if (!points.length) return ""
+    const value = (at < 0 ? points.at(-1) : nearest(points, at))[1]
+    return h("span", {class: kind}, kind === "dev" ? "held out " : "train ", h("b", {"data-last": kind, title: String(value)}, short(value)))
+  }
 
   function say() {
-    caption.replaceChildren(h("span", {class: "what"}, name.replaceAll("_", " ")), reading(curve.train, "train"), reading(curve.dev, "dev"), at < 0 ? "" : h("span", {}, `step ${at}`))
+    caption.replaceChildren(h("span", {class: "what"}, title), reading(curve.train, "train"), reading(curve.dev, "dev"),
+      at < 0 ? "" : h("span", {}, `step ${at}`))
     const cursor = svg.querySelector(".cursor")
     if (cursor) {
       cursor.style.display = at < 0 ? "none" : ""
@@ -71,23 +77,29 @@ export function chart(name) {
 
   figure.show = c => {
     curve = c
-    const all = [...c.train, ...c.dev], full = Math.max(200, Math.floor(svg.getBoundingClientRect().width) || 300), height = 150, values = all.map(p => p[1])
+    const all = [...c.train, ...c.dev], values = all.map(p => p[1]), ends = [c.train[0], c.dev[0], c.train.at(-1), c.dev.at(-1)].filter(Boolean)
+    const full = Math.max(200, Math.floor(svg.getBoundingClientRect().width) || 300), height = 150
     let low = values.reduce((a, b) => Math.min(a, b)), high = values.reduce((a, b) => Math.max(a, b))
     if (low === high) { low -= Math.abs(low) / 10 || 0.5; high += Math.abs(high) / 10 || 0.5 }
     const ys = ticks(low, high, 5), labels = ys.map(y => Math.abs(y) >= 10000 ? compact.format(y) : short(y))
     left = 10 + 6.6 * Math.max(...labels.map(l => l.length))
     width = full - left - 8
-    x0 = Math.min(...[c.train[0], c.dev[0]].filter(Boolean).map(p => p[0]))
-    x1 = Math.max(...[c.train.at(-1), c.dev.at(-1)].filter(Boolean).map(p => p[0]))
+    x0 = Math.min(...ends.map(p => p[0]))
+    x1 = Math.max(...ends.map(p => p[0]))
     const px = x => left + (x1 > x0 ? (x - x0) / (x1 - x0) : 0.5) * width, py = y => 8 + (high - y) / (high - low) * (height - 32)
     const path = points => "M" + thinned(points, Math.floor(width)).map(p => `${px(p[0]).toFixed(1)} ${py(p[1]).toFixed(1)}`).join("L")
-    const dots = (points, kind) => points.length <= 40 ? points.map(p => h("circle", {class: kind, cx: px(p[0]), cy: py(p[1]), r: kind === "dev" ? 3 : 2})) : []
+    const dot = (p, kind) => h("circle", {class: kind, cx: px(p[0]), cy: py(p[1]), r: kind === "dev" ? 3 : 2})
+    const dots = (points, kind) => points.length <= 40 ? points.map(p => dot(p, kind)) : []
+    const from = short(all[0][1]), to = short((c.train.at(-1) || c.dev.at(-1))[1])
     svg.setAttribute("viewBox", `0 0 ${full} ${height}`)
-    svg.setAttribute("aria-label", `${name.replaceAll("_", " ")}, steps ${x0} to ${x1}: from ${short(all[0][1])} to ${short((c.train.at(-1) || c.dev.at(-1))[1])}; the arrow keys read single steps`)
-    svg.replaceChildren(...ys.flatMap((y, i) => [h("line", {class: "grid", x1: left, x2: full - 8, y1: py(y), y2: py(y)}), h("text", {x: left - 6, y: py(y) + 4, class: "y"}, labels[i])]),
+    svg.setAttribute("aria-label", `${title}, steps ${x0} to ${x1}: from ${from} to ${to}; the arrow keys read single steps`)
+    svg.replaceChildren(
+      ...ys.map(y => h("line", {class: "grid", x1: left, x2: full - 8, y1: py(y), y2: py(y)})),
+      ...ys.map((y, i) => h("text", {x: left - 6, y: py(y) + 4, class: "y"}, labels[i])),
       ...ticks(x0, x1, 4).filter(Number.isInteger).map(x => h("text", {x: px(x), y: height - 6, class: "x"}, steps(x))),
-      ...(c.train.length ? [c.train.length < manyPoints ? "" : h("path", {class: "faint", d: path(c.train)}),
-        h("path", {class: "train", d: path(c.train.length < manyPoints ? c.train : means(c.train, manyPoints / 4))}), ...(c.dev.length ? [] : dots(c.train, "train"))] : []),
+      ...(c.train.length >= manyPoints ? [h("path", {class: "faint", d: path(c.train)})] : []),
+      ...(c.train.length ? [h("path", {class: "train", d: path(c.train.length < manyPoints ? c.train : means(c.train, manyPoints / 4))})] : []),
+      ...(c.dev.length ? [] : dots(c.train, "train")),
       ...(c.dev.length ? [h("path", {class: "dev", d: path(c.dev)}), ...dots(c.dev, "dev")] : []),
       h("line", {class: "cursor", y1: 8, y2: height - 24}))
     say()

@@ -34,6 +34,9 @@ export function bars(list) {
     h("span", {class: "track", "aria-hidden": "true"}, h("span", {style: {width: `${100 * Math.max(0, x.score) / (whole || 1)}%`}})))))
 }
 
+// link is a link to a place of the page.
+export const link = (href, text, here) => h("a", {href, id: href, "aria-current": here && "page"}, text)
+
 // scrolls is a box that scrolls, also by keyboard.
 export const scrolls = (label, ...children) => h("div", {class: "scrolls", tabindex: "0", role: "region", "aria-label": label}, children)
 

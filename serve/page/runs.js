@@ -1,7 +1,7 @@
 // Runs of training: their curves while they are written, settings, examples and card.
 import {ask, part} from "./api.js"
 import {chart, manyPoints} from "./chart.js"
-import {h, number, short, table} from "./dom.js"
+import {h, link, number, table} from "./dom.js"
 
 const every = 2000 // milliseconds between looks at a run that is under way
 const hidden = new Set(["step", "tokens", "max_seq_length", "examples", "total"])
@@ -26,13 +26,14 @@ function curvesOf(rows) {
 
 export function showRuns(main, runs, run, signal) {
   const base = `runs/${part(run.name)}`, rows = []
-  let next = 0, info = {manifest: null}
-  const status = h("p", {class: "muted", role: "status"}), progress = h("progress", {"aria-label": "Steps done"}), charts = h("div", {class: "charts"}), note = h("p", {class: "muted small"}, "The pale line is every step, the strong one the mean of neighbouring steps.")
+  let next = 0, info = {manifest: null}, drawn = ""
+  const status = h("p", {class: "muted", role: "status"}), progress = h("progress", {"aria-label": "Steps done"}), charts = h("div", {class: "charts"})
+  const note = h("p", {class: "muted small"}, "The pale line is every step, the strong one the mean of neighbouring steps.")
   const settings = h("div"), skipped = h("div"), examples = examplesOf(base, () => info.manifest?.settings?.objective, signal)
-  main.replaceChildren(h("div", {class: "bar"}, h("nav", {class: "tasks", "aria-label": "Runs"}, runs.map(r =>
-    h("a", {href: `#/runs/${part(r.name)}`, "aria-current": r.name === run.name && "page"}, r.name)))),
-  h("section", {class: "card", "aria-labelledby": "run-title"}, h("h2", {id: "run-title"}, run.name), progress, status, charts, note),
-  fold("Settings", settings), fold("Examples of a step", examples, skipped), cardOf(base, signal))
+  const links = runs.map(r => link(`#/runs/${part(r.name)}`, r.name, r.name === run.name))
+  main.replaceChildren(h("div", {class: "bar"}, h("nav", {class: "tasks", "aria-label": "Runs"}, links)),
+    h("section", {class: "card", "aria-labelledby": "run-title"}, h("h2", {id: "run-title"}, run.name), progress, status, charts, note),
+    fold("Settings", settings), fold("Examples of a step", examples, skipped), cardOf(base, signal))
 
   // read takes the rows that are new since the last time.
   async function read() {
@@ -46,22 +47,28 @@ export function showRuns(main, runs, run, signal) {
   }
 
   function draw() {
-    const asked = info.manifest?.settings || {}, done = rows.findLast(r => typeof r.step === "number")?.step || 0, speed = rows.findLast(r => r.tokens_per_second)
-    const finished = info.manifest?.finished, of = typeof asked.steps === "number" && asked.steps > 0 ? asked.steps : 0
+    const manifest = info.manifest || {}, asked = manifest.settings || {}, of = asked.steps > 0 ? asked.steps : 0
+    const whole = x => Math.round(x).toLocaleString("en")
+    const done = rows.findLast(r => typeof r.step === "number")?.step || 0, speed = rows.findLast(r => r.tokens_per_second)
     progress.hidden = !of
-    if (of) { progress.max = of; progress.value = finished ? of : done }
-    status.textContent = [finished ? "Finished" : done ? "Not finished" : "No step is in the log yet", done && `step ${done.toLocaleString("en")}${of ? ` of ${of.toLocaleString("en")}` : ""}`,
-      info.manifest?.stopped_early && `stopped early: ${info.manifest.stopped_early}`, speed && `${Math.round(speed.tokens_per_second).toLocaleString("en")} tokens a second`].filter(Boolean).join(" · ")
+    progress.max = of || 1
+    progress.value = manifest.finished ? progress.max : done
+    status.textContent = [manifest.finished ? "Finished" : done ? "Not finished" : "No step is in the log yet",
+      done && `step ${whole(done)}` + (of && ` of ${whole(of)}`), manifest.stopped_early && `stopped early: ${manifest.stopped_early}`,
+      speed && `${whole(speed.tokens_per_second)} tokens a second`].filter(Boolean).join(" · ")
     const curves = curvesOf(rows)
     if (charts.querySelectorAll("figure").length !== curves.length) charts.replaceChildren(...curves.map(c => chart(c.name)))
     curves.forEach((c, i) => charts.children[i].show(c))
     note.hidden = rows.length < manyPoints
-    settings.replaceChildren(Object.keys(asked).length ? table("Settings", ["Setting", "Value"], flat(asked).map(([k, v]) => [k, v === "" ? "-" : String(v)]))
-      : h("p", {class: "muted"}, "The run has no manifest yet."))
+    const bad = rows.filter(r => r.skipped), now = JSON.stringify([asked, bad.length])
+    if (now === drawn) return
+    drawn = now
+    const values = flat(asked).map(([k, v]) => [k, v === "" ? "-" : String(v)])
+    settings.replaceChildren(values.length ? table("Settings", ["Setting", "Value"], values) : h("p", {class: "muted"}, "The run has no manifest yet."))
     examples.hidden = !asked.objective
-    const bad = rows.filter(r => r.skipped)
-    skipped.replaceChildren(...(bad.length ? [h("h3", {}, "Steps that were skipped"), h("p", {class: "muted"}, "Their loss or gradient was not finite."),
-      table("Skipped steps", ["Step", "Examples"], bad.slice(0, 100).map(r => [String(r.step), (r.examples || []).join(", ")]))] : asked.objective ? [] : [h("p", {class: "muted"}, "The examples of a step can be shown of pretraining alone. No step was skipped.")]))
+    skipped.replaceChildren(h("h3", {}, "Steps that were skipped"), h("p", {class: "muted"}, "Their loss or gradient was not finite."),
+      table("Skipped steps", ["Step", "Examples"], bad.slice(0, 100).map(r => [String(r.step), (r.examples || []).join(", ")])))
+    if (!bad.length) skipped.replaceChildren(asked.objective ? "" : h("p", {class: "muted"}, "Only pretraining's steps can be shown. None was skipped."))
   }
 
   async function watch() {
@@ -98,7 +105,8 @@ function problem(box, e) { if (e.name !== "AbortError") box.replaceChildren(h("p
 function pieceOf(seen, was) {
   const [, space, text] = /^(▁?)(.*)$/su.exec(was ?? seen)
   if (was === undefined) return /^\[.*\]$/.test(seen) ? h("span", {class: "muted"}, ` ${seen} `) : (space && " ") + text
-  return [space && " ", h("mark", {class: seen === "[MASK]" ? "hue0" : "hue1"}, text || "\u00a0", seen !== "[MASK]" && h("span", {class: "tag"}, seen.replace(/^▁/, "") || "\u00a0"))]
+  const instead = seen !== "[MASK]" && h("span", {class: "tag"}, seen.replace(/^▁/, "") || "\u00a0")
+  return [space && " ", h("mark", {class: instead ? "hue1" : "hue0"}, text || "\u00a0", instead)]
 }
 
 function examplesOf(base, objective, signal) {
@@ -107,14 +115,17 @@ function examplesOf(base, objective, signal) {
     e.preventDefault()
     try {
       const {json} = await ask({path: `${base}/examples?step=${Number(step.value) || 1}`}, signal)
-      box.replaceChildren(h("p", {class: "muted"}, `The first ${json.examples.length} of ${json.batch}. Marked pieces are to be found again: the model sees [MASK] in their place, or the piece in small letters.`), ...json.examples.map(x => {
+      box.replaceChildren(h("p", {class: "muted"}, `The first ${json.examples.length} of ${json.batch}. Marked pieces are to be found again: `,
+        "the model sees [MASK] in their place, or the piece in small letters."), ...json.examples.map(x => {
         const was = new Map(x.masked.map(m => [m.position, m.piece]))
-        return h("div", {class: "example"}, h("h3", {}, `Example ${x.example}`, x.sop_label !== null && h("span", {class: "pill"}, !x.sop_label ? "in order" : objective() === "nsp" ? "second segment is random" : "second segment first")),
+        const order = ["in order", objective() === "nsp" ? "second segment is random" : "second segment first"][x.sop_label]
+        return h("div", {class: "example"}, h("h3", {}, `Example ${x.example}`, order && h("span", {class: "pill"}, order)),
           h("p", {class: "marked"}, x.pieces.map((p, i) => pieceOf(p, was.get(i)))))
       }))
     } catch (e) { problem(box, e) }
   }
-  return h("div", {}, h("form", {onsubmit: show}, h("div", {}, h("label", {for: "step"}, "Step"), h("div", {class: "row"}, step, h("button", {type: "submit"}, "Show")))), box)
+  return h("div", {}, h("form", {onsubmit: show}, h("div", {}, h("label", {for: "step"}, "Step"),
+    h("div", {class: "row"}, step, h("button", {type: "submit"}, "Show")))), box)
 }
 
 function cardOf(base, signal) {
@@ -122,11 +133,13 @@ function cardOf(base, signal) {
   card.addEventListener("toggle", async () => {
     if (!card.open) return
     try {
-      const {json} = await ask({path: `${base}/card`}, signal), evidence = e => e.evidence.length < 100 ? h("span", {class: "evidence"}, e.evidence)
+      const {json} = await ask({path: `${base}/card`}, signal)
+      const evidence = e => e.evidence.length < 100 ? h("span", {class: "evidence"}, e.evidence)
         : h("details", {class: "evidence"}, h("summary", {}, e.facts?.length > 1 ? `${e.facts.length} facts` : "What is known"), e.evidence)
       box.replaceChildren(table("Variables", ["Variable", "Result", "Evidence"], json.variables.map(e => [e.name, e.result, evidence(e)])),
         json.results ? table("Results", ["Metric", "Mean", "Runs"], json.results.map(s => [s.metric, number(s.mean), String(s.n)])) : "",
-        table("Checklists", ["Item", "Question", "Result", "Evidence"], json.checklist.map(e => [`${e.checklist} ${e.item}`, e.name, e.result, evidence(e)])))
+        table("Checklists", ["Item", "Question", "Result", "Evidence"],
+          json.checklist.map(e => [`${e.checklist} ${e.item}`, e.name, e.result, evidence(e)])))
     } catch (e) { problem(box, e) }
   })
   return card

@@ -40,22 +40,25 @@ export function heatMap(texts, vectors) {
   const all = vectors.map(a => vectors.map(b => cosine(a, b)))
   const others = all.flatMap((row, i) => row.filter((_, j) => i !== j)), low = Math.min(...others, 1), high = Math.max(...others, low)
   const share = x => high > low ? Math.max(0, Math.min(1, (x - low) / (high - low))) : 1
+  const digits = high - low < 0.1 ? 3 : 2
+  const cell = (x, i, j) => h("td", {title: `${i + 1} and ${j + 1}: ${x}`, "data-value": String(x), style: {"--heat": `${Math.round(100 * share(x))}%`}},
+    x.toFixed(digits))
   return h("figure", {},
     h("figcaption", {}, "Cosine of every two lines. The stronger the colour, the more alike",
       others.length ? `; two different lines: ${short(low)} to ${short(high)}` : "", "."),
     scrolls("Cosines", h("table", {class: "heat"},
       h("thead", {}, h("tr", {}, h("td"), texts.map((t, j) => h("th", {scope: "col", title: t}, j + 1)))),
-      h("tbody", {}, all.map((row, i) => h("tr", {}, h("th", {scope: "row", title: texts[i]}, i + 1), row.map((x, j) =>
-        h("td", {title: `${i + 1} and ${j + 1}: ${x}`, "data-value": String(x), style: {"--heat": `${Math.round(100 * share(x))}%`}}, x.toFixed(high - low < 0.1 ? 3 : 2)))))))))
+      h("tbody", {}, all.map((row, i) => h("tr", {}, h("th", {scope: "row", title: texts[i]}, i + 1), row.map((x, j) => cell(x, i, j))))))))
 }
 
 export function map(texts, vectors) {
   const {points, share} = principal(vectors), width = 320, height = 240, edge = 24
-  const span = axis => [Math.min(...points.map(p => p[axis])), Math.max(...points.map(p => p[axis]))]
-  const scale = Math.max(...[0, 1].map(a => { const [from, to] = span(a); return (to - from) / ((a ? height : width) - 2 * edge) })) || 1
-  const place = (p, a) => { const [from, to] = span(a), x = (p[a] - (from + to) / 2) / scale; return a ? height / 2 - x : width / 2 + x }
+  const spans = [0, 1].map(axis => points.map(p => p[axis])).map(list => [Math.min(...list), Math.max(...list)]), room = [width, height]
+  const scale = Math.max(...spans.map(([from, to], a) => (to - from) / (room[a] - 2 * edge))) || 1 // the same for both axes
+  const place = (p, a) => room[a] / 2 + (a ? -1 : 1) * (p[a] - (spans[a][0] + spans[a][1]) / 2) / scale
   return h("figure", {},
-    h("figcaption", {}, `The lines on the two axes along which they differ most (PCA), which hold ${Math.round(100 * share)} % of the variance. Near is alike.`),
+    h("figcaption", {}, "The lines on the two axes along which they differ most (PCA), ",
+      `which hold ${Math.round(100 * share)} % of the variance. Near is alike.`),
     h("svg", {class: "map", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Map of ${texts.length} lines`}, points.map((p, i) =>
       h("g", {}, h("circle", {cx: place(p, 0), cy: place(p, 1), r: 11}), h("text", {x: place(p, 0), y: place(p, 1) + 4}, i + 1)))))
 }
