@@ -136,13 +136,17 @@ func TestRunThatIsUnderWay(t *testing.T) {
 		t.Error("the others are not served")
 	}
 	first := `{"step":1,"loss":0.7142562103344186}` + "\n"
-	put("log.jsonl", first+"no row\n"+`{"step":2,"loss":null,"skipped":true,"examples":["7"]}`+"\n"+`{"step":3,"lo`)
+	put("log.jsonl", first+"no row\n{broken\n"+`{"step":2,"loss":null,"skipped":true,"examples":["7"]}`+"\n"+`{"step":3,"lo`)
 	r := logRows(t, h.URL+"/runs/live/log?offset=0")
 	if len(r.Rows) != 2 || string(r.Rows[0])+"\n" != first || r.More {
 		t.Errorf("rows: %+v", r)
 	}
 	if again := logRows(t, fmt.Sprint(h.URL, "/runs/live/log?offset=", r.Next)); len(again.Rows) != 0 || again.From != r.Next || again.Next != r.Next {
 		t.Errorf("an unfinished row: %+v", again)
+	}
+	put("log.jsonl", first+"no row\n{broken\n"+`{"step":2,"loss":null,"skipped":true,"examples":["7"]}`+"\n"+`{"step":3,"loss":1}`+"\n")
+	if rest := logRows(t, fmt.Sprint(h.URL, "/runs/live/log?offset=", r.Next)); len(rest.Rows) != 1 || string(rest.Rows[0]) != `{"step":3,"loss":1}` {
+		t.Errorf("the row when it has its end: %+v", rest)
 	}
 	put("log.jsonl", first)
 	if cut := logRows(t, fmt.Sprint(h.URL, "/runs/live/log?offset=", r.Next)); len(cut.Rows) != 1 || cut.From != 0 {

@@ -496,7 +496,7 @@ func TestRunsExamplesAndCard(t *testing.T) {
 	b.check(url)
 }
 
-// In every view, at three widths, light and dark: nothing is wider than the window, and axe-core finds no serious fault. ALBERT_AXE is its file,
+// In every view, at three widths, light and dark: nothing is wider than the window, and axe-core finds no fault. ALBERT_AXE is its file,
 // ALBERT_SCREENSHOTS a folder for pictures.
 func TestViews(t *testing.T) {
 	axe, err := os.ReadFile(os.Getenv("ALBERT_AXE"))
@@ -562,7 +562,7 @@ func (b *browser) view(t *testing.T, url, place, scheme string, width int64, nam
 	}
 	if axe != "" {
 		eval[bool](b, axe+"; true")
-		faults := eval[[]string](b, `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.filter(v => v.impact === "serious" || v.impact === "critical").map(v => v.id + ": " + v.nodes.slice(0, 3).map(n => n.html.slice(0, 120) + " " + n.failureSummary).join(" | ")))`)
+		faults := eval[[]string](b, `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v => v.impact + " " + v.id + ": " + v.nodes.slice(0, 3).map(n => n.html.slice(0, 120) + " " + n.failureSummary).join(" | ")))`)
 		for _, f := range faults {
 			t.Errorf("axe: %s", f)
 		}

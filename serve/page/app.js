@@ -71,7 +71,7 @@ function field(f, values) {
 // widget is a task's form, its answer, and the request as a program.
 function widget(model, task, signal) {
   const w = widgets[task], values = typed[task] ||= Object.fromEntries(w.fields.map(f => [f.name, f.value]))
-  const answer = h("div", {class: "answer", "aria-live": "polite"}, h("p", {class: "muted"}, "The answer stands here.")), code = h("div")
+  const answer = h("div", {class: "answer", "aria-live": "polite"}, h("p", {class: "muted"}, "The answer will stand here.")), code = h("div")
   const button = h("button", {type: "submit", class: "primary"}, "Ask")
   let last = 0
   const request = () => w.request(model, values)
@@ -100,7 +100,7 @@ function widget(model, task, signal) {
     h("section", {class: "card", "aria-labelledby": "ask-title"}, h("h2", {id: "ask-title"}, w.title), h("p", {class: "muted"}, w.about),
       h("form", {onsubmit: submit, oninput: redraw}, w.fields.map(f => field(f, values)),
         h("p", {}, button, h("span", {class: "muted small"}, " or Ctrl+Enter")))),
-    h("section", {class: "card", "aria-labelledby": "answer-title"}, h("h2", {id: "answer-title"}, "Answer"), answer)),
+    h("section", {class: "card", "aria-labelledby": "answer-title"}, h("h2", {id: "answer-title"}, "Result"), answer)),
     h("section", {class: "card", "aria-labelledby": "code-title"}, h("h2", {id: "code-title"}, "The same request"), code)]
 }
 
