@@ -1,6 +1,7 @@
 package pretrain
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,13 @@ import (
 
 // WriteStep writes the examples that a step of a run learns from, a JSON line each. The run need not have come so far.
 func WriteStep(ctx context.Context, w io.Writer, dir string, step int) error {
+	enc := json.NewEncoder(w)
+	return EachOfStep(dir, step, func(e *examples.Example, _ int, _ *tokenizer.Tokenizer) error { return cmp.Or(ctx.Err(), enc.Encode(e)) })
+}
+
+// EachOfStep is for this module's own programs: it calls f with each example that a step of a run learns
+// from, how many they are, and the run's tokenizer, until f gives an error.
+func EachOfStep(dir string, step int, f func(e *examples.Example, of int, tok *tokenizer.Tokenizer) error) error {
 	man, err := run.Dir(dir).ReadManifest()
 	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%s: not a run directory (no %s)", dir, run.ManifestFile)
@@ -63,16 +71,12 @@ func WriteStep(ctx context.Context, w io.Writer, dir string, step int) error {
 	if err != nil {
 		return err
 	}
-	list, err := sampler.Batch(step, batch)
-	if err != nil {
-		return err
-	}
-	enc := json.NewEncoder(w)
-	for _, e := range list {
-		if err := ctx.Err(); err != nil {
-			return err
+	for i := range batch {
+		e, err := sampler.Example(uint64(step-1)*uint64(batch) + uint64(i))
+		if err == nil {
+			err = f(&e, batch, tok)
 		}
-		if err := enc.Encode(e); err != nil {
+		if err != nil {
 			return err
 		}
 	}

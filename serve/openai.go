@@ -78,10 +78,11 @@ func (q *request) embeddingsRoute(b *embeddingsRequest) error {
 }
 
 type modelObject struct {
-	ID      string `json:"id"`
-	Object  string `json:"object"`
-	Created int64  `json:"created"`
-	OwnedBy string `json:"owned_by"`
+	ID      string   `json:"id"`
+	Object  string   `json:"object"`
+	Created int64    `json:"created"`
+	OwnedBy string   `json:"owned_by"`
+	Tasks   []string `json:"tasks" doc:"what it can be asked: routes of /models/NAME, rerank, zero-shot; none as long as it is not loaded"`
 }
 
 type modelList struct {
@@ -90,11 +91,10 @@ type modelList struct {
 }
 
 func (e *entry) object() modelObject {
-	o := modelObject{ID: e.name, Object: "model", OwnedBy: "albert"}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.now != nil {
-		o.Created = e.now.since.Unix()
+	o := modelObject{ID: e.name, Object: "model", OwnedBy: "albert", Tasks: []string{}}
+	if m := e.hold(); m != nil {
+		o.Created, o.Tasks = m.since.Unix(), m.asks()
+		m.release()
 	}
 	return o
 }

@@ -101,8 +101,14 @@ func (s *Server) openAPI() schema {
 		o := schema{"operationId": id, "summary": r.summary, "tags": []string{string(r.family)}, "responses": s.responses(r)}
 		var parameters []schema
 		for _, m := range pathName.FindAllStringSubmatch(path, -1) {
-			p := schema{"name": m[1], "in": "path", "required": true, "schema": schema{"type": "string", "enum": s.pathValues(m[1])}}
-			parameters = append(parameters, p)
+			of := schema{"type": "string"}
+			if values := s.pathValues(m[1]); values != nil {
+				of["enum"] = values
+			}
+			parameters = append(parameters, schema{"name": m[1], "in": "path", "required": true, "schema": of})
+		}
+		if r.query != "" {
+			parameters = append(parameters, schema{"name": r.query, "in": "query", "schema": schema{"type": "integer", "minimum": 0}})
 		}
 		if r.in != nil {
 			parameters = append(parameters, schema{"name": "X-Request-Timeout", "in": "header", "description": "seconds; less than 1 is taken, too",
@@ -131,6 +137,13 @@ func (s *Server) pathValues(name string) (list []string) {
 		return tasks
 	case "version":
 		return []string{modelVersion}
+	case "file":
+		return pageNames()
+	case "run":
+		for _, r := range s.runs() {
+			list = append(list, r.Name)
+		}
+		return list
 	}
 	for _, e := range s.models {
 		list = append(list, e.name)
@@ -159,7 +172,9 @@ func (s *Server) responses(r *route) schema {
 	failed := schemaOf(reflect.TypeOf((&problem{}).form(r.family)))
 	for status, text := range errorStatuses {
 		body := status == 400 || status == 408 || status == 413 || status == 415 || status == 422 || status == 424 || status == 429
-		if body && r.in == nil && status != 400 || r.open && (status == 401 || status == 404) {
+		asked := status == 400 || status == 422 && r.query != ""
+		named := strings.Contains(r.path, "{file}")
+		if body && r.in == nil && !asked || r.open && (status == 401 || status == 404 && !named) {
 			continue
 		}
 		all[strconv.Itoa(status)] = schema{"description": text, "content": schema{"application/json": schema{"schema": failed}}}

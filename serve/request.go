@@ -165,7 +165,7 @@ func (q *request) use(name string, strict bool) error {
 		return &problem{status: 404, kind: kindNotFound, param: "model", message: fmt.Sprintf("there is no model %q: want one of %q", name, names)}
 	}
 	if q.model = e.hold(); q.model == nil {
-		return newProblem(kindUnhealthy, "the model is not loaded yet")
+		return newProblem(kindUnhealthy, "the model is not loaded yet; that of a run is there when the run has saved its first checkpoint")
 	}
 	return nil
 }

@@ -10,11 +10,12 @@ type route struct {
 	method, path string
 	family       family
 	summary      string
-	open         bool // needs no key, and is answered while the server drains
-	always       bool // needs a key, but is answered while the server drains
-	stream       bool // its body and its answer are lines
-	in           any  // the form of its body; nil: none
-	out          any  // the form of its answer
+	open         bool   // needs no key, and is answered while the server drains
+	always       bool   // needs a key, but is answered while the server drains
+	stream       bool   // its body and its answer are lines
+	query        string // a parameter of its address, a whole number from 0 on; "": it has none
+	in           any    // the form of its body; nil: none
+	out          any    // the form of its answer
 	do           func(q *request) error
 }
 
@@ -58,7 +59,7 @@ func (s *Server) addRoutes() {
 	post("/tokenize", tei, "The pieces of texts, with places in characters", tokenizeRequest{}, [][]token{}, first(reading((*request).tokenizeRoute)))
 	post("/decode", tei, "Texts of pieces", decodeRequest{}, []string{}, first(reading((*request).decodeRoute)))
 	get("/info", tei, "What is served, and its limits", info{}, first((*request).infoRoute))
-	health("/{$}", tei, "Whether the server is ready; with Accept: text/html the page", noBody{}, (*request).healthRoute)
+	health("/{$}", tei, "Whether the server is ready; with Accept: text/html the page", noBody{}, (*request).rootOrHealth)
 	health("/health", tei, "Whether the server is ready", noBody{}, (*request).healthRoute)
 	health("/ping", tei, "Whether the server is ready", noBody{}, (*request).healthRoute)
 	post("/v1/embeddings", openAI, "A vector of length 1 for each text", embeddingsRequest{}, embeddingsAnswer{}, reading((*request).embeddingsRoute))
@@ -92,6 +93,8 @@ func (s *Server) addRoutes() {
 	s.routes[len(s.routes)-1].always = true
 	health("/openapi.json", operator, "This description", map[string]any{}, (*request).openAPIRoute)
 	health("/docs", operator, "This description for people", textBody{"text/html"}, (*request).docsRoute)
+	health("/page/{file}", operator, "The files of the page at /", textBody{"*/*"}, func(q *request) error { return q.pageFile(q.r.PathValue("file")) })
+	s.addRunRoutes(get)
 
 	byPath := map[string]map[string]*route{}
 	for _, r := range s.routes {

@@ -176,7 +176,7 @@ func TestForms(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ path, want string }{
-		{"/v1/models", "{data:[{created:#,id:s,object:s,owned_by:s}],object:s}"}, {"/v1/models/tag", "{created:#,id:s,object:s,owned_by:s}"},
+		{"/v1/models", "{data:[{created:#,id:s,object:s,owned_by:s,tasks:[s]}],object:s}"}, {"/v1/models/tag", "{created:#,id:s,object:s,owned_by:s,tasks:[s]}"},
 		{"/v2", "{extensions:[s],name:s,version:s}"}, {"/v2/health/live", "{live:b}"}, {"/v2/models/tag/ready", "{name:s,ready:b}"},
 		{"/v2/models/tag", "{inputs:[{datatype:s,name:s,shape:[#]}],name:s,outputs:[{datatype:s,name:s,shape:[#]}],platform:s,versions:[s]}"},
 	} {

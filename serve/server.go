@@ -20,7 +20,7 @@ import (
 // Model names a model to serve.
 type Model struct {
 	Name string // in routes and answers
-	Path string // what albert.Open takes
+	Path string // what albert.Open takes; a run is shown on the page
 	FS   fs.FS  // nil: the disk's; else Path is a directory of it, as albert.OpenFS takes it
 }
 
@@ -47,7 +47,8 @@ type Server struct {
 	routes  []*route
 	metrics *metrics
 	log     *slog.Logger
-	bodies  atomic.Int64 // bytes of bodies that are held
+	bodies  atomic.Int64  // bytes of bodies that are held
+	reading chan struct{} // one may read a whole run
 
 	ctx    context.Context // ends the requests under way
 	cancel context.CancelCauseFunc
@@ -70,7 +71,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("a limit below 0")
 	}
 	o.MaxBatchTokens, o.MaxQueueTokens, o.MaxBody = cmp.Or(o.MaxBatchTokens, 512), cmp.Or(o.MaxQueueTokens, 65536), cmp.Or(o.MaxBody, 32<<20)
-	s := &Server{o: o, mux: http.NewServeMux(), idle: make(chan struct{}), log: slog.New(slog.DiscardHandler)}
+	s := &Server{o: o, mux: http.NewServeMux(), idle: make(chan struct{}), reading: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if o.Log != nil {
 		s.log = slog.New(slog.NewJSONHandler(o.Log, nil))
@@ -92,7 +93,7 @@ func New(o Options) (*Server, error) {
 // Load opens the models. An error names the one that cannot be opened.
 func (s *Server) Load() error {
 	for _, e := range s.models {
-		if err := e.load(); err != nil {
+		if err := e.load(false); err != nil {
 			return err
 		}
 	}
@@ -105,7 +106,7 @@ func (s *Server) Reload(name string) error {
 	var failed []error
 	for _, e := range s.models {
 		if name == "" || e.name == name {
-			err := e.load()
+			err := e.load(true)
 			failed = append(failed, err)
 			if err == nil {
 				s.log.Info("reloaded", "model", e.name)
@@ -117,19 +118,21 @@ func (s *Server) Reload(name string) error {
 	return errors.Join(failed...)
 }
 
-// Ready tells whether all models are open and the server is not draining.
+// Ready tells whether all models are open, but those of runs that have none yet, at least one is, and the server is not draining.
 func (s *Server) Ready() bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining {
-		return false
-	}
+	ready := !s.draining
+	s.mu.Unlock()
+	some := false
 	for _, e := range s.models {
-		if !e.ready() {
+		if m := e.hold(); m != nil {
+			some = true
+			m.release()
+		} else if _, awaited := e.state(); !awaited {
 			return false
 		}
 	}
-	return true
+	return ready && some
 }
 
 // Drain refuses new requests and waits until those under way are answered, or ctx ends: then its error is returned.
@@ -187,6 +190,7 @@ type entry struct {
 	loading sync.Mutex
 	mu      sync.Mutex
 	now     *opened // nil: not yet
+	awaited bool    // it is of a run that had none when the server began
 	closed  bool
 }
 
@@ -209,14 +213,26 @@ func (s *Server) entry(name string) *entry {
 	return nil
 }
 
-// load opens the model's files and puts it in the place of the one before.
-func (e *entry) load() error {
+// load opens the model's files and puts it in the place of the one before; without again one that is open stays. That a run has no model yet is no
+// error: [entry.hold] opens it when there is one.
+func (e *entry) load(again bool) error {
 	e.loading.Lock()
 	defer e.loading.Unlock()
+	isOpen, _ := e.state()
+	if isOpen && !again {
+		return nil
+	}
 	o := e.s.o
 	options := infer.Options{Threads: o.Threads, Precision: infer.Precision(o.Precision), BatchPieces: o.MaxBatchTokens,
 		QueuePieces: o.MaxQueueTokens, OnBatch: func(b infer.Batch) { e.s.metrics.batch(e.name, b) }}
 	m, err := e.open(options)
+	if err != nil && !isOpen && e.unborn() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.s.log.Warn("the run has no model yet", "model", e.name, "error", err.Error())
+		e.awaited = true
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -252,10 +268,11 @@ func (e *entry) replace(by *opened) {
 	e.now = by
 }
 
-func (e *entry) ready() bool {
+// state tells whether the model is open, or that of a run which had none when the server began.
+func (e *entry) state() (isOpen, awaited bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.now != nil
+	return e.now != nil, e.awaited
 }
 
 func (e *entry) close() {
@@ -267,6 +284,11 @@ func (e *entry) close() {
 
 // hold gives the model for a request, which releases it; nil: it is not open.
 func (e *entry) hold() *opened {
+	if isOpen, awaited := e.state(); !isOpen && awaited && !e.unborn() {
+		if err := e.load(false); err != nil { // it is tried again with the next request
+			e.s.log.Error("not opened", "model", e.name, "error", err.Error())
+		}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.now != nil {

@@ -48,6 +48,7 @@ func (c *ServeCmd) Help() string {
 	return `albert serve RUN --port 8080
 curl localhost:8080/embed -d '{"inputs": "a text"}'
 
+The address in a browser is a page to try the models; it shows the curves of a RUN, too.
 SIGHUP opens the models' files anew. /docs lists the routes; docs/serving.md has clients, limits and sizing.`
 }
 
@@ -129,7 +130,7 @@ func (c *ServeCmd) listen(ctx context.Context, s *serve.Server) error {
 		return err
 	}
 	boundGarbage()
-	fmt.Fprintf(os.Stderr, "serving at %s://%s\n", scheme, l.Addr())
+	fmt.Fprintf(os.Stderr, "serving requests, and a page for browsers, at %s://%s\n", scheme, l.Addr())
 	for {
 		select {
 		case err := <-ended:

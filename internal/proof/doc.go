@@ -17,8 +17,8 @@ import (
 	"albert/internal/run"
 )
 
-// runsIn lists the run directories that a path means: itself, or those of several seeds in it.
-func runsIn(path string) ([]run.Dir, error) {
+// Runs lists the run directories that a path means: itself, or those of several seeds in it.
+func Runs(path string) ([]run.Dir, error) {
 	d := run.Dir(filepath.Clean(path))
 	if d.Is() {
 		return []run.Dir{d}, nil

@@ -86,7 +86,7 @@ type one struct {
 // openRuns opens runs, those of several seeds each for itself.
 func openRuns(paths []string) (list []*one, err error) {
 	for _, path := range paths {
-		dirs, err := runsIn(path)
+		dirs, err := Runs(path)
 		if err != nil {
 			return nil, err
 		}

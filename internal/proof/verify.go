@@ -70,7 +70,7 @@ func (d *Difference) Error() string {
 // Verify does steps of a run again, in a directory of its own, and compares them with what the run has stored: each step's row of the log, and
 // weights and moments of the checkpoints. The error says why it cannot be judged.
 func Verify(ctx context.Context, path string, o VerifyOptions) (*Verdict, error) {
-	list, err := runsIn(path)
+	list, err := Runs(path)
 	if err != nil {
 		return nil, err
 	}
