@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,7 +33,8 @@ var heads = []struct {
 	change   map[string]any
 }{
 	{"tag", "classify", map[string]any{"architectures": []string{"AlbertForTokenClassification"}, "id2label": map[string]string{"0": "B-x", "1": "I-x"}}},
-	{"rank", "choose", map[string]any{"architectures": []string{"AlbertForSequenceClassification"}, "id2label": map[string]string{"0": "LABEL_0"}}},
+	{"rank", "choose", map[string]any{"architectures": []string{"AlbertForSequenceClassification"}, "id2label": map[string]string{"0": "LABEL_0"},
+		"sentence_transformers": map[string]any{"activation_fn": "torch.nn.modules.activation.Sigmoid", "version": "5.1.0"}}},
 }
 
 // same compares the bits of answers, alone and among others, over each route.
@@ -95,7 +97,7 @@ func (o *options) crowdTexts() ([]string, error) {
 			}
 		}
 	}
-	return append(list, append(short[1:1+crowd/2], mixed[len(mixed)-crowd/2:]...)...), nil
+	return append(list, append(short[1:1+crowd-20], mixed[len(mixed)-20:]...)...), nil
 }
 
 func (o *options) sameOn(r *report, t *table, s *server, list []question, texts []string, precision string) error {
@@ -126,15 +128,28 @@ func (o *options) sameOn(r *report, t *table, s *server, list []question, texts 
 				fmt.Fprintf(os.Stderr, "%s, text %d: %.100s, alone %.100s\n", q.path, k, x, alone[i][k])
 			}
 		}
-		for k, text := range texts[:sameTexts] {
-			for _, crowded := range [][]string{{text}, append(append(append([]string{}, others[:crowd/2]...), text), others[crowd/2:]...)} {
-				a := post(c, s.url+q.path, q.body(crowded))
-				x, err := q.pick(a.body, len(crowded)/2)
+		answered := func(texts []string, at func(k int) int, which ...int) error {
+			a := post(c, s.url+q.path, q.body(texts))
+			for _, k := range which {
+				x, err := q.pick(a.body, at(k))
 				if a.status != 200 || err != nil {
 					return fmt.Errorf("%s: %d %v %v %.300s", q.path, a.status, a.err, err, a.body)
 				}
 				compare(k, x)
 			}
+			return nil
+		}
+		for k, text := range texts[:sameTexts] { // alone in its request, while others ask
+			if err := answered([]string{text}, func(int) int { return 0 }, k); err != nil {
+				return err
+			}
+		}
+		crowded := append([]string{}, others...)
+		for k, text := range texts[:sameTexts] {
+			crowded = slices.Insert(crowded, 50*(k+1), text)
+		}
+		if err := answered(crowded, func(k int) int { return 50 * (k + 1) }, 0, 1, 2); err != nil {
+			return err
 		}
 		t.Rows = append(t.Rows, []string{precision, q.path, fmt.Sprint(n), fmt.Sprint(different)})
 		r.must(different == 0, precision+" "+q.path+": other bits", fmt.Sprint(different, " of ", n), "0")
@@ -199,16 +214,20 @@ func questions() map[string][]question {
 			return object("inputs", map[string]any{"source_sentence": "a door", "sentences": texts})
 		}, element}
 	}
-	tensor := func(model, output string, width int) question {
+	tensor := func(model, output string) question {
 		return question{"/v2/models/" + model + "/infer", func(texts []string) []byte {
 			return object("inputs", []any{map[string]any{"name": "text", "datatype": "BYTES", "shape": []int{len(texts)}, "data": texts}}, "outputs", []any{map[string]any{"name": output}})
 		}, func(answer []byte, i int) (json.RawMessage, error) {
 			var a struct {
-				Outputs []struct{ Data []json.RawMessage }
+				Outputs []struct {
+					Shape []int
+					Data  []json.RawMessage
+				}
 			}
-			if err := json.Unmarshal(answer, &a); err != nil || len(a.Outputs) != 1 || len(a.Outputs[0].Data) < (i+1)*width {
+			if err := json.Unmarshal(answer, &a); err != nil || len(a.Outputs) != 1 || len(a.Outputs[0].Shape) != 2 || i >= a.Outputs[0].Shape[0] {
 				return nil, fmt.Errorf("%v: %.200s", err, answer)
 			}
+			width := a.Outputs[0].Shape[1]
 			return json.Marshal(a.Outputs[0].Data[i*width : (i+1)*width])
 		}}
 	}
@@ -226,7 +245,7 @@ func questions() map[string][]question {
 			at("/embed", "inputs", plain), at("/", "inputs", plain), at("/invocations", "inputs", plain), at("/embed_all", "inputs", plain), similar("/similarity"),
 			field(at(embeddings, "input", plain, "model", "base"), "data"), field(at(embeddings, "input", plain, "model", "base", "encoding_format", "base64"), "data"),
 			at("/models/base", "inputs", plain), at("/models/base/pipeline/feature-extraction", "inputs", plain), similar("/models/base/pipeline/sentence-similarity"),
-			tensor("base", "embedding", 768), lines("/models/base/embed", line("text")),
+			tensor("base", "embedding"), lines("/models/base/embed", line("text")),
 			at("/models/fill", "inputs", masked), lines("/models/fill/fill", func(text string) []byte { return object("text", masked(text)) }),
 			at("/models/tag", "inputs", plain), lines("/models/tag/tag", line("text")),
 			at("/models/answer", "inputs", func(text string) any { return map[string]any{"question": "who?", "context": text} }),
@@ -235,7 +254,7 @@ func questions() map[string][]question {
 		},
 		"classify": {
 			at("/predict", "inputs", func(text string) any { return []string{text} }), at("/models/classify", "inputs", plain),
-			tensor("classify", "logits", 2), lines("/models/classify/classify", line("text")),
+			tensor("classify", "logits"), lines("/models/classify/classify", line("text")),
 		},
 		"rank": {
 			ranked("/rerank", "texts"), field(ranked("/v1/rerank", "documents", "model", "rank"), "results"), field(ranked("/v2/rerank", "documents", "model", "rank"), "results"),
