@@ -21,6 +21,7 @@ var layers = []string{
 	"albert/internal/quickstart",
 	"albert/internal/proof",
 	"albert/bench/contender",
+	"albert/bench/load",
 	"albert/bench",
 	"albert/internal/wire",
 	"albert/parity/tokenizer/pairs",

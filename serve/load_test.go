@@ -239,6 +239,10 @@ func TestCompressedBodies(t *testing.T) {
 			t.Errorf("not %s: %d", how, status)
 		}
 	}
+	_, wide := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}}) // a bomb is refused long before the limit
+	if status, text, _ := post(t, wide.URL+"/embed", pack("gzip", `{"inputs":"`+strings.Repeat("a", 4<<20)+`"}`), "Content-Encoding", "gzip"); status != 413 || !strings.Contains(text, "100 times") {
+		t.Errorf("bomb: %d %.100s", status, text)
+	}
 	if status, _, _ := post(t, h.URL+"/embed", "{}", "Content-Encoding", "br"); status != 415 {
 		t.Errorf("br: %d", status)
 	}

@@ -182,7 +182,21 @@ const (
 	allBodies = 16 // so many bodies of the greatest size may be held at once
 	bodyChunk = 64 << 10
 	bodyPace  = 64 << 10 // bytes a second at least, after bodyGrace
+	bombRatio = 100      // so many times its size a body may unpack to, after bombFrom bytes: JSON of texts and tensors is below 50
+	bombFrom  = 1 << 20
 )
+
+// counted counts what was read.
+type counted struct {
+	io.Reader
+	n int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	return n, err
+}
 
 var bodyGrace = 20 * time.Second // less in a test
 
@@ -227,9 +241,13 @@ func (q *request) body() ([]byte, error) {
 		return nil, tooLarge()
 	}
 	q.bodyWithin(bodyGrace + time.Duration(max(q.r.ContentLength, 0)/bodyPace)*time.Second)
-	in, err := unpacked(q.r, http.MaxBytesReader(q.w, q.r.Body, most))
+	packed := &counted{Reader: http.MaxBytesReader(q.w, q.r.Body, most)}
+	in, err := unpacked(q.r, packed)
 	var out bytes.Buffer
 	for err == nil && int64(out.Len()) <= most {
+		if int64(out.Len()) > bombFrom+bombRatio*packed.n {
+			return nil, newProblem(kindTooLarge, fmt.Sprintf("the body unpacks to more than %d times its size: send it as it is", bombRatio))
+		}
 		q.held += bodyChunk
 		if q.s.bodies.Add(bodyChunk) > allBodies*most+bodyChunk {
 			return nil, newProblem(kindOverloaded, "too busy: too many bytes of requests are held: try again later")

@@ -1,4 +1,4 @@
-package chromem
+package vectors
 
 import (
 	"encoding/binary"

@@ -1,5 +1,5 @@
-// Package chromem keeps texts in chromem-go, with the vectors of a model opened by package albert.
-package chromem
+// Package vectors gives the vectors of a model opened by package albert to libraries that search in texts: chromem-go and langchaingo.
+package vectors
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"github.com/philippgille/chromem-go"
 )
 
-// EmbedQuery is what chromem-go takes to make vectors. A path to a model of your own stands in place of the argument.
+// newCollection makes a collection of chromem-go, which takes EmbedQuery to make vectors. A path to a model of your own stands in place of the argument.
 func newCollection(model string) (*chromem.Collection, *albert.Model, error) {
 	m, err := albert.Open(model, albert.Normalize())
 	if err != nil {
@@ -21,7 +21,7 @@ func newCollection(model string) (*chromem.Collection, *albert.Model, error) {
 	return c, m, err
 }
 
-func TestCollection(t *testing.T) {
+func TestChromem(t *testing.T) {
 	ctx := context.Background()
 	c, m, err := newCollection(tinyModel(t))
 	if err != nil {

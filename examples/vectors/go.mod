@@ -1,10 +1,11 @@
-module example.com/chromem
+module example.com/vectors
 
 go 1.26
 
 require (
 	albert v0.0.0
 	github.com/philippgille/chromem-go v0.7.0
+	github.com/tmc/langchaingo v0.1.14
 )
 
 require (
