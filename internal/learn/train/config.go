@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"albert/internal/engine/mpi"
 	"albert/internal/files/safetensors"
 	"albert/internal/learn/optim"
 	"albert/internal/run"
@@ -53,6 +54,9 @@ type Config struct {
 	// Files are written into the run directory and into every checkpoint: a model's config.json, say.
 	Files map[string][]byte
 
+	// World is what this process shares the run with: all of its ranks are asked the same, and get the weights and the log that one process
+	// would. nil: one process. MaxTime ends the run where it is over on any.
+	World mpi.World
 	// Device runs the arithmetic on gradients and weights.
 	Device optim.Device
 	// Tensors lists the model's tensors as they stand in a file, every parameter under its name among them; nil: the parameters.

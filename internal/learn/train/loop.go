@@ -61,7 +61,7 @@ func (r *trainer) evaluationDue() bool {
 func (r *trainer) step(ctx context.Context) error {
 	n := r.state.Step + 1
 	batch, err := r.batches.get(ctx, n)
-	if err != nil {
+	if err = r.ranks.agree(ctx, err); err != nil {
 		return err
 	}
 	total := 0
@@ -178,6 +178,9 @@ func (r *trainer) pause(then time.Time) {
 
 // write adds a row to the log and to the event file.
 func (r *trainer) write(row Fields, prefix string) {
+	if r.log == nil { // of a rank that follows
+		return
+	}
 	text, err := json.Marshal(row)
 	if err == nil {
 		err = r.log.write(append(text, '\n'))
