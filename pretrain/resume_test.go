@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"albert/internal/engine/cpu"
+	"albert/internal/engine/mpi"
 	"albert/internal/formats"
 	"albert/internal/run"
 	"albert/internal/text/corpus"
@@ -109,6 +110,7 @@ func TestResumeWithOtherSettings(t *testing.T) {
 		"Threads":           {func(c *Config) { c.Threads = 2 }, ""},
 		"Quiet":             {func(c *Config) { c.Quiet = false }, ""},
 		"DryRun":            {func(c *Config) { c.DryRun = true }, ""},
+		"World":             {func(c *Config) { c.World = mpi.Loopback(1)[0] }, ""},
 		"Messages":          {func(c *Config) { c.Messages = t.Output() }, ""},
 	}
 	var walk func(typ reflect.Type)

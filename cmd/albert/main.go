@@ -14,8 +14,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 
+	"albert/internal/engine/mpi"
 	"albert/internal/learn/train"
 	"albert/internal/run"
 
@@ -93,7 +93,7 @@ func (m messages) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func main() { os.Exit(runCommand(os.Args[1:])) }
+func main() { mpi.Exit(runCommand(os.Args[1:])) }
 
 // runCommand parses args, runs the command and gives the exit status.
 func runCommand(args []string) int {
@@ -131,10 +131,12 @@ func runCommand(args []string) int {
 		return status
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "albert: %s\n", parseHint(args, err))
+		if err = refuse(args, err); !errors.As(err, new(told)) {
+			fmt.Fprintf(os.Stderr, "albert: %s\n", parseHint(args, err))
+		}
 		return 2
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals...)
 	defer stop()
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	if err := kctx.Run(); err != nil {
@@ -142,7 +144,9 @@ func runCommand(args []string) int {
 		if field := (*run.FieldError)(nil); errors.As(err, &field) { // people gave a flag
 			message = strings.Replace(message, field.Error(), field.Flag(), 1)
 		}
-		fmt.Fprintln(os.Stderr, "albert:", run.Flags(message))
+		if !errors.As(err, new(told)) {
+			fmt.Fprintln(os.Stderr, "albert:", run.Flags(message))
+		}
 		var bad usageError
 		switch {
 		case errors.Is(err, train.ErrStopped):

@@ -44,7 +44,7 @@ func newRanks(w mpi.World, out io.Writer) *ranks {
 		return nil
 	}
 	if out == nil {
-		out = io.Discard
+		out = os.Stderr
 	}
 	return &ranks{world: w, out: out, stopped: func(_ context.Context, err error) error { return err }}
 }
@@ -128,7 +128,7 @@ func (s *ranks) verdict(notes []note, own error) error {
 		if r != s.world.Rank() {
 			err = &told{notes[r]}
 		}
-		if state == fails && slices.ContainsFunc(notes, func(n note) bool { return n != notes[r] }) {
+		if state == fails && r > 0 { // else it is that of all, or of who speaks for all
 			err = fmt.Errorf("rank %d: %w", r, err)
 		}
 		return &agreed{err}
@@ -453,6 +453,9 @@ func (r *trainer) together(ctx context.Context) error {
 	last := noteOf(err)
 	last.state |= ended
 	s.exchange(last)
+	if err != nil {
+		err = &agreed{err}
+	}
 	return err
 }
 
@@ -563,7 +566,7 @@ func (s *ranks) same(c *Config) error {
 		if err != nil {
 			continue
 		}
-		if list := run.Changes(mine, theirs, nil); e == nil && len(list) > 0 {
+		if list := run.Changes(mine, theirs, []string{"threads"}); e == nil && len(list) > 0 {
 			x := list[0]
 			e = fmt.Errorf("ranks 0 and %d were not started alike: %s is %s on rank 0, %s on rank %d", p, x.Name, shortened(x.Was), shortened(x.Is), p)
 		}
