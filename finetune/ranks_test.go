@@ -101,7 +101,7 @@ func TestRanksSameBits(t *testing.T) {
 		}
 		c.Output = filepath.Join(dir, name+"-parts")
 		starts := 0
-		for stop := 400 * time.Millisecond; ; stop += time.Duration(rng.IntN(200)) * time.Millisecond {
+		for stop := 250 * time.Millisecond; ; stop += time.Duration(rng.IntN(200)) * time.Millisecond {
 			starts++
 			if err := byRanks(t, c, 1+rng.IntN(5), stop); err == nil {
 				break

@@ -1,6 +1,7 @@
 package pretrain
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -164,6 +165,12 @@ func (c *job) check() error {
 		return refuse("Output", nil, "no run directory given")
 	case c.Patience > 0 && (c.EvalEvery == 0 || len(c.Dev) == 0 && c.given == nil):
 		return refuse("Patience", c.Patience, "nothing is evaluated before the last step: held-out text is needed, and steps between evaluations")
+	case !c.DryRun && c.Ranks > 0:
+		return refuse("Ranks", c.Ranks, "is for a dry run; mpirun -n %d albert pretrain ... starts so many", c.Ranks)
+	case c.Ranks == 0 && c.Bandwidth > 0:
+		return refuse("Bandwidth", c.Bandwidth, "is for a dry run with a number of ranks")
+	case c.Ranks == 0 && c.Latency > 0:
+		return refuse("Latency", c.Latency, "is for a dry run with a number of ranks")
 	case c.MaxSeqLength > c.model.MaxPositionEmbeddings:
 		return refuse("MaxSeqLength", c.MaxSeqLength, "the model has %d positions (max_position_embeddings)", c.model.MaxPositionEmbeddings)
 	case c.tokenizer.VocabSize() > c.model.VocabSize:
@@ -278,6 +285,7 @@ func (c *job) trainConfig() (*train.Config, error) {
 		Together:  train.Together(c.model.ActivationBytes(), c.device.Threads()), MicroBatch: c.MicroBatchSize,
 		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: best, Lowest: lowest, Patience: c.Patience,
 		World: c.World, MaxTime: c.MaxTime, Quiet: c.Quiet, DryRun: c.DryRun,
+		Forecast: train.Forecast{Ranks: c.Ranks, Bandwidth: 1e9 * cmp.Or(c.Bandwidth, 10), Latency: 1e-6 * cmp.Or(c.Latency, 20)},
 		Settings: c.settings(), Changeable: run.Changeable(&c.Config), Data: data, Sources: c.sources,
 		About: append(jsonobject.Fields{{Name: "kernels", Value: c.device.InstructionSet()}}, run.About()...), Files: files, Device: c.device,
 		Tensors: c.weights.Tensors, Flops: func(n int) float64 { return 3 * c.model.FlopsForward(n) }, Peak: c.device.Peak(200),

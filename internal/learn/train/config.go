@@ -40,6 +40,8 @@ type Config struct {
 	MaxTime time.Duration // stop and save after that time; 0: no limit
 	Quiet   bool          // no plan and no progress; warnings are shown all the same
 	DryRun  bool          // write the run directory and its plan, and stop
+	// Forecast of a dry run; no Ranks: none.
+	Forecast Forecast
 
 	// Settings are all resolved settings under the names of their flags. Those that are not Changeable must be the same when the
 	// run is resumed, and so must Data: hashes of what is learned from.
@@ -81,6 +83,14 @@ type Config struct {
 type Memory struct {
 	Name  string `json:"name"`
 	Bytes int64  `json:"bytes"`
+}
+
+// ranks is how many processes share the run.
+func (c *Config) ranks() int {
+	if c.World == nil {
+		return 1
+	}
+	return c.World.Size()
 }
 
 func (c *Config) check() error {

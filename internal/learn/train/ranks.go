@@ -269,7 +269,8 @@ type sentSum struct {
 
 // gradient is accumulator.gradient of several ranks: the same bits on each. Its error is known to all.
 func (s *ranks) gradient(ctx context.Context, a *accumulator, b Batch, done func(pieces int)) (*ops.Grads, error) {
-	x := &sharedStep{ranks: s, a: a, b: b, h: newHalving(b), me: s.world.Rank(), size: s.world.Size(), asked: ctx}
+	x := a.shared(b, s.world.Size())
+	x.ranks, x.me, x.asked = s, s.world.Rank(), ctx
 	ctx, x.stop = context.WithCancel(ctx)
 	defer x.stop()
 	x.begin()
@@ -286,10 +287,21 @@ func (s *ranks) gradient(ctx context.Context, a *accumulator, b Batch, done func
 	return x.gather(), nil
 }
 
-// begin shares out the work and asks for all messages of the others but the last.
+// divide shares out the work.
+func (x *sharedStep) divide() {
+	x.nodes, x.spans = x.h.subtrees(x.h.root(), x.size), make([][2]int, x.size)
+	for _, n := range x.nodes {
+		if span := &x.spans[owner(n.first, x.size)]; span[1] == 0 {
+			*span = [2]int{n.from, n.to}
+		} else {
+			span[1] = n.to
+		}
+	}
+}
+
+// begin asks for all messages of the others but the last.
 func (x *sharedStep) begin() {
-	x.nodes = x.h.subtrees(x.h.root(), x.size)
-	x.spans, x.notes, x.slices = make([][2]int, x.size), make([]note, x.size), make([][]float32, len(x.nodes))
+	x.notes, x.slices = make([]note, x.size), make([][]float32, len(x.nodes))
 	x.from, x.to = slice(x.me, x.size, x.a.params.Size())
 	n := x.to - x.from
 	if need := n * len(x.nodes); len(x.ranks.slices) < need {
@@ -297,13 +309,7 @@ func (x *sharedStep) begin() {
 	}
 	for i, node := range x.nodes {
 		x.slices[i] = x.ranks.slices[i*n : (i+1)*n]
-		p := owner(node.first, x.size)
-		if span := &x.spans[p]; span[1] == 0 {
-			*span = [2]int{node.from, node.to}
-		} else {
-			span[1] = node.to
-		}
-		if p != x.me {
+		if p := owner(node.first, x.size); p != x.me {
 			x.received = append(x.received, x.world.Receive(p, tagPart, floats(x.slices[i])))
 		}
 	}

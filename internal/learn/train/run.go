@@ -196,6 +196,11 @@ func (r *trainer) plan(ctx context.Context) error {
 	}
 	p := r.newPlan(b)
 	r.progress.note("%s\n%s", r.c.Dir, strings.TrimRight(p.String(), "\n"))
+	for _, ranks := range []int{r.c.ranks(), r.c.Forecast.Ranks} {
+		if text := r.gradients.shared(b, max(1, ranks)).idleText(); text != "" {
+			r.warn("%s", text)
+		}
+	}
 	if p.MemoryThere > 0 && p.MemoryNeeded > p.MemoryThere {
 		r.warn("the run needs %s of memory, %s is available: the system may end it", run.SizeText(p.MemoryNeeded), run.SizeText(p.MemoryThere))
 	}
