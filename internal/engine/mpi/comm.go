@@ -19,6 +19,7 @@ import (
 type job struct {
 	*library
 	rank, size int
+	threads    int
 	wake       int // an eventfd
 
 	mutex    sync.Mutex
@@ -70,6 +71,7 @@ func open(l launcher, file string) (World, error) {
 	if err := <-opened; err != nil {
 		return nil, err
 	}
+	j.threads = share(l.local)
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1) // for this goroutine, which must not wait until one that computes is preempted
 	return j, nil
 }
@@ -95,6 +97,27 @@ func (j *job) join(l launcher, file string) (err error) {
 		return fmt.Errorf("%s; it sees %d", hint, j.size)
 	}
 	return nil
+}
+
+// share is the number of processors for each of so many processes on this machine: those that this one may run on, of which launchers give some
+// processes one each and others a socket together, but no more than its share of those that the launcher may run on.
+func share(processes int) int {
+	own := runtime.GOMAXPROCS(0)
+	all := own // a container's quota
+	var set unix.CPUSet
+	if own == runtime.NumCPU() && unix.SchedGetaffinity(os.Getppid(), &set) == nil {
+		all = max(own, set.Count())
+	}
+	return max(1, min(own, all/max(1, processes)))
+}
+
+// Threads is the number of threads to compute with beside the other ranks on this machine, 0 if no job has been joined. GOMAXPROCS is one more than
+// before Open.
+func Threads() int {
+	if joined == nil {
+		return 0
+	}
+	return joined.threads
 }
 
 func (j *job) Rank() int { return j.rank }
@@ -154,8 +177,8 @@ func (j *job) post(parts ...*part) {
 // run starts what is posted and asks for what is done. A call makes a library move messages, so that it must be asked often while they move
 // and need not be while they do not: after time t without a sign of that it sleeps t/8, at most a millisecond.
 func (j *job) run() {
-	const moved = 3 * time.Microsecond // a call that takes longer has moved bytes
-	last := time.Now()
+	const long = 3 * time.Microsecond // for a call that moves nothing, but for the first after a sleep
+	last, again := time.Now(), false
 	for {
 		for _, p := range j.take() {
 			j.begin(p)
@@ -168,8 +191,11 @@ func (j *job) run() {
 		before := time.Now()
 		done := j.test()
 		now := time.Now()
-		if done || now.Sub(before) > moved {
+		slow := now.Sub(before) > long
+		if done || slow && again {
 			last = now
+		}
+		if again = done || slow; again {
 			continue
 		}
 		if t := min(now.Sub(last)/8, time.Millisecond); t > 2*time.Microsecond {
@@ -195,12 +221,13 @@ func (j *job) sleep(d time.Duration) {
 	if !sleeping {
 		return
 	}
-	var limit *unix.Timespec
-	if d >= 0 {
-		t := unix.NsecToTimespec(int64(d))
-		limit = &t
+	polled := []unix.PollFd{{Fd: int32(j.wake), Events: unix.POLLIN}}
+	if d < 0 {
+		unix.Poll(polled, -1)
+	} else {
+		limit := unix.NsecToTimespec(int64(d))
+		unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&polled[0])), 1, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
 	}
-	unix.Ppoll([]unix.PollFd{{Fd: int32(j.wake), Events: unix.POLLIN}}, limit, nil)
 	j.mutex.Lock()
 	j.sleeping = false
 	j.mutex.Unlock()

@@ -12,6 +12,7 @@ type launcher struct {
 	name        string
 	family      family
 	rank, ranks int  // ranks 0: nothing did
+	local       int  // ranks on this machine, 0: unknown
 	plain       bool // it starts processes and knows nothing of MPI
 }
 
@@ -31,7 +32,8 @@ func launched(env func(string) string) launcher {
 	number := func(name string) int { n, _ := strconv.Atoi(env(name)); return n }
 	switch {
 	case has("OMPI_COMM_WORLD_SIZE"):
-		return launcher{name: "Open MPI's mpirun", family: openMPI, rank: number("OMPI_COMM_WORLD_RANK"), ranks: number("OMPI_COMM_WORLD_SIZE")}
+		return launcher{name: "Open MPI's mpirun", family: openMPI, rank: number("OMPI_COMM_WORLD_RANK"), ranks: number("OMPI_COMM_WORLD_SIZE"),
+			local: number("OMPI_COMM_WORLD_LOCAL_SIZE")}
 	case has("PMI_SIZE"):
 		name := "MPICH's mpiexec"
 		switch {
@@ -40,7 +42,7 @@ func launched(env func(string) string) launcher {
 		case has("SLURM_STEP_NUM_TASKS") && !has("MPI_LOCALNRANKS"):
 			name = "srun --mpi=pmi2"
 		}
-		return launcher{name: name, family: mpich, rank: number("PMI_RANK"), ranks: number("PMI_SIZE")}
+		return launcher{name: name, family: mpich, rank: number("PMI_RANK"), ranks: number("PMI_SIZE"), local: number("MPI_LOCALNRANKS")}
 	case has("SLURM_STEP_NUM_TASKS"):
 		l := launcher{name: "srun without --mpi", rank: number("SLURM_PROCID"), ranks: number("SLURM_STEP_NUM_TASKS")}
 		switch {
