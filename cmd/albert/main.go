@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"albert/internal/engine/mpi"
 	"albert/internal/learn/train"
 	"albert/internal/run"
 
@@ -93,7 +94,7 @@ func (m messages) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func main() { os.Exit(runCommand(os.Args[1:])) }
+func main() { mpi.Exit(runCommand(os.Args[1:])) }
 
 // runCommand parses args, runs the command and gives the exit status.
 func runCommand(args []string) int {
