@@ -11,8 +11,9 @@ import (
 type launcher struct {
 	name        string
 	family      family
-	rank, ranks int // ranks 0: nothing did
-	plain       bool
+	rank, ranks int  // ranks 0: nothing did
+	local       int  // ranks on this machine, 0: unknown
+	plain       bool // it starts processes and knows nothing of MPI
 }
 
 // family is the kind of library that a launcher can talk to.
@@ -31,19 +32,28 @@ func launched(env func(string) string) launcher {
 	number := func(name string) int { n, _ := strconv.Atoi(env(name)); return n }
 	switch {
 	case has("OMPI_COMM_WORLD_SIZE"):
-		return launcher{name: "Open MPI's mpirun", family: openMPI, rank: number("OMPI_COMM_WORLD_RANK"), ranks: number("OMPI_COMM_WORLD_SIZE")}
-	case has("SLURM_STEP_NUM_TASKS") && has("PMIX_RANK"):
-		return launcher{name: "srun --mpi=pmix", rank: number("PMIX_RANK"), ranks: number("SLURM_STEP_NUM_TASKS")}
-	case has("SLURM_STEP_NUM_TASKS") && (has("PMI_FD") || has("PMI_RANK")):
-		return launcher{name: "srun --mpi=pmi2", family: mpich, rank: number("SLURM_PROCID"), ranks: number("SLURM_STEP_NUM_TASKS")}
+		return launcher{name: "Open MPI's mpirun", family: openMPI, rank: number("OMPI_COMM_WORLD_RANK"), ranks: number("OMPI_COMM_WORLD_SIZE"),
+			local: number("OMPI_COMM_WORLD_LOCAL_SIZE")}
 	case has("PMI_SIZE"):
 		name := "MPICH's mpiexec"
-		if has("I_MPI_HYDRA_HOST_FILE") || has("I_MPI_ROOT") {
+		switch {
+		case has("I_MPI_HYDRA_UUID"):
 			name = "Intel MPI's mpiexec"
+		case has("SLURM_STEP_NUM_TASKS") && !has("MPI_LOCALNRANKS"):
+			name = "srun --mpi=pmi2"
 		}
-		return launcher{name: name, family: mpich, rank: number("PMI_RANK"), ranks: number("PMI_SIZE")}
+		return launcher{name: name, family: mpich, rank: number("PMI_RANK"), ranks: number("PMI_SIZE"), local: number("MPI_LOCALNRANKS")}
 	case has("SLURM_STEP_NUM_TASKS"):
-		return launcher{name: "srun without --mpi", rank: number("SLURM_PROCID"), ranks: number("SLURM_STEP_NUM_TASKS"), plain: true}
+		l := launcher{name: "srun without --mpi", rank: number("SLURM_PROCID"), ranks: number("SLURM_STEP_NUM_TASKS")}
+		switch {
+		case has("PMIX_RANK"): // of either family
+			l.name = "srun --mpi=pmix"
+		case has("PMI_FD"):
+			l.name, l.family = "srun --mpi=pmi2", mpich
+		default:
+			l.plain = true
+		}
+		return l
 	}
 	return launcher{}
 }
