@@ -38,7 +38,7 @@ type FinetuneCmd struct {
 // Run fine-tunes.
 func (c *FinetuneCmd) Run(ctx context.Context) error {
 	return c.share(func(world mpi.World) error {
-		c.World = world
+		c.World, c.Threads = world, cmp.Or(c.Threads, mpi.Threads())
 		t, err := c.check()
 		if err = train.Agree(world, err); err != nil {
 			return err

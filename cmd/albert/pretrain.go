@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,7 +24,7 @@ type PretrainCmd struct {
 // Run pretrains.
 func (c *PretrainCmd) Run(ctx context.Context) error {
 	return c.share(func(world mpi.World) error {
-		c.World = world
+		c.World, c.Threads = world, cmp.Or(c.Threads, mpi.Threads())
 		if err := train.Agree(world, c.check()); err != nil {
 			return err
 		}
