@@ -131,9 +131,10 @@ func runCommand(args []string) int {
 		return status
 	}
 	if err != nil {
-		if err = refuse(args, err); !errors.As(err, new(told)) {
-			fmt.Fprintf(os.Stderr, "albert: %s\n", parseHint(args, err))
+		if err = refuse(args, err); errors.As(err, new(told)) {
+			return 0
 		}
+		fmt.Fprintf(os.Stderr, "albert: %s\n", parseHint(args, err))
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), stopSignals...)
@@ -144,9 +145,10 @@ func runCommand(args []string) int {
 		if field := (*run.FieldError)(nil); errors.As(err, &field) { // people gave a flag
 			message = strings.Replace(message, field.Error(), field.Flag(), 1)
 		}
-		if !errors.As(err, new(told)) {
-			fmt.Fprintln(os.Stderr, "albert:", run.Flags(message))
+		if errors.As(err, new(told)) {
+			return 0
 		}
+		fmt.Fprintln(os.Stderr, "albert:", run.Flags(message))
 		var bad usageError
 		switch {
 		case errors.Is(err, train.ErrStopped):

@@ -28,10 +28,8 @@ func (f *mpiFlag) share(run func(world mpi.World) error) error {
 	return err
 }
 
-// told is an error that rank 0 tells of.
+// told is an error that rank 0 tells of, whose exit status is that of the job: some launchers mix those of all ranks.
 type told struct{ error }
-
-func (e told) Unwrap() error { return e.error }
 
 // refuse ends all ranks of a job with what is wrong with the command line of this one.
 func refuse(args []string, err error) error {

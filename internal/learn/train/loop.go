@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -73,6 +74,9 @@ func (r *trainer) step(ctx context.Context) error {
 		done += pieces
 		r.progress.leaf(n-1, done, total, pieces, flops*float64(pieces))
 	})
+	if errors.Is(err, ErrStopped) {
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("step %d: %w", n, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"math/bits"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -83,7 +84,11 @@ func noteOf(err error) note {
 	case errors.Is(err, ErrStopped):
 		return note{stops, err.Error()}
 	}
-	return note{fails, err.Error()}
+	text := err.Error()
+	if field := (*run.FieldError)(nil); errors.As(err, &field) {
+		text = strings.Replace(text, field.Field, "`"+field.Field+"`", 1) // for run.Flags
+	}
+	return note{fails, text}
 }
 
 func (n note) write(b []byte) {
