@@ -279,3 +279,17 @@ func TestJobOverlap(t *testing.T) {
 	busy := compute(300)
 	t.Logf("rank %d: 50 MB each way alone %v, computing alone %v, both %v, arrived after %v", rank, alone, quiet, busy, <-arrived)
 }
+
+// A rank that aborts ends the others, which wait for it, and what it wrote before is seen.
+func TestJobAbort(t *testing.T) {
+	rank, _ := inJob(t)
+	if os.Getenv("MPI_TEST_ABORT") == "" {
+		t.Skip("ends the job")
+	}
+	if rank == 1 {
+		fmt.Fprintln(os.Stderr, "rank 1 aborts")
+		world.Abort(7)
+	}
+	wait(t, world.Receive(1, 0, make([]byte, 1)))
+	t.Error("a message from a rank that sent none")
+}

@@ -119,7 +119,7 @@ func newLibrary(file string, handle uintptr) (lib *library, err error) {
 	if err := lib.check(call(lib.getLibraryVersion, lib.at(&lib.memory.text[0]), lib.number())); err != nil {
 		return nil, err
 	}
-	lib.version = strings.TrimSpace(strings.NewReplacer("\n", " ", "\t", " ").Replace(lib.text()))
+	lib.version = strings.TrimSpace(strings.NewReplacer("\n", " ", "\t", " ", "Version: ", "").Replace(lib.text()))
 	if version, _, found := strings.Cut(lib.version, ","); found {
 		lib.version = version
 	}
