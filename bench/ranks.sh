@@ -3,10 +3,10 @@
 # environments that this makes, and Debian's packages where they are installed (apt-get install openmpi-bin mpich openssh-server).
 #
 #   bench/ranks.sh                  # all of it
-#   bench/ranks.sh messages errors  # some of: messages errors ssh train
+#   bench/ranks.sh messages errors  # some of: messages errors ssh kubeflow train
 #
 # messages: internal/engine/mpi's tests as a job; errors: what is told when a launcher and a library do not fit, and what a rank that aborts leaves;
-# ssh: a hostfile of loopback addresses, with the variables that Kubeflow's operator sets; train: the bits and the log of one process, with any number of ranks.
+# kubeflow: examples/cluster/mpijob.yaml against the CRD; ssh: a hostfile of loopback addresses, with the variables that Kubeflow's operator sets; train: the bits and the log of one process, with any number of ranks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CGO_ENABLED=0 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
@@ -144,6 +144,24 @@ ssh() {
 	sshd=
 }
 
+kubeflow() {
+	local python=$cache/ranks-mpich/bin/python operator=github.com/kubeflow/mpi-operator@v0.8.0 crd
+	"$python" -c 'import yaml' 2> /dev/null || "$cache/ranks-mpich/bin/pip" install --quiet pyyaml==6.0.3
+	crd=$(cd "$work" && go mod download -json $operator | sed -n 's/.*"Dir": "\(.*\)",/\1/p')/manifests/base/kubeflow.org_mpijobs.yaml
+	"$python" bench/mpijob.py "$crd" examples/cluster/mpijob.yaml
+	sed 's/slotsPerWorker/slotPerWorker/' examples/cluster/mpijob.yaml > "$work/wrong.yaml"
+	! "$python" bench/mpijob.py "$crd" "$work/wrong.yaml"
+	# Kubernetes' TERM arrives as USR1, and the status is the job's.
+	local status=0 pid
+	examples/cluster/usr1-on-term bash -c 'trap "sleep 0.2; exit 75" USR1; for i in $(seq 100); do sleep 0.1; done' &
+	pid=$!
+	sleep 1
+	kill -TERM $pid
+	wait $pid || status=$?
+	echo "usr1-on-term: status $status"
+	[ $status = 75 ]
+}
+
 hash_of() { "$work/albert" inspect "$1" --json | sed 's/.*"weights_sha256":"\([0-9a-f]*\)".*/\1/'; }
 log_of() { sed 's/"tokens_per_second":[^,}]*//' "$1/log.jsonl" | sha256sum | cut -c1-16; }
 
@@ -263,7 +281,7 @@ train() {
 }
 
 sections=("$@")
-[ $# -gt 0 ] || sections=(messages errors ssh train)
+[ $# -gt 0 ] || sections=(messages errors ssh kubeflow train)
 train_too=false
 [[ " ${sections[*]} " != *" train "* ]] || train_too=true
 for section in "${sections[@]}"; do
