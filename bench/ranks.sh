@@ -3,10 +3,10 @@
 # environments that this makes, and Debian's packages where they are installed (apt-get install openmpi-bin mpich openssh-server).
 #
 #   bench/ranks.sh                  # all of it
-#   bench/ranks.sh messages errors  # some of: messages errors ssh train
+#   bench/ranks.sh messages errors  # some of: messages errors ssh kubeflow train
 #
 # messages: internal/engine/mpi's tests as a job; errors: what is told when a launcher and a library do not fit, and what a rank that aborts leaves;
-# ssh: a hostfile of loopback addresses, with the variables that Kubeflow's operator sets; train: the bits and the log of one process, with any number of ranks.
+# kubeflow: examples/cluster/mpijob.yaml against the CRD; ssh: a hostfile of loopback addresses, with the variables that Kubeflow's operator sets; train: the bits and the log of one process, with any number of ranks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CGO_ENABLED=0 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
@@ -128,6 +128,7 @@ ssh() {
 	export HYDRA_IFACE=lo FI_TCP_IFACE=lo FI_PROVIDER=tcp UCX_NET_DEVICES=lo
 	printf '%s slots=1\n' $hosts > "$work/ssh/hosts"
 	printf '%s:1\n' $hosts > "$work/ssh/hydra-hosts"
+	! $train_too || { data; pretrain "lamb, fp32"; }
 	for name in "${names[@]}"; do
 		if [ "$name" = openmpi ]; then
 			echo "$name: skipped, the daemons of Open MPI 5 take no loopback interface"
@@ -137,10 +138,153 @@ ssh() {
 		before=$(grep -c '^Accepted' "$work/ssh/log" || true)
 		job "$name" 4 "$work/mpi.test" -test.run 'TestJob[^IO]' -test.v
 		echo "    $(($(grep -c '^Accepted' "$work/ssh/log") - before)) logins"
-		! "$train_too" || trained "$name, 4 ranks by ssh" ssh-$name launch "$name" 4
+		! $train_too || trained "$name, 4 ranks by ssh" ranks launch "$name" 4
 	done
 	kill "$sshd"
 	sshd=
 }
+
+kubeflow() {
+	local python=$cache/ranks-mpich/bin/python operator=github.com/kubeflow/mpi-operator@v0.8.0 crd
+	"$python" -c 'import yaml' 2> /dev/null || "$cache/ranks-mpich/bin/pip" install --quiet pyyaml==6.0.3
+	crd=$(cd "$work" && go mod download -json $operator | sed -n 's/.*"Dir": "\(.*\)",/\1/p')/manifests/base/kubeflow.org_mpijobs.yaml
+	"$python" bench/mpijob.py "$crd" examples/cluster/mpijob.yaml
+	sed 's/slotsPerWorker/slotPerWorker/' examples/cluster/mpijob.yaml > "$work/wrong.yaml"
+	! "$python" bench/mpijob.py "$crd" "$work/wrong.yaml"
+	# Kubernetes' TERM arrives as USR1, and the status is the job's.
+	local status=0 pid
+	examples/cluster/usr1-on-term bash -c 'trap "sleep 0.2; exit 75" USR1; for i in $(seq 100); do sleep 0.1; done' &
+	pid=$!
+	sleep 1
+	kill -TERM $pid
+	wait $pid || status=$?
+	echo "usr1-on-term: status $status"
+	[ $status = 75 ]
+}
+
+hash_of() { "$work/albert" inspect "$1" --json | sed 's/.*"weights_sha256":"\([0-9a-f]*\)".*/\1/'; }
+log_of() { sed 's/"tokens_per_second":[^,}]*//' "$1/log.jsonl" | sha256sum | cut -c1-16; }
+
+# data writes texts and labelled rows; setting chooses the flags of what follows, whose first run is the one that the others must repeat.
+data() {
+	[ -e "$work/tok.model" ] && return
+	local src
+	src=$(go env GOROOT)/src
+	"$work/albert" tokenizer train --go-doc --input "$src/io" --input "$src/net" --cleanup albert --vocab-size 600 --model-prefix "$work/tok" --quiet
+	"$work/albert" prepare --go-doc --tokenizer "$work/tok.model" --output "$work/shards" --quiet "$src/io" "$src/net" 2> /dev/null
+	cat > "$work/config.json" <<-'J'
+		{"model_type":"albert","vocab_size":600,"embedding_size":16,"hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,"intermediate_size":24,
+		 "max_position_embeddings":160,"hidden_act":"gelu_new","hidden_dropout_prob":0.1,"attention_probs_dropout_prob":0.1,"initializer_range":0.1}
+	J
+	python3 - "$work" <<-'P'
+		import json, random, sys
+		work, draw = sys.argv[1], random.Random(1)
+		words = "the reader opens a file and returns an error if connection network buffer bytes write closed".split()
+		text = lambda n: " ".join(draw.choices(words, k=n))
+		with open(work + "/classify.jsonl", "w") as rows:
+		    for _ in range(200):
+		        a = text(draw.randrange(3, 40))
+		        rows.write(json.dumps({"text": a, "label": "yes" if "file" in a else "no"}) + "\n")
+		with open(work + "/embed.jsonl", "w") as rows:
+		    for _ in range(200):
+		        a = text(12)
+		        rows.write(json.dumps({"anchor": a[:30], "positive": a}) + "\n")
+		with open(work + "/embed-dev.jsonl", "w") as rows:
+		    for i in range(40):
+		        rows.write(json.dumps({"sentence1": text(8), "sentence2": text(8), "score": i % 6}) + "\n")
+		paragraphs = []
+		for i in range(60):
+		    context = text(60)
+		    first = context.split()[draw.randrange(60)]
+		    answers = [] if i % 3 == 0 else [{"text": first, "answer_start": context.index(first)}]
+		    paragraphs.append({"context": context, "qas": [{"id": str(i), "question": text(6), "answers": answers, "is_impossible": not answers}]})
+		with open(work + "/squad.json", "w") as f:
+		    json.dump({"version": "v2.0", "data": [{"title": "t", "paragraphs": paragraphs}]}, f)
+	P
+}
+
+common=(--save-every 3 --keep 3 --quiet --learning-rate 0.005 --warmup-steps 2)
+setting() { # WHAT COMMAND FLAGS...
+	what=$1 first=
+	shift
+	arguments=("$@" "${common[@]}")
+	trained "$what, one process" one
+}
+pretrain() { setting "$1" pretrain --config "$work/config.json" --tokenizer "$work/tok.model" --train "$work/shards" --max-seq-length 160 --batch-size 90 --steps 12 --eval-every 0 "${@:2}"; }
+
+# same WHAT DIRECTORY compares a run with the first of its setting.
+same() {
+	local got
+	got="$(hash_of "$2" | cut -c1-16) $(log_of "$2")"
+	printf '%-60s %s\n' "$1" "$got"
+	first=${first:-$got}
+	[ "$got" = "$first" ] || { echo "differs from one process"; exit 1; }
+}
+
+# trained WHAT DIRECTORY COMMAND... trains as a job that the command starts.
+trained() {
+	local out=$work/run-$2
+	rm -rf "$out"
+	timeout 300 bash -c '"$@"' - "${@:3}" "$work/albert" "${arguments[@]}" --output "$out" > "$work/output" 2>&1 || { echo "$1: status $?"; tail -30 "$work/output"; exit 1; }
+	same "$1" "$out"
+}
+
+# stopped NAME RANKS SIGNAL RANKS sends a signal, KILL to one rank and others to the launcher, after a first checkpoint, and goes on with another
+# number of ranks.
+stopped() {
+	local out=$work/run-stopped pid status=0 target
+	ranks_of() { pgrep -f "^$work/albert .*$out"; }
+	rm -rf "$out"
+	launch "$1" "$2" "$work/albert" "${arguments[@]}" --output "$out" > "$work/output" 2>&1 &
+	pid=$!
+	for _ in $(seq 600); do ls "$out"/checkpoints/* > /dev/null 2>&1 && break || sleep 0.05; done
+	target=$(if [ "$3" = KILL ]; then ranks_of; else pgrep -P $pid; fi | tail -1) # launch is a function: a shell of its own
+	kill "-$3" $target 2> /dev/null || true
+	wait $pid || status=$?
+	for _ in $(seq 100); do ranks_of > /dev/null || break; sleep 0.1; done
+	target=
+	[ "$4" = 1 ] || target="launch $1 $4"
+	$target "$work/albert" "${arguments[@]}" --output "$out" > "$work/output" 2>&1 || { cat "$work/output"; exit 1; }
+	same "$1: $2 ranks, SIG$3 (status $status), then $4" "$out"
+}
+
+train() {
+	data
+	pretrain "lamb, fp32"
+	cp -r "$work/run-one" "$work/pretrained"
+	for name in "${names[@]}"; do
+		for ranks in 1 2 3 4 5 8 16; do trained "$name, $ranks ranks" ranks launch "$name" $ranks; done
+	done
+	for name in "${names[@]}"; do
+		stopped "$name" 4 USR1 3
+		stopped "$name" 3 KILL 1
+		stopped "$name" 2 TERM 5
+	done
+	for optimizer in lamb adamw; do
+		for precision in fp32 bf16-tile bf16-dot; do
+			pretrain "$optimizer, $precision" --optimizer $optimizer --precision $precision --seed 7
+			for ranks in 3 8; do for name in mpich openmpi; do trained "$name, $ranks ranks" ranks launch $name $ranks; done; done
+		done
+	done
+	for task in classify embed squad2; do
+		local rows=$work/$task.jsonl dev=$work/$task.jsonl
+		[ $task != squad2 ] || rows=$work/squad.json dev=$work/squad.json
+		[ $task != embed ] || dev=$work/embed-dev.jsonl
+		setting "finetune $task" finetune "$work/pretrained" --task $task --train "$rows" --dev "$dev" --batch-size 24 --steps 12 --eval-every 6 --max-seq-length 128
+		for ranks in 2 5 16; do for name in mpich openmpi; do trained "$name, $ranks ranks" ranks launch $name $ranks; done; done
+	done
+	# One clear line, status 2, and nobody waits for those that are gone.
+	for name in "${names[@]}"; do
+		fails - "-tags mpi" bash -c "launch $name 2 $work/albert-static pretrain --config base --tokenizer $work/tok.model --train $work/shards --output $work/static"
+		fails - "--mpi off" bash -c "launch $name 2 $work/albert pretrain --mpi off --config base --tokenizer $work/tok.model --train $work/shards --output $work/off"
+	done
+}
+
+sections=("$@")
+[ $# -gt 0 ] || sections=(messages errors ssh kubeflow train)
 train_too=false
-for section in "${@:-messages errors ssh}"; do for s in $section; do echo "== $s"; $s; done; done
+[[ " ${sections[*]} " != *" train "* ]] || train_too=true
+for section in "${sections[@]}"; do
+	echo "== $section"
+	"$section"
+done

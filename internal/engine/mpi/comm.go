@@ -175,7 +175,7 @@ func (j *job) post(parts ...*part) {
 }
 
 // run starts what is posted and asks for what is done. A call makes a library move messages, so that it must be asked often while they move
-// and need not be while they do not: after time t without a sign of that it sleeps t/8, at most a millisecond.
+// and need not be while they do not: after time t without a sign of that it sleeps t/8, at most three milliseconds.
 func (j *job) run() {
 	const long = 6 * time.Microsecond // of a processor, for a call that moves nothing and is not the first after a sleep
 	last, again := time.Now(), false
@@ -198,7 +198,7 @@ func (j *job) run() {
 		if again = done || slow; again {
 			continue
 		}
-		if t := min(now.Sub(last)/8, time.Millisecond); t > 2*time.Microsecond {
+		if t := min(now.Sub(last)/8, 3*time.Millisecond); t > 2*time.Microsecond {
 			j.sleep(t)
 		}
 	}

@@ -119,13 +119,9 @@ func newLibrary(file string, handle uintptr) (lib *library, err error) {
 	if err := lib.check(call(lib.getLibraryVersion, lib.at(&lib.memory.text[0]), lib.number())); err != nil {
 		return nil, err
 	}
-	lib.version = strings.TrimSpace(strings.NewReplacer("\n", " ", "\t", " ", "Version: ", "").Replace(lib.text()))
-	if version, _, found := strings.Cut(lib.version, ","); found {
-		lib.version = version
-	}
-	if len(lib.version) > 60 { // MPICH's tells how it was built
-		lib.version = strings.Join(strings.Fields(lib.version)[:3], " ")
-	}
+	line, _, _ := strings.Cut(lib.text(), "\n") // how it was built follows
+	line, _, _ = strings.Cut(line, ",")
+	lib.version = strings.Replace(strings.Join(strings.Fields(line), " "), "Version: ", "", 1)
 	return lib, nil
 }
 
