@@ -88,6 +88,7 @@ func (j *job) join(l launcher, file string) (err error) {
 	if j.rank, j.size, err = j.start(); err != nil {
 		return err
 	}
+	onSignalStack()
 	joined = j
 	if l.ranks > 0 && j.size != l.ranks {
 		if j.size == 1 {

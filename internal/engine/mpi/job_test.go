@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"runtime"
 	"syscall"
 	"testing"
@@ -61,6 +62,31 @@ func barrier(t *testing.T) {
 		}
 	}
 	wait(t, requests...)
+}
+
+// SIGUSR1, of which MPICH has a handler, comes to Go's, whatever a thread does at the time.
+func TestJobSignal(t *testing.T) {
+	inJob(t)
+	got := make(chan os.Signal, 1)
+	signal.Notify(got, syscall.SIGUSR1)
+	defer signal.Stop(got)
+	busy := make(chan bool)
+	for range runtime.NumCPU() {
+		go func() {
+			for {
+				select {
+				case <-busy:
+					return
+				default:
+				}
+			}
+		}()
+	}
+	for range 100 {
+		syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+		<-got
+	}
+	close(busy)
 }
 
 // A nil dereference is a panic that can be recovered from, whichever handlers of signals the library has set.
