@@ -73,7 +73,7 @@ func TestRanksSameBits(t *testing.T) {
 	for _, x := range []struct {
 		optimizer, precision string
 		ranks                []int
-	}{{"lamb", "fp32", []int{2, 3, 5, 8}}, {"adamw", "bf16-tile", []int{3}}, {"adamw", "bf16-dot", []int{2}}} {
+	}{{"lamb", "fp32", []int{3, 8}}, {"adamw", "bf16-tile", []int{3}}, {"adamw", "bf16-dot", []int{2}}} {
 		name := x.optimizer + x.precision
 		c.Optimizer, c.Precision, c.Output = x.optimizer, x.precision, filepath.Join(dir, name)
 		want, err := Run(t.Context(), c)

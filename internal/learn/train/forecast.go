@@ -147,7 +147,8 @@ func (f *forecast) String() string {
 	if f.Compute > 0 {
 		s += fmt.Sprintf("a step %s, ", secondsText(f.Step))
 	}
-	s += fmt.Sprintf("communication %s (%s sent by a rank), memory %s a rank", secondsText(f.Communication), run.SizeText(f.BytesSent), run.SizeText(f.Memory))
+	s += fmt.Sprintf("communication %s (%s sent by a rank), memory %s a rank", secondsText(f.Communication), run.SizeText(f.BytesSent),
+		run.SizeText(f.Memory))
 	if f.Seconds > 0 {
 		s += ", to the end about " + durationText(f.Seconds)
 	}
