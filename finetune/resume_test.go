@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"albert/internal/engine/mpi"
 	"albert/internal/run"
 )
 
@@ -83,6 +84,7 @@ func TestResumeWithOtherSettings(t *testing.T) {
 		"Threads":           {func(c *Config) { c.Threads = 1 }, ""},
 		"TruncationSide":    {func(c *Config) { c.TruncationSide = "left" }, "truncation-side"},
 		"Quiet":             {func(c *Config) { c.Quiet = false }, ""},
+		"World":             {func(c *Config) { c.World = mpi.Loopback(1)[0] }, ""},
 		"Messages":          {func(c *Config) { c.Messages = t.Output() }, ""},
 	}
 	elsewhereTested := []string{"OverfitOneBatch", "Head", "Level", "Loss", "Scale", "Pooling", "Dimensions"} // a check and no run; of other tasks

@@ -35,32 +35,43 @@ import (
 // predictions for a test set stand beside it in the form of the task's leaderboard. Called again it goes on where it stopped.
 func Run(ctx context.Context, c Config) (*Result, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(train.GCPercent))
-	j, err := newJob(c)
-	if err != nil {
+	if !train.Leads(c.World) {
+		c.Messages = nil
+	}
+	j, data, dev, err := open(c)
+	if dev != nil {
+		defer dev.Close()
+	}
+	if err = train.Agree(c.World, err); err != nil {
 		return nil, err
 	}
-	data, err := j.read()
-	if err != nil {
-		return nil, err
-	}
-	dev, err := train.NewDevice(&j.Common, j.Messages, run.Dir(j.Output), run.Dir(j.Output).Seed(1))
-	if err != nil {
-		return nil, err
-	}
-	defer dev.Close()
 	if c.OverfitOneBatch {
 		o, err := j.overfit(ctx, dev, data)
 		return &Result{Task: j.Task.Name, Overfit: o}, err
 	}
 	result, err := j.runs(ctx, dev, data)
-	if err != nil {
-		return nil, err
+	if err != nil || !train.Leads(c.World) {
+		return result, err
 	}
 	if err := j.submissions(ctx, dev, data.test, result); err != nil {
 		return nil, err
 	}
 	result.Notes = j.notes.list
 	return result, run.Dir(j.Output).WriteResult(result)
+}
+
+// open reads the data of a job and makes the device that it runs on, which must be closed.
+func open(c Config) (j *job, data *sets, dev *cpu.Device, err error) {
+	if j, err = newJob(c); err != nil {
+		return nil, nil, nil, err
+	}
+	if data, err = j.read(); err == nil {
+		dev, err = train.NewDevice(&j.Common, j.Messages, run.Dir(j.Output), run.Dir(j.Output).Seed(1))
+	}
+	if c.OverfitOneBatch && c.World != nil {
+		err = &run.FieldError{Field: "OverfitOneBatch", Problem: "is for one process"}
+	}
+	return j, data, dev, err
 }
 
 // sets are the data of a run; test is nil where there is none.
@@ -182,6 +193,9 @@ func (c *job) runs(ctx context.Context, dev *cpu.Device, data *sets) (*Result, e
 			best = last
 		}
 	}
+	if !train.Leads(c.World) {
+		return result, nil
+	}
 	result.Dev, result.BestStep = best.Dev, best.BestStep
 	result.summarise()
 	if c.Runs > 1 {
@@ -295,17 +309,20 @@ func (c *job) model(from *formats.Model, trainSet *dataset.Set) (*model.Model, e
 // run does one run, and evaluates its model.
 func (c *job) run(ctx context.Context, dev *cpu.Device, data *sets, features *cut) (*RunResult, error) {
 	config, m, t, err := c.open(ctx, dev, data, features)
-	if err != nil {
+	if err = train.Agree(c.World, err); err != nil {
 		return nil, err
 	}
 	err = train.Run(ctx, *config, m.Params, t)
-	if _, e := figure.RunPlots(c.Output); e != nil && err == nil {
-		c.message("warning: no plots: %v", e) // a run does not fail for them
+	result := &RunResult{}
+	if train.Leads(c.World) {
+		if _, e := figure.RunPlots(c.Output); e != nil && err == nil {
+			c.message("warning: no plots: %v", e) // a run does not fail for them
+		}
+		if err == nil {
+			result, err = c.result()
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return c.result()
+	return result, train.Agree(c.World, err)
 }
 
 // start is what a run starts from.
@@ -356,7 +373,7 @@ func (c *job) open(ctx context.Context, dev *cpu.Device, data *sets, features *c
 		Dir: run.Dir(c.Output), Steps: c.Steps, Rate: optim.Schedule{LearningRate: c.LearningRate, Steps: c.Steps, Warmup: *c.WarmupSteps},
 		Optimizer: optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip},
 		Together:  train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
-		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: c.metric, UseBest: true, MaxTime: c.MaxTime,
+		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: c.metric, UseBest: true, World: c.World, MaxTime: c.MaxTime,
 		Patience: c.Patience, After: t.after, Quiet: c.Quiet, Settings: c.settings(m), Changeable: run.Changeable(&c.Config),
 		Data: data.hashes(), Sources: sources, Notes: c.notes.list,
 		About: append(jsonobject.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, run.About()...),

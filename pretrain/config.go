@@ -48,6 +48,10 @@ type Config struct {
 	Common           `set:"optimizer=lamb" set:"optimizers=lamb or adamw" set:"keep=3" set:"better=, by the loss"`
 	// DryRun writes the run directory and its plan, and stops.
 	DryRun bool `negatable:"" help:"Write the run directory and its plan, and stop." resume:"-"`
+	// Ranks adds to the plan of a dry run what the run would take on so many ranks of an MPI job, each a machine like this one.
+	Ranks     int     `range:"[0,64]" help:"With --dry-run: also plan the run on so many ranks of an MPI job." placeholder:"K" resume:"-"`
+	Bandwidth float64 `help:"With --ranks: between two machines, in each direction (default: 10)." placeholder:"GB/s" resume:"-"`
+	Latency   float64 `help:"With --ranks: of a message (default: 20)." placeholder:"us" resume:"-"`
 
 	// Messages is where plan, progress and warnings go; nil: nowhere.
 	Messages io.Writer `kong:"-" resume:"-"`

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"albert/internal/engine/cpu"
+	"albert/internal/engine/mpi"
 	"albert/internal/formats"
 	"albert/internal/run"
 	"albert/internal/text/corpus"
@@ -109,6 +110,10 @@ func TestResumeWithOtherSettings(t *testing.T) {
 		"Threads":           {func(c *Config) { c.Threads = 2 }, ""},
 		"Quiet":             {func(c *Config) { c.Quiet = false }, ""},
 		"DryRun":            {func(c *Config) { c.DryRun = true }, ""},
+		"Ranks":             {func(c *Config) { c.DryRun, c.Ranks = true, 2 }, ""},
+		"Bandwidth":         {func(c *Config) { c.DryRun, c.Ranks, c.Bandwidth = true, 2, 1 }, ""},
+		"Latency":           {func(c *Config) { c.DryRun, c.Ranks, c.Latency = true, 2, 1 }, ""},
+		"World":             {func(c *Config) { c.World = mpi.Loopback(1)[0] }, ""},
 		"Messages":          {func(c *Config) { c.Messages = t.Output() }, ""},
 	}
 	var walk func(typ reflect.Type)
@@ -153,6 +158,10 @@ func TestFieldErrors(t *testing.T) {
 		"Config: neither a configuration":              func(c *Config) { c.Config = "" },
 		"Optimizer sgd: want one of lamb, adamw":       func(c *Config) { c.Optimizer = "sgd" },
 		"NGram 0: want 1 to 16":                        func(c *Config) { c.NGram = 0 },
+		"Ranks 2: is for a dry run":                    func(c *Config) { c.Ranks = 2 },
+		"Ranks 65: want 0 to 64":                       func(c *Config) { c.DryRun, c.Ranks = true, 65 },
+		"Bandwidth 1: is for a dry run":                func(c *Config) { c.DryRun, c.Bandwidth = true, 1 },
+		"Latency 1: is for a dry run":                  func(c *Config) { c.DryRun, c.Latency = true, 1 },
 	} {
 		c := good
 		change(&c)

@@ -1,6 +1,7 @@
 package pretrain
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,6 +59,20 @@ type job struct {
 
 // Run pretrains: it prepares text, makes the model, and trains it. Called again after an interruption it goes on.
 func Run(ctx context.Context, c Config) (*Result, error) {
+	if !train.Leads(c.World) {
+		c.Messages = nil
+	}
+	j, err := newJob(c)
+	if err = train.Agree(c.World, err); err != nil {
+		return nil, err
+	}
+	if c.OverfitOneBatch {
+		return j.overfit(ctx)
+	}
+	return j.run(ctx)
+}
+
+func newJob(c Config) (*job, error) {
 	tok, warning, err := c.openTokenizer()
 	if err != nil {
 		return nil, err
@@ -69,11 +84,10 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &job{Config: c, model: config, tokenizer: tok}
-	if c.OverfitOneBatch {
-		return j.overfit(ctx)
+	if c.OverfitOneBatch && c.World != nil {
+		return nil, &run.FieldError{Field: "OverfitOneBatch", Problem: "is for one process"}
 	}
-	return j.run(ctx)
+	return &job{Config: c, model: config, tokenizer: tok}, nil
 }
 
 // RunGiven is Run for this module's own programs, which have text, a configuration and a tokenizer at hand.
@@ -90,7 +104,7 @@ func (c *job) open(ctx context.Context) (config *train.Config, err error) {
 	if c.device, err = train.NewDevice(&c.Common, c.Messages, run.Dir(c.Output)); err != nil {
 		return nil, err
 	}
-	if err := c.openText(ctx); err != nil {
+	if err := train.First(c.World, func() error { return c.openText(ctx) }); err != nil {
 		return nil, err
 	}
 	if err := c.makeLearner(); err != nil {
@@ -115,10 +129,13 @@ func (c *job) run(ctx context.Context) (*Result, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(train.GCPercent))
 	defer c.close()
 	config, err := c.open(ctx)
-	if err != nil {
+	if err = train.Agree(c.World, err); err != nil {
 		return nil, err
 	}
 	err = train.Run(ctx, *config, c.weights.Params, c.learner)
+	if !train.Leads(c.World) {
+		return &Result{Parameters: c.weights.Params.Size()}, err
+	}
 	if _, e := figure.RunPlots(c.Output); e != nil && err == nil && !c.DryRun && c.Messages != nil {
 		fmt.Fprintf(c.Messages, "warning: no plots: %v\n", e) // a run does not fail for them
 	}
@@ -148,6 +165,12 @@ func (c *job) check() error {
 		return refuse("Output", nil, "no run directory given")
 	case c.Patience > 0 && (c.EvalEvery == 0 || len(c.Dev) == 0 && c.given == nil):
 		return refuse("Patience", c.Patience, "nothing is evaluated before the last step: held-out text is needed, and steps between evaluations")
+	case !c.DryRun && c.Ranks > 0:
+		return refuse("Ranks", c.Ranks, "is for a dry run; mpirun -n %d albert pretrain ... starts so many", c.Ranks)
+	case c.Ranks == 0 && c.Bandwidth > 0:
+		return refuse("Bandwidth", c.Bandwidth, "is for a dry run with a number of ranks")
+	case c.Ranks == 0 && c.Latency > 0:
+		return refuse("Latency", c.Latency, "is for a dry run with a number of ranks")
 	case c.MaxSeqLength > c.model.MaxPositionEmbeddings:
 		return refuse("MaxSeqLength", c.MaxSeqLength, "the model has %d positions (max_position_embeddings)", c.model.MaxPositionEmbeddings)
 	case c.tokenizer.VocabSize() > c.model.VocabSize:
@@ -261,7 +284,8 @@ func (c *job) trainConfig() (*train.Config, error) {
 		Optimizer: optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip},
 		Together:  train.Together(c.model.ActivationBytes(), c.device.Threads()), MicroBatch: c.MicroBatchSize,
 		EvalEvery: c.EvalEvery, SaveEvery: c.SaveEvery, Keep: c.Keep, Best: best, Lowest: lowest, Patience: c.Patience,
-		MaxTime: c.MaxTime, Quiet: c.Quiet, DryRun: c.DryRun,
+		World: c.World, MaxTime: c.MaxTime, Quiet: c.Quiet, DryRun: c.DryRun,
+		Forecast: train.Forecast{Ranks: c.Ranks, Bandwidth: 1e9 * cmp.Or(c.Bandwidth, 10), Latency: 1e-6 * cmp.Or(c.Latency, 20)},
 		Settings: c.settings(), Changeable: run.Changeable(&c.Config), Data: data, Sources: c.sources,
 		About: append(jsonobject.Fields{{Name: "kernels", Value: c.device.InstructionSet()}}, run.About()...), Files: files, Device: c.device,
 		Tensors: c.weights.Tensors, Flops: func(n int) float64 { return 3 * c.model.FlopsForward(n) }, Peak: c.device.Peak(200),

@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 
 	"albert/finetune"
+	"albert/internal/engine/mpi"
 	"albert/internal/files/jsonobject"
 	"albert/internal/learn/task"
+	"albert/internal/learn/train"
 	"albert/internal/model"
 	"albert/internal/run"
 	"albert/internal/text/dataset"
@@ -29,31 +31,51 @@ func taskNamed(name string) (dataset.Task, error) {
 // FinetuneCmd teaches a model a task.
 type FinetuneCmd struct {
 	finetune.Config
+	mpiFlag
 	JSON bool `name:"json" negatable:"" help:"Give result.json on stdout."`
 }
 
 // Run fine-tunes.
 func (c *FinetuneCmd) Run(ctx context.Context) error {
+	return c.share(func(world mpi.World) error {
+		c.World, c.Threads = world, cmp.Or(c.Threads, mpi.Threads())
+		t, err := c.check()
+		if err = train.Agree(world, err); err != nil {
+			return err
+		}
+		c.Messages = messages{os.Stderr}
+		r, err := finetune.Run(ctx, c.Config)
+		if err != nil {
+			return noModel(c.Model, usage(err))
+		}
+		if !train.Leads(world) {
+			return nil
+		}
+		return c.print(r, t)
+	})
+}
+
+// check refuses what is asked for in vain, and finds the task.
+func (c *FinetuneCmd) check() (t dataset.Task, err error) {
 	if err := trainable("finetune", c.Precision); err != nil {
-		return err
+		return t, err
 	}
-	t, err := taskNamed(c.Task)
-	if err != nil {
-		return err
+	if t, err = taskNamed(c.Task); err != nil {
+		return t, err
 	}
 	switch {
 	case len(c.Data) == 0 && len(c.Train) == 0:
-		return usagef("finetune: no data is given: --data DIR, or --train FILE and --dev FILE")
+		return t, usagef("finetune: no data is given: --data DIR, or --train FILE and --dev FILE")
 	case c.Runs < 1:
-		return usagef("--runs %d: want at least 1", c.Runs)
+		return t, usagef("--runs %d: want at least 1", c.Runs)
 	case t.Name == "ax":
-		return usagef("finetune: ax has no training data: fine-tune mnli, then albert eval RUN --task ax --data DIR")
+		return t, usagef("finetune: ax has no training data: fine-tune mnli, then albert eval RUN --task ax --data DIR")
 	}
-	c.Messages = messages{os.Stderr}
-	r, err := finetune.Run(ctx, c.Config)
-	if err != nil {
-		return noModel(c.Model, usage(err))
-	}
+	return t, nil
+}
+
+// print tells what a run reached.
+func (c *FinetuneCmd) print(r *finetune.Result, t dataset.Task) error {
 	if r.Overfit != nil {
 		return overfitted(r.Overfit, c.JSON)
 	}

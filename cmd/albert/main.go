@@ -14,8 +14,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 
+	"albert/internal/engine/mpi"
 	"albert/internal/learn/train"
 	"albert/internal/run"
 
@@ -93,7 +93,7 @@ func (m messages) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func main() { os.Exit(runCommand(os.Args[1:])) }
+func main() { mpi.Exit(runCommand(os.Args[1:])) }
 
 // runCommand parses args, runs the command and gives the exit status.
 func runCommand(args []string) int {
@@ -131,16 +131,22 @@ func runCommand(args []string) int {
 		return status
 	}
 	if err != nil {
+		if err = refuse(args, err); errors.As(err, new(told)) {
+			return 0
+		}
 		fmt.Fprintf(os.Stderr, "albert: %s\n", parseHint(args, err))
 		return 2
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals...)
 	defer stop()
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	if err := kctx.Run(); err != nil {
 		message := err.Error()
 		if field := (*run.FieldError)(nil); errors.As(err, &field) { // people gave a flag
 			message = strings.Replace(message, field.Error(), field.Flag(), 1)
+		}
+		if errors.As(err, new(told)) {
+			return 0
 		}
 		fmt.Fprintln(os.Stderr, "albert:", run.Flags(message))
 		var bad usageError

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"slices"
 
+	"albert/internal/engine/mpi"
 	"albert/internal/learn/train"
 	"albert/internal/run"
 	"albert/pretrain"
@@ -16,11 +18,28 @@ import (
 // PretrainCmd pretrains a model.
 type PretrainCmd struct {
 	pretrain.Config
+	mpiFlag
 	JSON bool `name:"json" negatable:"" help:"With --overfit-one-batch: give what was found as JSON on stdout."`
 }
 
 // Run pretrains.
 func (c *PretrainCmd) Run(ctx context.Context) error {
+	return c.share(func(world mpi.World) error {
+		c.World, c.Threads = world, cmp.Or(c.Threads, mpi.Threads())
+		if err := train.Agree(world, c.check()); err != nil {
+			return err
+		}
+		c.Messages = messages{os.Stderr}
+		r, err := pretrain.Run(ctx, c.Config)
+		if err == nil && r.Overfit != nil {
+			return overfitted(r.Overfit, c.JSON)
+		}
+		return err
+	})
+}
+
+// check refuses what is asked for in vain.
+func (c *PretrainCmd) check() error {
 	if err := trainable("pretrain", c.Precision); err != nil {
 		return err
 	}
@@ -34,13 +53,10 @@ func (c *PretrainCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	warnTables(slices.Concat(c.Train, c.Dev)...)
-	c.Messages = messages{os.Stderr}
-	r, err := pretrain.Run(ctx, c.Config)
-	if err == nil && r.Overfit != nil {
-		return overfitted(r.Overfit, c.JSON)
+	if train.Leads(c.World) {
+		warnTables(slices.Concat(c.Train, c.Dev)...)
 	}
-	return err
+	return nil
 }
 
 // overfitted tells what --overfit-one-batch found. A setup that does not learn is an error.

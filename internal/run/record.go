@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode"
 
+	"albert/internal/engine/mpi"
 	"albert/internal/files/jsonobject"
 )
 
@@ -45,6 +46,8 @@ type Common struct {
 	Threads int `help:"Threads (0: all)." resume:"change"`
 	// OverfitOneBatch only checks whether the setup can learn: see docs/finetuning.md. No file is written.
 	OverfitOneBatch bool `negatable:"" help:"Only check whether this setup can learn: train on one batch of at most 16 examples for 500 steps, at a constant rate, without dropout; nothing is written." resume:"-"`
+	// World is what this process shares the run with: every rank is asked the same. nil: one process.
+	World mpi.World `kong:"-" resume:"-"`
 	// Quiet leaves out plan and progress; warnings are shown all the same.
 	Quiet bool `negatable:"" help:"No plan and no progress; warnings are shown." resume:"change"`
 }

@@ -25,3 +25,6 @@ type Request interface {
 	// Done tells whether Wait would return at once.
 	Done() bool
 }
+
+// maxTag is the largest tag that every MPI library takes.
+const maxTag = 32767

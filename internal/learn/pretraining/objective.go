@@ -2,9 +2,7 @@ package pretraining
 
 import (
 	"fmt"
-	"maps"
 	"slices"
-	"sync"
 
 	"albert/internal/engine/ops"
 	"albert/internal/learn/examples"
@@ -38,6 +36,18 @@ func (s *sums) add(o sums) {
 	s.sopCount += o.sopCount
 	s.maskedCorrect += o.maskedCorrect
 	s.pieces += o.pieces
+}
+
+// sumsLen is how many numbers sums are.
+const sumsLen = 8
+
+func (s *sums) list() []float64 {
+	return []float64{s.mlmLoss, s.sopLoss, float64(s.mlmCorrect), float64(s.mlmCount), float64(s.sopCorrect), float64(s.sopCount),
+		float64(s.maskedCorrect), float64(s.pieces)}
+}
+
+func sumsOf(x []float64) sums {
+	return sums{x[0], x[1], int(x[2]), int(x[3]), int(x[4]), int(x[5]), int(x[6]), int(x[7])}
 }
 
 // losses gives the loss, and what it consists of, under the names of log.jsonl; a part without examples is null.
@@ -132,14 +142,12 @@ type Batch struct {
 	step               int
 	mask               int32
 	mlmCount, sopCount int
-
-	mu     sync.Mutex
-	leaves map[int]sums // of the leaf that begins at a sequence
+	found              []float64 // for each sequence the sums of the leaf that begins there, else zeros
 }
 
 // NewBatch counts the divisors of a step's losses: masked pieces and labelled pairs of the whole batch.
 func (o *Objective) NewBatch(step int, list []examples.Example, mask int32) *Batch {
-	b := &Batch{Examples: list, objective: o, step: step, mask: mask, leaves: map[int]sums{}}
+	b := &Batch{Examples: list, objective: o, step: step, mask: mask, found: make([]float64, sumsLen*len(list))}
 	for _, e := range list {
 		b.mlmCount += len(e.MaskedPositions)
 		if e.Label >= 0 {
@@ -158,17 +166,18 @@ func (b *Batch) Pieces(i int) int { return len(b.Examples[i].InputIDs) }
 // Leaf runs sequences [from,to) forward and back, adding their gradients to g. It may be called by several goroutines.
 func (b *Batch) Leaf(g *ops.Grads, from, to int) error {
 	s := b.objective.run(g, b.Examples[from:to], b.step, b.mlmCount, b.sopCount, b.mask)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.leaves[from] = s
+	copy(b.Found(from, to), s.list())
 	return nil
 }
+
+// Found is what Leaf found in sequences [from,to).
+func (b *Batch) Found(from, to int) []float64 { return b.found[sumsLen*from : sumsLen*to] }
 
 // Report gives the step's losses and accuracies.
 func (b *Batch) Report() train.Fields {
 	var total sums
-	for _, from := range slices.Sorted(maps.Keys(b.leaves)) {
-		total.add(b.leaves[from])
+	for x := range slices.Chunk(b.found, sumsLen) {
+		total.add(sumsOf(x))
 	}
 	return total.losses()
 }

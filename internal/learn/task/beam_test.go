@@ -73,7 +73,7 @@ func TestBeamHeadAgreesWithTheReleasedOne(t *testing.T) {
 	}
 	starts, ends, classes := float64s(t, f, "start_logits"), float64s(t, f, "end_logits"), float64s(t, f, "cls_logits")
 	at := 0
-	for i, out := range b.leaves[0] {
+	for i, out := range o.Run(ops.NewGrads(m.Params), examples, 1, b.count) {
 		near("cls logit", out.Beam.NoAnswer, classes[i])
 		for r := range out.Beam.Start {
 			near("start logit", out.Beam.Start[r], starts[at])

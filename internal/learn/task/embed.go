@@ -124,6 +124,11 @@ func (b *EmbedStep) Forward(from, to int) error {
 	return nil
 }
 
+// Forwarded are the vectors of examples [from,to).
+func (b *EmbedStep) Forwarded(from, to int) []float32 {
+	return b.vectors.data[b.first[from]*b.vectors.cols : b.first[to]*b.vectors.cols]
+}
+
 // Join computes the loss of all vectors and its gradient.
 func (b *EmbedStep) Join() error {
 	b.report = b.e.loss(b.e.Device, b.Examples, b.first, b.vectors, b.grads)
@@ -146,6 +151,9 @@ func (b *EmbedStep) leaf(dev ops.Device, g *ops.Grads, from, to int) {
 	}
 	t.Backward()
 }
+
+// Found is nothing: the report is of all vectors together.
+func (b *EmbedStep) Found(int, int) []float64 { return nil }
 
 // Report gives the step's loss and, of [MNR], how often an anchor's own positive was the nearest.
 func (b *EmbedStep) Report() train.Fields { return b.report }

@@ -2,9 +2,7 @@ package task
 
 import (
 	"fmt"
-	"maps"
 	"slices"
-	"sync"
 
 	"albert/internal/engine/numeric"
 	"albert/internal/engine/ops"
@@ -296,16 +294,14 @@ type Step struct {
 	objective *Objective
 	step      int
 	count     int
-
-	mu     sync.Mutex
-	leaves map[int][]Output // of the leaf that begins at an example
+	found     []float64 // for each example: the loss, how many labels are right, and how many there are
 }
 
 var _ train.Batch = (*Step)(nil)
 
 // NewStep makes a batch of a step's examples.
 func (o *Objective) NewStep(step int, examples []Example) *Step {
-	return &Step{Examples: examples, objective: o, step: step, count: o.divisor(examples), leaves: map[int][]Output{}}
+	return &Step{Examples: examples, objective: o, step: step, count: o.divisor(examples), found: make([]float64, 3*len(examples))}
 }
 
 // divisor is what the sum of losses is divided by.
@@ -332,27 +328,25 @@ func (b *Step) Pieces(i int) int { return b.Examples[i].Pieces() }
 
 // Leaf runs examples [from,to) forward and back, adding their gradients to g. It may be called by several goroutines.
 func (b *Step) Leaf(g *ops.Grads, from, to int) error {
-	out := b.objective.Run(g, b.Examples[from:to], b.step, b.count)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.leaves[from] = out
+	for i, out := range b.objective.Run(g, b.Examples[from:to], b.step, b.count) {
+		hits, n := b.Examples[from+i].hits(b.objective.Kind, out.Logits)
+		copy(b.Found(from+i, from+i+1), []float64{out.Loss, float64(hits), float64(n)})
+	}
 	return nil
 }
 
+// Found is what Leaf found in examples [from,to).
+func (b *Step) Found(from, to int) []float64 { return b.found[3*from : 3*to] }
+
 // Report gives the step's loss and, where a label is chosen, how often the right one was.
 func (b *Step) Report() train.Fields {
-	loss := 0.0
-	hits, n := 0, 0
-	for _, from := range slices.Sorted(maps.Keys(b.leaves)) {
-		for i, out := range b.leaves[from] {
-			loss += out.Loss
-			h, c := b.Examples[from+i].hits(b.objective.Kind, out.Logits)
-			hits, n = hits+h, n+c
-		}
+	var loss, hits, n float64
+	for x := range slices.Chunk(b.found, 3) {
+		loss, hits, n = loss+x[0], hits+x[1], n+x[2]
 	}
 	fields := train.Fields{{Name: "loss", Value: loss / float64(b.count)}}
 	if n > 0 {
-		fields = append(fields, train.Field{Name: "accuracy", Value: float64(hits) / float64(n)})
+		fields = append(fields, train.Field{Name: "accuracy", Value: hits / n})
 	}
 	return fields
 }

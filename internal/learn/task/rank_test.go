@@ -56,7 +56,7 @@ func TestRankLossIsTheFormula(t *testing.T) {
 		if err := step.Leaf(g, 0, len(examples)); err != nil {
 			t.Fatal(err)
 		}
-		for i, out := range step.leaves[0] {
+		for i, out := range o.Run(ops.NewGrads(m.Params), examples, 1, step.count) {
 			l, d := formula(float64(out.Logits[0][0]), float64(examples[i].Values[0]))
 			sum, bias = sum+l/float64(len(examples)), bias+d/float64(len(examples))
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"albert/internal/engine/mpi"
 	"albert/internal/files/safetensors"
 	"albert/internal/learn/optim"
 	"albert/internal/run"
@@ -39,6 +40,8 @@ type Config struct {
 	MaxTime time.Duration // stop and save after that time; 0: no limit
 	Quiet   bool          // no plan and no progress; warnings are shown all the same
 	DryRun  bool          // write the run directory and its plan, and stop
+	// Forecast of a dry run; no Ranks: none.
+	Forecast Forecast
 
 	// Settings are all resolved settings under the names of their flags. Those that are not Changeable must be the same when the
 	// run is resumed, and so must Data: hashes of what is learned from.
@@ -53,6 +56,9 @@ type Config struct {
 	// Files are written into the run directory and into every checkpoint: a model's config.json, say.
 	Files map[string][]byte
 
+	// World is what this process shares the run with: all of its ranks are asked the same, and get the weights and the log that one process
+	// would. nil: one process. MaxTime ends the run where it is over on any.
+	World mpi.World
 	// Device runs the arithmetic on gradients and weights.
 	Device optim.Device
 	// Tensors lists the model's tensors as they stand in a file, every parameter under its name among them; nil: the parameters.
@@ -77,6 +83,14 @@ type Config struct {
 type Memory struct {
 	Name  string `json:"name"`
 	Bytes int64  `json:"bytes"`
+}
+
+// ranks is how many processes share the run.
+func (c *Config) ranks() int {
+	if c.World == nil {
+		return 1
+	}
+	return c.World.Size()
 }
 
 func (c *Config) check() error {

@@ -67,6 +67,37 @@ func Leaves(b Batch) []Leaf { return newHalving(b).parts(0, b.Len(), allLevels) 
 // GradientBuffers is how many gradient buffers a step on b has alive at once when one part runs at a time, 7 at most.
 func GradientBuffers(b Batch) int { return newHalving(b).buffers(0, b.Len(), treeLevels) }
 
+// node is a place in the tree of a batch: sequences [from,to), and of the 64 parts that there are at most so many from the first on.
+type node struct{ from, to, first, parts int }
+
+func (h *halving) root() node { return node{0, len(h.before) - 1, 0, 1 << treeLevels} }
+
+// isPart tells of a node without halves.
+func (h *halving) isPart(n node) bool { return n.parts == 1 || h.isLeaf(n.from, n.to) }
+
+func (n node) halves() (left, right node) {
+	m, half := (n.from+n.to)/2, n.parts/2
+	return node{n.from, m, n.first, half}, node{m, n.to, n.first + half, half}
+}
+
+// addTree adds what next gives, in ascending order, for each of the nodes that whole tells of, as the tree under n has it. add adds right to left.
+func addTree[T any](n node, whole func(node) bool, next func() (T, error), add func(left, right T)) (sum T, err error) {
+	if whole(n) {
+		return next()
+	}
+	l, r := n.halves()
+	left, err := addTree(l, whole, next, add)
+	if err != nil {
+		return sum, err
+	}
+	right, err := addTree(r, whole, next, add)
+	if err != nil {
+		return sum, err
+	}
+	add(left, right)
+	return left, nil
+}
+
 // accumulator computes the gradient of a batch, leaf by leaf.
 type accumulator struct {
 	params *ops.Params
@@ -74,7 +105,8 @@ type accumulator struct {
 	// together is how many parts are worked on at once, each by a thread of its own, if there are so many; else, and for what is
 	// left over, the threads share each operation. Small operations lose more time in sharing out than they take.
 	together int
-	micro    int // Config.MicroBatch
+	micro    int    // Config.MicroBatch
+	ranks    *ranks // nil: one process
 	free     []*ops.Grads
 }
 
@@ -82,13 +114,26 @@ type accumulator struct {
 // levels of the halving are added as that tree; in a part below, the sum goes on from leaf to leaf in one buffer. After each leaf
 // done is told its pieces, one call at a time. If ctx is done the work ends after the running leaves.
 func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces int)) (*ops.Grads, error) {
+	if a.ranks != nil {
+		return a.ranks.gradient(ctx, a, b, done)
+	}
 	h := newHalving(b)
-	parts := h.parts(0, b.Len(), treeLevels) // those without a buffer yet
-	width := LeavesTogether(b, a.together, a.micro)
 	if j, ok := b.(Joined); ok {
-		if err := a.forward(ctx, j, h, width); err != nil {
+		if err := a.forward(ctx, j, h, 0, b.Len()); err != nil {
 			return nil, err
 		}
+		if err := j.Join(); err != nil {
+			return nil, err
+		}
+	}
+	return a.add(h, h.root(), a.sums(ctx, b, h, h.parts(0, b.Len(), treeLevels), done))
+}
+
+// sums gives a function that gives the sum of each of the parts, one after the other; it runs as many at once as may run.
+func (a *accumulator) sums(ctx context.Context, b Batch, h *halving, parts []Leaf, done func(pieces int)) func() (*ops.Grads, error) {
+	width := LeavesTogether(b, a.together, a.micro)
+	if len(parts) < width {
+		width = 1
 	}
 	var mu sync.Mutex
 	compute := func(part Leaf, g *ops.Grads) error {
@@ -106,7 +151,7 @@ func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces in
 		return nil
 	}
 	var ready []*ops.Grads
-	next := func() (*ops.Grads, error) {
+	return func() (*ops.Grads, error) {
 		if len(ready) == 0 {
 			n := min(width, len(parts))
 			errs := make([]error, n)
@@ -123,16 +168,12 @@ func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces in
 		ready = ready[1:]
 		return g, nil
 	}
-	g, err := a.tree(h, 0, b.Len(), treeLevels, next)
-	for _, r := range ready {
-		a.put(r)
-	}
-	return g, err
 }
 
-// forward runs every leaf of a batch forward, so many at once, and computes its loss.
-func (a *accumulator) forward(ctx context.Context, b Joined, h *halving, width int) error {
-	for leaves := h.parts(0, b.Len(), allLevels); len(leaves) > 0; {
+// forward runs every leaf of sequences [from,to) of a batch forward, so many at once.
+func (a *accumulator) forward(ctx context.Context, b Joined, h *halving, from, to int) error {
+	width := LeavesTogether(b, a.together, a.micro)
+	for leaves := h.parts(from, to, allLevels); len(leaves) > 0; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -144,7 +185,7 @@ func (a *accumulator) forward(ctx context.Context, b Joined, h *halving, width i
 		}
 		leaves = leaves[n:]
 	}
-	return b.Join()
+	return nil
 }
 
 // Together is how many leaves of a model run at once on so many threads, for Config.Together: one on each if what a leaf keeps for its
@@ -173,31 +214,22 @@ func LeavesTogether(b Batch, most, micro int) int {
 	return max(1, most)
 }
 
-// tree adds the parts of [from,to), each a buffer of its own, which next gives in ascending order.
-func (a *accumulator) tree(h *halving, from, to, levels int, next func() (*ops.Grads, error)) (*ops.Grads, error) {
-	if levels == 0 || h.isLeaf(from, to) {
-		return next()
-	}
-	m := (from + to) / 2
-	left, err := a.tree(h, from, m, levels-1, next)
-	if err != nil {
-		return nil, err
-	}
-	right, err := a.tree(h, m, to, levels-1, next)
-	if err != nil {
-		a.put(left)
-		return nil, err
-	}
-	k := a.dev.Kernels()
-	a.chunks(func(i, j int) { k.AddTo(left.Flat()[i:j], right.Flat()[i:j]) })
-	a.put(right)
-	return left, nil
+// add adds the parts of a node, each a buffer of its own, which next gives in ascending order.
+func (a *accumulator) add(h *halving, n node, next func() (*ops.Grads, error)) (*ops.Grads, error) {
+	return addTree(n, h.isPart, next, func(left, right *ops.Grads) {
+		a.addTo(left.Flat(), right.Flat())
+		a.put(right)
+	})
 }
 
-// chunks shares out the values of a buffer: 64 KiB a task.
-func (a *accumulator) chunks(f func(i, j int)) {
+func (a *accumulator) addTo(left, right []float32) {
+	k := a.dev.Kernels()
+	a.chunks(len(left), func(i, j int) { k.AddTo(left[i:j], right[i:j]) })
+}
+
+// chunks shares out n values: 64 KiB a task.
+func (a *accumulator) chunks(n int, f func(i, j int)) {
 	const chunk = 1 << 14
-	n := a.params.Size()
 	a.dev.Run((n+chunk-1)/chunk, func(t int) { f(t*chunk, min((t+1)*chunk, n)) })
 }
 
@@ -206,7 +238,7 @@ func (a *accumulator) get() *ops.Grads {
 	if n := len(a.free); n > 0 {
 		g := a.free[n-1]
 		a.free = a.free[:n-1]
-		a.chunks(func(i, j int) { clear(g.Flat()[i:j]) })
+		a.chunks(a.params.Size(), func(i, j int) { clear(g.Flat()[i:j]) })
 		return g
 	}
 	return ops.NewGrads(a.params)

@@ -21,10 +21,11 @@ type listed struct {
 	leaves []Leaf
 }
 
-func (b *listed) Len() int           { return len(b.lengths) }
-func (b *listed) Pieces(i int) int   { return b.lengths[i] }
-func (b *listed) Report() Fields     { return nil }
-func (b *listed) Example(int) string { return "" }
+func (b *listed) Len() int                 { return len(b.lengths) }
+func (b *listed) Pieces(i int) int         { return b.lengths[i] }
+func (b *listed) Report() Fields           { return nil }
+func (b *listed) Example(int) string       { return "" }
+func (b *listed) Found(int, int) []float64 { return nil }
 
 func (b *listed) Leaf(g *ops.Grads, from, to int) error {
 	if b.fail > 0 && to > b.fail {

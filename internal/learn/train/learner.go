@@ -27,6 +27,8 @@ type Batch interface {
 	// Leaf runs sequences [a,b) forward and back and adds their gradients to g. The divisors are those of the whole batch. Each
 	// sequence comes once; with Config.Together above 1 several leaves run at once, so that their order is not known.
 	Leaf(g *ops.Grads, a, b int) error
+	// Found is where Leaf writes what it finds in sequences [a,b), all that Report needs of them: ranks of a job write there what others found.
+	Found(a, b int) []float64
 	// Report gives, after the last leaf, the step's "loss", and what else the log shows of it.
 	Report() Fields
 	// Example names sequence i in the log of a skipped step.
@@ -39,6 +41,8 @@ type Joined interface {
 	Batch
 	// Forward runs sequences [a,b) forward and keeps what the loss needs of them; several leaves may run at once.
 	Forward(a, b int) error
+	// Forwarded is where Forward writes what it keeps of sequences [a,b), all that Join needs of them, as Found is.
+	Forwarded(a, b int) []float32
 	// Join computes the loss, after the last Forward and before the first Leaf.
 	Join() error
 }

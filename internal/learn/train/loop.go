@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -61,7 +62,7 @@ func (r *trainer) evaluationDue() bool {
 func (r *trainer) step(ctx context.Context) error {
 	n := r.state.Step + 1
 	batch, err := r.batches.get(ctx, n)
-	if err != nil {
+	if err = r.ranks.agree(ctx, err); err != nil {
 		return err
 	}
 	total := 0
@@ -73,6 +74,9 @@ func (r *trainer) step(ctx context.Context) error {
 		done += pieces
 		r.progress.leaf(n-1, done, total, pieces, flops*float64(pieces))
 	})
+	if errors.Is(err, ErrStopped) {
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("step %d: %w", n, err)
 	}
@@ -178,6 +182,9 @@ func (r *trainer) pause(then time.Time) {
 
 // write adds a row to the log and to the event file.
 func (r *trainer) write(row Fields, prefix string) {
+	if r.log == nil { // of a rank that follows
+		return
+	}
 	text, err := json.Marshal(row)
 	if err == nil {
 		err = r.log.write(append(text, '\n'))

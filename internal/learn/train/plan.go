@@ -79,6 +79,9 @@ type plan struct {
 	DiskFree       int64    `json:"disk_free"` // -1: not known
 	Seconds        float64  `json:"seconds"`   // to the end; 0: not known
 	Rate           string   `json:"rate"`      // where the time comes from
+
+	Forecast  *forecast `json:"ranks,omitempty"`
+	gradients string    // their name in Memory
 }
 
 // newPlan is the plan of a run whose first batch is b. parts is what the memory goes to.
@@ -95,9 +98,14 @@ func (r *trainer) newPlan(b Batch) *plan {
 		p.Memory = append(p.Memory, r.c.Memory(b)...)
 	}
 	size := 4 * int64(r.params.Size())
-	buffers := GradientBuffers(b) + LeavesTogether(b, r.c.Together, r.c.MicroBatch) - 1
-	p.Memory = append(p.Memory, Memory{fmt.Sprintf("gradients (%d)", buffers), int64(buffers) * size},
-		Memory{"moments (2)", 2 * size})
+	width := LeavesTogether(b, r.c.Together, r.c.MicroBatch)
+	buffers := GradientBuffers(b) + width - 1
+	gradients := Memory{fmt.Sprintf("gradients (%d)", buffers), int64(buffers) * size}
+	if r.ranks != nil {
+		gradients = r.gradients.shared(b, r.ranks.world.Size()).gradientMemory(width)
+	}
+	p.gradients = gradients.Name
+	p.Memory = append(p.Memory, gradients, Memory{"moments (2)", 2 * size})
 	for _, m := range p.Memory {
 		p.MemoryNeeded += m.Bytes
 	}
@@ -108,8 +116,11 @@ func (r *trainer) newPlan(b Batch) *plan {
 	if s, ok := r.manifest.SecondsPerStep(); ok {
 		p.Seconds, p.Rate = left*s, "as measured when it last ran"
 	} else if p.Flops > 0 && p.Peak > 0 {
-		p.Seconds = left * p.Flops / (assumedFraction * p.Peak)
+		p.Seconds = left * p.Flops / (assumedFraction * p.Peak) / float64(r.c.ranks())
 		p.Rate = fmt.Sprintf("assuming %.0f %% of the peak", 100*assumedFraction)
+	}
+	if f := r.c.Forecast; f.Ranks > 0 {
+		p.Forecast = r.newForecast(b, p, f)
 	}
 	return p
 }
@@ -155,6 +166,9 @@ func (p *plan) String() string {
 			rate += fmt.Sprintf(" (peak %s)", flopsText(p.Peak, "FLOP/s"))
 		}
 		line("time", "about %s, %s", durationText(p.Seconds), rate)
+	}
+	if p.Forecast != nil {
+		line("ranks", "%s", p.Forecast)
 	}
 	return s.String()
 }

@@ -43,7 +43,7 @@ type progress struct {
 }
 
 func newProgress(c *Config) *progress {
-	p := &progress{out: c.Messages, quiet: c.Quiet, steps: c.Steps, peak: c.Peak, now: time.Now}
+	p := &progress{out: c.Messages, quiet: c.Quiet, steps: c.Steps, peak: c.Peak * float64(c.ranks()), now: time.Now}
 	if p.out == nil {
 		p.out = io.Discard
 	}

@@ -32,6 +32,7 @@ type trainer struct {
 	optimizer   *optim.Optimizer
 	gradients   *accumulator
 	batches     *batchQueue
+	ranks       *ranks // nil: one process
 	log         *appendFile
 	events      *events
 	logError    bool // the last row could not be written
@@ -55,7 +56,7 @@ func Run(ctx context.Context, c Config, params *ops.Params, learner Learner) err
 // errTime is why a run stops when Config.MaxTime is over.
 var errTime = errors.New("time is over")
 
-func start(ctx context.Context, c *Config, params *ops.Params, learner Learner, at func(string) error) (err error) {
+func start(ctx context.Context, c *Config, params *ops.Params, learner Learner, at func(string) error) error {
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -64,16 +65,24 @@ func start(ctx context.Context, c *Config, params *ops.Params, learner Learner, 
 		ctx, cancel = context.WithTimeoutCause(ctx, c.MaxTime, errTime)
 		defer cancel()
 	}
-	if err := disk.MkdirAll(string(c.Dir)); err != nil {
+	r := newTrainer(c, params, learner, at)
+	defer r.batches.wait()
+	if r.ranks != nil {
+		return r.together(ctx)
+	}
+	return r.lead(ctx)
+}
+
+// lead is a run of one process, or of rank 0 of several.
+func (r *trainer) lead(ctx context.Context) (err error) {
+	if err := disk.MkdirAll(string(r.c.Dir)); err != nil {
 		return err
 	}
-	unlock, err := c.Dir.Lock()
+	unlock, err := r.c.Dir.Lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	r := newTrainer(c, params, learner, at)
-	defer r.batches.wait()
 	done, err := r.open()
 	if err != nil || done {
 		return err
@@ -81,12 +90,15 @@ func start(ctx context.Context, c *Config, params *ops.Params, learner Learner, 
 	if err := r.plan(ctx); err != nil {
 		return err
 	}
-	if c.DryRun {
+	if r.c.DryRun {
 		return nil
 	}
 	defer func() { err = run.OneLine(err, r.close()) }()
 	if err := r.openLogs(); err != nil {
 		return err
+	}
+	if err := r.start(ctx); err != nil {
+		return r.stop(ctx, err)
 	}
 	return r.loop(ctx)
 }
@@ -95,7 +107,10 @@ func start(ctx context.Context, c *Config, params *ops.Params, learner Learner, 
 func newTrainer(c *Config, params *ops.Params, learner Learner, at func(string) error) *trainer {
 	r := &trainer{c: c, params: params, learner: learner, began: time.Now(), saved: -1, at: at, progress: newProgress(c)}
 	r.optimizer = optim.New(c.Optimizer, params, c.Device)
-	r.gradients = &accumulator{params: params, dev: c.Device, together: c.Together, micro: c.MicroBatch}
+	if r.ranks = newRanks(c.World, c.Messages); r.ranks != nil {
+		r.ranks.stopped = r.stopped
+	}
+	r.gradients = &accumulator{params: params, dev: c.Device, together: c.Together, micro: c.MicroBatch, ranks: r.ranks}
 	r.batches = &batchQueue{learner: learner, steps: c.Steps}
 	m, v := r.optimizer.Moments()
 	r.checkpoints = &checkpoints{dir: c.Dir, params: params, m: m, v: v, tensors: c.Tensors, files: c.Files, keep: c.Keep, at: at}
@@ -181,6 +196,11 @@ func (r *trainer) plan(ctx context.Context) error {
 	}
 	p := r.newPlan(b)
 	r.progress.note("%s\n%s", r.c.Dir, strings.TrimRight(p.String(), "\n"))
+	for _, ranks := range []int{r.c.ranks(), r.c.Forecast.Ranks} {
+		if text := r.gradients.shared(b, max(1, ranks)).idleText(); text != "" {
+			r.warn("%s", text)
+		}
+	}
 	if p.MemoryThere > 0 && p.MemoryNeeded > p.MemoryThere {
 		r.warn("the run needs %s of memory, %s is available: the system may end it", run.SizeText(p.MemoryNeeded), run.SizeText(p.MemoryThere))
 	}

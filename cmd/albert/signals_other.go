@@ -1,0 +1,11 @@
+//go:build !unix
+
+package main
+
+import (
+	"os"
+	"syscall"
+)
+
+// stopSignals ask for an end in good order.
+var stopSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM}
