@@ -15,6 +15,9 @@ type mpiFlag struct {
 // share runs f as a rank of the job that a launcher started this process for; world is nil where there is none.
 func (f *mpiFlag) share(run func(world mpi.World) error) error {
 	world, err := mpi.Open(f.MPI)
+	if rank, _ := mpi.Launched(); rank > 0 && errors.As(err, new(mpi.CommonError)) {
+		return told{err}
+	}
 	if err != nil {
 		return usageError{err}
 	}

@@ -64,13 +64,16 @@ func Launched() (rank, ranks int) {
 	return l.rank, l.ranks
 }
 
+// CommonError is an error that every rank of a job meets alike, so that one of them tells of it.
+type CommonError struct{ error }
+
 // Open joins the job that a launcher started this process for: nil where there is no launcher, or one of a single rank. choice is the value
 // of --mpi: auto, off, or the file of an MPI library, which is then opened without a launcher too. An error is one of how the program was started.
 func Open(choice string) (World, error) {
 	l := launched(os.Getenv)
 	switch {
 	case choice == "off" && l.ranks > 1 && !l.plain:
-		return nil, fmt.Errorf("--mpi off, but %s started %d processes, each of which would be the whole run: leave out --mpi off, or the launcher", l.name, l.ranks)
+		return nil, CommonError{fmt.Errorf("--mpi off, but %s started %d processes, each of which would be the whole run: leave out --mpi off, or the launcher", l.name, l.ranks)}
 	case choice == "off", choice == "auto" && l.ranks <= 1:
 		return nil, nil
 	}
@@ -81,7 +84,7 @@ func Open(choice string) (World, error) {
 	case choice != "auto":
 		file = choice
 	case l.plain && file == "":
-		return nil, fmt.Errorf("srun started %d tasks without MPI: use srun --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH), or --mpi off if each is a run of its own", l.ranks)
+		return nil, CommonError{fmt.Errorf("srun started %d tasks without MPI: use srun --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH), or --mpi off if each is a run of its own", l.ranks)}
 	}
 	return open(l, file)
 }

@@ -12,7 +12,7 @@ func open(l launcher, _ string) (World, error) {
 	if l.ranks > 0 {
 		by = fmt.Sprintf("%s (%d ranks)", l.name, l.ranks)
 	}
-	return nil, fmt.Errorf("this albert is built without MPI, which %s needs: build it on Linux with go build -tags mpi ./cmd/albert", by)
+	return nil, CommonError{fmt.Errorf("this albert is built without MPI, which %s needs: build it on Linux with go build -tags mpi ./cmd/albert", by)}
 }
 
 // Exit ends the process with that status.
