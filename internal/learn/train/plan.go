@@ -12,8 +12,13 @@ import (
 	"albert/internal/run"
 )
 
-// assumedFraction is the share of the peak that a plan assumes until steps were measured.
-const assumedFraction = 0.6
+// assumedFraction is the share of the peak that a plan assumes until steps were measured: less for small models, whose leaves run side by side.
+func (c *Config) assumedFraction() float64 {
+	if c.Together > 1 {
+		return 0.5
+	}
+	return 0.7
+}
 
 // GCPercent is how much garbage may grow on top of what a run holds, for debug.SetGCPercent: its large buffers are kept and used again,
 // so that collecting often costs little, and memory stays close to the plan.
@@ -116,8 +121,8 @@ func (r *trainer) newPlan(b Batch) *plan {
 	if s, ok := r.manifest.SecondsPerStep(); ok {
 		p.Seconds, p.Rate = left*s, "as measured when it last ran"
 	} else if p.Flops > 0 && p.Peak > 0 {
-		p.Seconds = left * p.Flops / (assumedFraction * p.Peak) / float64(r.c.ranks())
-		p.Rate = fmt.Sprintf("assuming %.0f %% of the peak", 100*assumedFraction)
+		p.Seconds = left * p.Flops / (r.c.assumedFraction() * p.Peak) / float64(r.c.ranks())
+		p.Rate = fmt.Sprintf("assuming %.0f %% of the peak", 100*r.c.assumedFraction())
 	}
 	if f := r.c.Forecast; f.Ranks > 0 {
 		p.Forecast = r.newForecast(b, p, f)
