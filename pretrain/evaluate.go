@@ -25,7 +25,9 @@ import (
 // WriteStep writes the examples that a step of a run learns from, a JSON line each. The run need not have come so far.
 func WriteStep(ctx context.Context, w io.Writer, dir string, step int) error {
 	enc := json.NewEncoder(w)
-	return EachOfStep(dir, step, func(e *examples.Example, _ int, _ *tokenizer.Tokenizer) error { return cmp.Or(ctx.Err(), enc.Encode(e)) })
+	return EachOfStep(dir, step, func(e *examples.Example, _ int, _ *tokenizer.Tokenizer) error {
+		return cmp.Or(ctx.Err(), enc.Encode(e))
+	})
 }
 
 // EachOfStep is for this module's own programs: it calls f with each example that a step of a run learns
