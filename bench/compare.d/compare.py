@@ -81,6 +81,7 @@ class Cell:
             self.rounds(self.runs[-1], seconds, wanted, options.others)
 
     def rounds(self, run, seconds, wanted, others_allowed):
+        """Fills a run with quiet rounds, as many as are wanted if they come."""
         there = [label for label in self.contenders if label not in self.missing]
         kept, tried = 0, 0
         while kept < wanted and tried < TRIES * wanted and there:
