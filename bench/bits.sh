@@ -56,7 +56,7 @@ train "GOMAXPROCS=1" t1 env GOMAXPROCS=1 "$albert"
 grep -q '"leaves": *\(9\|[1-9][0-9]\)' "$work/t1/plan.json" || { echo "fewer than nine leaves"; exit 1; }
 train "GOMAXPROCS=2" t2 env GOMAXPROCS=2 "$albert"
 train "GOMAXPROCS=7" t7 env GOMAXPROCS=7 "$albert"
-for set in avx2 avx512 amx; do
+for set in avx2 avxvnni avx512 amx; do
 	if ALBERT_CPU=$set "$albert" pretrain --output "$work/$set" "${flags[@]}" "${text[@]}" 2>"$work/err"; then
 		row "ALBERT_CPU=$set" "$(hash_of "$work/$set")"
 	else

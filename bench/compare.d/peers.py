@@ -23,6 +23,8 @@ import numpy as np
 
 import models
 
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(models.KEPT / "inductor"))  # by the number of threads, too
+
 BATCH = 32  # sequences that are padded to the longest of them
 PARTS = 8  # as in bench/contender
 CLS, SEP = 2, 3

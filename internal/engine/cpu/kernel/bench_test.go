@@ -109,6 +109,22 @@ func BenchmarkGemm(b *testing.B) {
 	}
 }
 
+// BenchmarkGemmInt8: products of int8 by one thread, both operands quantised and packed beforehand.
+func BenchmarkGemmInt8(b *testing.B) {
+	for _, s := range sets[1:] {
+		s = s.ForInt8()
+		for _, c := range []gemmCase{{128, 768, 3072}, {128, 3072, 768}, {16, 768, 3072}, {128, 64, 128}, {1, 768, 768}} {
+			b.Run(fmt.Sprintf("%s/%dx%dx%d", s.Name, c.m, c.k, c.n), func(b *testing.B) {
+				ld, out, acc := Int8Stride(c.k), make([]float32, c.m*c.n), make([]int32, Int8Scratch(c.m))
+				var p Int8Panels
+				p.Resize(c.k, c.n)
+				a, rows := make([]int8, c.m*ld), make([]Int8Row, c.m)
+				againstPeak(b, s, 2*float64(c.m*c.k*c.n), func() { s.GemmInt8(a, ld, rows, &p, 0, p.Panels(), out, c.n, nil, acc) })
+			})
+		}
+	}
+}
+
 // BenchmarkRows: every row function, on rows of a base model.
 func BenchmarkRows(b *testing.B) {
 	const n = 768

@@ -24,8 +24,8 @@ func addBF16() {
 		if s.Name == "generic" {
 			continue
 		}
-		s.rules = twinRules(s.Name)
-		if s.Name != "avx2" && has {
+		s.rules = twinRules(s.NR)
+		if s.NR == pairColumns && has {
 			s.rules[Dot-1].instruction = true
 			if cpuid.CPU.VendorID == cpuid.AMD {
 				s.rules[Dot-1] = dotRule
@@ -37,12 +37,11 @@ func addBF16() {
 	}
 }
 
-// twinRules are the rules by fused multiply-adds.
-func twinRules(name string) [2]bf16Set {
+// twinRules are the rules by fused multiply-adds: for panels of 32 columns AVX-512's, of 16 AVX2's.
+func twinRules(nr int) [2]bf16Set {
 	round, swap, twins := roundBF16AVX512, roundSwapBF16AVX512, twinsAVX512
-	nr := 32
-	if name == "avx2" {
-		round, swap, twins, nr = roundBF16AVX2, roundSwapBF16AVX2, twinsAVX2, 16
+	if nr == stripNR {
+		round, swap, twins = roundBF16AVX2, roundSwapBF16AVX2, twinsAVX2
 	}
 	wrap := func(f func(dst, src *float32, n int)) func(dst, x []float32) {
 		return func(dst, x []float32) {

@@ -4,4 +4,4 @@ package kernel
 
 func instructionRules() []bf16Set { return nil }
 
-func twinRules(string) [2]bf16Set { return genericRules }
+func twinRules(int) [2]bf16Set { return genericRules }

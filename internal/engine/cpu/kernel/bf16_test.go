@@ -56,8 +56,8 @@ func ruleSets(t testing.TB, rule Rule) (list []*Set) {
 	have := Available()
 	for _, s := range others(t) {
 		twin := *s
-		twin.rules = twinRules(s.Name)
-		if s.Name != "amx" {
+		twin.rules = twinRules(s.NR)
+		if s.Name != "amx" && s.Name != "avxvnni" { // whose fused multiply-adds are those of the set before
 			list = append(list, twin.ForRule(rule))
 			list[len(list)-1].Name += " by FMA"
 		}

@@ -8,7 +8,10 @@ import (
 	"github.com/klauspost/cpuid/v2"
 )
 
-func init() {
+func init() { addSets() }
+
+// addSets adds the sets that this CPU can run.
+func addSets() {
 	if cpuid.CPU.Supports(cpuid.AVX, cpuid.AVX2, cpuid.FMA3, cpuid.BMI2) {
 		sets = append(sets, assemble("avx2", 6, 16, asmAVX2))
 	}

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"slices"
 	"unsafe"
 
 	"github.com/klauspost/cpuid/v2"
@@ -24,18 +25,28 @@ type int8Asm struct {
 var int8AVX2 = int8Asm{cols: stripNR, tiles: []int8Tile{nil, int8Tile1AVX2, int8Tile2AVX2, int8Tile3AVX2, int8Tile4AVX2},
 	span: spanAVX2, quantize: quantizeAVX2, dequantize: dequantizeAVX2, peak: peakInt8AVX2, peakOps: 2 * 8 * 32}
 
+var int8AVXVNNI = int8Asm{flip: 0x80, cols: stripNR, tiles: []int8Tile{nil, int8Tile1AVXVNNI, int8Tile2AVXVNNI, int8Tile3AVXVNNI, int8Tile4AVXVNNI,
+	int8Tile5AVXVNNI, int8Tile6AVXVNNI}, span: spanAVX2, quantize: quantizeAVX2, dequantize: dequantizeAVX2, peak: peakAVXVNNI, peakOps: 2 * 24 * 32}
+
 var int8AVX512 = int8Asm{flip: 0x80, cols: Int8Columns, tiles: []int8Tile{nil, int8Tile1AVX512, int8Tile2AVX512, int8Tile3AVX512, int8Tile4AVX512,
 	int8Tile5AVX512, int8Tile6AVX512, int8Tile7AVX512, int8Tile8AVX512, int8Tile9AVX512, int8Tile10AVX512, int8Tile11AVX512, int8Tile12AVX512,
 	int8Tile13AVX512, int8Tile14AVX512}, span: spanAVX512, quantize: quantizeAVX512, dequantize: dequantizeAVX512, peak: peakVNNIAVX512, peakOps: 2 * 48 * 64}
 
-// addInt8 gives the sets their int8 part. AVX-512 without VNNI does what AVX2 does. A CPU with AMX gets a set of its own, whose other
-// functions are those of AVX-512.
+// addInt8 gives the sets their int8 part. AVX-512 without VNNI does what AVX2 does. A CPU with AVX-VNNI and one with AMX get sets of their
+// own, whose other functions are those of AVX2 and of AVX-512.
 //
-// All three ran, and gave the plain Go bits, on a Xeon with AVX-512, VNNI and AMX in November 2026.
+// All four ran, and gave the plain Go bits, on a Xeon with AVX-VNNI, AVX-512, VNNI and AMX in November 2026.
 func addInt8() {
-	for _, s := range sets {
+	for i, s := range slices.Clone(sets) {
 		switch {
-		case s.Name == "avx2", s.Name == "avx512" && !cpuid.CPU.Supports(cpuid.AVX512VNNI):
+		case s.Name == "avx2":
+			s.int8 = assembleInt8(int8AVX2)
+			if cpuid.CPU.Supports(cpuid.AVXVNNI) {
+				vnni := *s
+				vnni.Name, vnni.int8 = "avxvnni", assembleInt8(int8AVXVNNI)
+				sets = slices.Insert(sets, i+1, &vnni)
+			}
+		case s.Name == "avx512" && !cpuid.CPU.Supports(cpuid.AVX512VNNI):
 			s.int8 = assembleInt8(int8AVX2)
 		case s.Name == "avx512":
 			s.int8 = assembleInt8(int8AVX512)

@@ -1,8 +1,8 @@
 // Package kernel is the arithmetic of one row and one tile: matrix products over packed panels, normalisation, softmax, activations,
 // dropout, cross-entropy, and the optimizer's elementwise steps. It knows no threads and no tensors, only slices.
 //
-// Every function stands three times: in plain Go, where it is defined, and generated for AVX2+FMA and AVX-512, the products of int8 and
-// bf16 for AMX, too. All give the same bits: a product is one chain of fused multiply-adds over ascending k, a row sum has 16 lanes and a
+// Every function stands three times: in plain Go, where it is defined, and generated for AVX2+FMA and AVX-512, the products of int8 for
+// AVX-VNNI, too, and those of int8 and bf16 for AMX. All give the same bits: a product is one chain of fused multiply-adds over ascending k, a row sum has 16 lanes and a
 // fixed tree, an elementwise formula is a written sequence of operations.
 //
 //	k, err := kernel.Select("")          // the best this CPU has
@@ -109,7 +109,7 @@ const (
 var sets = []*Set{generic}
 
 // names of all sets, whether this CPU has them or not.
-var names = []string{"generic", "avx2", "avx512", "amx"}
+var names = []string{"generic", "avx2", "avxvnni", "avx512", "amx"}
 
 // Available lists the instruction sets of this CPU, the best last.
 func Available() []string {

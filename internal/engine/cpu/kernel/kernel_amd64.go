@@ -521,6 +521,27 @@ func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ld
 func bf16TwoAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte)
 
 //go:noescape
+func int8Tile6AVXVNNI(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile5AVXVNNI(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile4AVXVNNI(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile3AVXVNNI(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile2AVXVNNI(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func int8Tile1AVXVNNI(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+
+//go:noescape
+func peakAVXVNNI(n int, seeds *float32)
+
+//go:noescape
 func peakInt8AVX2(n int, seeds *float32)
 
 //go:noescape

@@ -38371,6 +38371,832 @@ loop:
 	BYTE   $0xc0
 	RET
 
+// func int8Tile6AVXVNNI(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tile6AVXVNNI(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), DI
+
+tile:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   a+8(FP), CX
+	LEAQ   (AX)(AX*2), BX
+	LEAQ   (CX)(BX*1), DX
+	MOVQ   b+24(FP), SI
+	MOVQ   k+0(FP), BX
+
+loop:
+	PREFETCHT1   (DI)
+	ADDQ         $+64, DI
+	VMOVUPS      (SI), Y12
+	VMOVUPS      32(SI), Y13
+	VPBROADCASTD (CX), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xc4
+	LONG         $0x500dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (CX)(AX*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xd4
+	LONG         $0x5005c2c4
+	BYTE         $0xdd
+	VPBROADCASTD (CX)(AX*2), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xe4
+	LONG         $0x500dc2c4
+	BYTE         $0xed
+	VPBROADCASTD (DX), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xf4
+	LONG         $0x5005c2c4
+	BYTE         $0xfd
+	VPBROADCASTD (DX)(AX*1), Y14
+	LONG         $0x500d42c4
+	BYTE         $0xc4
+	LONG         $0x500d42c4
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(AX*2), Y15
+	LONG         $0x500542c4
+	BYTE         $0xd4
+	LONG         $0x500542c4
+	BYTE         $0xdd
+	VMOVUPS      64(SI), Y12
+	VMOVUPS      96(SI), Y13
+	VPBROADCASTD 4(CX), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xc4
+	LONG         $0x500dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(CX)(AX*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xd4
+	LONG         $0x5005c2c4
+	BYTE         $0xdd
+	VPBROADCASTD 4(CX)(AX*2), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xe4
+	LONG         $0x500dc2c4
+	BYTE         $0xed
+	VPBROADCASTD 4(DX), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xf4
+	LONG         $0x5005c2c4
+	BYTE         $0xfd
+	VPBROADCASTD 4(DX)(AX*1), Y14
+	LONG         $0x500d42c4
+	BYTE         $0xc4
+	LONG         $0x500d42c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(AX*2), Y15
+	LONG         $0x500542c4
+	BYTE         $0xd4
+	LONG         $0x500542c4
+	BYTE         $0xdd
+	VMOVUPS      128(SI), Y12
+	VMOVUPS      160(SI), Y13
+	VPBROADCASTD 8(CX), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xc4
+	LONG         $0x500dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD 8(CX)(AX*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xd4
+	LONG         $0x5005c2c4
+	BYTE         $0xdd
+	VPBROADCASTD 8(CX)(AX*2), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xe4
+	LONG         $0x500dc2c4
+	BYTE         $0xed
+	VPBROADCASTD 8(DX), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xf4
+	LONG         $0x5005c2c4
+	BYTE         $0xfd
+	VPBROADCASTD 8(DX)(AX*1), Y14
+	LONG         $0x500d42c4
+	BYTE         $0xc4
+	LONG         $0x500d42c4
+	BYTE         $0xcd
+	VPBROADCASTD 8(DX)(AX*2), Y15
+	LONG         $0x500542c4
+	BYTE         $0xd4
+	LONG         $0x500542c4
+	BYTE         $0xdd
+	VMOVUPS      192(SI), Y12
+	VMOVUPS      224(SI), Y13
+	VPBROADCASTD 12(CX), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xc4
+	LONG         $0x500dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD 12(CX)(AX*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xd4
+	LONG         $0x5005c2c4
+	BYTE         $0xdd
+	VPBROADCASTD 12(CX)(AX*2), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xe4
+	LONG         $0x500dc2c4
+	BYTE         $0xed
+	VPBROADCASTD 12(DX), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xf4
+	LONG         $0x5005c2c4
+	BYTE         $0xfd
+	VPBROADCASTD 12(DX)(AX*1), Y14
+	LONG         $0x500d42c4
+	BYTE         $0xc4
+	LONG         $0x500d42c4
+	BYTE         $0xcd
+	VPBROADCASTD 12(DX)(AX*2), Y15
+	LONG         $0x500542c4
+	BYTE         $0xd4
+	LONG         $0x500542c4
+	BYTE         $0xdd
+	ADDQ         $+256, SI
+	ADDQ         $+16, CX
+	ADDQ         $+16, DX
+	SUBQ         $+16, BX
+	JGT          loop
+	MOVQ         c+40(FP), SI
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      Y1, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y2, (SI)
+	VMOVUPS      Y3, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y4, (SI)
+	VMOVUPS      Y5, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y6, (SI)
+	VMOVUPS      Y7, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y8, (SI)
+	VMOVUPS      Y9, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y10, (SI)
+	VMOVUPS      Y11, 32(SI)
+	ADDQ         $+128, SI
+	MOVQ         SI, c+40(FP)
+	IMUL3Q       $+6, AX, BX
+	ADDQ         BX, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile5AVXVNNI(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tile5AVXVNNI(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), DI
+
+tile:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	MOVQ   a+8(FP), CX
+	LEAQ   (AX)(AX*2), BX
+	LEAQ   (CX)(BX*1), DX
+	MOVQ   b+24(FP), SI
+	MOVQ   k+0(FP), BX
+
+loop:
+	PREFETCHT1   (DI)
+	ADDQ         $+64, DI
+	VMOVUPS      (SI), Y10
+	VMOVUPS      32(SI), Y11
+	VPBROADCASTD (CX), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xc2
+	LONG         $0x501dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD (CX)(AX*1), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xd2
+	LONG         $0x5015c2c4
+	BYTE         $0xdb
+	VPBROADCASTD (CX)(AX*2), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xe2
+	LONG         $0x501dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD (DX), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xf2
+	LONG         $0x5015c2c4
+	BYTE         $0xfb
+	VPBROADCASTD (DX)(AX*1), Y12
+	LONG         $0x501d42c4
+	BYTE         $0xc2
+	LONG         $0x501d42c4
+	BYTE         $0xcb
+	VMOVUPS      64(SI), Y10
+	VMOVUPS      96(SI), Y11
+	VPBROADCASTD 4(CX), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xc2
+	LONG         $0x501dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD 4(CX)(AX*1), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xd2
+	LONG         $0x5015c2c4
+	BYTE         $0xdb
+	VPBROADCASTD 4(CX)(AX*2), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xe2
+	LONG         $0x501dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD 4(DX), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xf2
+	LONG         $0x5015c2c4
+	BYTE         $0xfb
+	VPBROADCASTD 4(DX)(AX*1), Y12
+	LONG         $0x501d42c4
+	BYTE         $0xc2
+	LONG         $0x501d42c4
+	BYTE         $0xcb
+	VMOVUPS      128(SI), Y10
+	VMOVUPS      160(SI), Y11
+	VPBROADCASTD 8(CX), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xc2
+	LONG         $0x501dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD 8(CX)(AX*1), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xd2
+	LONG         $0x5015c2c4
+	BYTE         $0xdb
+	VPBROADCASTD 8(CX)(AX*2), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xe2
+	LONG         $0x501dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD 8(DX), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xf2
+	LONG         $0x5015c2c4
+	BYTE         $0xfb
+	VPBROADCASTD 8(DX)(AX*1), Y12
+	LONG         $0x501d42c4
+	BYTE         $0xc2
+	LONG         $0x501d42c4
+	BYTE         $0xcb
+	VMOVUPS      192(SI), Y10
+	VMOVUPS      224(SI), Y11
+	VPBROADCASTD 12(CX), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xc2
+	LONG         $0x501dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD 12(CX)(AX*1), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xd2
+	LONG         $0x5015c2c4
+	BYTE         $0xdb
+	VPBROADCASTD 12(CX)(AX*2), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xe2
+	LONG         $0x501dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD 12(DX), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xf2
+	LONG         $0x5015c2c4
+	BYTE         $0xfb
+	VPBROADCASTD 12(DX)(AX*1), Y12
+	LONG         $0x501d42c4
+	BYTE         $0xc2
+	LONG         $0x501d42c4
+	BYTE         $0xcb
+	ADDQ         $+256, SI
+	ADDQ         $+16, CX
+	ADDQ         $+16, DX
+	SUBQ         $+16, BX
+	JGT          loop
+	MOVQ         c+40(FP), SI
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      Y1, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y2, (SI)
+	VMOVUPS      Y3, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y4, (SI)
+	VMOVUPS      Y5, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y6, (SI)
+	VMOVUPS      Y7, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y8, (SI)
+	VMOVUPS      Y9, 32(SI)
+	ADDQ         $+128, SI
+	MOVQ         SI, c+40(FP)
+	IMUL3Q       $+5, AX, BX
+	ADDQ         BX, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile4AVXVNNI(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tile4AVXVNNI(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), DI
+
+tile:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   a+8(FP), CX
+	LEAQ   (AX)(AX*2), BX
+	LEAQ   (CX)(BX*1), DX
+	MOVQ   b+24(FP), SI
+	MOVQ   k+0(FP), BX
+
+loop:
+	PREFETCHT1   (DI)
+	ADDQ         $+64, DI
+	VMOVUPS      (SI), Y8
+	VMOVUPS      32(SI), Y9
+	VPBROADCASTD (CX), Y10
+	LONG         $0x502dc2c4
+	BYTE         $0xc0
+	LONG         $0x502dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD (CX)(AX*1), Y11
+	LONG         $0x5025c2c4
+	BYTE         $0xd0
+	LONG         $0x5025c2c4
+	BYTE         $0xd9
+	VPBROADCASTD (CX)(AX*2), Y10
+	LONG         $0x502dc2c4
+	BYTE         $0xe0
+	LONG         $0x502dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD (DX), Y11
+	LONG         $0x5025c2c4
+	BYTE         $0xf0
+	LONG         $0x5025c2c4
+	BYTE         $0xf9
+	VMOVUPS      64(SI), Y8
+	VMOVUPS      96(SI), Y9
+	VPBROADCASTD 4(CX), Y10
+	LONG         $0x502dc2c4
+	BYTE         $0xc0
+	LONG         $0x502dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD 4(CX)(AX*1), Y11
+	LONG         $0x5025c2c4
+	BYTE         $0xd0
+	LONG         $0x5025c2c4
+	BYTE         $0xd9
+	VPBROADCASTD 4(CX)(AX*2), Y10
+	LONG         $0x502dc2c4
+	BYTE         $0xe0
+	LONG         $0x502dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD 4(DX), Y11
+	LONG         $0x5025c2c4
+	BYTE         $0xf0
+	LONG         $0x5025c2c4
+	BYTE         $0xf9
+	VMOVUPS      128(SI), Y8
+	VMOVUPS      160(SI), Y9
+	VPBROADCASTD 8(CX), Y10
+	LONG         $0x502dc2c4
+	BYTE         $0xc0
+	LONG         $0x502dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD 8(CX)(AX*1), Y11
+	LONG         $0x5025c2c4
+	BYTE         $0xd0
+	LONG         $0x5025c2c4
+	BYTE         $0xd9
+	VPBROADCASTD 8(CX)(AX*2), Y10
+	LONG         $0x502dc2c4
+	BYTE         $0xe0
+	LONG         $0x502dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD 8(DX), Y11
+	LONG         $0x5025c2c4
+	BYTE         $0xf0
+	LONG         $0x5025c2c4
+	BYTE         $0xf9
+	VMOVUPS      192(SI), Y8
+	VMOVUPS      224(SI), Y9
+	VPBROADCASTD 12(CX), Y10
+	LONG         $0x502dc2c4
+	BYTE         $0xc0
+	LONG         $0x502dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD 12(CX)(AX*1), Y11
+	LONG         $0x5025c2c4
+	BYTE         $0xd0
+	LONG         $0x5025c2c4
+	BYTE         $0xd9
+	VPBROADCASTD 12(CX)(AX*2), Y10
+	LONG         $0x502dc2c4
+	BYTE         $0xe0
+	LONG         $0x502dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD 12(DX), Y11
+	LONG         $0x5025c2c4
+	BYTE         $0xf0
+	LONG         $0x5025c2c4
+	BYTE         $0xf9
+	ADDQ         $+256, SI
+	ADDQ         $+16, CX
+	ADDQ         $+16, DX
+	SUBQ         $+16, BX
+	JGT          loop
+	MOVQ         c+40(FP), SI
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      Y1, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y2, (SI)
+	VMOVUPS      Y3, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y4, (SI)
+	VMOVUPS      Y5, 32(SI)
+	ADDQ         $+128, SI
+	VMOVUPS      Y6, (SI)
+	VMOVUPS      Y7, 32(SI)
+	ADDQ         $+128, SI
+	MOVQ         SI, c+40(FP)
+	IMUL3Q       $+4, AX, BX
+	ADDQ         BX, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile3AVXVNNI(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tile3AVXVNNI(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), SI
+
+tile:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   a+8(FP), CX
+	MOVQ   b+24(FP), BX
+	MOVQ   k+0(FP), DX
+
+loop:
+	PREFETCHT1   (SI)
+	ADDQ         $+64, SI
+	VMOVUPS      (BX), Y6
+	VMOVUPS      32(BX), Y7
+	VPBROADCASTD (CX), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xc6
+	LONG         $0x503de2c4
+	BYTE         $0xcf
+	VPBROADCASTD (CX)(AX*1), Y9
+	LONG         $0x5035e2c4
+	BYTE         $0xd6
+	LONG         $0x5035e2c4
+	BYTE         $0xdf
+	VPBROADCASTD (CX)(AX*2), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xe6
+	LONG         $0x503de2c4
+	BYTE         $0xef
+	VMOVUPS      64(BX), Y6
+	VMOVUPS      96(BX), Y7
+	VPBROADCASTD 4(CX), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xc6
+	LONG         $0x503de2c4
+	BYTE         $0xcf
+	VPBROADCASTD 4(CX)(AX*1), Y9
+	LONG         $0x5035e2c4
+	BYTE         $0xd6
+	LONG         $0x5035e2c4
+	BYTE         $0xdf
+	VPBROADCASTD 4(CX)(AX*2), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xe6
+	LONG         $0x503de2c4
+	BYTE         $0xef
+	VMOVUPS      128(BX), Y6
+	VMOVUPS      160(BX), Y7
+	VPBROADCASTD 8(CX), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xc6
+	LONG         $0x503de2c4
+	BYTE         $0xcf
+	VPBROADCASTD 8(CX)(AX*1), Y9
+	LONG         $0x5035e2c4
+	BYTE         $0xd6
+	LONG         $0x5035e2c4
+	BYTE         $0xdf
+	VPBROADCASTD 8(CX)(AX*2), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xe6
+	LONG         $0x503de2c4
+	BYTE         $0xef
+	VMOVUPS      192(BX), Y6
+	VMOVUPS      224(BX), Y7
+	VPBROADCASTD 12(CX), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xc6
+	LONG         $0x503de2c4
+	BYTE         $0xcf
+	VPBROADCASTD 12(CX)(AX*1), Y9
+	LONG         $0x5035e2c4
+	BYTE         $0xd6
+	LONG         $0x5035e2c4
+	BYTE         $0xdf
+	VPBROADCASTD 12(CX)(AX*2), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xe6
+	LONG         $0x503de2c4
+	BYTE         $0xef
+	ADDQ         $+256, BX
+	ADDQ         $+16, CX
+	SUBQ         $+16, DX
+	JGT          loop
+	MOVQ         c+40(FP), BX
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	ADDQ         $+128, BX
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y3, 32(BX)
+	ADDQ         $+128, BX
+	VMOVUPS      Y4, (BX)
+	VMOVUPS      Y5, 32(BX)
+	ADDQ         $+128, BX
+	MOVQ         BX, c+40(FP)
+	IMUL3Q       $+3, AX, DX
+	ADDQ         DX, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile2AVXVNNI(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tile2AVXVNNI(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), SI
+
+tile:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   a+8(FP), CX
+	MOVQ   b+24(FP), BX
+	MOVQ   k+0(FP), DX
+
+loop:
+	PREFETCHT1   (SI)
+	ADDQ         $+64, SI
+	VMOVUPS      (BX), Y4
+	VMOVUPS      32(BX), Y5
+	VPBROADCASTD (CX), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xc4
+	LONG         $0x504de2c4
+	BYTE         $0xcd
+	VPBROADCASTD (CX)(AX*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xd4
+	LONG         $0x5045e2c4
+	BYTE         $0xdd
+	VMOVUPS      64(BX), Y4
+	VMOVUPS      96(BX), Y5
+	VPBROADCASTD 4(CX), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xc4
+	LONG         $0x504de2c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(CX)(AX*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xd4
+	LONG         $0x5045e2c4
+	BYTE         $0xdd
+	VMOVUPS      128(BX), Y4
+	VMOVUPS      160(BX), Y5
+	VPBROADCASTD 8(CX), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xc4
+	LONG         $0x504de2c4
+	BYTE         $0xcd
+	VPBROADCASTD 8(CX)(AX*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xd4
+	LONG         $0x5045e2c4
+	BYTE         $0xdd
+	VMOVUPS      192(BX), Y4
+	VMOVUPS      224(BX), Y5
+	VPBROADCASTD 12(CX), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xc4
+	LONG         $0x504de2c4
+	BYTE         $0xcd
+	VPBROADCASTD 12(CX)(AX*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xd4
+	LONG         $0x5045e2c4
+	BYTE         $0xdd
+	ADDQ         $+256, BX
+	ADDQ         $+16, CX
+	SUBQ         $+16, DX
+	JGT          loop
+	MOVQ         c+40(FP), BX
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	ADDQ         $+128, BX
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y3, 32(BX)
+	ADDQ         $+128, BX
+	MOVQ         BX, c+40(FP)
+	IMUL3Q       $+2, AX, DX
+	ADDQ         DX, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func int8Tile1AVXVNNI(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tile1AVXVNNI(SB), NOSPLIT, $0-64
+	MOVQ lda+16(FP), AX
+	MOVQ strip+32(FP), CX
+	MOVQ next+56(FP), SI
+
+tile:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   a+8(FP), CX
+	MOVQ   b+24(FP), BX
+	MOVQ   k+0(FP), DX
+
+loop:
+	PREFETCHT1   (SI)
+	ADDQ         $+64, SI
+	VMOVUPS      (BX), Y2
+	VMOVUPS      32(BX), Y3
+	VPBROADCASTD (CX), Y4
+	LONG         $0x505de2c4
+	BYTE         $0xc2
+	LONG         $0x505de2c4
+	BYTE         $0xcb
+	VMOVUPS      64(BX), Y2
+	VMOVUPS      96(BX), Y3
+	VPBROADCASTD 4(CX), Y4
+	LONG         $0x505de2c4
+	BYTE         $0xc2
+	LONG         $0x505de2c4
+	BYTE         $0xcb
+	VMOVUPS      128(BX), Y2
+	VMOVUPS      160(BX), Y3
+	VPBROADCASTD 8(CX), Y4
+	LONG         $0x505de2c4
+	BYTE         $0xc2
+	LONG         $0x505de2c4
+	BYTE         $0xcb
+	VMOVUPS      192(BX), Y2
+	VMOVUPS      224(BX), Y3
+	VPBROADCASTD 12(CX), Y4
+	LONG         $0x505de2c4
+	BYTE         $0xc2
+	LONG         $0x505de2c4
+	BYTE         $0xcb
+	ADDQ         $+256, BX
+	ADDQ         $+16, CX
+	SUBQ         $+16, DX
+	JGT          loop
+	MOVQ         c+40(FP), BX
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	ADDQ         $+128, BX
+	MOVQ         BX, c+40(FP)
+	IMUL3Q       $+1, AX, DX
+	ADDQ         DX, a+8(FP)
+	DECQ         tiles+48(FP)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func peakAVXVNNI(n int, seeds *float32)
+// Requires: AVX
+TEXT ·peakAVXVNNI(SB), NOSPLIT, $0-16
+	MOVQ    n+0(FP), AX
+	MOVQ    seeds+8(FP), CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VMOVUPS 128(CX), Y4
+	VMOVUPS 160(CX), Y5
+	VMOVUPS 192(CX), Y6
+	VMOVUPS 224(CX), Y7
+	VMOVUPS 256(CX), Y8
+	VMOVUPS 288(CX), Y9
+	VMOVUPS 320(CX), Y10
+	VMOVUPS 352(CX), Y11
+	VMOVUPS 384(CX), Y12
+	VMOVUPS 416(CX), Y13
+	VMOVUPS 448(CX), Y14
+	VMOVUPS 480(CX), Y15
+
+loop:
+	LONG $0x500dc2c4
+	BYTE $0xc4
+	LONG $0x500dc2c4
+	BYTE $0xcd
+	LONG $0x5005c2c4
+	BYTE $0xd4
+	LONG $0x5005c2c4
+	BYTE $0xdd
+	LONG $0x500dc2c4
+	BYTE $0xe4
+	LONG $0x500dc2c4
+	BYTE $0xed
+	LONG $0x5005c2c4
+	BYTE $0xf4
+	LONG $0x5005c2c4
+	BYTE $0xfd
+	LONG $0x500d42c4
+	BYTE $0xc4
+	LONG $0x500d42c4
+	BYTE $0xcd
+	LONG $0x500542c4
+	BYTE $0xd4
+	LONG $0x500542c4
+	BYTE $0xdd
+	LONG $0x5005c2c4
+	BYTE $0xc4
+	LONG $0x5005c2c4
+	BYTE $0xcd
+	LONG $0x500dc2c4
+	BYTE $0xd4
+	LONG $0x500dc2c4
+	BYTE $0xdd
+	LONG $0x5005c2c4
+	BYTE $0xe4
+	LONG $0x5005c2c4
+	BYTE $0xed
+	LONG $0x500dc2c4
+	BYTE $0xf4
+	LONG $0x500dc2c4
+	BYTE $0xfd
+	LONG $0x500542c4
+	BYTE $0xc4
+	LONG $0x500542c4
+	BYTE $0xcd
+	LONG $0x500d42c4
+	BYTE $0xd4
+	LONG $0x500d42c4
+	BYTE $0xdd
+	DECQ AX
+	JNE  loop
+	VZEROUPPER
+	RET
+
 // func peakInt8AVX2(n int, seeds *float32)
 // Requires: AVX, AVX2
 TEXT ·peakInt8AVX2(SB), NOSPLIT, $0-16

@@ -280,7 +280,7 @@ func TestNoAllocation(t *testing.T) {
 }
 
 func TestSelect(t *testing.T) {
-	if _, err := Select("sse9"); err == nil || err.Error() != `unknown instruction set "sse9" (generic, avx2, avx512, amx)` {
+	if _, err := Select("sse9"); err == nil || err.Error() != `unknown instruction set "sse9" (generic, avx2, avxvnni, avx512, amx)` {
 		t.Error(err)
 	}
 	if s, err := Select("generic"); err != nil || s != generic {

@@ -157,6 +157,14 @@ func zmm(i int) reg.VecPhysical {
 		reg.Z15, reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23, reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31}[i]
 }
 
+// physical is register i of the current width.
+func physical(i int) reg.Register {
+	if cur.bytes == 32 {
+		return zmm(i).AsY()
+	}
+	return zmm(i)
+}
+
 // evex is EVEX.512.F3.0F38.W0 on registers: to = op(a, b).
 func evex(op byte, to, a, b int) {
 	not := func(x, bit int) byte { return byte(^x>>bit) & 1 }
@@ -301,17 +309,22 @@ func genNarrowPairs() {
 	end()
 }
 
-// genPeakProduct writes a loop of products on registers, as [genPeak] does of fused multiply-adds: 24 sums, factors that change.
+// genPeakProduct writes a loop of products on registers, as [genPeak] does of fused multiply-adds: 24 sums (12 of 16 registers), factors that
+// change.
 func genPeakProduct(name string, product func(sum, a, b int)) {
 	begin(name, "(n int, seeds *float32)")
 	n, seeds := ptr("n"), ptr("seeds")
-	for i := range 30 {
-		VMOVUPS(Mem{Base: seeds, Disp: 64 * i}, zmm(i))
+	sums, factors := 24, 3
+	if cur.bytes == 32 {
+		sums, factors = 12, 2
+	}
+	for i := range sums + 2*factors {
+		VMOVUPS(Mem{Base: seeds, Disp: cur.bytes * i}, physical(i))
 	}
 	Label("loop")
 	for round := range 2 {
-		for i := range 24 {
-			product(i, 24+i%3, 27+(i/3+round)%3)
+		for i := range sums {
+			product(i, sums+i%factors, sums+factors+(i/factors+round)%factors)
 		}
 	}
 	DECQ(n)

@@ -119,23 +119,39 @@ func genDequantize() {
 // MOVU copies a register.
 func MOVU(from, to reg.VecVirtual) { VMOVAPS(from, to) }
 
-// genInt8Tile writes the sums of tiles of mr rows with 32 columns (AVX-512, VPDPBUSD on bytes without a sign) or 16 (AVX2). k is a
-// multiple of 16. AVX2 has the product of a byte without a sign and one with: |a| times b with the sign of a, two of which fit 16 bits
-// as both are at most 127.
+// bytesProduct is VPDPBUSD: sum += a b of each four bytes, those of a without a sign. Go's assembler has the form of AVX-512 alone;
+// AVX-VNNI's, VEX.256.66.0F38.W0 50 /r, is written as bytes, for registers that are chosen here.
+func bytesProduct(b, a, sum Op) {
+	if cur == avx512 {
+		VPDPBUSD(b, a, sum)
+		return
+	}
+	number := func(x Op) byte { return byte(x.(reg.Physical).PhysicalIndex()) }
+	to, y := number(sum), number(b)
+	raw(nil, 0xc4, (^to>>3&1)<<7|0x40|(^y>>3&1)<<5|2, (^number(a)&15)<<3|5, 0x50, 0xc0|to&7<<3|y&7)
+}
+
+// genInt8Tile writes the sums of tiles of mr rows with 32 columns (AVX-512, VPDPBUSD on bytes without a sign) or 16 (AVX-VNNI, which has
+// the same instruction for YMM registers, and AVX2). k is a multiple of 16. AVX2 has the product of a byte without a sign and one with:
+// |a| times b with the sign of a, two of which fit 16 bits as both are at most 127.
 //
-// AVX-512: 14x2 sums of 32 registers, two for B, two for A, as in [genTile]. AVX2: 4x2 sums of 16, two for B, and A, |a|, ones, two
-// products.
+// AVX-512: 14x2 sums of 32 registers, two for B, two for A, as in [genTile]. AVX-VNNI: 6x2 sums of 16, and the same. AVX2: 4x2 sums of
+// 16, two for B, and A, |a|, ones, two products.
 func genInt8Tile(mr int) {
 	begin(fmt.Sprintf("int8Tile%d", mr), "(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)")
 	lda, strip := ptr("lda"), ptr("strip")
-	strips, rowParts := 2, 1
-	if cur == avx2 {
-		strips, rowParts = 1, 2
-	}
-	var sums [][]reg.VecVirtual
-	registers := func(n int) (r []reg.VecVirtual) {
+	rowParts := parts()
+	strips := 2 / rowParts
+	var sums [][]Op
+	used := 0
+	registers := func(n int) (r []Op) {
 		for range n {
-			r = append(r, register())
+			if cur == avxvnni {
+				r = append(r, physical(used))
+			} else {
+				r = append(r, register())
+			}
+			used++
 		}
 		return r
 	}
@@ -176,11 +192,11 @@ func genInt8Tile(mr int) {
 		}
 		for i, row := range sums {
 			m := ofRow(a, lda, i, u)
-			if cur == avx512 {
+			if cur != avx2 {
 				x := v[i%2]
 				VPBROADCASTD(m, x)
-				VPDPBUSD(b[0], x, row[0])
-				VPDPBUSD(b[1], x, row[1])
+				bytesProduct(b[0], x, row[0])
+				bytesProduct(b[1], x, row[1])
 				continue
 			}
 			VPBROADCASTD(m, v[0])

@@ -17,9 +17,10 @@ type isa struct {
 }
 
 var (
-	avx2   = isa{"AVX2", 32}
-	avx512 = isa{"AVX512", 64}
-	cur    isa
+	avx2    = isa{"AVX2", 32}
+	avxvnni = isa{"AVXVNNI", 32} // has the products of int8 alone
+	avx512  = isa{"AVX512", 64}
+	cur     isa
 )
 
 const group = 64 // bytes of a group of 16 values
@@ -146,7 +147,7 @@ func zero() vec {
 	return v
 }
 
-func clearRegister(r reg.VecVirtual) {
+func clearRegister(r Op) {
 	if cur.bytes == 32 {
 		VXORPS(r, r, r)
 	} else {

@@ -53,7 +53,8 @@ func main() {
 	for r := 14; r > 0; r-- {
 		genBF16Dot(r)
 	}
-	genPeakProduct("peakVNNI", func(sum, a, b int) { VPDPBUSD(zmm(a), zmm(b), zmm(sum)) })
+	vnni := func(sum, a, b int) { bytesProduct(physical(a), physical(b), physical(sum)) }
+	genPeakProduct("peakVNNI", vnni)
 	genPeakProduct("peakDot", pairProduct)
 	genPeakAMX("peakInt8AMX", tileInt8)
 	genPeakAMX("peakBF16AMX", tileBF16)
@@ -63,6 +64,11 @@ func main() {
 		genAMX([]string{"int8OneAMX", "int8TwoAMX"}[i], tileInt8, two, "int8", "int32")
 		genAMX([]string{"bf16OneAMX", "bf16TwoAMX"}[i], tileBF16, two, "float32", "float32")
 	}
+	cur = avxvnni
+	for r := 6; r > 0; r-- {
+		genInt8Tile(r)
+	}
+	genPeakProduct("peak", vnni)
 	cur = avx2
 	genPeakInt8()
 	genTranspose()
