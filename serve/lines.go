@@ -21,6 +21,8 @@ import (
 // lineIdle is how long a stream may wait for the client to send, or to take, something.
 const lineIdle = 5 * time.Minute
 
+const restOfLines = 64 << 10 // bytes of a body that are read to the end, to keep its connection
+
 // settings are the parameters of a route's address, by the names of the command's flags with _ for -.
 type settings struct {
 	q      *request
@@ -282,7 +284,7 @@ func (r *pacedReader) stop() {
 	}
 	if !r.ended.Load() {
 		r.q.bodyWithin(time.Second)
-		_, err := io.CopyN(io.Discard, r.q.r.Body, bodyChunk)
+		_, err := io.CopyN(io.Discard, r.q.r.Body, restOfLines)
 		if err != io.EOF { // the deadline stays, for net/http
 			r.q.w.Header().Set("Connection", "close")
 			r.q.abort = r.q.w.status != 0

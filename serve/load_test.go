@@ -248,6 +248,44 @@ func TestCompressedBodies(t *testing.T) {
 	}
 }
 
+// Large bodies that come slowly together take twice the greatest body's size at most: a further one is refused at once, a small one is answered.
+func TestLargeBodies(t *testing.T) {
+	const most = 4 << 20
+	s, h := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}, MaxBody: most})
+	text := `{"inputs":"` + strings.Repeat(" ", most-100)
+	for range 4 {
+		conn, err := net.Dial("tcp", h.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		go func() { // all but the end; those that are refused are cut off
+			_, _ = fmt.Fprintf(conn, "POST /embed HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", most-10, text)
+		}()
+	}
+	for began := time.Now(); s.bodies.Load() < most; time.Sleep(10 * time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("only %d bytes are held", s.bodies.Load())
+		}
+	}
+	refused := 0
+	for range 8 {
+		status, answer, header := post(t, h.URL+"/embed", text+`"}`)
+		if status == 429 && header.Get("Retry-After") != "" && strings.Contains(answer, "bytes of requests") {
+			refused++
+		}
+		if held := s.bodies.Load(); held > 3*most {
+			t.Fatalf("%d bytes are held", held)
+		}
+		if status, answer, _ := post(t, h.URL+"/embed", `{"inputs":"a door"}`); status != 200 {
+			t.Fatalf("a small one: %d %s", status, answer)
+		}
+	}
+	if refused == 0 {
+		t.Error("no large one was refused")
+	}
+}
+
 // What harms a server does not harm this one: normal requests are answered while 200 connections are slow, cut short, or speak no HTTP.
 func TestHarm(t *testing.T) {
 	s, h := start(t, Options{Models: []Model{{Name: "m", Path: tiny(t, model.Order, model.PretrainingHeads)}}})

@@ -90,11 +90,14 @@ func labels(pairs []string) string {
 	if len(pairs) == 0 {
 		return ""
 	}
-	var b strings.Builder
-	for i := 0; i < len(pairs); i += 2 {
-		fmt.Fprintf(&b, `,%s="%s"`, pairs[i], escaped.Replace(pairs[i+1]))
+	text := make([]byte, 0, 128)
+	for i := 0; i < len(pairs); i += 2 { // without fmt: some are written for every request
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(append(append(append(text, pairs[i]...), `="`...), escaped.Replace(pairs[i+1])...), '"')
 	}
-	return b.String()[1:]
+	return string(text)
 }
 
 // add counts; m.mu is held, or m is new.

@@ -178,9 +178,9 @@ func (q *request) modelName() string {
 }
 
 const (
-	maxDepth  = 64 // of JSON
-	allBodies = 16 // so many bodies of the greatest size may be held at once
-	bodyChunk = 64 << 10
+	maxDepth  = 64       // of JSON
+	bodyFirst = 512      // bytes that a body takes at first
+	largeBody = 1 << 20  // above that a body is refused when twice the greatest size is held, by all requests together; below when it is four times that
 	bodyPace  = 64 << 10 // bytes a second at least, after bodyGrace
 	bombRatio = 100      // so many times its size a body may unpack to, after bombFrom bytes: JSON of texts and tensors is below 50
 	bombFrom  = 1 << 20
@@ -243,23 +243,26 @@ func (q *request) body() ([]byte, error) {
 	q.bodyWithin(bodyGrace + time.Duration(max(q.r.ContentLength, 0)/bodyPace)*time.Second)
 	packed := &counted{Reader: http.MaxBytesReader(q.w, q.r.Body, most)}
 	in, err := unpacked(q.r, packed)
-	var out bytes.Buffer
-	for err == nil && int64(out.Len()) <= most {
-		if int64(out.Len()) > bombFrom+bombRatio*packed.n {
+	out := make([]byte, 0, bodyFirst)
+	for err == nil && int64(len(out)) <= most {
+		if int64(len(out)) > bombFrom+bombRatio*packed.n {
 			return nil, newProblem(kindTooLarge, fmt.Sprintf("the body unpacks to more than %d times its size: send it as it is", bombRatio))
 		}
-		q.held += bodyChunk
-		if q.s.bodies.Add(bodyChunk) > allBodies*most+bodyChunk {
-			return nil, newProblem(kindOverloaded, "too busy: too many bytes of requests are held: try again later")
+		if len(out) == cap(out) {
+			out = append(out, 0)[:len(out)] // grows by a quarter
 		}
-		_, err = io.CopyN(&out, in, bodyChunk)
+		if err = q.hold(int64(cap(out))); err == nil {
+			var n int
+			n, err = in.Read(out[len(out):cap(out)])
+			out = out[:len(out)+n]
+		}
 	}
 	var large *http.MaxBytesError
 	var p *problem
 	switch {
 	case errors.As(err, &p):
 		return nil, err
-	case errors.As(err, &large) || int64(out.Len()) > most:
+	case errors.As(err, &large) || int64(len(out)) > most:
 		return nil, tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, newProblem(kindSlow, "the body comes too slowly")
@@ -267,7 +270,22 @@ func (q *request) body() ([]byte, error) {
 		return nil, newProblem(kindMalformed, "the body cannot be read: "+err.Error())
 	}
 	_ = http.NewResponseController(q.w).SetReadDeadline(time.Time{}) // all is read: the answer may take any time
-	return out.Bytes(), nil
+	return out, nil
+}
+
+// hold counts that the body takes so many bytes, unless all bodies together take too many. The last half of what may be held is for bodies that are not
+// large: they need not wait for those that are large, or slow.
+func (q *request) hold(bytes int64) error {
+	more := bytes - q.held
+	q.held = bytes
+	limit := 4 * q.s.o.MaxBody
+	if bytes > largeBody {
+		limit = 2 * q.s.o.MaxBody
+	}
+	if all := q.s.bodies.Add(more); more > 0 && all > limit && all > bytes {
+		return newProblem(kindOverloaded, "too busy: too many bytes of requests are held: send smaller ones, or try again later")
+	}
+	return nil
 }
 
 // reading makes a route's function of one that gets its body's JSON.

@@ -29,7 +29,7 @@ type Options struct {
 	Models         []Model   // at least one; the first answers where a route names none
 	Precision      string    // of matrix products: fp32 or int8; "": what the model's files say
 	Threads        int       // of each model; 0: all
-	MaxBatchTokens int       // pieces of a batch; 0: 512
+	MaxBatchTokens int       // pieces of a batch; 0: 256
 	MaxQueueTokens int       // pieces that may wait for a batch, of each model; more are refused with 429; 0: 65,536
 	MaxBody        int64     // bytes of a request's body, as sent and unpacked; 0: 32 MiB. Streams of lines have no bound but on each line
 	Keys           Keys      // who may ask; none: everybody
@@ -70,7 +70,7 @@ func New(o Options) (*Server, error) {
 	if o.MaxBatchTokens < 0 || o.MaxQueueTokens < 0 || o.MaxBody < 0 {
 		return nil, errors.New("a limit below 0")
 	}
-	o.MaxBatchTokens, o.MaxQueueTokens, o.MaxBody = cmp.Or(o.MaxBatchTokens, 512), cmp.Or(o.MaxQueueTokens, 65536), cmp.Or(o.MaxBody, 32<<20)
+	o.MaxBatchTokens, o.MaxQueueTokens, o.MaxBody = cmp.Or(o.MaxBatchTokens, infer.BatchPieces), cmp.Or(o.MaxQueueTokens, 65536), cmp.Or(o.MaxBody, 32<<20)
 	s := &Server{o: o, mux: http.NewServeMux(), idle: make(chan struct{}), reading: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if o.Log != nil {

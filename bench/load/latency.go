@@ -24,6 +24,7 @@ const (
 	wantedSlower = 3.0 // p99 over the single time or the longest running batch
 	mostAdded    = 300 * time.Microsecond
 	leastOfBare  = 0.97
+	idle         = 2 * time.Millisecond // before a text, of either side: no thread of the other one still has a core
 )
 
 // hit is an answer of vegeta's.
@@ -157,11 +158,13 @@ func (o *options) overhead(r *report, t *table, s *server, precision string) err
 	var engine, http, added []time.Duration
 	for k := range 100 * o.rounds {
 		i := k % len(texts)
+		time.Sleep(idle)
 		began := time.Now()
 		if _, err := m.Embed(context.Background(), texts[i:i+1]); err != nil {
 			return err
 		}
 		bare := time.Since(began)
+		time.Sleep(idle)
 		a := post(c, url, asked[i])
 		if a.status != 200 {
 			return fmt.Errorf("%d %v %s", a.status, a.err, a.body)

@@ -10,7 +10,7 @@ import (
 
 const (
 	queuePieces = 4096 // that may wait: so few that ten times the rate fills it at once
-	batchPieces = 512
+	batchPieces = 256
 )
 
 // overload asks ten times as often as can be answered.

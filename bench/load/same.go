@@ -15,6 +15,7 @@ import (
 
 const (
 	crowd     = 200 // other texts
+	longOnes  = 20  // of them, the rest short; none in fp32, where they would take minutes
 	crowders  = 16
 	sameTexts = 3 // that are asked over each route: a short, a middling, a long one
 )
@@ -50,12 +51,16 @@ func same(o *options, r *report) error {
 		}
 		models = append(models, h.name+"="+to)
 	}
-	texts, err := o.crowdTexts()
-	if err != nil {
-		return err
-	}
 	t := table{Title: "Bits of an answer, alone and among 200 others:", Columns: []string{"precision", "route", "answers", "different"}}
 	for _, precision := range o.precision {
+		long := longOnes
+		if precision == "fp32" {
+			long = 0
+		}
+		texts, err := o.crowdTexts(long)
+		if err != nil {
+			return err
+		}
 		for _, first := range []string{"base", "classify", "rank"} { // which answers where a route names none
 			list := append([]string{}, models...)
 			for i, m := range list {
@@ -78,8 +83,8 @@ func same(o *options, r *report) error {
 	return nil
 }
 
-// crowdTexts are texts of all lengths, the ones to compare first.
-func (o *options) crowdTexts() ([]string, error) {
+// crowdTexts are the texts to compare, of all lengths, and then the others, so many of them long; in fp32, where none is, the shortest there are.
+func (o *options) crowdTexts(long int) ([]string, error) {
 	short, err := o.texts("short")
 	if err != nil {
 		return nil, err
@@ -97,7 +102,11 @@ func (o *options) crowdTexts() ([]string, error) {
 			}
 		}
 	}
-	return append(list, append(short[1:1+crowd-20], mixed[len(mixed)-20:]...)...), nil
+	rest := short[1:]
+	if long == 0 {
+		slices.SortStableFunc(rest, func(a, b string) int { return len(a) - len(b) })
+	}
+	return append(list, append(rest[:crowd-long], mixed[len(mixed)-long:]...)...), nil
 }
 
 func (o *options) sameOn(r *report, t *table, s *server, list []question, texts []string, precision string) error {

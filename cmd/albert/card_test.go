@@ -227,7 +227,7 @@ func TestCompareAndCardOfSeveralRuns(t *testing.T) {
 	if err := os.CopyFS(newer, os.DirFS(in("base"))); err != nil {
 		t.Fatal(err)
 	}
-	replace(t, filepath.Join(newer, "manifest.json"), `"version": "0.1.0"`, `"version": "0.10.0"`)
+	replace(t, filepath.Join(newer, "manifest.json"), `"version": "`+thisVersion+`"`, `"version": "0.10.0"`)
 	for _, bad := range []struct {
 		args []string
 		says string
@@ -235,8 +235,8 @@ func TestCompareAndCardOfSeveralRuns(t *testing.T) {
 		{[]string{"compare", in("low"), in("base")}, "of classify, " + in("base") + " of pretraining"},
 		{[]string{"compare", in("base")}, "give at least two"},
 		{[]string{"compare", in("base"), in("nothing")}, "no such directory"},
-		{[]string{"compare", in("base"), newer}, "albert 0.10.0 did this run, this is 0.1.0"},
-		{[]string{"card", newer}, "albert 0.10.0 did this run, this is 0.1.0"},
+		{[]string{"compare", in("base"), newer}, "albert 0.10.0 did this run, this is " + thisVersion},
+		{[]string{"card", newer}, "albert 0.10.0 did this run, this is " + thisVersion},
 		{[]string{"verify", newer}, "its version is 0.10.0"},
 		{[]string{"card", in("tok.model")}, "no run directory"},
 		{[]string{"card", in("low"), in("high")}, "not of one setting: learning-rate is 0.0001 and 0.01"},

@@ -34,7 +34,7 @@ type ServeCmd struct {
 	CORSOrigin string        `name:"cors-origin" help:"Let web pages of this origin ask; * for all." placeholder:"ORIGIN"`
 	Drain      time.Duration `default:"30s" help:"After SIGTERM or SIGINT what was accepted is answered within this time."`
 
-	MaxBatchTokens int   `default:"512" range:"[1,)" help:"Pieces of a batch."`
+	MaxBatchTokens int   `default:"256" range:"[1,)" help:"Pieces of a batch."`
 	MaxQueueTokens int   `default:"65536" range:"[1,)" help:"Pieces that may wait for a batch, of each model; more are refused (429)."`
 	MaxBody        int64 `default:"33554432" range:"[1,)" help:"Bytes of a request's body, as sent and unpacked."`
 	MaxConnections int   `default:"4096" range:"[1,)" help:"Connections at once; more wait."`

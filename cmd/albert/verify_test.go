@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"albert/internal/proof"
+	"albert/internal/run"
 )
 
 // tree is every file of a directory with its content, and every link with its target.
@@ -63,6 +64,9 @@ func verified(t *testing.T, args ...string) (status int, v proof.Verdict, errs s
 	}
 	return status, v, errs
 }
+
+// thisVersion is what the manifests of these tests say.
+const thisVersion = run.Version
 
 // same is verified for a run that must come out the same, unchanged by it.
 func same(t *testing.T, run string, args ...string) proof.Verdict {
@@ -118,7 +122,7 @@ func TestVerifyPretraining(t *testing.T) {
 	}
 	t.Setenv("ALBERT_CPU", "")
 	// Another version of the program is refused unless that is asked for, and may explain what differs; an older manifest says less.
-	replace(t, in("killed/manifest.json"), `"version": "0.1.0"`, `"version": "0.0.9"`)
+	replace(t, in("killed/manifest.json"), `"version": "`+thisVersion+`"`, `"version": "0.0.9"`)
 	if status, _, errs := verified(t, in("killed")); status != 2 || !strings.Contains(errs, "--other-program") {
 		t.Errorf("another version: status %d, %s", status, errs)
 	}
@@ -127,7 +131,7 @@ func TestVerifyPretraining(t *testing.T) {
 	replace(t, in("killed/manifest.json"), `"mask-rate": 0.15,`, "")
 	same(t, in("killed"), "--all", "--other-program")
 	replace(t, in("killed/manifest.json"), `"seed": 12345`, `"seed": 1`)
-	if status, v, errs := verified(t, in("killed"), "--other-program"); status != 1 || !strings.Contains(errs, "version was 0.0.9, is 0.1.0") || v.Same {
+	if status, v, errs := verified(t, in("killed"), "--other-program"); status != 1 || !strings.Contains(errs, "version was 0.0.9, is "+thisVersion) || v.Same {
 		t.Errorf("another seed and version: status %d, %s", status, errs)
 	}
 	replace(t, in("killed/manifest.json"), `"ngram": 3`, `"bgram": 3`)
@@ -293,7 +297,7 @@ func TestTampering(t *testing.T) {
 			put(t, path, data)
 		}, 2, 0, "shard-00000.bin"},
 		{"data gone", func(t *testing.T, run string) { os.RemoveAll(filepath.Join(run, "data", "train")) }, 2, 0, filepath.Join("data", "train")},
-		{"another version", manifest(`"version": "0.1.0"`, `"version": "9.1.0"`), 2, 0, "manifest.json"},
+		{"another version", manifest(`"version": "`+thisVersion+`"`, `"version": "9.1.0"`), 2, 0, "manifest.json"},
 		{"another commit", manifest(`"commit": "`, `"commit": "x`), 2, 0, "manifest.json"},
 		{"other numerics", manifest(`"numerics": `, `"numerics": 9`), 2, 0, "manifest.json"},
 		{"no JSON", func(t *testing.T, run string) { put(t, filepath.Join(run, "manifest.json"), []byte("{")) }, 2, 0, "manifest.json"},

@@ -220,6 +220,7 @@ func (e *Engine) run(batch []unit) {
 	e.running--
 	e.start()
 	if e.running == 0 {
+		e.dev.Rest()
 		e.idle.Broadcast()
 	}
 	e.mu.Unlock()

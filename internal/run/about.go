@@ -11,7 +11,7 @@ import (
 )
 
 // Version is the release of this program.
-const Version = "0.1.0"
+const Version = "0.2.0"
 
 // Unknown is the commit of a program whose build does not say it.
 const Unknown = "unknown"

@@ -77,6 +77,10 @@ func (d *Device) Single() *Device {
 // afterwards, each operation on its caller's thread alone.
 func (d *Device) Close() { d.pool.close() }
 
+// Rest tells the helper threads that no operation is expected soon: they park at once, where they would look for work for [spinTime]. Whoever gets
+// the results has the cores then.
+func (d *Device) Rest() { d.pool.rest.Store(true) }
+
 // InstructionSet is the name of the kernels in use.
 func (d *Device) InstructionSet() string { return d.k.Name }
 

@@ -41,6 +41,7 @@ type pool struct {
 	threads int
 	spins   int
 	job     atomic.Pointer[job]
+	rest    atomic.Bool // no job is expected soon
 	helpers []helper
 
 	switches func() (count int64, thread int) // [switches], but in tests
@@ -181,6 +182,7 @@ func (p *pool) lock() bool {
 }
 
 func (p *pool) publish(j *job) {
+	p.rest.Store(false)
 	p.job.Store(j)
 	for i := range p.helpers {
 		if p.helpers[i].parked.Load() {
@@ -233,7 +235,7 @@ func (p *pool) help(h *helper) {
 			}
 			continue
 		}
-		if idle++; idle < p.spins {
+		if idle++; idle < p.spins && !p.rest.Load() {
 			pause()
 			if idle%(p.spins/4+1) == 0 {
 				runtime.Gosched() // to other goroutines, if there are more than processors

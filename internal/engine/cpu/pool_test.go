@@ -3,6 +3,7 @@ package cpu
 import (
 	"errors"
 	"io"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -171,4 +172,21 @@ func TestRestsGrow(t *testing.T) {
 	case c.lost(7, 2):
 		t.Error("lost by another thread's switches")
 	}
+}
+
+// TestPoolRests: helpers that would look for work for minutes park when none is expected, and work again afterwards.
+func TestPoolRests(t *testing.T) {
+	p := newPool(2)
+	defer p.close()
+	p.spins = math.MaxInt
+	for range 3 {
+		onHelper(p, func() {})
+		p.rest.Store(true)
+		for began := time.Now(); !p.helpers[0].parked.Load(); time.Sleep(time.Millisecond) {
+			if time.Since(began) > 10*time.Second {
+				t.Fatal("a helper still looks for work")
+			}
+		}
+	}
+	runAll(t, p, 100)
 }
