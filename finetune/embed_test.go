@@ -135,6 +135,26 @@ func TestVectorsAreLearned(t *testing.T) {
 	}
 }
 
+// A run in bf16 measures what it learns as albert eval does in bf16: documents are compared in fp32.
+func TestRunsInBF16SearchInFP32(t *testing.T) {
+	dir := t.TempDir()
+	data := beir(t, filepath.Join(dir, "beir"))
+	c := config(t, "embed", pretrained(t), filepath.Join(dir, "run"), splits{Train: []string{jsonl(t, 1, 100, paired, dir, "pairs.jsonl")}, Dev: []string{data}})
+	c.Steps, c.Precision = 3, "bf16-tile"
+	r, err := Run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := EvaluateVectors(context.Background(),
+		VectorEvaluation{Model: c.Output, Data: []string{data}, Split: dataset.Dev, MaxSeqLength: 64, Threads: 1, Precision: "bf16-tile"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := again.Scores.Get(r.Metric); err != nil || v != *r.Runs[0].Value {
+		t.Errorf("%s %v in the run, %v (%v) afterwards", r.Metric, *r.Runs[0].Value, v, err)
+	}
+}
+
 // lossesOf gives the loss of a run's first step and of its last.
 func lossesOf(t *testing.T, output string) (begin, end float64) {
 	t.Helper()
