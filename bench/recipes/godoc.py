@@ -6,7 +6,8 @@
 
 GOROOT is the Go installation whose comments the quickstart read, ALBERT the binary, MINILM a directory of sentence-transformers to compare with.
 Held out are packages that the quickstart held out, from its tokenizer and pretraining as from the pairs. The quickstart's model and one from random
-weights learn from the pairs of the other packages, with three seeds each. SEEDS="1" sets other seeds, THREADS=N the threads.
+weights learn from the pairs of the other packages, with three seeds each. SEEDS="1" sets other seeds, THREADS=N the threads, PRECISION=bf16-tile that of all
+products.
 """
 
 import json
