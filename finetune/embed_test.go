@@ -188,7 +188,7 @@ func TestVectorsHaveTheSameBitsHoweverTheyAreCut(t *testing.T) {
 	run := func(name string, micro, threads int, change func(*Config)) (string, error) {
 		c := config(t, "embed", m, filepath.Join(dir, name), d)
 		drop := float32(0.1)
-		c.Steps, c.EvalEvery, c.BatchSize, c.MicroBatchSize, c.Threads, c.Dropout = 8, 2, 300, micro, threads, &drop
+		c.Steps, c.EvalEvery, c.BatchSize, c.MicroBatchSize, c.Threads, c.Dropout, c.BiasCorrection = 8, 2, 300, micro, threads, &drop, true
 		if change != nil {
 			change(&c)
 		}
@@ -212,7 +212,7 @@ func TestVectorsHaveTheSameBitsHoweverTheyAreCut(t *testing.T) {
 	}
 	c := config(t, "embed", m, filepath.Join(dir, "parts"), d)
 	drop := float32(0.1)
-	c.Steps, c.EvalEvery, c.BatchSize, c.Dropout, c.Quiet = 8, 2, 300, &drop, false
+	c.Steps, c.EvalEvery, c.BatchSize, c.Dropout, c.BiasCorrection, c.Quiet = 8, 2, 300, &drop, true, false
 	for i := 0; ; i++ {
 		ctx, cancel := context.WithCancel(context.Background())
 		c.Messages = &canceller{after: 3 + 2*i, cancel: cancel}
@@ -230,6 +230,13 @@ func TestVectorsHaveTheSameBitsHoweverTheyAreCut(t *testing.T) {
 	}
 	if got, err := formats.Open(c.Output); err != nil || got.Hash() != want {
 		t.Errorf("after interruptions other bits: %v", err)
+	}
+	c.BiasCorrection = false
+	_, err = Run(context.Background(), c)
+	mustRefuse(t, "without bias correction", err, "bias-correction")
+	c.BiasCorrection, c.Optimizer, c.Output = true, "lamb", filepath.Join(dir, "lamb")
+	if _, err = Run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "BiasCorrection: lamb has none") {
+		t.Errorf("LAMB with bias correction: %v", err)
 	}
 }
 
