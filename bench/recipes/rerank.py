@@ -26,10 +26,10 @@ RATE, SMALL_RATE = "5e-5", "1e-3"  # the second for models pretrained here
 
 
 def lines(albert, command, model, rows, *flags):
-    """What a command answers to JSON lines."""
+    """What a command answers to JSON lines; an answer to texts that were cut is the "result" of an object."""
     text = "".join(json.dumps(r) + "\n" for r in rows)
     out = subprocess.run([albert, command, model, *flags, *threads()], check=True, input=text, stdout=subprocess.PIPE, text=True).stdout
-    return [json.loads(line) for line in out.splitlines()]
+    return [a["result"] if isinstance(a, dict) else a for a in map(json.loads, out.splitlines())]
 
 
 def search(albert, model, work, name, corpus, queries):
