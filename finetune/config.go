@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"albert/internal/files/jsonobject"
+	"albert/internal/learn/optim"
 	"albert/internal/learn/task"
 	"albert/internal/model"
 	"albert/internal/run"
@@ -37,11 +38,13 @@ type Config struct {
 	TruncationSide tokenizer.Side `enum:",left,right" default:"" help:"The end at which a text that is too long is cut: left or right (default: the tokenizer's, usually right)." placeholder:"SIDE"`
 	Windows
 	Embedding
-	LearningRate      float64  `help:"Highest learning rate (default: the task's in the paper's Table 14)." placeholder:"X"`
-	BatchSize         int      `help:"Examples of a step (default: the task's)."`
-	Steps             int      `help:"Steps (default: the task's)."`
-	Epochs            float64  `help:"Instead of --steps: passes over the training data." placeholder:"X" resume:"-"`
-	WarmupSteps       *int     `help:"Steps of linear warm-up (default: the task's share)." placeholder:"N"`
+	LearningRate float64 `help:"Highest learning rate (default: the task's in the paper's Table 14)." placeholder:"X"`
+	BatchSize    int     `help:"Examples of a step (default: the task's)."`
+	Steps        int     `help:"Steps (default: the task's)."`
+	Epochs       float64 `help:"Instead of --steps: passes over the training data." placeholder:"X" resume:"-"`
+	WarmupSteps  *int    `help:"Steps of linear warm-up (default: the task's share)." placeholder:"N"`
+	// BiasCorrection is of adamw: that of ALBERT's release has none.
+	BiasCorrection    bool     `negatable:"" help:"adamw: with bias correction, as PyTorch's; without, as in ALBERT's release, the first steps are larger."`
 	Dropout           *float32 `range:"[0,1)" help:"Dropout in the encoder (default: the task's)." placeholder:"P"`
 	ClassifierDropout *float32 `range:"[0,1)" help:"Dropout before the head (default: the model's)." placeholder:"P"`
 	EvalEvery         int      `help:"Steps from one evaluation to the next (default: a tenth of the run)."`
@@ -185,6 +188,8 @@ func newJob(c Config) (*job, error) {
 	switch {
 	case c.Output == "" && !c.OverfitOneBatch:
 		return nil, refuse("Output", nil, "no run directory given")
+	case c.BiasCorrection && c.Optimizer != string(optim.AdamW):
+		return nil, refuse("BiasCorrection", nil, c.Optimizer+" has none, adamw has")
 	case len(c.Data) > 1:
 		return nil, refuse("Data", nil, "one folder or file; several files are given as Train")
 	case c.Steps != 0 && c.Epochs != 0:
@@ -280,7 +285,8 @@ func (c *job) settings(m *model.Model) jsonobject.Fields {
 	}
 	list := run.Settings(&c.Config, jsonobject.Fields{{Name: "task", Value: c.Task.Name}, {Name: "model", Value: m.Hash()}, {Name: "head", Value: head}})
 	return slices.DeleteFunc(list, func(f jsonobject.Field) bool { // older runs do not have them
-		return f.Value == tokenizer.Side("") || c.Task.Kind != model.Embed && slices.Contains([]string{"loss", "scale", "pooling", "dimensions"}, f.Name)
+		return f.Value == tokenizer.Side("") || f.Name == "bias-correction" && !c.BiasCorrection ||
+			c.Task.Kind != model.Embed && slices.Contains([]string{"loss", "scale", "pooling", "dimensions"}, f.Name)
 	})
 }
 

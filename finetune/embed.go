@@ -127,10 +127,14 @@ func (c *job) embedLearner(m *model.Model, from *formats.Model, tok *tokenizer.T
 	if n := len(first.Target); data.train.Form == dataset.Targets && n != width {
 		return nil, fmt.Errorf("%s: targets have %d numbers, the model's vectors %d", first.Place(), n, width)
 	}
+	exact, err := dev.In(cpu.FP32)
+	if err != nil {
+		return nil, err
+	}
 	t := &vectorLearner{c: c, normalize: normalize, set: data.train, benchmark: data.benchmark, dev: dev,
 		e: &task.Embedder{Model: m, Device: dev, Seed: c.Seed, Pooling: c.Pooling, Drop: model.Dropouts{Hidden: *c.Dropout, Attention: *c.Dropout},
 			VectorLoss: task.VectorLoss{Loss: c.Loss, Scale: c.Scale, Dimensions: c.Dimensions}},
-		encoder: &encoder{model: infer.On(&formats.Model{Model: m, Tokenizer: tok}, dev), exact: dev,
+		encoder: &encoder{model: infer.On(&formats.Model{Model: m, Tokenizer: tok}, dev), exact: exact,
 			options: infer.EmbedOptions{Pooling: infer.Pooling(c.Pooling), Layer: -1, MaxSeqLength: c.MaxSeqLength}}}
 	t.e.Name = func(source int) string { return t.set.Examples[source].Place() }
 	if err := t.cut(tok); err != nil {

@@ -135,6 +135,26 @@ func TestVectorsAreLearned(t *testing.T) {
 	}
 }
 
+// A run in bf16 measures what it learns as albert eval does in bf16: documents are compared in fp32.
+func TestRunsInBF16SearchInFP32(t *testing.T) {
+	dir := t.TempDir()
+	data := beir(t, filepath.Join(dir, "beir"))
+	c := config(t, "embed", pretrained(t), filepath.Join(dir, "run"), splits{Train: []string{jsonl(t, 1, 100, paired, dir, "pairs.jsonl")}, Dev: []string{data}})
+	c.Steps, c.Precision = 3, "bf16-tile"
+	r, err := Run(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := EvaluateVectors(context.Background(),
+		VectorEvaluation{Model: c.Output, Data: []string{data}, Split: dataset.Dev, MaxSeqLength: 64, Threads: 1, Precision: "bf16-tile"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := again.Scores.Get(r.Metric); err != nil || v != *r.Runs[0].Value {
+		t.Errorf("%s %v in the run, %v (%v) afterwards", r.Metric, *r.Runs[0].Value, v, err)
+	}
+}
+
 // lossesOf gives the loss of a run's first step and of its last.
 func lossesOf(t *testing.T, output string) (begin, end float64) {
 	t.Helper()
@@ -168,7 +188,7 @@ func TestVectorsHaveTheSameBitsHoweverTheyAreCut(t *testing.T) {
 	run := func(name string, micro, threads int, change func(*Config)) (string, error) {
 		c := config(t, "embed", m, filepath.Join(dir, name), d)
 		drop := float32(0.1)
-		c.Steps, c.EvalEvery, c.BatchSize, c.MicroBatchSize, c.Threads, c.Dropout = 8, 2, 300, micro, threads, &drop
+		c.Steps, c.EvalEvery, c.BatchSize, c.MicroBatchSize, c.Threads, c.Dropout, c.BiasCorrection = 8, 2, 300, micro, threads, &drop, true
 		if change != nil {
 			change(&c)
 		}
@@ -192,7 +212,7 @@ func TestVectorsHaveTheSameBitsHoweverTheyAreCut(t *testing.T) {
 	}
 	c := config(t, "embed", m, filepath.Join(dir, "parts"), d)
 	drop := float32(0.1)
-	c.Steps, c.EvalEvery, c.BatchSize, c.Dropout, c.Quiet = 8, 2, 300, &drop, false
+	c.Steps, c.EvalEvery, c.BatchSize, c.Dropout, c.BiasCorrection, c.Quiet = 8, 2, 300, &drop, true, false
 	for i := 0; ; i++ {
 		ctx, cancel := context.WithCancel(context.Background())
 		c.Messages = &canceller{after: 3 + 2*i, cancel: cancel}
@@ -210,6 +230,13 @@ func TestVectorsHaveTheSameBitsHoweverTheyAreCut(t *testing.T) {
 	}
 	if got, err := formats.Open(c.Output); err != nil || got.Hash() != want {
 		t.Errorf("after interruptions other bits: %v", err)
+	}
+	c.BiasCorrection = false
+	_, err = Run(context.Background(), c)
+	mustRefuse(t, "without bias correction", err, "bias-correction")
+	c.BiasCorrection, c.Optimizer, c.Output = true, "lamb", filepath.Join(dir, "lamb")
+	if _, err = Run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "BiasCorrection: lamb has none") {
+		t.Errorf("LAMB with bias correction: %v", err)
 	}
 }
 

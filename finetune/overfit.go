@@ -41,7 +41,7 @@ func (c *job) overfit(ctx context.Context, dev *cpu.Device, data *sets) (*Overfi
 		bound = t.(*vectorLearner).e.Bound(b.Examples)
 	}
 	return train.Overfit(ctx, train.Config{Rate: optim.Schedule{LearningRate: c.LearningRate},
-		Optimizer: optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip},
+		Optimizer: optim.Config{Kind: optim.Kind(c.Optimizer), WeightDecay: c.WeightDecay, Clip: c.Clip, BiasCorrection: c.BiasCorrection},
 		Together:  train.Together(m.Config.ActivationBytes(), dev.Threads()), MicroBatch: c.MicroBatchSize,
 		Quiet: c.Quiet, Device: dev, Messages: c.Messages}, m.Params, t, bound)
 }

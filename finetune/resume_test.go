@@ -73,6 +73,7 @@ func TestResumeWithOtherSettings(t *testing.T) {
 		"SaveEvery":         {func(c *Config) { c.SaveEvery = 1 }, ""},
 		"Patience":          {func(c *Config) { c.Patience = 1 }, "patience"},
 		"StopIfStuck":       {func(c *Config) { c.StopIfStuck = true }, ""},
+		"BiasCorrection":    {func(c *Config) { c.BiasCorrection = true }, "bias-correction"},
 		"Optimizer":         {func(c *Config) { c.Optimizer = "lamb" }, "optimizer"},
 		"MicroBatchSize":    {func(c *Config) { c.MicroBatchSize = 1 }, ""},
 		"WeightDecay":       {func(c *Config) { c.WeightDecay = 0.5 }, "weight-decay"},

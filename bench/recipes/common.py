@@ -12,7 +12,8 @@ SEEDS = [int(s) for s in os.environ.get("SEEDS", "1 2 3").split()]
 
 
 def threads():
-    return ["--quiet", "--threads", os.environ.get("THREADS", "0")]
+    """What every command is given: THREADS and PRECISION of the environment."""
+    return ["--quiet", "--threads", os.environ.get("THREADS", "0"), "--precision", os.environ.get("PRECISION", "fp32")]
 
 
 def finetune(albert, model, out, *flags):

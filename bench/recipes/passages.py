@@ -4,7 +4,8 @@
     bench/recipes/passages.py DEV.json TRAIN.json [TRAIN.json ...] -- WORK ALBERT MODEL ...
 
 DEV.json (dev-v1.1.json, say) gives the passages that are searched, and 2,000 of its questions; ALBERT is the binary. Each MODEL is measured as it is, and
-after learning from a question of each passage of the TRAIN files with three seeds. SEEDS="1" sets other seeds, THREADS=N sets the threads.
+after learning from a question of each passage of the TRAIN files with three seeds. SEEDS="1" sets other seeds, THREADS=N the threads,
+PRECISION=bf16-tile that of all products.
 """
 
 import json

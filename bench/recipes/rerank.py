@@ -3,8 +3,9 @@
 
     bench/recipes/rerank.py DEV.json TRAIN.json [TRAIN.json ...] -- WORK ALBERT RETRIEVER MODEL
 
-As passages.py, with 300 questions of DEV.json. RETRIEVER is the model whose vectors find passages, MODEL what becomes the reranker: it learns from a question
-of each passage of the TRAIN files, its passage and four others of the first 50 that RETRIEVER finds. SEEDS="1" sets other seeds, THREADS=N the threads.
+As passages.py, with QUESTIONS=300 questions of DEV.json. RETRIEVER is the model whose vectors find passages, MODEL what becomes the reranker: it learns from a question
+of each passage of the TRAIN files, or of LEARN=N of them, its passage and four others of the first 50 that RETRIEVER finds. SEEDS="1" sets other
+seeds, THREADS=N the threads, PRECISION=bf16-tile that of all products.
 """
 
 import json
@@ -18,16 +19,17 @@ from common import SEEDS, finetune, head, row, threads, write_jsonl
 from passages import arguments, passages, sample
 
 METRICS = ["ndcg@10", "mrr@10"]
-QUESTIONS, FIRST, WRONG = 300, 50, 4
+QUESTIONS, LEARN = (int(os.environ.get(name, n)) for name, n in (("QUESTIONS", 300), ("LEARN", 1 << 30)))
+FIRST, WRONG = 50, 4
 FLAGS = "--task rerank --batch-size 32 --epochs 1 --max-seq-length 192".split()
 RATE, SMALL_RATE = "5e-5", "1e-3"  # the second for models pretrained here
 
 
 def lines(albert, command, model, rows, *flags):
-    """What a command answers to JSON lines."""
+    """What a command answers to JSON lines; an answer to texts that were cut is the "result" of an object."""
     text = "".join(json.dumps(r) + "\n" for r in rows)
     out = subprocess.run([albert, command, model, *flags, *threads()], check=True, input=text, stdout=subprocess.PIPE, text=True).stdout
-    return [json.loads(line) for line in out.splitlines()]
+    return [a["result"] if isinstance(a, dict) else a for a in map(json.loads, out.splitlines())]
 
 
 def search(albert, model, work, name, corpus, queries):
@@ -52,6 +54,7 @@ def main():
     learned = [(rng.choice(qs), text) for file in trains for text, qs in passages(file) if qs]
     texts, asked = {f"t{i:05}": t for i, (_, t) in enumerate(learned)}, {f"t{i:05}": q for i, (q, _) in enumerate(learned)}
     rows = []
+    asked = dict(rng.sample(sorted(asked.items()), min(LEARN, len(asked))))
     for i, hits in search(albert, retriever, work, "train-corpus", texts, asked).items():
         wrong = [h for h in hits if texts[h] != texts[i]]
         rows += [{"query": asked[i], "document": texts[h], "label": int(h == i)} for h in [i] + rng.sample(wrong, min(WRONG, len(wrong)))]

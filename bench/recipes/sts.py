@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""STS-B: a model learns how alike two sentences are; ours beside sentence-transformers with the same data, loss, steps, batch and rate. The optimizers
-differ: our AdamW is that of ALBERT's release, without bias correction, whose first steps are larger.
+"""STS-B: a model learns how alike two sentences are; ours beside sentence-transformers with the same data, loss, steps, batch, rate and optimizer:
+AdamW with bias correction.
 
     bench/recipes/sts.py [--steps N] [--rate X] STS-B WORK ALBERT MODEL ...     # trains with three seeds; prints the table
     bench/recipes/sts.py --time 5 STS-B WORK ALBERT MODEL                       # only the time of training and evaluation, by turns, five rounds
@@ -69,7 +69,7 @@ def run_theirs(args, model, out, seed):
 def run_ours(args, model, out, seed, *more):
     rate = args.rate if os.path.exists(os.path.join(model, "modules.json")) else SMALL_RATE
     flags = ["--task", "embed", "--loss", "cosent", "--scale", SCALE, "--batch-size", BATCH, "--learning-rate", rate, "--steps", args.steps,
-             "--warmup-steps", args.steps // 10, "--weight-decay", DECAY, "--dropout", 0.1, "--seed", seed]
+             "--warmup-steps", args.steps // 10, "--weight-decay", DECAY, "--dropout", 0.1, "--seed", seed, "--bias-correction"]
     return finetune(args.albert, model, out, *flags, "--train", os.path.join(args.data, "train.tsv"), "--dev", os.path.join(args.data, "dev.tsv"), *more)["dev"]
 
 

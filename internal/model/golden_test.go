@@ -204,7 +204,7 @@ func TestTwentySteps(t *testing.T) {
 							t.Errorf("step %d: %s %v, want %v", step+1, []string{"loss", "gradient norm", "rate"}[i], got, want[i])
 						}
 					}
-					opt.Step(grads, norm, rate)
+					opt.Step(step+1, grads, norm, rate)
 				}
 				var all, size float64
 				for _, p := range g.m.Params.List {

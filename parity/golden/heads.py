@@ -27,6 +27,7 @@ CASES = {
     "classify": ("AlbertForSequenceClassification", 3, "single_label_classification"),
     "multilabel": ("AlbertForSequenceClassification", 4, "multi_label_classification"),
     "regress": ("AlbertForSequenceClassification", 1, "regression"),
+    "rerank": ("AlbertForSequenceClassification", 1, "rerank"),  # transformers has no such type: the loss is CrossEncoder's
     "tag": ("AlbertForTokenClassification", 5, None),
     "answer": ("AlbertForQuestionAnswering", 2, None),
     "choice": ("AlbertForMultipleChoice", 1, None),
@@ -36,7 +37,7 @@ CASES |= {"bert-" + name: (cls.replace("Albert", "Bert"), *rest) for name, (cls,
 
 def model_of(name, rng):
     cls, outputs, problem = CASES[name]
-    kw = dict(num_labels=outputs, problem_type=problem) if problem or name.endswith("tag") else {}
+    kw = dict(num_labels=outputs, problem_type=problem if problem != "rerank" else None) if problem or name.endswith("tag") else {}
     size = dict(vocab_size=61, num_hidden_layers=2, num_attention_heads=2, hidden_act="gelu", max_position_embeddings=24, attn_implementation="eager")
     if cls.startswith("Bert"):
         config = BertConfig(hidden_size=12, intermediate_size=20, **size, **kw)
@@ -81,6 +82,12 @@ def make(name, directory):
         logits = torch.cat([model(**p).logits for p in parts])
         loss = ((logits[:, 0] - labels) ** 2).mean()
         whole = torch.stack([model(**p, labels=labels[i : i + 1]).loss for i, p in enumerate(parts)]).mean()
+    elif kind == "rerank":
+        labels = torch.from_numpy(rng.integers(0, 5, n) / 4)
+        logits = torch.cat([model(**p).logits for p in parts])
+        loss = torch.nn.BCEWithLogitsLoss()(logits[:, 0], labels)
+        p = torch.sigmoid(logits[:, 0])
+        whole = -(labels * p.log() + (1 - labels) * (1 - p).log()).mean()
     elif kind == "tag":
         labels = torch.from_numpy(rng.integers(-1, outputs, t))
         logits = torch.cat([model(**p).logits[0] for p in parts])

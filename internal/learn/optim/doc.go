@@ -9,6 +9,8 @@
 //	u = m / (sqrt(v) + 1e-6) + 0.01 w        (no decay for biases and normalisations)
 //	w = w - rate * ratio * u                 ratio = ||w|| / ||u||, each tensor its own: LAMB only, 1 where there is no decay
 //
+// With BiasCorrection AdamW is PyTorch's: in step t m / (1 - 0.9^t) and v / (1 - 0.999^t) stand in u for m and v.
+//
 // A tensor that several layers share is one parameter with one summed gradient: it decays once and has one ratio.
 //
 //	o := optim.New(optim.Config{Kind: optim.LAMB, WeightDecay: 0.01, Clip: 1}, params, device)
@@ -16,7 +18,7 @@
 //	for step := 1; step <= 125000; step++ {
 //		...                              // the step's gradient into g
 //		norm := o.Norm(g)
-//		o.Step(g, norm, rate.At(step))   // uses g up
+//		o.Step(step, g, norm, rate.At(step))   // uses g up
 //	}
 //
 // The bits of the new weights depend on weights, gradient and settings alone: threads share out blocks of 4,096 values, whose sums

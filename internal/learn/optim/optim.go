@@ -30,6 +30,8 @@ type Config struct {
 	Kind        Kind
 	WeightDecay float32 // released: 0.01
 	Clip        float64 // largest global norm of the gradient; 0: not clipped; released: 1
+	// BiasCorrection divides AdamW's m by 1 - Beta1^t and v by 1 - Beta2^t in step t, as Adam's paper and PyTorch do; released: not.
+	BiasCorrection bool
 }
 
 // excluded matches the names of tensors that neither decay nor adapt. The released pattern, a search for "LayerNorm", "layer_norm"
@@ -133,9 +135,14 @@ func (o *Optimizer) Norm(g *ops.Grads) float64 {
 	return math.Sqrt(total)
 }
 
-// Step clips the gradient, whose norm is given, updates m and v, and moves the weights at the given rate. It overwrites g and tells
-// the devices that the weights changed. A gradient that is not finite must not come here.
-func (o *Optimizer) Step(g *ops.Grads, norm float64, rate float32) {
+// Step t, from 1, clips the gradient, whose norm is given, updates m and v, and moves the weights at the given rate. It overwrites g and
+// tells the devices that the weights changed. A gradient that is not finite must not come here.
+func (o *Optimizer) Step(t int, g *ops.Grads, norm float64, rate float32) {
+	correct, eps := 1.0, float32(Epsilon) // of the update, and so of epsilon and the decay the other way round
+	if o.config.BiasCorrection {
+		root := math.Sqrt(1 - power(Beta2, t))
+		correct, eps = root/(1-power(Beta1, t)), float32(Epsilon*root)
+	}
 	clip := float32(1)
 	if c := o.config.Clip; c > 0 && norm > c {
 		clip = float32(c / norm)
@@ -144,12 +151,12 @@ func (o *Optimizer) Step(g *ops.Grads, norm float64, rate float32) {
 	u := g.Flat() // each value is read before its update takes its place
 	o.each(func(k *kernel.Set, t *task, p *ops.Param, from, to, at, block int) {
 		end := at + to - from
-		decay := o.config.WeightDecay
+		decay := float32(float64(o.config.WeightDecay) / correct)
 		if o.excluded[t.param] {
 			decay = 0
 		}
 		w := p.Data[from:to]
-		k.Adam(u[at:end], o.m[at:end], o.v[at:end], u[at:end], w, clip, Beta1, Beta2, Epsilon, decay)
+		k.Adam(u[at:end], o.m[at:end], o.v[at:end], u[at:end], w, clip, Beta1, Beta2, eps, decay)
 		if adapt && !o.excluded[t.param] {
 			o.squares[block] = k.SumSquares(u[at:end])
 			o.weights[block] = k.SumSquares(w)
@@ -162,10 +169,19 @@ func (o *Optimizer) Step(g *ops.Grads, norm float64, rate float32) {
 				ratio = w / u
 			}
 		}
-		o.scale[i] = float32(float64(rate) * ratio)
+		o.scale[i] = float32(float64(rate) * ratio * correct)
 	}
 	o.each(func(k *kernel.Set, t *task, p *ops.Param, from, to, at, _ int) {
 		k.Axpy(p.Data[from:to], u[at:at+to-from], -o.scale[t.param])
 	})
 	o.params.Touch()
+}
+
+// power is x^t by products alone, whose bits are the same everywhere.
+func power(x float64, t int) float64 {
+	p := 1.0
+	for range t {
+		p = float64(p * x)
+	}
+	return p
 }

@@ -159,7 +159,7 @@ func newReference(c Config, params *ops.Params) *reference {
 	return r
 }
 
-func (r *reference) step(params *ops.Params, g *ops.Grads, rate float64) (norm float64) {
+func (r *reference) step(t int, params *ops.Params, g *ops.Grads, rate float64) (norm float64) {
 	for _, x := range g.Flat() {
 		norm += float64(x) * float64(x)
 	}
@@ -175,7 +175,11 @@ func (r *reference) step(params *ops.Params, g *ops.Grads, rate float64) (norm f
 			d := float64(x) * clip
 			r.m[i][j] = 0.9*r.m[i][j] + 0.1*d
 			r.v[i][j] = 0.999*r.v[i][j] + 0.001*d*d
-			u[j] = r.m[i][j] / (math.Sqrt(r.v[i][j]) + 1e-6)
+			m, v := r.m[i][j], r.v[i][j]
+			if r.config.BiasCorrection {
+				m, v = m/(1-math.Pow(0.9, float64(t))), v/(1-math.Pow(0.999, float64(t)))
+			}
+			u[j] = m / (math.Sqrt(v) + 1e-6)
 			if !Excluded(p.Name) {
 				u[j] += float64(r.config.WeightDecay) * r.w[i][j]
 			}
@@ -194,11 +198,11 @@ func (r *reference) step(params *ops.Params, g *ops.Grads, rate float64) (norm f
 }
 
 func TestAgainstFloat64(t *testing.T) {
-	for _, kind := range []Kind{LAMB, AdamW} {
-		t.Run(string(kind), func(t *testing.T) {
+	for name, config := range map[string]Config{"lamb": {Kind: LAMB}, "adamw": {Kind: AdamW}, "adamw with bias correction": {Kind: AdamW, BiasCorrection: true}} {
+		t.Run(name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 2))
 			params := testParams(rng)
-			config := Config{Kind: kind, WeightDecay: 0.01, Clip: 1}
+			config.WeightDecay, config.Clip = 0.01, 1
 			o := New(config, params, threads{mustSelect(t, "generic"), 1})
 			ref := newReference(config, params)
 			before := newReference(config, params).w
@@ -207,12 +211,12 @@ func TestAgainstFloat64(t *testing.T) {
 			for step := 1; step <= 20; step++ {
 				testGradient(rng, params, g, step)
 				version := params.List[0].Version()
-				want := ref.step(params, g, float64(rate.At(step)))
+				want := ref.step(step, params, g, float64(rate.At(step)))
 				norm := o.Norm(g)
 				if math.Abs(norm-want) > 1e-6*want {
 					t.Fatalf("step %d: norm %v, want %v", step, norm, want)
 				}
-				o.Step(g, norm, rate.At(step))
+				o.Step(step, g, norm, rate.At(step))
 				if params.List[0].Version() == version {
 					t.Fatal("devices are not told that weights changed")
 				}
@@ -236,25 +240,26 @@ func TestAgainstFloat64(t *testing.T) {
 
 // The bits are the same for every instruction set and any number of threads.
 func TestSameBits(t *testing.T) {
-	for _, kind := range []Kind{LAMB, AdamW} {
+	for _, config := range []Config{{Kind: LAMB}, {Kind: AdamW}, {Kind: AdamW, BiasCorrection: true}} {
+		config.WeightDecay, config.Clip = 0.01, 1
 		var want []float32
 		first := ""
 		for _, set := range kernel.Available() {
 			for _, n := range []int{1, 2, 7} {
 				rng := rand.New(rand.NewPCG(3, 4))
 				params := testParams(rng)
-				o := New(Config{Kind: kind, WeightDecay: 0.01, Clip: 1}, params, threads{mustSelect(t, set), n})
+				o := New(config, params, threads{mustSelect(t, set), n})
 				g := ops.NewGrads(params)
 				for step := 1; step <= 5; step++ {
 					testGradient(rng, params, g, step)
-					o.Step(g, o.Norm(g), 0.01)
+					o.Step(step, g, o.Norm(g), 0.01)
 				}
 				m, v := o.Moments()
 				got := slices.Concat(m, v)
 				for _, p := range params.List {
 					got = append(got, p.Data...)
 				}
-				name := fmt.Sprintf("%s, %s, %d threads", kind, set, n)
+				name := fmt.Sprintf("%v, %s, %d threads", config, set, n)
 				if want == nil {
 					want, first = got, name
 					continue
@@ -298,7 +303,7 @@ func TestRateZero(t *testing.T) {
 	o := New(Config{Kind: LAMB, WeightDecay: 0.01, Clip: 1}, params, threads{mustSelect(t, ""), 1})
 	g := ops.NewGrads(params)
 	testGradient(rng, params, g, 1)
-	o.Step(g, o.Norm(g), 0)
+	o.Step(1, g, o.Norm(g), 0)
 	for i, p := range params.List {
 		for j, x := range p.Data {
 			if float64(x) != before[i][j] {
@@ -332,6 +337,6 @@ func BenchmarkStep(b *testing.B) {
 	}
 	b.SetBytes(int64(4 * params.Size()))
 	for b.Loop() {
-		o.Step(g, o.Norm(g), 1e-3)
+		o.Step(1, g, o.Norm(g), 1e-3)
 	}
 }

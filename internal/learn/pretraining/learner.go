@@ -86,7 +86,7 @@ func NewBenchStep(dev *cpu.Device, m *model.Model, list []examples.Example) func
 				return err
 			}
 		}
-		opt.Step(g, opt.Norm(g), 1e-4)
+		opt.Step(1, g, opt.Norm(g), 1e-4)
 		return nil
 	}
 }

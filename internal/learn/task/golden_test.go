@@ -18,7 +18,7 @@ import (
 // Logits, loss and gradients of every head against transformers in float64 (parity/golden/heads.py).
 func TestHeadsAgreeWithTransformers(t *testing.T) {
 	dirs, err := filepath.Glob("testdata/golden/*")
-	if err != nil || len(dirs) != 12 {
+	if err != nil || len(dirs) != 14 {
 		t.Fatal(len(dirs), err)
 	}
 	dev, err := cpu.New("", 2)
@@ -95,7 +95,7 @@ func goldenExamples(t *testing.T, kind model.Kind, f *safetensors.File) []Exampl
 	var list []Example
 	add := func(e Example) { e.Index = uint64(len(list)); list = append(list, e) }
 	switch kind {
-	case model.MultiLabel, model.Regress:
+	case model.MultiLabel, model.Regress, model.Rank:
 		labels := float64s(t, f, "labels")
 		n := len(labels) / len(inputs)
 		for i, in := range inputs {

@@ -88,7 +88,7 @@ func (r *trainer) step(ctx context.Context) error {
 	norm, rate := r.optimizer.Norm(g), r.c.Rate.At(n)
 	row := Fields{{Name: "step", Value: n}}
 	if finite(report.Number("loss")) && finite(norm) {
-		r.optimizer.Step(g, norm, rate)
+		r.optimizer.Step(n, g, norm, rate)
 		r.state.Skipped = 0
 		now := time.Now()
 		row = append(append(row, report...), Field{Name: "learning_rate", Value: rate}, Field{Name: "grad_norm", Value: norm}, Field{Name: "tokens", Value: total},

@@ -78,7 +78,7 @@ func Overfit(ctx context.Context, c Config, params *ops.Params, learner Learner,
 		}
 		o.Loss, o.Learns = &loss, loss < bound+learnt
 		if n < OverfitSteps {
-			optimizer.Step(g, norm, float32(c.Rate.LearningRate))
+			optimizer.Step(n, g, norm, float32(c.Rate.LearningRate))
 		}
 		gradients.put(g)
 		p.step(n, append(append(Fields{{Name: "step", Value: n}}, batch.Report()...), Field{Name: "grad_norm", Value: norm}))

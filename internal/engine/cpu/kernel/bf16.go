@@ -52,12 +52,16 @@ type bf16Scratch struct{ left, edge, even, bias []float32 }
 
 var bf16Memory = sync.Pool{New: func() any { return new(bf16Scratch) }}
 
-// ForRule gives the set whose products, [Set.Gemm] and what it packs, go by a rule.
+// ForRule gives the set whose products, [Set.Gemm] and what it packs, go by a rule, whatever the rule of s is.
 func (s *Set) ForRule(r Rule) *Set {
+	if s.fp32 != nil {
+		s = s.fp32
+	}
 	if r == FP32 {
 		return s
 	}
 	t := *s
+	t.fp32 = s
 	t.bf16 = &s.rules[r-1]
 	if t.bf16.pairs {
 		t.NR = pairColumns

@@ -86,6 +86,7 @@ type Set struct {
 	int8  int8Set    // products of int8
 	rules [2]bf16Set // products by Tile and by Dot
 	bf16  *bf16Set   // of a set that [Set.ForRule] made
+	fp32  *Set       // what it was made of
 }
 
 // Panels is a right operand B[K,N] cut into panels of NR columns: panel p, at p*K*NR, holds row after row, its last columns zero
