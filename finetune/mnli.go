@@ -59,7 +59,7 @@ func (c *job) predictWith(ctx context.Context, dir string, dev *cpu.Device, set 
 		c.resolve(&m.Config, len(set.Examples))
 		x, err = newPredictor(m, dev, set, Settings{MaxSeqLength: c.MaxSeqLength, SpanOptions: c.Spans}, "")
 	}
-	if err = train.Agree(c.World, err); err != nil {
+	if err != nil {
 		return nil, nil, err
 	}
 	if p, err = x.predict(ctx); errors.Is(err, train.ErrElsewhere) {

@@ -141,7 +141,9 @@ func (s *ranks) verdict(notes []note, own error) error {
 
 // agree tells all ranks of an error, or that there is none, and gives the one that there is on any. All ranks must call it.
 func (s *ranks) agree(ctx context.Context, err error) error {
-	if known := (*agreed)(nil); s == nil || errors.As(err, &known) {
+	var known *agreed
+	var end *errEnded
+	if s == nil || errors.As(err, &known) || errors.As(err, &end) {
 		return err
 	}
 	if err == nil {

@@ -46,13 +46,18 @@ func (s *ranks) with(ctx context.Context) context.Context {
 
 // Shared gives f's results for items, one each, in their order. Where ctx has ranks, all of them must call it on the same items: f gets this
 // rank's share, and its results, of which gob must know all fields, go to rank 0; the others get [ErrElsewhere]. Any other error, and a wish to
-// stop, is that of all ranks.
+// stop, is that of all ranks. So is the error of a rank that has none to share, but calls [Agree] with it.
 func Shared[I, O any](ctx context.Context, items iter.Seq[I], f func(ctx context.Context, items iter.Seq[I]) iter.Seq2[O, error]) iter.Seq2[O, error] {
 	s, _ := ctx.Value(ranksKey{}).(*ranks)
 	if s == nil {
 		return f(ctx, items)
 	}
 	return func(yield func(O, error) bool) {
+		var none O
+		if err := s.agree(ctx, nil); err != nil { // of a rank that has failed before it came here
+			yield(none, err)
+			return
+		}
 		x := &sharing[O]{ranks: s}
 		var own context.Context
 		own, x.cancel = context.WithCancel(ctx)
@@ -77,7 +82,6 @@ func Shared[I, O any](ctx context.Context, items iter.Seq[I], f func(ctx context
 			err = ErrElsewhere
 		}
 		if err != nil {
-			var none O
 			yield(none, err)
 		}
 	}
