@@ -7,13 +7,61 @@ import (
 	"strconv"
 
 	"albert/internal/engine/cpu"
+	"albert/internal/files/jsonobject"
 	"albert/internal/formats"
 	"albert/internal/infer"
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
 	"albert/internal/model"
+	"albert/internal/run"
 	"albert/internal/text/dataset"
 )
+
+// submissions predicts the test sets, on all ranks, and packs what a leaderboard takes.
+func (c *job) submissions(ctx context.Context, dev *cpu.Device, test *dataset.Set, result *Result) error {
+	held, tests, err := c.mnli()
+	tests = append([]*dataset.Set{test}, tests...)
+	if err = train.Agree(c.World, err); err != nil {
+		return err
+	}
+	var read jsonobject.Fields
+	for _, set := range append(tests, held) {
+		if set != nil {
+			read = append(read, jsonobject.Field{Name: fmt.Sprintf("%s %s data", set.Task.Name, set.Split), Value: hashes(set)})
+		}
+	}
+	if err := train.Alike(c.World, read); err != nil || len(read) == 0 {
+		return err
+	}
+	dir, remove, err := train.Copied(c.World, run.Dir(c.Output).Model())
+	defer remove()
+	if err != nil {
+		return err
+	}
+	if held != nil {
+		if result.Mismatched, err = c.mismatched(ctx, dir, dev, held); err != nil {
+			return err
+		}
+	}
+	for _, set := range tests {
+		if set == nil {
+			continue
+		}
+		paths, err := c.submit(ctx, dir, dev, set)
+		if err != nil {
+			return err
+		}
+		result.Submissions = append(result.Submissions, paths...)
+	}
+	if c.Task.Submission == "" || len(result.Submissions) == 0 {
+		return nil
+	}
+	note, err := zipSubmissions(c.Output)
+	if note != "" {
+		c.message("%s", note)
+	}
+	return err
+}
 
 // submit predicts a test set with the result, whose copy is in dir, and writes the predictions in the form that the task's leaderboard takes.
 func (c *job) submit(ctx context.Context, dir string, dev *cpu.Device, set *dataset.Set) (paths []string, err error) {

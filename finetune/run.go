@@ -224,52 +224,6 @@ func (c *job) takeOver(best string) error {
 	return nil
 }
 
-// submissions predicts the test sets, on all ranks, and packs what a leaderboard takes.
-func (c *job) submissions(ctx context.Context, dev *cpu.Device, test *dataset.Set, result *Result) error {
-	held, tests, err := c.mnli()
-	tests = append([]*dataset.Set{test}, tests...)
-	if err = train.Agree(c.World, err); err != nil {
-		return err
-	}
-	var read jsonobject.Fields
-	for _, set := range append(tests, held) {
-		if set != nil {
-			read = append(read, jsonobject.Field{Name: fmt.Sprintf("%s %s data", set.Task.Name, set.Split), Value: hashes(set)})
-		}
-	}
-	if err := train.Alike(c.World, read); err != nil || len(read) == 0 {
-		return err
-	}
-	dir, remove, err := train.Copied(c.World, run.Dir(c.Output).Model())
-	defer remove()
-	if err != nil {
-		return err
-	}
-	if held != nil {
-		if result.Mismatched, err = c.mismatched(ctx, dir, dev, held); err != nil {
-			return err
-		}
-	}
-	for _, set := range tests {
-		if set == nil {
-			continue
-		}
-		paths, err := c.submit(ctx, dir, dev, set)
-		if err != nil {
-			return err
-		}
-		result.Submissions = append(result.Submissions, paths...)
-	}
-	if c.Task.Submission == "" || len(result.Submissions) == 0 {
-		return nil
-	}
-	note, err := zipSubmissions(c.Output)
-	if note != "" {
-		c.message("%s", note)
-	}
-	return err
-}
-
 // cut is the data cut into pieces, once for all runs: the model's tokenizer and the lengths are the same in each.
 type cut struct{ train, dev *Features }
 
