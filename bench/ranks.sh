@@ -207,7 +207,7 @@ setting() { # WHAT COMMAND FLAGS...
 	arguments=("$@" "${common[@]}")
 	trained "$what, one process" one
 }
-pretrain() { setting "$1" pretrain --config "$work/config.json" --tokenizer "$work/tok.model" --train "$work/shards" --max-seq-length 160 --batch-size 90 --steps 12 --eval-every 0 "${@:2}"; }
+pretrain() { setting "$1" pretrain --config "$work/config.json" --tokenizer "$work/tok.model" --train "$work/shards" --dev "$work/shards" --max-seq-length 160 --batch-size 90 --steps 12 --eval-every 6 "${@:2}"; }
 
 # same WHAT DIRECTORY compares a run with the first of its setting.
 same() {

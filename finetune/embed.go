@@ -199,6 +199,7 @@ type vectorLearner struct {
 	benchmark *benchmark
 	encoder   *encoder
 	watch     *signs.Watch
+	result    metric.Scores // of the best step
 }
 
 // cut makes pieces of the training data.
@@ -262,13 +263,15 @@ func (t *vectorLearner) memory(b train.Batch) []train.Memory {
 	return t.c.memory(b, t, t.e.Model, t.dev, runOn, data)
 }
 
+// measure measures the model of the best step.
+func (t *vectorLearner) measure(ctx context.Context) (err error) {
+	t.result, err = t.benchmark.measure(ctx, t.encoder)
+	return err
+}
+
 // finish writes the model of the best step, a directory of sentence-transformers, and its evaluation.
-func (t *vectorLearner) finish(ctx context.Context, dir string, tok *tokenizer.Tokenizer) error {
-	scores, err := t.benchmark.measure(ctx, t.encoder)
-	if err != nil {
-		return err
-	}
-	text, err := t.c.write(dir, t.e.Model, tok, &Measured{Scores: scores})
+func (t *vectorLearner) finish(dir string, tok *tokenizer.Tokenizer) error {
+	text, err := t.c.write(dir, t.e.Model, tok, &Measured{Scores: t.result})
 	if err != nil {
 		return err
 	}

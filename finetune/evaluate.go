@@ -13,6 +13,7 @@ import (
 	"albert/internal/infer"
 	"albert/internal/learn/metric"
 	"albert/internal/learn/task"
+	"albert/internal/learn/train"
 	"albert/internal/model"
 	"albert/internal/text/dataset"
 )
@@ -32,12 +33,12 @@ type Predictions struct {
 // evaluated is what a model gives for an example of a set.
 type evaluated struct {
 	task.Output            // of several windows the mean; of tagging the logits of each word, nil for one without pieces
-	spans       task.Spans // of answering
-	windows     []float64  // the loss of each window
+	Spans       task.Spans // of answering
+	Windows     []float64  // the loss of each window
 }
 
 // Predict runs a model over a set. The loss is that of training, without dropout. Where an example has several windows their logits are
-// averaged, and their losses.
+// averaged, and their losses. The ranks of ctx share the examples (see [train.Shared]).
 func (f *Features) Predict(ctx context.Context, o *task.Objective, dev *cpu.Device) (*Predictions, error) {
 	work := infer.Work[[2]int, task.Output, evaluated]{
 		Layout: func(examples [2]int) ([]task.Example, error) { return f.Examples[examples[0]:examples[1]], nil },
@@ -47,7 +48,7 @@ func (f *Features) Predict(ctx context.Context, o *task.Objective, dev *cpu.Devi
 		Answer: func(at [2]int, examples []task.Example, outs []task.Output) (e evaluated, err error) {
 			switch of := f.Of[at[0]]; f.Kind {
 			case model.Answer:
-				e.spans = task.BestOf(examples, outs, f.Set.Examples[of].Context, f.spans)
+				e.Spans = task.BestOf(examples, outs, f.Set.Examples[of].Context, f.spans)
 			case model.Tag:
 				e.Logits = make([][]float32, len(f.words[of]))
 				for w, at := range f.words[of] {
@@ -57,23 +58,26 @@ func (f *Features) Predict(ctx context.Context, o *task.Objective, dev *cpu.Devi
 				}
 			default:
 				e.Output = task.Mean(outs)
-				e.windows = []float64{e.Loss}
+				e.Windows = []float64{e.Loss}
 				return e, nil
 			}
 			for _, out := range outs {
-				e.windows = append(e.windows, out.Loss)
+				e.Windows = append(e.Windows, out.Loss)
 			}
 			return e, nil
 		},
 	}
 	p := &Predictions{}
 	from, labelled := 0, 0
-	for e, err := range infer.Each(ctx, infer.NewEngine(dev, o.Model.Config.ActivationBytes()), f.groups(), work) {
+	run := func(ctx context.Context, groups iter.Seq[[2]int]) iter.Seq2[evaluated, error] {
+		return infer.Each(ctx, infer.NewEngine(dev, o.Model.Config.ActivationBytes()), groups, work)
+	}
+	for e, err := range train.Shared(ctx, f.groups(), run) {
 		if err != nil {
 			return nil, err
 		}
 		if known(f.Kind, f.Set, f.Of[from], &f.Examples[from]) {
-			for k, loss := range e.windows {
+			for k, loss := range e.Windows {
 				p.Loss += loss
 				labelled += weight(f.Kind, &f.Examples[from+k])
 			}
@@ -131,7 +135,7 @@ func (f *Features) predict(p *Predictions, e *evaluated) {
 		}
 		p.Tags, p.Words = append(p.Tags, tags), append(p.Words, words)
 	case model.Answer:
-		p.Spans = append(p.Spans, e.spans)
+		p.Spans = append(p.Spans, e.Spans)
 	}
 }
 

@@ -85,12 +85,16 @@ func Evaluate(ctx context.Context, e Evaluation) (*Measured, error) {
 		}
 		s := e.Settings
 		s.MaxSeqLength = min(s.MaxSeqLength, m.Config.MaxPositionEmbeddings)
-		p, f, err := predict(ctx, m, dev, set, s, e.Precision)
+		x, err := newPredictor(m, dev, set, s, e.Precision)
+		if err != nil {
+			return nil, err
+		}
+		p, err := x.predict(ctx)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, p)
-		for _, n := range f.Notes() {
+		for _, n := range x.features.Notes() {
 			if !slices.Contains(notes, n) {
 				notes = append(notes, n)
 			}

@@ -3,16 +3,20 @@ package finetune
 import (
 	"context"
 	"encoding/json"
-	"path/filepath"
+	"errors"
 
 	"albert/internal/engine/cpu"
 	"albert/internal/formats"
+	"albert/internal/learn/train"
 	"albert/internal/text/dataset"
 )
 
-// mnli measures the result on the mismatched dev set, and gives the other test sets that MNLI's models are sent in for: the mismatched one
-// and the diagnostic one. What is not in the folder is left out.
-func (c *job) mnli(ctx context.Context, dev *cpu.Device, r *Result) (tests []*dataset.Set, err error) {
+// mnli reads the mismatched dev set, and the other test sets that MNLI's models are sent in for: the mismatched one and the diagnostic one.
+// What is not in the folder is left out, as all is of other tasks.
+func (c *job) mnli() (held *dataset.Set, tests []*dataset.Set, err error) {
+	if c.Task.Name != "mnli" || c.Data.Dir == "" {
+		return nil, nil, nil
+	}
 	read := func(name string, split dataset.Split) (*dataset.Set, error) {
 		t, err := dataset.TaskNamed(name)
 		if err != nil {
@@ -23,43 +27,46 @@ func (c *job) mnli(ctx context.Context, dev *cpu.Device, r *Result) (tests []*da
 		}
 		return dataset.Load(t, c.Data.Dir, split, dataset.Options{})
 	}
-	held, err := read("mnli-mm", dataset.Dev)
-	if err != nil {
-		return nil, err
-	}
-	if held != nil {
-		m, err := formats.Open(filepath.Join(c.Output, "model"))
-		if err != nil {
-			return nil, err
-		}
-		p, err := c.predictWith(ctx, m, dev, held)
-		if err != nil {
-			return nil, err
-		}
-		scores, _, err := Score(held, p)
-		if err != nil {
-			return nil, err
-		}
-		if r.Mismatched, err = json.Marshal(scores); err != nil {
-			return nil, err
-		}
+	if held, err = read("mnli-mm", dataset.Dev); err != nil {
+		return nil, nil, err
 	}
 	for _, name := range []string{"mnli-mm", "ax"} {
 		set, err := read(name, dataset.Test)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		tests = append(tests, set)
 	}
-	return tests, nil
+	return held, tests, nil
 }
 
-// predictWith runs the result over a set, with the run's settings.
-func (c *job) predictWith(ctx context.Context, m *formats.Model, dev *cpu.Device, set *dataset.Set) (*Predictions, error) {
-	c.resolve(&m.Config, len(set.Examples))
-	p, f, err := predict(ctx, m, dev, set, Settings{MaxSeqLength: c.MaxSeqLength, SpanOptions: c.Spans}, "")
-	if err == nil {
-		c.note(append(notesOf(set), f.Notes()...)...)
+// mismatched measures the result, whose copy is in dir, on the mismatched dev set.
+func (c *job) mismatched(ctx context.Context, dir string, dev *cpu.Device, held *dataset.Set) (text json.RawMessage, err error) {
+	_, p, err := c.predictWith(ctx, dir, dev, held)
+	if err == nil && p != nil {
+		scores, _, e := Score(held, p)
+		if err = e; err == nil {
+			text, err = json.Marshal(scores)
+		}
 	}
-	return p, err
+	return text, train.Agree(c.World, err)
+}
+
+// predictWith runs the result, whose copy is in dir, over a set, with the run's settings. The predictions are nil where another rank has them.
+func (c *job) predictWith(ctx context.Context, dir string, dev *cpu.Device, set *dataset.Set) (m *formats.Model, p *Predictions, err error) {
+	var x *predictor
+	if m, err = formats.Open(dir); err == nil {
+		c.resolve(&m.Config, len(set.Examples))
+		x, err = newPredictor(m, dev, set, Settings{MaxSeqLength: c.MaxSeqLength, SpanOptions: c.Spans}, "")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if p, err = x.predict(ctx); errors.Is(err, train.ErrElsewhere) {
+		return m, nil, nil
+	}
+	if err == nil {
+		c.note(append(notesOf(set), x.features.Notes()...)...)
+	}
+	return m, p, err
 }

@@ -7,30 +7,85 @@ import (
 	"strconv"
 
 	"albert/internal/engine/cpu"
+	"albert/internal/files/jsonobject"
 	"albert/internal/formats"
 	"albert/internal/infer"
 	"albert/internal/learn/task"
+	"albert/internal/learn/train"
 	"albert/internal/model"
+	"albert/internal/run"
 	"albert/internal/text/dataset"
 )
 
-// submit predicts a test set with the result, and writes the predictions in the form that the task's leaderboard takes.
-func (c *job) submit(ctx context.Context, dev *cpu.Device, set *dataset.Set) ([]string, error) {
-	m, err := formats.Open(filepath.Join(c.Output, "model"))
-	if err != nil {
-		return nil, err
+// submissions predicts the test sets, on all ranks, and packs what a leaderboard takes.
+func (c *job) submissions(ctx context.Context, dev *cpu.Device, test *dataset.Set, result *Result) error {
+	held, tests, err := c.mnli()
+	tests = append([]*dataset.Set{test}, tests...)
+	if err = train.Agree(c.World, err); err != nil {
+		return err
 	}
-	p, err := c.predictWith(ctx, m, dev, set)
-	if err != nil {
-		return nil, err
+	var read jsonobject.Fields
+	for _, set := range append(tests, held) {
+		if set != nil {
+			read = append(read, jsonobject.Field{Name: fmt.Sprintf("%s %s data", set.Task.Name, set.Split), Value: hashes(set)})
+		}
 	}
-	return WritePredictions(c.Output, set, p, infer.NullThreshold(&m.Config))
+	if err := train.Alike(c.World, read); err != nil || len(read) == 0 {
+		return err
+	}
+	dir, remove, err := train.Copied(c.World, run.Dir(c.Output).Model())
+	defer remove()
+	if err != nil {
+		return err
+	}
+	if held != nil {
+		if result.Mismatched, err = c.mismatched(ctx, dir, dev, held); err != nil {
+			return err
+		}
+	}
+	for _, set := range tests {
+		if set == nil {
+			continue
+		}
+		paths, err := c.submit(ctx, dir, dev, set)
+		if err != nil {
+			return err
+		}
+		result.Submissions = append(result.Submissions, paths...)
+	}
+	if c.Task.Submission == "" || len(result.Submissions) == 0 {
+		return nil
+	}
+	note, err := zipSubmissions(c.Output)
+	if note != "" {
+		c.message("%s", note)
+	}
+	return err
 }
 
-// predict runs a fine-tuned model over a set.
-func predict(ctx context.Context, m *formats.Model, dev *cpu.Device, set *dataset.Set, s Settings, precision infer.Precision) (*Predictions, *Features, error) {
+// submit predicts a test set with the result, whose copy is in dir, and writes the predictions in the form that the task's leaderboard takes.
+func (c *job) submit(ctx context.Context, dir string, dev *cpu.Device, set *dataset.Set) (paths []string, err error) {
+	m, p, err := c.predictWith(ctx, dir, dev, set)
+	if err == nil && p != nil {
+		paths, err = WritePredictions(c.Output, set, p, infer.NullThreshold(&m.Config))
+	}
+	return paths, train.Agree(c.World, err)
+}
+
+// predictor runs a fine-tuned model over a set.
+type predictor struct {
+	features *Features
+	head     *task.Objective
+	dev      *cpu.Device
+}
+
+func (x *predictor) predict(ctx context.Context) (*Predictions, error) {
+	return x.features.Predict(ctx, x.head, x.dev)
+}
+
+func newPredictor(m *formats.Model, dev *cpu.Device, set *dataset.Set, s Settings, precision infer.Precision) (*predictor, error) {
 	if m.Tokenizer == nil {
-		return nil, nil, fmt.Errorf("%s: the model has no tokenizer", m.Path)
+		return nil, fmt.Errorf("%s: the model has no tokenizer", m.Path)
 	}
 	kind := set.Task.Kind
 	want := heads(set, kind == model.Answer && m.Beam.Start.W != nil)
@@ -40,11 +95,11 @@ func predict(ctx context.Context, m *formats.Model, dev *cpu.Device, set *datase
 		if m.Classifier.W != nil {
 			has = fmt.Sprint(m.Classifier.W.Rows())
 		}
-		return nil, nil, fmt.Errorf("%s: task %s needs a classifier of %d outputs, the model has %s: fine-tune it first", m.Path, set.Task.Name, want.Labels, has)
+		return nil, fmt.Errorf("%s: task %s needs a classifier of %d outputs, the model has %s: fine-tune it first", m.Path, set.Task.Name, want.Labels, has)
 	case want.Spans && m.Model.Spans.W == nil:
-		return nil, nil, fmt.Errorf("%s: task %s needs a head for answers (qa_outputs, or start_logits, end_logits and answer_class): fine-tune the model first", m.Path, set.Task.Name)
+		return nil, fmt.Errorf("%s: task %s needs a head for answers (qa_outputs, or start_logits, end_logits and answer_class): fine-tune the model first", m.Path, set.Task.Name)
 	case want.Pooler && m.Pooler.W == nil:
-		return nil, nil, fmt.Errorf("%s: the model has no pooler, which its head needs", m.Path)
+		return nil, fmt.Errorf("%s: the model has no pooler, which its head needs", m.Path)
 	}
 	if kind == model.Rank && m.MaxLength > 0 {
 		s.MaxSeqLength = min(s.MaxSeqLength, m.MaxLength)
@@ -52,16 +107,15 @@ func predict(ctx context.Context, m *formats.Model, dev *cpu.Device, set *datase
 	note := inOrder(m, set)
 	f, err := NewFeatures(set, m.Tokenizer, s, false)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if note != "" {
 		f.notes = append(f.notes, note)
 	}
 	if dev, err = infer.Prepare(m, precision, dev); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	p, err := f.Predict(ctx, &task.Objective{Kind: kind, Model: m.Model, Device: dev}, dev)
-	return p, f, err
+	return &predictor{f, &task.Objective{Kind: kind, Model: m.Model, Device: dev}, dev}, nil
 }
 
 // WritePredictions writes predictions into a directory in the forms that scoring scripts and leaderboards take, and gives the paths.

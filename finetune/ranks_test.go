@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"albert/internal/engine/mpi"
 	"albert/internal/formats"
+	"albert/internal/infer"
 	"albert/internal/learn/train"
 	"albert/internal/run"
 )
@@ -146,4 +148,118 @@ func TestRanksRefuseTogether(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Ranks share the evaluations of every kind of task, those of the result on the dev set and of the test set too, and all that a run writes is that of
+// one process.
+func TestRanksEvaluateTogether(t *testing.T) {
+	m, dir := pretrained(t), t.TempDir()
+	data := map[string]splits{
+		"squad1": {Train: []string{squad(t, 1, 40, false, dir, "squad1.json")}, Dev: []string{squad(t, 2, 50, false, dir, "squad1-dev.json")}},
+		"squad2": {Train: []string{squad(t, 1, 40, true, dir, "squad2.json")}, Dev: []string{squad(t, 2, 50, true, dir, "squad2-dev.json")}},
+		"mnli":   {Dir: mnliFolder(t)},
+		"embed":  {Train: []string{jsonl(t, 1, 40, paired, dir, "pairs.jsonl")}, Dev: []string{jsonl(t, 2, 50, scored, dir, "pairs-dev.jsonl")}},
+		"search": {Train: []string{jsonl(t, 1, 40, paired, dir, "search.jsonl")}, Dev: []string{beir(t, filepath.Join(dir, "beir"))}},
+	}
+	for name, k := range kinds {
+		data[name] = splits{Train: []string{jsonl(t, 1, 40, k.one, dir, name+".jsonl")}, Dev: []string{jsonl(t, 2, 50, k.one, dir, name+"-dev.jsonl")}}
+	}
+	for name, d := range data {
+		if d.Test = d.Dev; name == "embed" || name == "search" || name == "mnli" {
+			d.Test = nil
+		}
+		var want map[string]string
+		examples := int64(0) // that one process evaluates
+		for _, n := range []int{1, 2, 3, 5} {
+			c := config(t, strings.Replace(name, "search", "embed", 1), m, filepath.Join(dir, fmt.Sprint(name, n)), d)
+			warmup := 0
+			c.Steps, c.EvalEvery, c.BatchSize, c.WarmupSteps = 2, 1, 8, &warmup
+			traces, errs := make([]infer.Trace, n), make([]error, n)
+			var group sync.WaitGroup
+			for rank, w := range mpi.Loopback(n, mpi.Delay(uint64(n))) {
+				group.Go(func() {
+					c := c
+					c.World, c.Threads = w, 1
+					_, err := Run(infer.WithTrace(t.Context(), &traces[rank]), c)
+					errs[rank] = errors.Join(err, w.Close())
+				})
+			}
+			group.Wait()
+			if err := errors.Join(errs...); err != nil {
+				t.Fatalf("%s, %d ranks: %v", name, n, err)
+			}
+			hash, log := outcome(t, c.Output)
+			got := map[string]string{"weights_sha256": hash, "log": strings.Join(log, "\n")}
+			files, err := os.ReadDir(c.Output)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range files {
+				if ext := filepath.Ext(f.Name()); f.IsDir() || ext == ".jsonl" || ext == ".zip" || f.Name() == run.ManifestFile || f.Name() == "plan.json" {
+					continue
+				}
+				text, err := os.ReadFile(filepath.Join(c.Output, f.Name()))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got[f.Name()] = strings.ReplaceAll(string(text), c.Output, "RUN")
+			}
+			if n == 1 {
+				want, examples = got, traces[0].Examples.Load()
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("%s, %d ranks:\n%v\nwant\n%v", name, n, got, want)
+			}
+			sum := int64(0)
+			for rank := range traces {
+				count := traces[rank].Examples.Load()
+				if sum += count; count < examples/int64(n)-30 || count > examples/int64(n)+30 {
+					t.Errorf("%s: rank %d of %d evaluates %d of %d examples", name, rank, n, count, examples)
+				}
+			}
+			if sum != examples {
+				t.Errorf("%s: %d ranks evaluate %d examples, one process %d", name, n, sum, examples)
+			}
+		}
+	}
+}
+
+// A rank whose data cannot be evaluated, here because a file was changed after it was read, ends all with that error.
+func TestRanksFailInEvaluation(t *testing.T) {
+	m, dir := pretrained(t), t.TempDir()
+	for rank := range 3 {
+		var errs [3]error
+		var group sync.WaitGroup
+		for r, w := range mpi.Loopback(3, mpi.Delay(1)) {
+			group.Go(func() {
+				held := beir(t, filepath.Join(dir, fmt.Sprint(rank, r)))
+				c := config(t, "embed", m, filepath.Join(dir, fmt.Sprint("run", rank)), splits{Train: []string{jsonl(t, 1, 40, paired, dir, fmt.Sprint(rank, r, ".jsonl"))}, Dev: []string{held}})
+				c.World, c.Steps, c.EvalEvery, c.BatchSize = w, 2, 1, 8
+				if r == rank {
+					c.World = &spoiled{World: w, spoil: sync.OnceFunc(func() { write(t, []string{`{"_id":"other","text":"text"}`}, held, "corpus.jsonl") })}
+				}
+				_, err := Run(t.Context(), c)
+				errs[r] = errors.Join(err, w.Close())
+			})
+		}
+		group.Wait()
+		for r, err := range errs {
+			if err == nil || !strings.HasPrefix(err.Error(), "evaluation after step 1: ") || !strings.Contains(err.Error(), "the file was changed while it was read") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("rank %d fails, rank %d: %v", rank, r, err)
+			}
+		}
+	}
+}
+
+// spoiled is a world in which something happens once training has begun.
+type spoiled struct {
+	mpi.World
+	spoil func()
+}
+
+func (s *spoiled) Send(to, tag int, data []byte) mpi.Request {
+	if len(data) > 2000 { // a gradient's slice
+		s.spoil()
+	}
+	return s.World.Send(to, tag, data)
 }

@@ -271,9 +271,9 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// MNLI: the matched set chooses, the mismatched one is measured, and all three test sets are predicted, by the run and by eval.
-func TestMNLI(t *testing.T) {
-	m := pretrained(t)
+// mnliFolder is MNLI with few examples.
+func mnliFolder(t *testing.T) string {
+	t.Helper()
 	root := t.TempDir()
 	r := rand.New(rand.NewPCG(7, 7))
 	labels := []string{"neutral", "entailment", "contradiction"}
@@ -299,6 +299,12 @@ func TestMNLI(t *testing.T) {
 	write(t, lines(9, true), root, "MNLI", "test_matched.tsv")
 	write(t, lines(8, true), root, "MNLI", "test_mismatched.tsv")
 	write(t, lines(7, true), root, "diagnostic", "diagnostic.tsv")
+	return root
+}
+
+// MNLI: the matched set chooses, the mismatched one is measured, and all three test sets are predicted, by the run and by eval.
+func TestMNLI(t *testing.T) {
+	m, root := pretrained(t), mnliFolder(t)
 	c := config(t, "mnli", m, filepath.Join(root, "run"), splits{Dir: root})
 	c.Steps, c.EvalEvery = 20, 10
 	res, err := Run(context.Background(), c)

@@ -50,11 +50,11 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		return &Result{Task: j.Task.Name, Overfit: o}, err
 	}
 	result, err := j.runs(ctx, dev, data)
-	if err != nil || !train.Leads(c.World) {
+	if err != nil {
 		return result, err
 	}
-	if err := j.submissions(ctx, dev, data.test, result); err != nil {
-		return nil, err
+	if err := j.submissions(train.WithRanks(ctx, c.World), dev, data.test, result); err != nil || !train.Leads(c.World) {
+		return result, err
 	}
 	result.Notes = j.notes.list
 	return result, run.Dir(j.Output).WriteResult(result)
@@ -224,36 +224,6 @@ func (c *job) takeOver(best string) error {
 	return nil
 }
 
-// submissions predicts the test sets, and packs what a leaderboard takes.
-func (c *job) submissions(ctx context.Context, dev *cpu.Device, test *dataset.Set, result *Result) error {
-	tests := []*dataset.Set{test}
-	if c.Task.Name == "mnli" && c.Data.Dir != "" {
-		more, err := c.mnli(ctx, dev, result)
-		if err != nil {
-			return err
-		}
-		tests = append(tests, more...)
-	}
-	for _, set := range tests {
-		if set == nil {
-			continue
-		}
-		paths, err := c.submit(ctx, dev, set)
-		if err != nil {
-			return err
-		}
-		result.Submissions = append(result.Submissions, paths...)
-	}
-	if c.Task.Submission == "" || len(result.Submissions) == 0 {
-		return nil
-	}
-	note, err := zipSubmissions(c.Output)
-	if note != "" {
-		c.message("%s", note)
-	}
-	return err
-}
-
 // cut is the data cut into pieces, once for all runs: the model's tokenizer and the lengths are the same in each.
 type cut struct{ train, dev *Features }
 
@@ -378,7 +348,8 @@ func (c *job) open(ctx context.Context, dev *cpu.Device, data *sets, features *c
 		Data: data.hashes(), Sources: sources, Notes: c.notes.list,
 		About: append(jsonobject.Fields{{Name: "kernels", Value: dev.InstructionSet()}}, run.About()...),
 		Files: files, Device: dev, Tensors: m.Tensors, Flops: func(n int) float64 { return t.passes() * m.Config.FlopsForward(n) }, Peak: dev.Peak(200),
-		Memory: t.memory, Messages: c.Messages, Finish: func(dir string) error { return t.finish(ctx, dir, tok) },
+		Memory: t.memory, Messages: c.Messages, Measure: t.measure,
+		Finish: func(dir string) error { return t.finish(dir, tok) },
 	}, m, t, err
 }
 
@@ -388,7 +359,8 @@ type taskLearner interface {
 	after(row train.Fields) (warning string, err error)
 	memory(b train.Batch) []train.Memory
 	passes() float64 // forward and back, in forward passes
-	finish(ctx context.Context, dir string, tok *tokenizer.Tokenizer) error
+	measure(ctx context.Context) error
+	finish(dir string, tok *tokenizer.Tokenizer) error
 }
 
 // headLearner learns a head with its encoder.
@@ -411,6 +383,7 @@ type learner struct {
 	dev         *cpu.Device
 	train, eval *Features
 	watch       *signs.Watch
+	result      *Predictions // of the best step, for eval
 }
 
 func (t *learner) after(row train.Fields) (string, error) { return t.watch.After(row) }
@@ -499,13 +472,15 @@ func (t *learner) Evaluate(ctx context.Context) (train.Fields, error) {
 	return append(train.Fields{{Name: "loss", Value: p.Loss}}, scoreFields(scores)...), nil
 }
 
+// measure measures the model of the best step.
+func (t *learner) measure(ctx context.Context) (err error) {
+	t.result, err = t.eval.Predict(ctx, t.o, t.dev)
+	return err
+}
+
 // finish writes the model of the best step and its evaluation.
-func (t *learner) finish(ctx context.Context, dir string, tok *tokenizer.Tokenizer) error {
-	p, err := t.eval.Predict(ctx, t.o, t.dev)
-	if err != nil {
-		return err
-	}
-	m, err := Measure(t.eval.Set, p, worstReported)
+func (t *learner) finish(dir string, tok *tokenizer.Tokenizer) error {
+	m, err := Measure(t.eval.Set, t.result, worstReported)
 	if err != nil {
 		return err
 	}

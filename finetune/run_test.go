@@ -130,58 +130,60 @@ func config(t *testing.T, name, m, out string, d splits) Config {
 	return c
 }
 
+// kinds make examples of tasks with a head.
+var kinds = map[string]struct {
+	one   func(r *rand.Rand) any
+	least float64
+}{
+	"classify": {classified, 0.95},
+	"regress": {func(r *rand.Rand) any {
+		list, score := good, 1.5
+		if r.IntN(2) == 0 {
+			list, score = bad, -0.5
+		}
+		words, _ := sentence(r, list)
+		return map[string]any{"text": strings.Join(words, " "), "score": score}
+	}, 0.95},
+	"multilabel": {func(r *rand.Rand) any {
+		labels := []string{}
+		words, _ := sentence(r, other)
+		if r.IntN(2) == 0 {
+			words, labels = append(words, pick(r, good)), append(labels, "good")
+		}
+		if r.IntN(2) == 0 {
+			words, labels = append(words, pick(r, bad)), append(labels, "bad")
+		}
+		return map[string]any{"text": strings.Join(words, " "), "labels": labels}
+	}, 0.95},
+	"tag": {func(r *rand.Rand) any {
+		words, at := sentence(r, good)
+		tags := make([]string, len(words))
+		for i := range tags {
+			tags[i] = "O"
+		}
+		tags[at] = "B-X"
+		return map[string]any{"words": words, "tags": tags}
+	}, 0.95},
+	"choice": {func(r *rand.Rand) any {
+		words, _ := sentence(r, other)
+		choices := []string{pick(r, bad), pick(r, bad), pick(r, bad)}
+		right := r.IntN(3)
+		choices[right] = pick(r, good)
+		return map[string]any{"context": strings.Join(words, " "), "question": "it was", "choices": choices, "label": right}
+	}, 0.95},
+	"rerank": {func(r *rand.Rand) any {
+		list, label := good, 1
+		if r.IntN(2) == 0 {
+			list, label = bad, 0
+		}
+		words, _ := sentence(r, list)
+		return map[string]any{"query": "was it a day", "document": strings.Join(words, " "), "label": label}
+	}, 0.95},
+}
+
 // Every kind of head learns what a word tells, and its model opens and answers as well as it did on the dev set.
 func TestEveryKindLearns(t *testing.T) {
 	m := pretrained(t)
-	kinds := map[string]struct {
-		one   func(r *rand.Rand) any
-		least float64
-	}{
-		"classify": {classified, 0.95},
-		"regress": {func(r *rand.Rand) any {
-			list, score := good, 1.5
-			if r.IntN(2) == 0 {
-				list, score = bad, -0.5
-			}
-			words, _ := sentence(r, list)
-			return map[string]any{"text": strings.Join(words, " "), "score": score}
-		}, 0.95},
-		"multilabel": {func(r *rand.Rand) any {
-			labels := []string{}
-			words, _ := sentence(r, other)
-			if r.IntN(2) == 0 {
-				words, labels = append(words, pick(r, good)), append(labels, "good")
-			}
-			if r.IntN(2) == 0 {
-				words, labels = append(words, pick(r, bad)), append(labels, "bad")
-			}
-			return map[string]any{"text": strings.Join(words, " "), "labels": labels}
-		}, 0.95},
-		"tag": {func(r *rand.Rand) any {
-			words, at := sentence(r, good)
-			tags := make([]string, len(words))
-			for i := range tags {
-				tags[i] = "O"
-			}
-			tags[at] = "B-X"
-			return map[string]any{"words": words, "tags": tags}
-		}, 0.95},
-		"choice": {func(r *rand.Rand) any {
-			words, _ := sentence(r, other)
-			choices := []string{pick(r, bad), pick(r, bad), pick(r, bad)}
-			right := r.IntN(3)
-			choices[right] = pick(r, good)
-			return map[string]any{"context": strings.Join(words, " "), "question": "it was", "choices": choices, "label": right}
-		}, 0.95},
-		"rerank": {func(r *rand.Rand) any {
-			list, label := good, 1
-			if r.IntN(2) == 0 {
-				list, label = bad, 0
-			}
-			words, _ := sentence(r, list)
-			return map[string]any{"query": "was it a day", "document": strings.Join(words, " "), "label": label}
-		}, 0.95},
-	}
 	for name, k := range kinds {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -3,6 +3,7 @@ package finetune
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"albert/internal/infer"
 	"albert/internal/learn/metric"
 	"albert/internal/learn/task"
+	"albert/internal/learn/train"
 	"albert/internal/search"
 	"albert/internal/text/dataset"
 	"albert/tokenizer"
@@ -28,23 +30,43 @@ type encoder struct {
 	cut     int         // texts that were longer
 }
 
-// each gives the vectors of texts that have a role, in their order.
-func (e *encoder) each(ctx context.Context, role infer.Role, texts iter.Seq[string]) iter.Seq2[[]float32, error] {
-	return func(yield func([]float32, error) bool) {
-		o := e.options
-		o.Role = role
-		answers, err := e.model.Embed(ctx, func(yield func(*infer.Question) bool) {
-			for text := range texts {
-				if !yield(&infer.Question{Text: text}) {
+// each gives the vectors of texts that have a role, in their order. The ranks of ctx share the texts (see [train.Shared]).
+func (e *encoder) each(ctx context.Context, role infer.Role, texts iter.Seq2[string, error]) iter.Seq2[[]float32, error] {
+	var broken error
+	readable := func(yield func(string) bool) {
+		for text, err := range texts {
+			if broken = err; err != nil || !yield(text) {
+				return
+			}
+		}
+	}
+	embed := func(ctx context.Context, texts iter.Seq[string]) iter.Seq2[infer.Embedded, error] {
+		return func(yield func(infer.Embedded, error) bool) {
+			o := e.options
+			o.Role = role
+			answers, err := e.model.Embed(ctx, func(yield func(*infer.Question) bool) {
+				for text := range texts {
+					if !yield(&infer.Question{Text: text}) {
+						return
+					}
+				}
+			}, o)
+			if err != nil {
+				yield(infer.Embedded{}, err)
+				return
+			}
+			for a, err := range answers {
+				if !yield(a, err) || err != nil {
 					return
 				}
 			}
-		}, o)
-		if err != nil {
-			yield(nil, err)
-			return
+			if broken != nil {
+				yield(infer.Embedded{}, broken)
+			}
 		}
-		for a, err := range answers {
+	}
+	return func(yield func([]float32, error) bool) {
+		for a, err := range train.Shared(ctx, readable, embed) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -125,9 +147,9 @@ func (b *benchmark) measure(ctx context.Context, e *encoder) (metric.Scores, err
 	}
 	var gold, cosines []float64
 	var first []float32
-	texts := func(yield func(string) bool) {
+	texts := func(yield func(string, error) bool) {
 		for i := range b.pairs.Examples {
-			if t := b.pairs.Examples[i].Texts; !yield(t[0]) || !yield(t[1]) {
+			if t := b.pairs.Examples[i].Texts; !yield(t[0], nil) || !yield(t[1], nil) {
 				return
 			}
 		}
@@ -154,13 +176,18 @@ const (
 // the documents' ids. Of equal scores the document with the greater id comes first, as in trec_eval.
 func searchIn(ctx context.Context, e *encoder, c *dataset.Retrieval) (metric.Scores, error) {
 	var queries [][]float32
-	for v, err := range e.each(ctx, infer.Query, func(yield func(string) bool) {
+	for v, err := range e.each(ctx, infer.Query, func(yield func(string, error) bool) {
 		for i := range c.Queries {
-			if !yield(c.Queries[i].Text) {
+			if !yield(c.Queries[i].Text, nil) {
 				return
 			}
 		}
 	}) {
+		if errors.Is(err, train.ErrElsewhere) {
+			for _, err = range e.each(ctx, infer.Document, c.Documents()) { // of another rank, too
+			}
+			return nil, err
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -169,15 +196,7 @@ func searchIn(ctx context.Context, e *encoder, c *dataset.Retrieval) (metric.Sco
 	best := search.New(e.exact, queries, search.Options{K: found, Ties: func(a, b int) int { return cmp.Compare(c.IDs[b], c.IDs[a]) }})
 	width := len(queries[0])
 	block := make([]float32, 0, documentBlock*width)
-	var broken error
-	texts := func(yield func(string) bool) {
-		for text, err := range c.Documents() {
-			if broken = err; err != nil || !yield(text) {
-				return
-			}
-		}
-	}
-	for v, err := range e.each(ctx, infer.Document, texts) {
+	for v, err := range e.each(ctx, infer.Document, c.Documents()) {
 		if err != nil {
 			return nil, err
 		}
@@ -185,9 +204,6 @@ func searchIn(ctx context.Context, e *encoder, c *dataset.Retrieval) (metric.Sco
 			best.Add(search.NewVectors(e.exact, block, width))
 			block = block[:0]
 		}
-	}
-	if broken != nil {
-		return nil, broken
 	}
 	best.Add(search.NewVectors(e.exact, block, width))
 	return metric.Retrieval(rankings(c, best.Hits()))

@@ -2,6 +2,7 @@ package pretraining
 
 import (
 	"context"
+	"iter"
 
 	"albert/internal/engine/cpu"
 	"albert/internal/engine/ops"
@@ -46,18 +47,39 @@ func (t *Learner) Evaluate(ctx context.Context) (train.Fields, error) {
 
 // Measure gives the evaluation fields of log.jsonl for a model on examples.
 func (o *Objective) Measure(ctx context.Context, list []examples.Example, mask int32) (train.Fields, error) {
+	batches := func(yield func([]examples.Example) bool) {
+		for from := 0; from < len(list); {
+			to, pieces := from, 0
+			for to < len(list) && (to == from || pieces+len(list[to].InputIDs) <= train.LeafPieces) {
+				pieces += len(list[to].InputIDs)
+				to++
+			}
+			if !yield(list[from:to]) {
+				return
+			}
+			from = to
+		}
+	}
+	run := func(ctx context.Context, batches iter.Seq[[]examples.Example]) iter.Seq2[[]float64, error] {
+		return func(yield func([]float64, error) bool) {
+			for batch := range batches {
+				if err := ctx.Err(); err != nil {
+					yield(nil, err)
+					return
+				}
+				s := o.run(nil, batch, 0, 1, 1, mask)
+				if !yield(s.list(), nil) {
+					return
+				}
+			}
+		}
+	}
 	var total sums
-	for from := 0; from < len(list); {
-		if err := ctx.Err(); err != nil {
+	for s, err := range train.Shared(ctx, batches, run) {
+		if err != nil {
 			return nil, err
 		}
-		to, pieces := from, 0
-		for to < len(list) && (to == from || pieces+len(list[to].InputIDs) <= train.LeafPieces) {
-			pieces += len(list[to].InputIDs)
-			to++
-		}
-		total.add(o.run(nil, list[from:to], 0, 1, 1, mask))
-		from = to
+		total.add(sumsOf(s))
 	}
 	_, hits, count := examples.Baseline(list, mask)
 	var masked, baseline any

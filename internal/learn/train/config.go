@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"errors"
 	"io"
 	"time"
@@ -66,6 +67,8 @@ type Config struct {
 	// After, unless nil, is called with every row of the log when it is written: a step's, or an evaluation's, which has a "split". Its
 	// warning is shown; its error ends the run, whose state is saved.
 	After func(row Fields) (warning string, err error)
+	// Measure measures the result before Finish writes it, on every rank, as [Learner].Evaluate measures the weights; nil: nothing is.
+	Measure func(ctx context.Context) error
 	// Finish writes the result, a model directory; nil: no model directory.
 	Finish func(dir string) error
 

@@ -45,7 +45,7 @@ func (r *trainer) stop(ctx context.Context, err error) error {
 }
 
 // finish writes the result, also where the last checkpoint could not be written; unsaved is why.
-func (r *trainer) finish(unsaved error) error {
+func (r *trainer) finish(ctx context.Context, unsaved error) error {
 	if r.c.Finish == nil && unsaved != nil {
 		return fmt.Errorf("the last checkpoint could not be written: %w", unsaved)
 	}
@@ -60,7 +60,11 @@ func (r *trainer) finish(unsaved error) error {
 		}
 	}
 	if r.c.Finish != nil {
-		if err := r.writeModel(); err != nil {
+		err := r.measure(ctx)
+		if err == nil {
+			err = r.writeModel()
+		}
+		if err != nil {
 			if unsaved != nil {
 				err = fmt.Errorf("%w; nor could the last checkpoint be written: %v", err, unsaved)
 			}
@@ -94,6 +98,20 @@ func (r *trainer) stepsDone(n int) string {
 		return grouped(n) + " steps"
 	}
 	return fmt.Sprintf("%s steps of %s, since %s", grouped(n), grouped(r.c.Steps), r.manifest.StoppedEarly)
+}
+
+// measure measures the result, whose weights rank 0 has, on all ranks.
+func (r *trainer) measure(ctx context.Context) error {
+	if r.c.Measure == nil || r.c.Finish == nil {
+		return nil
+	}
+	if err := r.ranks.agree(ctx, nil); err != nil {
+		return err
+	}
+	if r.ranks != nil {
+		r.spreadWeights()
+	}
+	return r.ranks.agreeElsewhere(ctx, r.c.Measure(r.ranks.with(ctx)))
 }
 
 // writeModel writes the model directory, whole or not at all.

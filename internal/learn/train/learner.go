@@ -14,7 +14,8 @@ type Learner interface {
 	// while the batch before runs, one call at a time.
 	Batch(step int) (Batch, error)
 	// Evaluate measures the weights on held-out examples: the fields of the evaluation's row in the log, nil if there is nothing
-	// to measure. It returns ctx's error soon after ctx is done.
+	// to measure. It returns ctx's error soon after ctx is done. Ranks of a job measure together what is [Shared] in ctx, and rank 0 alone
+	// gives the fields.
 	Evaluate(ctx context.Context) (Fields, error)
 }
 

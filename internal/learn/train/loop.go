@@ -33,14 +33,14 @@ func (r *trainer) loop(ctx context.Context) error {
 		if better || due || end {
 			if err := r.save(); err != nil {
 				if end {
-					return r.stopped(ctx, r.finish(err))
+					return r.stopped(ctx, r.finish(ctx, err))
 				}
 				r.state.Best = was // only what is saved can be kept
 				r.warn("no checkpoint of step %d: %v; the older ones are intact, the run goes on", r.state.Step, err)
 			}
 		}
 		if end {
-			return r.stopped(ctx, r.finish(nil))
+			return r.stopped(ctx, r.finish(ctx, nil))
 		}
 		if err := r.step(ctx); err != nil {
 			return r.stop(ctx, err)
@@ -140,7 +140,10 @@ func (e *notFinite) Error() string {
 // evaluate measures the weights and tells whether they are the best so far.
 func (r *trainer) evaluate(ctx context.Context) (better bool, err error) {
 	defer r.pause(time.Now())
-	fields, err := r.learner.Evaluate(ctx)
+	fields, err := r.learner.Evaluate(r.ranks.with(ctx))
+	if err = r.ranks.agreeElsewhere(ctx, err); errors.Is(err, ErrStopped) {
+		return false, err
+	}
 	if err != nil {
 		return false, fmt.Errorf("evaluation after step %d: %w", r.state.Step, err)
 	}
@@ -153,6 +156,7 @@ func (r *trainer) evaluate(ctx context.Context) (better bool, err error) {
 	case r.c.Patience > 0:
 		r.state.Worse++
 	}
+	r.state.Worse = r.ranks.spreadCount(r.state.Worse)
 	row := append(Fields{{Name: "step", Value: r.state.Step}, {Name: "split", Value: "dev"}}, fields...)
 	if r.ended() && r.state.Step < r.c.Steps {
 		row = append(row, Field{Name: "stopped_early", Value: true})

@@ -24,8 +24,8 @@ import (
 // as the tree has it and sends the sum to all. So all have the gradient, with the bits of one process, and make the same update.
 // That is sharedstep.go; who leads and what ranks tell each other stands here.
 //
-// Rank 0 leads: it alone reads and writes the run directory, evaluates, and says when the run ends; the others follow, that is, do its steps
-// until then. A rank that is told to stop, or fails, says so to all in the middle of a step, which all then drop.
+// Rank 0 leads: it alone reads and writes the run directory, and says when the run ends; the others follow, that is, do their part of its steps
+// and evaluations (sharedeval.go) until then. A rank that is told to stop, or fails, says so to all in the middle of a step, which all then drop.
 
 // ranks is this process among those that share a run.
 type ranks struct {
@@ -141,7 +141,9 @@ func (s *ranks) verdict(notes []note, own error) error {
 
 // agree tells all ranks of an error, or that there is none, and gives the one that there is on any. All ranks must call it.
 func (s *ranks) agree(ctx context.Context, err error) error {
-	if known := (*agreed)(nil); s == nil || errors.As(err, &known) {
+	var known *agreed
+	var end *errEnded
+	if s == nil || errors.As(err, &known) || errors.As(err, &end) {
 		return err
 	}
 	if err == nil {
@@ -149,6 +151,14 @@ func (s *ranks) agree(ctx context.Context, err error) error {
 	}
 	err = s.stopped(ctx, err)
 	return s.verdict(s.exchange(noteOf(err)), err)
+}
+
+// agreeElsewhere is agree for the error of what may have been [Shared].
+func (s *ranks) agreeElsewhere(ctx context.Context, err error) error {
+	if errors.Is(err, ErrElsewhere) {
+		err = nil
+	}
+	return s.agree(ctx, err)
 }
 
 // exchange gives every rank the notes of all.
@@ -245,8 +255,17 @@ func (r *trainer) follow(ctx context.Context) error {
 	r.c.Messages, r.c.After, r.progress = nil, nil, newProgress(&Config{})
 	r.manifest = &run.Manifest{}
 	err := r.start(ctx)
-	for err == nil && r.state.Step < r.c.Steps {
+	for err == nil {
+		if r.evaluationDue() {
+			_, err = r.evaluate(ctx)
+		}
+		if err != nil || r.ended() {
+			break
+		}
 		err = r.step(ctx)
+	}
+	if err == nil {
+		err = r.measure(ctx)
 	}
 	var end *errEnded
 	for !errors.As(err, &end) {
@@ -262,39 +281,63 @@ func (r *trainer) start(ctx context.Context) error {
 		return err
 	}
 	m, v := r.optimizer.Moments()
-	tensors := [][]float32{m, v}
-	for _, p := range r.params.List {
-		tensors = append(tensors, p.Data)
-	}
 	if s.world.Rank() > 0 {
 		if err := json.Unmarshal(s.receive(0), &r.state); err != nil {
 			s.abort(err)
 		}
-		if r.state.Step > 0 {
-			for _, t := range tensors {
-				s.wait(s.world.Receive(0, tagBytes, floats(t)))
-			}
-			r.params.Touch()
+	} else {
+		text, err := json.Marshal(r.state)
+		if err != nil {
+			s.abort(err)
 		}
-		return nil
-	}
-	text, err := json.Marshal(r.state)
-	if err != nil {
-		s.abort(err)
-	}
-	for p := range s.peers {
-		s.send(p, text)
+		for p := range s.peers {
+			s.send(p, text)
+		}
 	}
 	if r.state.Step > 0 {
-		for _, t := range tensors {
-			var list []mpi.Request
+		s.spread(m, v)
+		r.spreadWeights()
+	}
+	return nil
+}
+
+// spread gives all ranks the values that rank 0 has.
+func (s *ranks) spread(tensors ...[]float32) {
+	for _, t := range tensors {
+		var list []mpi.Request
+		if s.world.Rank() > 0 {
+			list = append(list, s.world.Receive(0, tagBytes, floats(t)))
+		} else {
 			for p := range s.peers {
 				list = append(list, s.world.Send(p, tagBytes, floats(t)))
 			}
-			s.wait(list...)
 		}
+		s.wait(list...)
 	}
-	return nil
+}
+
+// spreadWeights gives all ranks the weights that rank 0 has.
+func (r *trainer) spreadWeights() {
+	for _, p := range r.params.List {
+		r.ranks.spread(p.Data)
+	}
+	if r.ranks.world.Rank() > 0 {
+		r.params.Touch()
+	}
+}
+
+// spreadCount gives all ranks the number that rank 0 has.
+func (s *ranks) spreadCount(n int) int {
+	if s == nil {
+		return n
+	}
+	if s.world.Rank() > 0 {
+		return int(binary.LittleEndian.Uint64(s.receive(0)))
+	}
+	for p := range s.peers {
+		s.send(p, binary.LittleEndian.AppendUint64(nil, uint64(n)))
+	}
+	return n
 }
 
 // send and receive are for bytes whose number only the sender knows.
@@ -332,7 +375,18 @@ func (s *ranks) same(c *Config) error {
 	if c.Sources != nil {
 		mine = append(mine, Field{Name: "weights", Value: c.Sources.Model})
 	}
-	mine = append(mine, c.Settings...)
+	return s.alike(append(mine, c.Settings...))
+}
+
+// Alike finds a rank that has other values than rank 0. All ranks must call it, and get that error.
+func Alike(w mpi.World, mine Fields) error {
+	if s := newRanks(w, os.Stderr); s != nil {
+		return s.alike(mine)
+	}
+	return nil
+}
+
+func (s *ranks) alike(mine Fields) error {
 	text, err := json.Marshal(mine)
 	if err != nil {
 		return s.agree(context.Background(), err)

@@ -29,6 +29,12 @@ func (l *locked) Write(p []byte) (int, error) {
 	return l.Buffer.Write(p)
 }
 
+func (l *locked) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Buffer.String()
+}
+
 // member is a rank of a run.
 type member struct {
 	rank int
@@ -139,6 +145,14 @@ func TestRanksFailTogether(t *testing.T) {
 		}},
 		"evaluation": {"evaluation after step 5: it is broken", func(m *member) {
 			m.s.evaluate = func(context.Context) error { return bad }
+		}},
+		"part of an evaluation": {"evaluation after step 5: rank 2: it is broken", func(m *member) {
+			m.s.term = func(j int) error {
+				if j == 14 {
+					return bad
+				}
+				return nil
+			}
 		}},
 		"after": {"it is broken", func(m *member) {
 			m.c.After = func(row Fields) (string, error) {

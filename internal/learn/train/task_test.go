@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -56,6 +57,7 @@ type squares struct {
 	onLeaf   func(step, a, b int)            // told of each leaf
 	leaf     func(step int) error            // called by Leaf
 	evaluate func(ctx context.Context) error // called by Evaluate
+	term     func(feature int) error         // called by Evaluate for each feature
 	batch    func(step int) error            // called by Batch
 	metric   func(step int) float64          // "accuracy" of the evaluation after a step; nil: from the weights
 	last     int                             // the step that ran last
@@ -143,6 +145,30 @@ func (b *squaresBatch) Report() Fields {
 	return Fields{{Name: "loss", Value: loss}, {Name: "mlm_loss", Value: loss}}
 }
 
+type weight struct {
+	Feature int
+	Weight  float32
+}
+
+// terms are what Evaluate adds up.
+func (s *squares) terms(ctx context.Context, weights iter.Seq[float32]) iter.Seq2[weight, error] {
+	return func(yield func(weight, error) bool) {
+		for w := range weights {
+			j := slices.Index(s.w.Data, w)
+			var err error
+			if s.term != nil {
+				err = s.term(j)
+			}
+			if err == nil {
+				err = ctx.Err()
+			}
+			if !yield(weight{j, w}, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 func (s *squares) Evaluate(ctx context.Context) (Fields, error) {
 	if s.evaluate != nil {
 		if err := s.evaluate(ctx); err != nil {
@@ -150,8 +176,11 @@ func (s *squares) Evaluate(ctx context.Context) (Fields, error) {
 		}
 	}
 	d := 0.0
-	for j, w := range s.w.Data {
-		d += math.Abs(float64(w) - float64(j%10)/10)
+	for x, err := range Shared(ctx, slices.Values(s.w.Data), s.terms) {
+		if err != nil {
+			return nil, err
+		}
+		d += math.Abs(float64(x.Weight) - float64(x.Feature%10)/10)
 	}
 	accuracy := 1 / (1 + d)
 	if s.metric != nil {
