@@ -11,7 +11,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"albert/internal/files/stream"
@@ -163,41 +162,28 @@ func answer[A any](ctx context.Context, f *inputFlags, ask func(iter.Seq[*infer.
 // answerTo answers all items into a sink.
 func answerTo[A any](ctx context.Context, f *inputFlags, to wire.Sink, ask func(iter.Seq[*infer.Question]) (iter.Seq2[A, error], error),
 	form func(it *wire.Item, a A) (any, bool)) error {
-	to = &resting{Sink: to, timer: time.AfterFunc(time.Hour, giveBack)}
-	defer to.(*resting).timer.Stop()
+	r := newRest(time.Second / 5)
+	defer r.timer.Stop()
 	all := func(yield func(*wire.Item) bool) {
 		for it := range items(append(f.Input, f.More...)) {
 			it.Whole = !f.Truncate
-			to.(*resting).asked.Add(1)
+			r.begin()
 			if !yield(it) {
 				return
 			}
 		}
 	}
-	return wire.Answer(ctx, to, all, ask, form)
+	return wire.Answer(ctx, resting{to, r}, all, ask, form)
 }
 
-// resting is a sink that gives what is not used back to the system once everything that was asked has been answered for a while: a command
-// at the end of a pipe may wait for hours.
+// resting is a sink whose program rests when everything that was asked has been answered: a command at the end of a pipe may wait for hours.
 type resting struct {
 	wire.Sink
-	asked atomic.Int64 // and not answered
-	timer *time.Timer
-}
-
-// rest is how long nothing is asked before memory is given back; giving it back takes some 10 ms.
-const rest = 200 * time.Millisecond
-
-// giveBack gives the system what only the past needed.
-func giveBack() {
-	debug.FreeOSMemory()
-	forgetProgram()
+	r *rest
 }
 
 // Write implements [wire.Sink].
-func (s *resting) Write(it *wire.Item, value any, truncated bool, err error) error {
-	if s.asked.Add(-1) == 0 {
-		s.timer.Reset(rest)
-	}
+func (s resting) Write(it *wire.Item, value any, truncated bool, err error) error {
+	defer s.r.end()
 	return s.Sink.Write(it, value, truncated, err)
 }

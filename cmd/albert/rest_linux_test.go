@@ -3,8 +3,10 @@ package main
 import (
 	"os"
 	"regexp"
+	"runtime"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // A program that waits keeps little of its own file mapped, and goes on.
@@ -31,4 +33,33 @@ func programPages(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// Memory is given back while nothing is under way, and not before.
+func TestRestWaitsForTheEnd(t *testing.T) {
+	r := newRest(20 * time.Millisecond)
+	defer r.timer.Stop()
+	garbage := make([]byte, 64<<20)
+	for i := range garbage {
+		garbage[i] = 1
+	}
+	runtime.KeepAlive(garbage)
+	r.begin()
+	r.begin()
+	r.end()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	runs := s.NumForcedGC
+	time.Sleep(100 * time.Millisecond)
+	if runtime.ReadMemStats(&s); s.NumForcedGC != runs {
+		t.Error("memory was given back while a question was under way")
+	}
+	r.end()
+	for range 500 {
+		if runtime.ReadMemStats(&s); s.NumForcedGC > runs && s.HeapReleased >= 64<<20 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d collections were forced, %d bytes are given back: 64 MB are garbage", s.NumForcedGC-runs, s.HeapReleased)
 }

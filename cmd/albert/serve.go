@@ -105,7 +105,14 @@ func (c *ServeCmd) listen(ctx context.Context, s *serve.Server) error {
 	}
 	l = &limited{Listener: l, free: make(chan struct{}, c.MaxConnections)}
 	scheme := "http"
-	srv := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	r := newRest(5 * time.Second)
+	defer r.timer.Stop()
+	rests := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		r.begin()
+		defer r.end()
+		s.ServeHTTP(w, q)
+	})
+	srv := &http.Server{Handler: rests, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: log.New(io.Discard, "", 0)}
 	if c.TLSCert != "" {
 		cert, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
