@@ -52,7 +52,7 @@ func newRanks(w mpi.World, out io.Writer) *ranks {
 const (
 	tagNote      = iota // between steps
 	tagBytes            // what only rank 0 has, or wants to have
-	tagWord             // a note in the middle of a step, and what the leaves found
+	tagWord             // a note in the middle of a step, and what the leaves found; of an evaluation whether rank 0 has all of it
 	tagForwarded        // what Joined.Forwarded is
 	tagPart             // a slice of a subtree's sum
 	tagSum              // a slice of the gradient

@@ -112,7 +112,8 @@ func (x *sharing[O]) compute(emit func(group[O])) (err error) {
 	return err
 }
 
-// contribute sends this rank's results to rank 0, until they end or rank 0 says that they are not needed: in one message, whatever happens.
+// contribute sends this rank's results to rank 0 until they end, or until rank 0 says that they are not needed. Rank 0 sends one word,
+// whatever happens.
 func (x *sharing[O]) contribute() error {
 	word := make([]byte, 1)
 	q := x.world.Receive(0, tagWord, word)
@@ -250,7 +251,7 @@ func Copied(w mpi.World, dir string) (copied string, remove func(), err error) {
 			break
 		}
 		if data := s.receive(0); err == nil {
-			err = os.WriteFile(filepath.Join(copied, name), data, 0o666)
+			err = disk.WriteFile(filepath.Join(copied, name), data)
 		}
 	}
 	return copied, remove, s.agree(context.Background(), err)
