@@ -105,7 +105,7 @@ class Command:
 
 
 class Memory:
-    """VmRSS of `albert predict` in MB when it has answered a thousand texts and waits for more."""
+    """VmRSS of `albert predict` in MB when it has answered a thousand texts and has waited a second for more."""
 
     def __init__(self, precision, threads):
         self.more = ["--threads", str(threads)] + ["--precision", precision] * (precision != "fp32")
@@ -131,6 +131,7 @@ class Memory:
         while answers < texts.count(b"\n") and p.stdout.readline():
             answers += 1
         writer.join()
+        time.sleep(1)
         with open(f"/proc/{p.pid}/status") as f:
             resident = [line.split()[1] for line in f if line.startswith("VmRSS")]
         try:

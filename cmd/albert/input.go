@@ -162,7 +162,7 @@ func answer[A any](ctx context.Context, f *inputFlags, ask func(iter.Seq[*infer.
 // answerTo answers all items into a sink.
 func answerTo[A any](ctx context.Context, f *inputFlags, to wire.Sink, ask func(iter.Seq[*infer.Question]) (iter.Seq2[A, error], error),
 	form func(it *wire.Item, a A) (any, bool)) error {
-	r := newRest(time.Second / 5)
+	r := newRest(time.Second / 10)
 	defer r.timer.Stop()
 	all := func(yield func(*wire.Item) bool) {
 		for it := range items(append(f.Input, f.More...)) {
