@@ -70,7 +70,7 @@ func (s *shards) open(index []byte, open func(path string) (Reader, error), rena
 			return fmt.Errorf("%s: weight_map: tensor %s: %w", s.index, Quote(e.Name), err)
 		}
 		tensor := rename(e.Name)
-		if file == "" || file != filepath.Base(file) || file == ".." || file == "." {
+		if file == "." || file != filepath.Base(file) || !filepath.IsLocal(file) {
 			return fmt.Errorf("%s: tensor %s: %s is not a file of this directory", s.index, Quote(tensor), Quote(file))
 		}
 		if s.of[tensor] != nil {

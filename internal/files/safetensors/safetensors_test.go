@@ -280,6 +280,7 @@ func FuzzParse(f *testing.F) {
 func FuzzIndex(f *testing.F) {
 	f.Add(`{"weight_map":{"a":"one","b":"two"}}`)
 	f.Add(`{"weight_map":{"a":"../one","a":1}}`)
+	f.Add(`{"weight_map":{"a":"/"}}`)
 	f.Add(`{"weight_map":null}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		s := &shards{index: "dir/index.json", files: map[string]Reader{}, of: map[string]Reader{}}
