@@ -42,9 +42,10 @@ type pool struct {
 	spins   int
 	job     atomic.Pointer[job]
 	rest    atomic.Bool // no job is expected soon
+	crowded atomic.Bool // the caller has lost its core: there is a thread too many, and the next helper that works rests
 	helpers []helper
 
-	switches func() (count int64, thread int) // [switches], but in tests
+	usage func() usage // [threadUsage], but in tests
 }
 
 type helper struct {
@@ -55,25 +56,33 @@ type helper struct {
 
 // A helper that loses its core to another process in the middle of a task keeps everybody waiting for a slice of the scheduler's time, some
 // milliseconds, and loses it again and again as long as that process runs. So it stays away from work for a while, and twice as long if it has
-// hardly come back: with shortest and longest rest the caller loses at most a few hundredths of its time to it.
+// hardly come back: with shortest and longest rest the caller loses at most a few hundredths of its time to it. So does
+// a helper when the caller has lost its core for lostCore while it worked on a job: three threads then take turns on two cores.
 const (
 	shortestRest = 4 * time.Millisecond
 	longestRest  = 256 * time.Millisecond
 	hardlyBack   = 100 * time.Millisecond
+	lostCore     = 2 * time.Millisecond // about a slice of the scheduler's time; an idle machine seldom takes so much
 )
+
+// usage is what the system knows of a thread.
+type usage struct {
+	thread   int
+	switches int64         // how often it had to give up its core to another
+	ran      time.Duration // how long it has had a core
+}
 
 // core is what a helper knows of its hold on a core.
 type core struct {
-	switches int64 // counted at its last look, and by which thread
-	thread   int
-	rest     time.Duration // its last rest
-	back     time.Time     // when it came back from it
+	seen usage         // at its last look
+	rest time.Duration // its last rest
+	back time.Time     // when it came back from it
 }
 
 // lost tells whether the helper's thread had to give up its core since the last look, as far as is known: the thread may be another one now.
-func (c *core) lost(switches int64, thread int) bool {
-	lost := thread == c.thread && switches > c.switches
-	c.switches, c.thread = switches, thread
+func (c *core) lost(now usage) bool {
+	lost := now.thread == c.seen.thread && now.switches > c.seen.switches
+	c.seen = now
 	return lost
 }
 
@@ -117,7 +126,7 @@ func (p *TaskPanic) Unwrap() error {
 }
 
 func newPool(threads int) *pool {
-	p := &pool{threads: threads, helpers: make([]helper, max(0, threads-1)), switches: switches}
+	p := &pool{threads: threads, helpers: make([]helper, max(0, threads-1)), usage: threadUsage}
 	if threads > 1 {
 		p.spins = spins()
 	}
@@ -150,7 +159,7 @@ func (p *pool) run(n int, f func(task int)) {
 	defer p.mu.Unlock()
 	j := &job{f: f, n: int64(n), all: make(chan struct{})}
 	p.publish(j)
-	j.drain()
+	p.work(j)
 	for i := 0; j.done.Load() < j.n; i++ {
 		if i < p.spins {
 			pause()
@@ -166,6 +175,21 @@ func (p *pool) run(n int, f func(task int)) {
 	p.job.Store(nil)
 	if failed := j.failed.Load(); failed != nil {
 		panic(failed)
+	}
+}
+
+// work does tasks on the caller's thread until none is left to start, and notices if the thread lost its core meanwhile.
+func (p *pool) work(j *job) {
+	runtime.LockOSThread() // what it used is asked twice
+	defer runtime.UnlockOSThread()
+	began, before := time.Now(), p.usage()
+	j.drain()
+	took := time.Since(began)
+	if took < lostCore {
+		return
+	}
+	if after := p.usage(); after.switches > before.switches && took-(after.ran-before.ran) >= lostCore {
+		p.crowded.Store(true)
 	}
 }
 
@@ -229,7 +253,7 @@ func (p *pool) help(h *helper) {
 			}
 			j.drain()
 			last, idle = j, 0
-			if j.waiting.Load() && held.lost(p.switches()) {
+			if p.crowded.Swap(false) || j.waiting.Load() && held.lost(p.usage()) {
 				last = nil
 				time.Sleep(held.nextRest(time.Now()))
 			}

@@ -122,7 +122,7 @@ func TestPoolHelperRests(t *testing.T) {
 	p := newPool(2)
 	defer p.close()
 	var switched atomic.Int64
-	p.switches = func() (int64, int) { return switched.Load(), 1 }
+	p.usage = func() usage { return usage{thread: 1, switches: switched.Load()} }
 	wait := func() { time.Sleep(10 * time.Millisecond) } // long enough for the caller to stop looking
 	onHelper(p, wait)                                    // the helper's first look
 	onHelper(p, wait)
@@ -132,6 +132,12 @@ func TestPoolHelperRests(t *testing.T) {
 	switched.Add(1)
 	var end time.Time // the rest begins after it
 	onHelper(p, func() { wait(); end = time.Now() })
+	helperRests(t, p, end)
+}
+
+// helperRests: the pool's only helper leaves jobs to the caller for the shortest rest after the time given, and then works again.
+func helperRests(t *testing.T, p *pool, end time.Time) {
+	t.Helper()
 	var helped atomic.Bool
 	caller := goroutine()
 	for {
@@ -144,10 +150,44 @@ func TestPoolHelperRests(t *testing.T) {
 			break
 		}
 		if helped.Load() {
-			t.Fatal("the helper worked right after it lost its core")
+			t.Fatal("the helper worked right after a core was lost")
 		}
 	}
 	onHelper(p, func() {}) // returns: the helper is back
+}
+
+// TestPoolHelperMakesRoom: when the caller has lost its core in the middle of a job, a helper rests; when it worked all the time, or waited of
+// its own will, none does.
+func TestPoolHelperMakesRoom(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		switches int64
+		ran      time.Duration // of 3 lostCore
+		crowded  bool
+	}{
+		{"lost", 1, 0, true},
+		{"lost for a moment", 1, 3 * lostCore, false},
+		{"waited", 0, 0, false},
+	} {
+		p := newPool(2)
+		var now usage
+		p.usage = func() usage { return now }
+		p.work(&job{f: func(int) {
+			time.Sleep(3 * lostCore)
+			now.switches += c.switches
+			now.ran += c.ran
+		}, n: 1})
+		if got := p.crowded.Load(); got != c.crowded {
+			t.Errorf("%s: crowded %v", c.name, got)
+		}
+		if c.crowded {
+			now = usage{}
+			var end time.Time
+			onHelper(p, func() { end = time.Now() })
+			helperRests(t, p, end)
+		}
+		p.close()
+	}
 }
 
 func TestRestsGrow(t *testing.T) {
@@ -163,22 +203,23 @@ func TestRestsGrow(t *testing.T) {
 		t.Errorf("a second later a rest of %v", got)
 	}
 	switch {
-	case c.lost(5, 1):
+	case c.lost(usage{thread: 1, switches: 5}):
 		t.Error("lost by the first look")
-	case c.lost(5, 1):
+	case c.lost(usage{thread: 1, switches: 5}):
 		t.Error("lost without a switch")
-	case !c.lost(6, 1):
+	case !c.lost(usage{thread: 1, switches: 6}):
 		t.Error("a switch is not seen")
-	case c.lost(7, 2):
+	case c.lost(usage{thread: 2, switches: 7}):
 		t.Error("lost by another thread's switches")
 	}
 }
 
 // TestPoolRests: helpers that would look for work for minutes park when none is expected, and work again afterwards.
 func TestPoolRests(t *testing.T) {
+	defer func(old func() int) { spins = old }(spins)
+	spins = func() int { return math.MaxInt }
 	p := newPool(2)
 	defer p.close()
-	p.spins = math.MaxInt
 	for range 3 {
 		onHelper(p, func() {})
 		p.rest.Store(true)

@@ -1,12 +1,15 @@
 package cpu
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
 
-// switches counts how often the thread that calls it was made to give up its core to another, and tells which thread that is.
-func switches() (count int64, thread int) {
+	"golang.org/x/sys/unix"
+)
+
+func threadUsage() usage {
 	var u unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_THREAD, &u) != nil {
-		return 0, 0
+		return usage{}
 	}
-	return u.Nivcsw, unix.Gettid()
+	return usage{thread: unix.Gettid(), switches: u.Nivcsw, ran: time.Duration(u.Utime.Nano() + u.Stime.Nano())}
 }
