@@ -95,20 +95,12 @@ func (o *Objective) Measure(ctx context.Context, list []examples.Example, mask i
 
 var _ train.Batch = (*Batch)(nil)
 
-// NewBenchStep gives a function that does one training step of LAMB on fixed examples.
+// NewBenchStep gives a function that does one training step of LAMB on fixed examples, as [train.Run] does.
 func NewBenchStep(dev *cpu.Device, m *model.Model, list []examples.Example) func() error {
 	o := &Objective{Model: m, Device: dev}
-	opt := optim.New(optim.Config{Kind: optim.LAMB, WeightDecay: 0.01, Clip: 1}, m.Params, dev)
-	g := ops.NewGrads(m.Params)
-	return func() error {
-		g.Zero()
-		b := o.NewBatch(1, list, 4)
-		for _, l := range train.Leaves(b) {
-			if err := b.Leaf(g, l.From, l.To); err != nil {
-				return err
-			}
-		}
-		opt.Step(1, g, opt.Norm(g), 1e-4)
-		return nil
+	c := train.Config{
+		Optimizer: optim.Config{Kind: optim.LAMB, WeightDecay: 0.01, Clip: 1}, Device: dev,
+		Together: train.Together(m.Config.ActivationBytes(), dev.Threads()),
 	}
+	return train.BenchStep(c, m.Params, func() train.Batch { return o.NewBatch(1, list, 4) })
 }

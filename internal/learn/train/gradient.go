@@ -129,6 +129,22 @@ func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces in
 	return a.add(h, h.root(), a.sums(ctx, b, h, h.parts(0, b.Len(), treeLevels), done))
 }
 
+// BenchStep gives a function that does one step as [Run] does, to be measured: the gradient of a batch, then the optimizer's step. Of c it takes
+// the optimizer and how steps are computed.
+func BenchStep(c Config, params *ops.Params, batch func() Batch) func() error {
+	gradients := &accumulator{params: params, dev: c.Device, together: c.Together, micro: c.MicroBatch}
+	optimizer := optim.New(c.Optimizer, params, c.Device)
+	return func() error {
+		g, err := gradients.gradient(context.Background(), batch(), func(int) {})
+		if err != nil {
+			return err
+		}
+		optimizer.Step(1, g, optimizer.Norm(g), 1e-4)
+		gradients.put(g)
+		return nil
+	}
+}
+
 // sums gives a function that gives the sum of each of the parts, one after the other; it runs as many at once as may run.
 func (a *accumulator) sums(ctx context.Context, b Batch, h *halving, parts []Leaf, done func(pieces int)) func() (*ops.Grads, error) {
 	width := LeavesTogether(b, a.together, a.micro)
