@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// spinTime is how long a thread looks for work before it parks. Of the gaps between the operations of base half are below 20 us, but one in
-// four of a forward pass is above 70 us, and to park and be woken costs 30 us and more: a forward pass of 128 pieces on two threads took 137 ms
-// with 100 us, 125 ms with 300 us and no less with 800 us (medians). 300 us are far less than a scheduler's slice, should another process want
-// the core.
-const spinTime = 300 * time.Microsecond
+// spinTime is how long a thread looks for work, or the caller for its end, before it parks. To park and be woken costs 30 us and more, and on a
+// virtual machine that shares its cores far more: there a forward pass of 128 pieces on two threads took 143 ms with 300 us, 126 ms with 1 ms
+// and no less with 5 ms (means of 24, by turns); it is the caller's wait that counts. 1 ms is less than a scheduler's slice, should
+// another process want the core.
+const spinTime = time.Millisecond
 
 // spins is the number of looks in spinTime. A PAUSE takes from 2 ns to 70 ns, depending on the processor, so it is measured once: the
 // fastest of several runs, as any of them may have been interrupted.
