@@ -20,6 +20,7 @@ import (
 	"albert/internal/infer"
 	"albert/internal/learn/train"
 	"albert/internal/run"
+	"albert/internal/text/dataset"
 )
 
 // byRanks is Run by so many ranks; one of them stops after a while, unless that is 0.
@@ -226,6 +227,8 @@ func TestRanksEvaluateTogether(t *testing.T) {
 
 // A rank whose data cannot be evaluated, here because a file was changed after it was read, ends all with that error.
 func TestRanksFailInEvaluation(t *testing.T) {
+	defer func(old int) { dataset.KeptTexts = old }(dataset.KeptTexts)
+	dataset.KeptTexts = 0 // so that it is read again
 	m, dir := pretrained(t), t.TempDir()
 	for rank := range 3 {
 		var errs [3]error

@@ -14,14 +14,18 @@ import (
 )
 
 // Retrieval is a collection of documents with queries that some of them answer, in BEIR's form: corpus.jsonl (_id, title, text), queries.jsonl
-// (_id, text) and qrels/SPLIT.tsv (query-id, corpus-id, score). Texts of documents are not kept, only their ids.
+// (_id, text) and qrels/SPLIT.tsv (query-id, corpus-id, score). Texts of documents are kept up to [KeptTexts] in all, else read again when they are wanted.
 type Retrieval struct {
 	IDs     []string         // of the documents, in their order
 	Queries []RetrievalQuery // those with judgements, in their order
 	Files   []corpus.File
 
-	documents string // path
+	documents string   // path
+	texts     []string // of the documents; nil: too large
 }
+
+// KeptTexts bounds the bytes of the documents of a collection that stay in memory.
+var KeptTexts = 64 << 20
 
 // RetrievalQuery is a query, and how relevant documents are to it, by their numbers; above 0 they answer it.
 type RetrievalQuery struct {
@@ -55,10 +59,15 @@ func LoadRetrieval(dir string, split Split) (*Retrieval, error) {
 		}
 	}
 	c := &Retrieval{documents: paths["corpus.jsonl"]}
-	numbers := map[string]int{}
-	err = r.beirTexts(c.documents, "document", func(id, _ string) error {
+	numbers, size := map[string]int{}, 0
+	err = r.beirTexts(c.documents, "document", func(id, text string) error {
 		numbers[id] = len(c.IDs)
 		c.IDs = append(c.IDs, id)
+		if size += len(text); size <= KeptTexts {
+			c.texts = append(c.texts, text)
+		} else {
+			c.texts = nil
+		}
 		return nil
 	})
 	if err != nil {
@@ -183,9 +192,17 @@ func (r *reader) qrels(path string, all []RetrievalQuery, queries, documents map
 // errEnough ends a reading whose rest is not wanted.
 var errEnough = errors.New("enough")
 
-// Documents reads the documents' texts again, in their order. After an error there are no more.
+// Documents gives the documents' texts, in their order. After an error there are no more.
 func (c *Retrieval) Documents() iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
+		for _, text := range c.texts {
+			if !yield(text, nil) {
+				return
+			}
+		}
+		if c.texts != nil {
+			return
+		}
 		r, err := newReader(Task{Name: "retrieval"}, Test, Options{})
 		n := 0
 		if err == nil {

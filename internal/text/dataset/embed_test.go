@@ -69,19 +69,25 @@ func TestCollections(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c, err := LoadRetrieval(dir, Test)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := fmt.Sprint(c.IDs, c.Queries, len(c.Files))
-	for text, err := range c.Documents() {
-		got += fmt.Sprintf(" %q %v", text, err)
-	}
-	if want := `[d1 2] [{q2 Y map[0:2 1:0]}] 3 "T A" <nil> "B" <nil>`; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-	for range c.Documents() { // no more are wanted
-		break
+	defer func(old int) { KeptTexts = old }(KeptTexts)
+	for _, KeptTexts = range []int{4, 3} { // bytes; all texts are 4
+		c, err := LoadRetrieval(dir, Test)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept := c.texts != nil; kept != (KeptTexts == 4) {
+			t.Errorf("texts of 4 bytes are kept: %v, where %d may be", kept, KeptTexts)
+		}
+		got := fmt.Sprint(c.IDs, c.Queries, len(c.Files))
+		for text, err := range c.Documents() {
+			got += fmt.Sprintf(" %q %v", text, err)
+		}
+		if want := `[d1 2] [{q2 Y map[0:2 1:0]}] 3 "T A" <nil> "B" <nil>`; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		for range c.Documents() { // no more are wanted
+			break
+		}
 	}
 	if _, err := LoadRetrieval(dir, Dev); err == nil || !strings.Contains(err.Error(), "qrels/dev.tsv") {
 		t.Errorf("a split that is not there: %v", err)
