@@ -123,7 +123,11 @@ func TestPoolHelperRests(t *testing.T) {
 	defer p.close()
 	var switched atomic.Int64
 	p.usage = func() usage { return usage{thread: 1, switches: switched.Load()} }
-	wait := func() { time.Sleep(10 * time.Millisecond) } // long enough for the caller to stop looking
+	wait := func() { // until the caller has stopped looking
+		for j := p.job.Load(); !j.waiting.Load(); {
+			time.Sleep(time.Millisecond)
+		}
+	}
 	onHelper(p, wait)                                    // the helper's first look
 	onHelper(p, wait)
 	if p.job.Load() != nil {
