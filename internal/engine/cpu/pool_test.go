@@ -128,7 +128,7 @@ func TestPoolHelperRests(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	onHelper(p, wait)                                    // the helper's first look
+	onHelper(p, wait) // the helper's first look
 	onHelper(p, wait)
 	if p.job.Load() != nil {
 		t.Fatal("a job is left")
