@@ -56,8 +56,8 @@ type helper struct {
 
 // A helper that loses its core to another process in the middle of a task keeps everybody waiting for a slice of the scheduler's time, some
 // milliseconds, and loses it again and again as long as that process runs. So it stays away from work for a while, and twice as long if it has
-// hardly come back: with shortest and longest rest the caller loses at most a few hundredths of its time to it. So does
-// a helper when the caller has lost its core for lostCore while it worked on a job: three threads then take turns on two cores.
+// hardly come back: with shortest and longest rest the caller loses at most a few hundredths of its time to it. So does a
+// helper when the caller has lost its core for lostCore while it worked on a job: three threads then take turns on two cores.
 const (
 	shortestRest = 4 * time.Millisecond
 	longestRest  = 256 * time.Millisecond

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// threadUsage is that of the thread that calls it.
 func threadUsage() usage {
 	var u unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_THREAD, &u) != nil {

@@ -110,6 +110,10 @@ type accumulator struct {
 	free     []*ops.Grads
 }
 
+func (c *Config) accumulator(params *ops.Params, r *ranks) *accumulator {
+	return &accumulator{params: params, dev: c.Device, together: c.Together, micro: c.MicroBatch, ranks: r}
+}
+
 // gradient runs every leaf of the batch and gives the sum of their gradients; the caller hands it back with put. The first six
 // levels of the halving are added as that tree; in a part below, the sum goes on from leaf to leaf in one buffer. After each leaf
 // done is told its pieces, one call at a time. If ctx is done the work ends after the running leaves.
@@ -132,7 +136,7 @@ func (a *accumulator) gradient(ctx context.Context, b Batch, done func(pieces in
 // BenchStep gives a function that does one step as [Run] does, to be measured: the gradient of a batch, then the optimizer's step. Of c it takes
 // the optimizer and how steps are computed.
 func BenchStep(c Config, params *ops.Params, batch func() Batch) func() error {
-	gradients := &accumulator{params: params, dev: c.Device, together: c.Together, micro: c.MicroBatch}
+	gradients := c.accumulator(params, nil)
 	optimizer := optim.New(c.Optimizer, params, c.Device)
 	return func() error {
 		g, err := gradients.gradient(context.Background(), batch(), func(int) {})

@@ -53,7 +53,7 @@ func Overfit(ctx context.Context, c Config, params *ops.Params, learner Learner,
 	p := newProgress(&c)
 	defer p.end()
 	optimizer := optim.New(c.Optimizer, params, c.Device)
-	gradients := &accumulator{params: params, dev: c.Device, together: c.Together, micro: c.MicroBatch}
+	gradients := c.accumulator(params, nil)
 	o := &Overfitted{Bound: bound}
 	p.begin(0)
 	for n := 1; n <= OverfitSteps; n++ {

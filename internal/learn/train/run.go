@@ -110,7 +110,7 @@ func newTrainer(c *Config, params *ops.Params, learner Learner, at func(string) 
 	if r.ranks = newRanks(c.World, c.Messages); r.ranks != nil {
 		r.ranks.stopped = r.stopped
 	}
-	r.gradients = &accumulator{params: params, dev: c.Device, together: c.Together, micro: c.MicroBatch, ranks: r.ranks}
+	r.gradients = c.accumulator(params, r.ranks)
 	r.batches = &batchQueue{learner: learner, steps: c.Steps}
 	m, v := r.optimizer.Moments()
 	r.checkpoints = &checkpoints{dir: c.Dir, params: params, m: m, v: v, tensors: c.Tensors, files: c.Files, keep: c.Keep, at: at}

@@ -14,7 +14,7 @@ import (
 )
 
 // Retrieval is a collection of documents with queries that some of them answer, in BEIR's form: corpus.jsonl (_id, title, text), queries.jsonl
-// (_id, text) and qrels/SPLIT.tsv (query-id, corpus-id, score). Texts of documents are kept up to [KeptTexts] in all, else read again when they are wanted.
+// (_id, text) and qrels/SPLIT.tsv (query-id, corpus-id, score). Documents of up to [KeptTexts] in all stay in memory; texts of more are read again when they are wanted.
 type Retrieval struct {
 	IDs     []string         // of the documents, in their order
 	Queries []RetrievalQuery // those with judgements, in their order
@@ -24,7 +24,7 @@ type Retrieval struct {
 	texts     []string // of the documents; nil: too large
 }
 
-// KeptTexts bounds the bytes of the documents of a collection that stay in memory.
+// KeptTexts is in bytes, and less in tests.
 var KeptTexts = 64 << 20
 
 // RetrievalQuery is a query, and how relevant documents are to it, by their numbers; above 0 they answer it.
