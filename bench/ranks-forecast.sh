@@ -2,9 +2,9 @@
 # The table of docs/cluster.md: what the paper's setting (batches of 4,096 sequences of 512 pieces, 125,000 steps) takes for each size on 1 to 64
 # machines like this one, as `albert pretrain --dry-run --ranks K` forecasts it.
 #
-#   [PEAK=355e9] bench/ranks-forecast.sh [FLAG...]     flags of albert pretrain: --precision bf16, --bandwidth 1.25, ...
+#   [PEAK=355e9] [FRACTION=0.7] bench/ranks-forecast.sh [FLAG...]     flags of albert pretrain: --precision bf16, --bandwidth 1.25, ...
 #
-# PEAK is that of a rank in FLOP/s; without it the first that is measured counts for all rows.
+# PEAK is that of a rank in FLOP/s, FRACTION what training reaches of it; without them the first that are measured count for all rows.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$(mktemp -d)
@@ -28,11 +28,11 @@ for size in base large xlarge xxlarge; do
 		rm -rf "$dir/run"
 		"$albert" pretrain --dry-run --ranks $ranks --config "$dir/config.json" --tokenizer "$dir/tok.model" --train "$dir/shards" --output "$dir/run" "$@" 2> "$dir/said" ||
 			{ cat "$dir/said" >&2; exit 1; }
-		PEAK=${PEAK:-$(field peak_flops)}
-		awk -v size=$size -v k=$ranks -v memory="$(field memory_needed)" -v compute="$(field compute_seconds)" -v measured="$(field peak_flops)" -v peak="$PEAK" \
-			-v part="$(field communication_seconds)" -v sent="$(field bytes_sent)" 'BEGIN { step = compute * measured / peak + part
+		PEAK=${PEAK:-$(field peak_flops)} FRACTION=${FRACTION:-$(field peak_fraction)}
+		awk -v size=$size -v k=$ranks -v memory="$(field memory_needed)" -v compute="$(field compute_seconds)" -v measured="$(field peak_flops)" -v peak="$PEAK" -v reached="$(field peak_fraction)" -v fraction="$FRACTION" \
+			-v part="$(field communication_seconds)" -v sent="$(field bytes_sent)" 'BEGIN { step = compute * measured * reached / (peak * fraction) + part
 			printf "| %s | %d | %.1f | %.1f | %.2f | %.2f | %.1f |\n", size, k, memory / 1e9, step, part, sent / 1e9, step * 125000 / 86400 }'
 	done
 done
 echo "
-Peak of a rank: $PEAK FLOP/s."
+Peak of a rank: $PEAK FLOP/s, of which $FRACTION are reached."

@@ -425,10 +425,7 @@ func (c *job) memory(b train.Batch, t train.Learner, m *model.Model, dev *cpu.De
 		}
 	}
 	list := append([]train.Memory{{Name: "program", Bytes: train.ProgramBytes}}, train.LeafMemory(dev, m, batches, c.MicroBatchSize, runOn)...)
-	activations := list[len(list)-1].Bytes
-	return append(list,
-		train.Memory{Name: "buffers kept for other lengths", Bytes: activations / 6}, // as many as the device keeps
-		train.Memory{Name: "pretrained weights", Bytes: 4 * int64(m.Params.Size())}, train.Memory{Name: "data", Bytes: data})
+	return append(list, train.Memory{Name: "pretrained weights", Bytes: 4 * int64(m.Params.Size())}, train.Memory{Name: "data", Bytes: data})
 }
 
 // runOn runs sequences [from,to) of a batch forward and back on another device, such as one that measures; the gradients are dropped.

@@ -132,6 +132,7 @@ func TestForecastInThePlan(t *testing.T) {
 	}
 	var p struct {
 		Seconds float64
+		Rate    string
 		Ranks   forecast
 	}
 	if err := json.Unmarshal(text, &p); err != nil {
@@ -139,7 +140,7 @@ func TestForecastInThePlan(t *testing.T) {
 	}
 	f := p.Ranks
 	if f.Ranks != 24 || f.Idle == 0 || f.Compute <= 0 || f.Communication <= 0 || f.Step != f.Compute+f.Communication || f.Seconds != 20*f.Step ||
-		f.Seconds > p.Seconds/4 || f.BytesSent < 23*noteBytes || f.Memory <= 0 {
+		f.Compute > p.Seconds/20/4 || !strings.HasPrefix(p.Rate, "measured on 2 sequences: ") || f.BytesSent < 23*noteBytes || f.Memory <= 0 {
 		t.Errorf("%s", text)
 	}
 	for _, want := range []string{"ranks       24: a step ", " memory ", fmt.Sprintf("warning: %d of 24 ranks have nothing to do: a step of 40 sequences has ", f.Idle)} {

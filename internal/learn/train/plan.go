@@ -1,7 +1,9 @@
 package train
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,8 +63,10 @@ func LeafMemory(dev *cpu.Device, m *model.Model, batches []Batch, micro int, run
 			most, pieces = meter.Peak, largest.Pieces
 		}
 	}
+	activations := int64(leaves) * int64(most)
 	return []Memory{{Name: "parameters", Bytes: 4 * int64(m.Params.Size())}, {Name: "packed weights", Bytes: int64(packed)},
-		{Name: fmt.Sprintf("activations (%d times %d pieces)", leaves, pieces), Bytes: int64(leaves) * int64(most)}}
+		{Name: fmt.Sprintf("activations (%d times %d pieces)", leaves, pieces), Bytes: activations},
+		{Name: "buffers kept for other lengths", Bytes: activations / 6}} // as many as the device keeps
 }
 
 // plan is what a run will take, known before its first step.
@@ -77,6 +81,7 @@ type plan struct {
 	LargestLeaf    int      `json:"largest_leaf"` // in pieces
 	Flops          float64  `json:"flops_per_step"`
 	Peak           float64  `json:"peak_flops"`
+	Fraction       float64  `json:"peak_fraction"` // of it that Seconds takes for reached; 0: it does not come from the peak
 	Memory         []Memory `json:"memory"`
 	MemoryNeeded   int64    `json:"memory_needed"`
 	MemoryThere    int64    `json:"memory_available"` // 0: not known
@@ -90,7 +95,7 @@ type plan struct {
 }
 
 // newPlan is the plan of a run whose first batch is b. parts is what the memory goes to.
-func (r *trainer) newPlan(b Batch) *plan {
+func (r *trainer) newPlan(ctx context.Context, b Batch) (*plan, error) {
 	p := &plan{Precision: r.c.Settings.Get("precision"), Parameters: r.params.Size(), Steps: r.c.Steps, FirstStep: r.state.Step + 1,
 		Sequences: b.Len(), Peak: r.c.Peak, MemoryThere: availableMemory(), CheckpointSize: r.checkpoints.size(), DiskFree: disk.Free(string(r.c.Dir))}
 	for _, l := range Leaves(b) {
@@ -121,13 +126,74 @@ func (r *trainer) newPlan(b Batch) *plan {
 	if s, ok := r.manifest.SecondsPerStep(); ok {
 		p.Seconds, p.Rate = left*s, "as measured when it last ran"
 	} else if p.Flops > 0 && p.Peak > 0 {
-		p.Seconds = left * p.Flops / (r.c.assumedFraction() * p.Peak) / float64(r.c.ranks())
-		p.Rate = fmt.Sprintf("assuming %.0f %% of the peak", 100*r.c.assumedFraction())
+		p.Fraction = r.c.assumedFraction()
+		p.Rate = fmt.Sprintf("assuming %.0f %% of the peak", 100*p.Fraction)
+		if r.c.Forecast.Ranks > 0 && r.ranks == nil && (p.MemoryThere == 0 || p.MemoryNeeded <= p.MemoryThere) {
+			sequences, measured, err := r.speed(ctx, b)
+			if err != nil {
+				return nil, err
+			}
+			if sequences > 0 {
+				p.Fraction = measured
+				p.Rate = fmt.Sprintf("measured on %s sequences: %.0f %% of the peak", grouped(sequences), 100*measured)
+			}
+		}
+		p.Seconds = left * p.Flops / (p.Fraction * p.Peak) / float64(r.c.ranks())
 	}
 	if f := r.c.Forecast; f.Ranks > 0 {
 		p.Forecast = r.newForecast(b, p, f)
 	}
-	return p
+	return p, nil
+}
+
+// A forecast is measured on as many sequences as take about measuredSeconds, a few times; not if one of them takes longestSeconds.
+const measuredSeconds, measuredTimes, longestSeconds = 2, 3, 10
+
+// head is a batch's first sequences.
+type head struct {
+	Batch
+	n int
+}
+
+func (h head) Len() int { return h.n }
+
+// speed runs the first sequences of a batch forward and back, and gives how many and the share of the peak that they reached, the median of a few
+// passes; none if that would take too long. The first pass, of one sequence, packs the weights and does not count.
+func (r *trainer) speed(ctx context.Context, b Batch) (sequences int, fraction float64, err error) {
+	if _, ok := b.(Joined); ok { // a part of it has no loss
+		return 0, 0, nil
+	}
+	seconds := func(n int) float64 { return r.flops(head{b, n}) / (r.c.assumedFraction() * r.c.Peak) }
+	if seconds(1) > longestSeconds {
+		return 0, 0, nil
+	}
+	n, pieces, most := 1, b.Pieces(0), max(1, r.c.Together)*LeafPieces
+	for n < b.Len() && pieces+b.Pieces(n) <= most && seconds(n+1) < measuredSeconds {
+		pieces += b.Pieces(n)
+		n++
+	}
+	var took []time.Duration
+	for pass := range 1 + measuredTimes {
+		n := n
+		if pass == 0 {
+			n = 1
+		}
+		b, err := r.learner.Batch(r.state.Step + 1)
+		if err != nil {
+			return 0, 0, err
+		}
+		began := time.Now()
+		g, err := r.gradients.gradient(ctx, head{b, n}, func(int) {})
+		if err != nil {
+			return 0, 0, err
+		}
+		if pass > 0 {
+			took = append(took, time.Since(began))
+		}
+		r.gradients.put(g)
+	}
+	slices.Sort(took)
+	return n, r.flops(head{b, n}) / took[measuredTimes/2].Seconds() / r.c.Peak, nil
 }
 
 // String is the plan for people, a line for each point.

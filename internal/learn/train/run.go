@@ -194,7 +194,10 @@ func (r *trainer) plan(ctx context.Context) error {
 	if err != nil {
 		return r.stopped(ctx, err)
 	}
-	p := r.newPlan(b)
+	p, err := r.newPlan(ctx, b)
+	if err != nil {
+		return r.stopped(ctx, err)
+	}
 	r.progress.note("%s\n%s", r.c.Dir, strings.TrimRight(p.String(), "\n"))
 	for _, ranks := range []int{r.c.ranks(), r.c.Forecast.Ranks} {
 		if text := r.gradients.shared(b, max(1, ranks)).idleText(); text != "" {
