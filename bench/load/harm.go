@@ -131,7 +131,7 @@ func (o *options) meanwhile(s *server, asked [][]byte, list []vandal) (n int, ha
 		time.Sleep(span(o.seconds) / 10) // until they have begun
 	}
 	memory := s.watch()
-	c := client(1)
+	c := client()
 	var times []time.Duration
 	for i := 0; ctx.Err() == nil; i++ {
 		a := post(c, s.url+embeddings, asked[i%len(asked)])

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -78,7 +79,7 @@ func latency(o *options, r *report) error {
 	asked := bodies(texts)
 	t := table{Title: "Times at half of the highest rate, of mixed texts, ms; medians of the rounds:",
 		Columns: []string{"precision", "texts/s", "length", "alone", "p50", "p99", "longest batch", "p99 / longer of the two"}}
-	added := table{Title: "What HTTP adds to the engine:", Columns: []string{"precision", "a request, engine", "over HTTP", "added, ms", "texts/s, engine", "over HTTP", "part", "of the machine, the client took"}}
+	added := table{Title: "What HTTP adds to the engine:", Columns: []string{"precision", "a request, engine", "over HTTP", "added, ms", "GET /health, ms", "texts/s, engine", "over HTTP", "part", "of the machine, the client took"}}
 	for _, precision := range o.precision {
 		s, err := o.albertServe(o.base(), precision, "--quiet")
 		if err != nil {
@@ -104,7 +105,7 @@ func (o *options) constantRate(r *report, t *table, s *server, texts []string, a
 		return err
 	}
 	alone := make([][]time.Duration, len(classes))
-	c := client(1)
+	c := client()
 	for i, text := range texts[:min(len(texts), 150)] {
 		a := post(c, url, asked[i])
 		if a.status != 200 {
@@ -154,8 +155,8 @@ func (o *options) overhead(r *report, t *table, s *server, precision string) err
 		return err
 	}
 	defer m.Close()
-	asked, url, c := bodies(texts), s.url+embeddings, client(1)
-	var engine, http, added []time.Duration
+	asked, url, c := bodies(texts), s.url+embeddings, client()
+	var engine, http, added, empty []time.Duration
 	for k := range 100 * o.rounds {
 		i := k % len(texts)
 		time.Sleep(idle)
@@ -170,6 +171,17 @@ func (o *options) overhead(r *report, t *table, s *server, precision string) err
 			return fmt.Errorf("%d %v %s", a.status, a.err, a.body)
 		}
 		engine, http, added = append(engine, bare), append(http, a.took), append(added, a.took-bare)
+		time.Sleep(idle)
+		began = time.Now()
+		w, err := c.Get(s.url + "/health")
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(io.Discard, w.Body); err != nil {
+			return err
+		}
+		w.Body.Close()
+		empty = append(empty, time.Since(began))
 	}
 	var inside, outside, own []float64
 	for range o.rounds {
@@ -184,7 +196,7 @@ func (o *options) overhead(r *report, t *table, s *server, precision string) err
 		outside, own = append(outside, x), append(own, (after.ours-before.ours)/max(after.all-before.all, 1e-9))
 	}
 	part := median(outside) / median(inside)
-	t.Rows = append(t.Rows, []string{precision, ms(median(engine)), ms(median(http)), ms(median(added)), fmt.Sprintf("%.1f", median(inside)),
+	t.Rows = append(t.Rows, []string{precision, ms(median(engine)), ms(median(http)), ms(median(added)), ms(median(empty)), fmt.Sprintf("%.1f", median(inside)),
 		fmt.Sprintf("%.1f", median(outside)), fmt.Sprintf("%.3f", part), fmt.Sprintf("%.1f %%", 100*median(own))})
 	r.must(median(added) <= mostAdded, precision+": HTTP adds to a request, ms", ms(median(added)), ms(mostAdded))
 	r.must(part >= leastOfBare, precision+": the engine's texts a second that are left", fmt.Sprintf("%.3f", part), fmt.Sprint(leastOfBare))

@@ -110,7 +110,7 @@ func (o *options) crowdTexts(long int) ([]string, error) {
 }
 
 func (o *options) sameOn(r *report, t *table, s *server, list []question, texts []string, precision string) error {
-	c, others := client(1), texts[sameTexts:]
+	c, others := client(), texts[sameTexts:]
 	alone := make([][]json.RawMessage, len(list))
 	for i, q := range list {
 		for _, text := range texts[:sameTexts] {

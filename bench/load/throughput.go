@@ -156,7 +156,7 @@ func (o *options) judge(r *report, t *table, cells *[]cell, list []*contender, x
 
 // agree asks all servers for the same vectors.
 func (o *options) agree(r *report, list []*contender, texts []string, work, precision string) error {
-	c, texts := client(1), texts[:min(16, len(texts))]
+	c, texts := client(), texts[:min(16, len(texts))]
 	least, floor := map[string]float64{}, leastCosine32
 	if precision != "fp32" {
 		floor = leastCosine8
@@ -193,7 +193,7 @@ func (o *options) bareRatio(list []*contender, texts []string, precision string)
 		return 0, err
 	}
 	defer m.Close()
-	c, ratio := client(1), 0.0
+	c, ratio := client(), 0.0
 	for round := range o.rounds + 1 { // the first warms
 		for i, s := range list {
 			var x float64
