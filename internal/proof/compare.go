@@ -139,7 +139,7 @@ func (c *Comparison) Write(dir string) error {
 		}
 	}
 	for _, r := range c.Runs {
-		runs = append(runs, figure.Run{Name: strings.TrimPrefix(r.Run, common), Dir: r.Run})
+		runs = append(runs, figure.Run{Name: strings.TrimPrefix(r.Run, common), Dir: r.Run, Group: r.Setting})
 	}
 	if err := figure.Losses(c.Plot, runs); err != nil {
 		return err

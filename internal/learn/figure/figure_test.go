@@ -327,3 +327,45 @@ func FuzzLines(f *testing.F) {
 		}
 	})
 }
+
+// Runs of one group have one colour and differ in their dashes; of many steps the mean alone is drawn.
+func TestLossesOfGroups(t *testing.T) {
+	dir := t.TempDir()
+	var runs []Run
+	for i := range 4 {
+		r := Run{Name: fmt.Sprint("run-", i), Dir: filepath.Join(dir, fmt.Sprint(i)), Group: 1 + i/2}
+		var log strings.Builder
+		for step := range 300 {
+			fmt.Fprintf(&log, "{\"step\": %d, \"loss\": %d}\n", step+1, 1+step%2)
+		}
+		if err := os.MkdirAll(r.Dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(r.Dir, "log.jsonl"), []byte(log.String()), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		runs = append(runs, r)
+	}
+	path := filepath.Join(dir, "losses.svg")
+	if err := Losses(path, runs); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for colour, want := range map[string]int{"#0072B2": 4, "#D55E00": 4, "#009E73": 0, "stroke-dasharray": 4} { // each curve and its legend
+		if n := strings.Count(string(text), colour); n != want {
+			t.Errorf("%s: %d times, want %d", colour, n, want)
+		}
+	}
+	c := curve{group: 1}
+	for i := range 300 {
+		c.add(Point{float64(i), float64(i % 2)})
+	}
+	for _, p := range c.means(groupPoints) {
+		if p.Y != 0.5 {
+			t.Errorf("a mean of %v", p)
+		}
+	}
+}

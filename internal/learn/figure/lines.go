@@ -28,15 +28,27 @@ var palette = []color.Color{
 
 var dashes = [][]vg.Length{nil, {6, 3}, {2, 2}, {6, 2, 2, 2}}
 
+// styles gives curves of one name one style. Those of a group have its colour.
+func styles(curves []curve) map[string]draw.LineStyle {
+	list, inGroup := map[string]draw.LineStyle{}, map[int]int{}
+	for i, c := range curves {
+		colour, dash := i%len(palette), i/len(palette)
+		if c.group > 0 {
+			colour, dash = (c.group-1)%len(palette), inGroup[c.group]
+			inGroup[c.group]++
+		}
+		list[c.name] = draw.LineStyle{Color: palette[colour], Width: vg.Points(1.3), Dashes: dashes[dash%len(dashes)]}
+	}
+	return list
+}
+
 // lines draws curves into an SVG file. A curve of more than 1,024 points is thinned; one of more than 400 is drawn pale, with its running
-// mean over it. It is an error if there is no point.
+// mean over it; of one in a group the mean alone. It is an error if there is no point.
 func lines(path, title, x, y string, curves []curve) error {
-	colours := map[string]int{}
 	longest := 0
 	var xs span
 	for i := range curves {
 		c := &curves[i]
-		colours[c.name] = i
 		for _, q := range c.points() {
 			xs.add(q.X)
 		}
@@ -47,7 +59,7 @@ func lines(path, title, x, y string, curves []curve) error {
 	if !xs.any {
 		return fmt.Errorf("%s: there is no point to draw", path)
 	}
-	scales := byScale(curves)
+	scales, style := byScale(curves), styles(curves)
 	height := vg.Length(pageHeight)
 	if len(scales) > 1 {
 		height *= 0.6
@@ -61,7 +73,7 @@ func lines(path, title, x, y string, curves []curve) error {
 			}
 			legend := p.Legend // it is drawn beside the curves, not over them
 			legend.Top, legend.Left, legend.Padding = true, true, vg.Points(3)
-			addCurves(p, &legend, group, colours, longest > 0)
+			addCurves(p, &legend, group, style, longest > 0)
 			p.X.Min, p.X.Max = xs.widened(0)
 			right := vg.Length(2 * margin) // for the last tick's label
 			if longest > 0 {
@@ -75,19 +87,23 @@ func lines(path, title, x, y string, curves []curve) error {
 }
 
 // addCurves adds curves and their names to a plot, and sets its vertical range.
-func addCurves(p *plot.Plot, legend *plot.Legend, curves []curve, colours map[string]int, named bool) {
+func addCurves(p *plot.Plot, legend *plot.Legend, curves []curve, styles map[string]draw.LineStyle, named bool) {
 	grid := draw.LineStyle{Color: color.Gray{0xe8}, Width: vg.Points(0.5)}
 	p.Add(&plotter.Grid{Vertical: grid, Horizontal: grid})
 	var ys span
 	for _, c := range curves {
 		points := c.points()
+		if c.group > 0 && len(points) > 64 {
+			points = c.means(groupPoints)
+		}
 		for _, q := range points {
 			ys.add(q.Y)
 		}
-		i := colours[c.name]
-		style := draw.LineStyle{Color: palette[i%len(palette)], Width: vg.Points(1.3), Dashes: dashes[i/len(palette)%len(dashes)]}
+		style := styles[c.name]
 		line := &plotter.Line{XYs: xys(points), LineStyle: style}
 		switch {
+		case c.group > 0 && len(points) > 1:
+			p.Add(line)
 		case len(points) <= 64: // dots show the few measurements; a single one would not be visible without its dot
 			p.Add(line, &plotter.Scatter{XYs: line.XYs, GlyphStyle: draw.GlyphStyle{Color: style.Color, Radius: vg.Points(2), Shape: draw.CircleGlyph{}}})
 		case len(points) <= 2*meanPoints:
@@ -95,7 +111,7 @@ func addCurves(p *plot.Plot, legend *plot.Legend, curves []curve, colours map[st
 		default: // a noisy curve: a pale band with its mean through it
 			pale := *line
 			pale.Color, pale.Width, pale.Dashes = lighter(style.Color), vg.Points(0.6), nil
-			line.XYs = xys(c.means())
+			line.XYs = xys(c.means(meanPoints))
 			p.Add(&pale, line)
 		}
 		if named {

@@ -6,10 +6,14 @@ import (
 	"albert/internal/run"
 )
 
-// Run is a run that is drawn beside others.
-type Run struct{ Name, Dir string }
+// Run is a run that is drawn beside others. Those of a group, from 1 on, are of one setting: they have one colour.
+type Run struct {
+	Name, Dir string
+	Group     int
+}
 
-// Losses draws the losses of the steps of several runs into one SVG file, a curve each. It is an error if no run has a loss.
+// Losses draws the losses of the steps of several runs into one SVG file, a curve each: of many steps their means. It is an error if no run has
+// a loss.
 func Losses(path string, runs []Run) error {
 	var curves []curve
 	for _, r := range runs {
@@ -18,7 +22,7 @@ func Losses(path string, runs []Run) error {
 			return err
 		}
 		for _, c := range log.choose("", func(name string) bool { return name == "loss" }) {
-			c.name = r.Name
+			c.name, c.group = r.Name, r.Group
 			curves = append(curves, c)
 		}
 	}

@@ -5,13 +5,14 @@ import "math"
 // maxPoints bounds a drawn curve: more than the page has pixels across.
 const maxPoints = 1024
 
-// meanPoints bounds the points of a curve's mean.
-const meanPoints = 200
+// meanPoints bounds the points of a curve's mean, groupPoints those of the mean that alone is drawn of each of several runs.
+const meanPoints, groupPoints = 200, 50
 
 // curve gathers a series in bounded memory. Its points are cut into segments of equal length, of which the lowest and the highest are kept, so
 // that no peak is lost; when there are too many segments, neighbours are joined.
 type curve struct {
 	name        string
+	group       int // of several runs: the curves of a group have one colour and differ in their dashes; 0: no group
 	segments    []segment
 	length      int // of a segment, in points
 	first, last Point
@@ -97,10 +98,10 @@ func (c *curve) points() []Point {
 	return out
 }
 
-// means gives the means of at most meanPoints parts of about equal length.
-func (c *curve) means() []Point {
+// means gives the means of at most so many parts of about equal length.
+func (c *curve) means(parts int) []Point {
 	var out []Point
-	each := (len(c.segments) + meanPoints - 1) / meanPoints
+	each := (len(c.segments) + parts - 1) / parts
 	for from := 0; from < len(c.segments); from += each {
 		part := c.segments[from]
 		for _, r := range c.segments[from+1 : min(from+each, len(c.segments))] {
