@@ -145,8 +145,12 @@ func (r *trainer) open() (done bool, err error) {
 	r.manifest.Sources = r.c.Sources
 	for name, data := range r.c.Files {
 		path := filepath.Join(string(r.c.Dir), name)
-		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
+		old, err := os.ReadFile(path)
+		switch {
+		case err == nil && bytes.Equal(old, data):
 			continue
+		case err == nil && fresh && holdsWeights(string(r.c.Dir)):
+			return false, fmt.Errorf("%s holds a model, whose %s a run would overwrite: choose another output directory", r.c.Dir, name)
 		}
 		if err := disk.WriteFile(path, data); err != nil {
 			return false, err
@@ -181,6 +185,14 @@ func (r *trainer) open() (done bool, err error) {
 		r.progress.note("going on after step %s of %s", grouped(s.Step), grouped(r.c.Steps))
 	}
 	return false, nil
+}
+
+// holdsWeights tells of a directory with a file of weights in it: a model's. A run has its own further down.
+func holdsWeights(dir string) bool {
+	list, _ := os.ReadDir(dir)
+	return slices.ContainsFunc(list, func(f os.DirEntry) bool {
+		return slices.Contains([]string{".safetensors", ".bin", ".pt", ".h5", ".index", ".onnx"}, filepath.Ext(f.Name()))
+	})
 }
 
 func (r *trainer) warn(format string, args ...any) { r.progress.message("warning: "+format, args...) }

@@ -92,6 +92,27 @@ func TestRunDirectory(t *testing.T) {
 	resultOf(t, dir, 20).mustEqual(t, uninterrupted(), "the finished run")
 }
 
+// A model's directory is no place for a run: its configuration would be overwritten.
+func TestModelIsNotOverwritten(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"config.json", "model.safetensors"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("a model's"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := newSquares(8, 3)
+	err := Run(t.Context(), testConfig(dir), s.params, s)
+	if text, _ := os.ReadFile(filepath.Join(dir, "config.json")); err == nil || !strings.Contains(err.Error(), "holds a model, whose config.json") || string(text) != "a model's" {
+		t.Errorf("%v, config.json is %q", err, text)
+	}
+	if err := os.Remove(filepath.Join(dir, "model.safetensors")); err != nil { // a configuration alone is the run's own, or its user's
+		t.Fatal(err)
+	}
+	if err := Run(t.Context(), testConfig(dir), s.params, s); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDryRun(t *testing.T) {
 	dir := t.TempDir()
 	s := newSquares(40, 30)
