@@ -41,6 +41,9 @@ func TestOverfitOneBatch(t *testing.T) {
 	if status != 1 || !strings.Contains(errs, "is not learned") || !strings.Contains(errs, "try --learning-rate") || !strings.Contains(out, `"learns":false`) || strings.Contains(out, "LearningRate") {
 		t.Errorf("a rate that is too low: status %d, %s%s", status, out, errs)
 	}
+	if status, _, errs := call(t, append(args, "--learning-rate", "3")...); status != 1 || !strings.Contains(errs, "the loss grows") || !strings.Contains(errs, "try --learning-rate 0.3") {
+		t.Errorf("a rate that is too high: status %d, %s", status, errs)
+	}
 	_, bf16, _ := call(t, append(args, "--learning-rate", "0.0000001", "--precision", "bf16-tile")...)
 	if bf16 == out || !strings.Contains(bf16, `"learns":false`) {
 		t.Errorf("in bf16: %s, in fp32: %s", bf16, out)

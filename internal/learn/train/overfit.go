@@ -85,6 +85,8 @@ func Overfit(ctx context.Context, c Config, params *ops.Params, learner Learner,
 	}
 	switch fell := o.FirstLoss - *o.Loss; {
 	case o.Learns:
+	case *o.Loss > 1.5*o.FirstLoss: // guessing is hardly worse than the first weights
+		o.Advice = fmt.Sprintf("the loss grows: the learning rate is too high; try `LearningRate` %.2g", c.Rate.LearningRate/10)
 	case fell <= 0.02*(o.FirstLoss-bound):
 		o.Advice = fmt.Sprintf("the loss does not fall: the learning rate is far too high or too low for this model; try `LearningRate` %.2g, then %.2g",
 			c.Rate.LearningRate/10, 10*c.Rate.LearningRate)
