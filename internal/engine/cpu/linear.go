@@ -12,8 +12,8 @@ type split struct{ rows, panels, rowBlocks, chunks int }
 // once, and the more rows it has, the fewer times they come from L3.
 const leftBytes = 800 << 10
 
-// splitWork cuts rows x panels into tasks. Few rows: many chunks of panels, so that all threads have work; many rows: whole row
-// blocks, so that a block's panels are read from the cache.
+// splitWork cuts rows x panels into tasks. Few rows: chunks of panels, so that all threads have work, two for each thread, as every chunk reads the
+// rows again; many rows: eight tasks for each, whole row blocks, so that a block's panels are read from the cache.
 func (d *Device) splitWork(rows, panels, k int) split {
 	block := rowBlock
 	if d.k.Instruction() {
@@ -26,7 +26,11 @@ func (d *Device) splitWork(rows, panels, k int) split {
 		}
 		return s
 	}
-	if want := 8 * d.pool.threads; d.pool.threads > 1 && s.rowBlocks < want {
+	want := 8 * d.pool.threads
+	if s.rowBlocks < 2*d.pool.threads {
+		want = 2 * d.pool.threads
+	}
+	if d.pool.threads > 1 && s.rowBlocks < want {
 		s.chunks = min(panels, (want+s.rowBlocks-1)/s.rowBlocks)
 	}
 	return s
