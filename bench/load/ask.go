@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -15,7 +14,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -37,49 +35,35 @@ const longest = 2 * time.Minute // that an answer may take
 func client() *http.Client { return &http.Client{Transport: &direct{}} }
 
 // direct asks over one connection, which it keeps, in the caller's goroutine: those of net/http's own transport cost a request a quarter of a millisecond, on cores
-// that the server needs. An answer must be read to its end before the next question.
+// that the server needs. An answer must be read to its end before the next question. Nothing is asked twice: a question without an answer is an error.
 type direct struct {
 	conn net.Conn
 	in   *bufio.Reader
+	last bool // the server closes the connection
 }
 
-func (d *direct) RoundTrip(q *http.Request) (*http.Response, error) {
-	for {
-		kept := d.conn != nil
-		if !kept {
-			conn, err := net.DialTimeout("tcp", q.URL.Host, longest)
-			if err != nil {
-				return nil, err
-			}
-			d.conn, d.in = conn, bufio.NewReaderSize(conn, 1<<16)
-		}
-		err := d.send(q)
-		if err == nil {
-			var w *http.Response
-			if w, err = http.ReadResponse(d.in, q); err == nil {
-				if w.Close {
-					w.Body = closing{w.Body, d}
-				}
-				return w, nil
-			}
-		}
+func (d *direct) RoundTrip(q *http.Request) (w *http.Response, err error) {
+	if d.last {
 		d.CloseIdleConnections()
-		// A server may close a connection that nobody uses. A question that it has not answered at all is asked again.
-		unanswered := errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-		if !kept || !unanswered || q.GetBody == nil {
+	}
+	if d.conn == nil {
+		if d.conn, err = net.DialTimeout("tcp", q.URL.Host, longest); err != nil {
+			d.conn = nil
 			return nil, err
 		}
-		if q.Body, err = q.GetBody(); err != nil {
-			return nil, err
+		d.in, d.last = bufio.NewReaderSize(d.conn, 1<<16), false
+	}
+	if err = d.conn.SetDeadline(time.Now().Add(longest)); err == nil {
+		if err = q.Write(d.conn); err == nil {
+			w, err = http.ReadResponse(d.in, q)
 		}
 	}
-}
-
-func (d *direct) send(q *http.Request) error {
-	if err := d.conn.SetDeadline(time.Now().Add(longest)); err != nil {
-		return err
+	if err != nil {
+		d.CloseIdleConnections()
+		return nil, err
 	}
-	return q.Write(d.conn)
+	d.last = w.Close
+	return w, nil
 }
 
 // CloseIdleConnections closes the connection.
@@ -88,17 +72,6 @@ func (d *direct) CloseIdleConnections() {
 		d.conn.Close()
 		d.conn = nil
 	}
-}
-
-// closing is the body of the last answer of a connection.
-type closing struct {
-	io.ReadCloser
-	d *direct
-}
-
-func (c closing) Close() error {
-	c.d.CloseIdleConnections()
-	return c.ReadCloser.Close()
 }
 
 var traces atomic.Uint64

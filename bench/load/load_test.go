@@ -22,6 +22,26 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// A question is asked once, whatever becomes of its connection, and the next one is answered over another.
+func TestAskedOnce(t *testing.T) {
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		switch asked++; asked {
+		case 2:
+			panic(http.ErrAbortHandler)
+		case 3:
+			w.Header().Set("Connection", "close")
+		}
+	}))
+	defer s.Close()
+	c := client()
+	for i, want := range []int{200, 0, 200, 200} {
+		if a := post(c, s.URL, nil); a.status != want || asked != i+1 {
+			t.Errorf("question %d: %d %v, asked %d times", i+1, a.status, a.err, asked)
+		}
+	}
+}
+
 // Vectors come as numbers or in base64.
 func TestVector(t *testing.T) {
 	for _, text := range []string{`[1, 0.5]`, `"AACAPwAAAD8="`} {

@@ -62,6 +62,12 @@ func IsArchive(path string) bool {
 	return bySuffix(path) == Tar || slices.Contains([]string{".tar", ".zip"}, strings.ToLower(filepath.Ext(path)))
 }
 
+// IsWeights tells by its name whether a file has a model's tensors.
+func IsWeights(path string) bool {
+	f := bySuffix(path)
+	return f != "" && f != Tar
+}
+
 // Model is an opened model.
 type Model struct {
 	*model.Model

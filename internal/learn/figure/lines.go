@@ -86,6 +86,9 @@ func lines(path, title, x, y string, curves []curve) error {
 	})
 }
 
+// fewPoints are drawn as they are.
+const fewPoints = 64
+
 // addCurves adds curves and their names to a plot, and sets its vertical range.
 func addCurves(p *plot.Plot, legend *plot.Legend, curves []curve, styles map[string]draw.LineStyle, named bool) {
 	grid := draw.LineStyle{Color: color.Gray{0xe8}, Width: vg.Points(0.5)}
@@ -93,7 +96,7 @@ func addCurves(p *plot.Plot, legend *plot.Legend, curves []curve, styles map[str
 	var ys span
 	for _, c := range curves {
 		points := c.points()
-		if c.group > 0 && len(points) > 64 {
+		if c.group > 0 && len(points) > fewPoints {
 			points = c.means(groupPoints)
 		}
 		for _, q := range points {
@@ -104,7 +107,7 @@ func addCurves(p *plot.Plot, legend *plot.Legend, curves []curve, styles map[str
 		switch {
 		case c.group > 0 && len(points) > 1:
 			p.Add(line)
-		case len(points) <= 64: // dots show the few measurements; a single one would not be visible without its dot
+		case len(points) <= fewPoints: // dots show the few measurements; a single one would not be visible without its dot
 			p.Add(line, &plotter.Scatter{XYs: line.XYs, GlyphStyle: draw.GlyphStyle{Color: style.Color, Radius: vg.Points(2), Shape: draw.CircleGlyph{}}})
 		case len(points) <= 2*meanPoints:
 			p.Add(line)

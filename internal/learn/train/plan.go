@@ -94,7 +94,7 @@ type plan struct {
 	gradients string    // their name in Memory
 }
 
-// newPlan is the plan of a run whose first batch is b. parts is what the memory goes to.
+// newPlan is the plan of a run whose first batch is b. A forecast is measured, which may fail.
 func (r *trainer) newPlan(ctx context.Context, b Batch) (*plan, error) {
 	p := &plan{Precision: r.c.Settings.Get("precision"), Parameters: r.params.Size(), Steps: r.c.Steps, FirstStep: r.state.Step + 1,
 		Sequences: b.Len(), Peak: r.c.Peak, MemoryThere: availableMemory(), CheckpointSize: r.checkpoints.size(), DiskFree: disk.Free(string(r.c.Dir))}
@@ -146,8 +146,8 @@ func (r *trainer) newPlan(ctx context.Context, b Batch) (*plan, error) {
 	return p, nil
 }
 
-// A forecast is measured on as many sequences as take about measuredSeconds, a few times; not if one of them takes longestSeconds.
-const measuredSeconds, measuredTimes, longestSeconds = 2, 3, 10
+// A forecast is measured on as many sequences as take about measuredSeconds; not if one of them takes longestSeconds.
+const measuredSeconds, longestSeconds = 2, 10
 
 // head is a batch's first sequences.
 type head struct {
@@ -157,12 +157,9 @@ type head struct {
 
 func (h head) Len() int { return h.n }
 
-// speed runs the first sequences of a batch forward and back, and gives how many and the share of the peak that they reached, the median of a few
+// speed runs the first sequences of a batch forward and back, and gives how many and the share of the peak that they reached, the median of three
 // passes; none if that would take too long. The first pass, of one sequence, packs the weights and does not count.
 func (r *trainer) speed(ctx context.Context, b Batch) (sequences int, fraction float64, err error) {
-	if _, ok := b.(Joined); ok { // a part of it has no loss
-		return 0, 0, nil
-	}
 	seconds := func(n int) float64 { return r.flops(head{b, n}) / (r.c.assumedFraction() * r.c.Peak) }
 	if seconds(1) > longestSeconds {
 		return 0, 0, nil
@@ -173,11 +170,7 @@ func (r *trainer) speed(ctx context.Context, b Batch) (sequences int, fraction f
 		n++
 	}
 	var took []time.Duration
-	for pass := range 1 + measuredTimes {
-		n := n
-		if pass == 0 {
-			n = 1
-		}
+	for pass, n := range []int{1, n, n, n} {
 		b, err := r.learner.Batch(r.state.Step + 1)
 		if err != nil {
 			return 0, 0, err
@@ -193,7 +186,7 @@ func (r *trainer) speed(ctx context.Context, b Batch) (sequences int, fraction f
 		r.gradients.put(g)
 	}
 	slices.Sort(took)
-	return n, r.flops(head{b, n}) / took[measuredTimes/2].Seconds() / r.c.Peak, nil
+	return n, r.flops(head{b, n}) / took[len(took)/2].Seconds() / r.c.Peak, nil
 }
 
 // String is the plan for people, a line for each point.

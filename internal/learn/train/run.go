@@ -18,6 +18,7 @@ import (
 	"albert/internal/engine/numeric"
 	"albert/internal/engine/ops"
 	"albert/internal/files/safetensors"
+	"albert/internal/formats"
 	"albert/internal/learn/optim"
 )
 
@@ -142,15 +143,18 @@ func (r *trainer) open() (done bool, err error) {
 			return true, nil
 		}
 	}
+	if fresh && holdsWeights(string(r.c.Dir)) {
+		for _, name := range slices.Sorted(maps.Keys(r.c.Files)) {
+			if old, err := os.ReadFile(filepath.Join(string(r.c.Dir), name)); err == nil && !bytes.Equal(old, r.c.Files[name]) {
+				return false, fmt.Errorf("%s holds a model, whose %s a run would overwrite: choose another output directory", r.c.Dir, name)
+			}
+		}
+	}
 	r.manifest.Sources = r.c.Sources
 	for name, data := range r.c.Files {
 		path := filepath.Join(string(r.c.Dir), name)
-		old, err := os.ReadFile(path)
-		switch {
-		case err == nil && bytes.Equal(old, data):
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
 			continue
-		case err == nil && fresh && holdsWeights(string(r.c.Dir)):
-			return false, fmt.Errorf("%s holds a model, whose %s a run would overwrite: choose another output directory", r.c.Dir, name)
 		}
 		if err := disk.WriteFile(path, data); err != nil {
 			return false, err
@@ -191,7 +195,7 @@ func (r *trainer) open() (done bool, err error) {
 func holdsWeights(dir string) bool {
 	list, _ := os.ReadDir(dir)
 	return slices.ContainsFunc(list, func(f os.DirEntry) bool {
-		return slices.Contains([]string{".safetensors", ".bin", ".pt", ".h5", ".index", ".onnx"}, filepath.Ext(f.Name()))
+		return formats.IsWeights(f.Name())
 	})
 }
 
