@@ -78,8 +78,8 @@ func (a *appendFile) sync() error {
 func (a *appendFile) close() error { return run.OneLine(a.flush(), a.f.Close()) }
 
 // cutLog cuts a log back to the rows of the first steps, and after an unfinished or unreadable row, and gives the last step it
-// still holds, 0 for none.
-func cutLog(path string, steps int) (last int, err error) {
+// still holds, 0 for none. Evaluated is the last step whose evaluation the state knows of: that of a later one comes again.
+func cutLog(path string, steps, evaluated int) (last int, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -98,8 +98,11 @@ func cutLog(path string, steps int) (last int, err error) {
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", path, err)
 		}
-		var row struct{ Step *int }
-		if json.Unmarshal(line, &row) != nil || row.Step == nil || *row.Step > steps || *row.Step < last {
+		var row struct {
+			Step  *int
+			Split string
+		}
+		if json.Unmarshal(line, &row) != nil || row.Step == nil || *row.Step > steps || *row.Step < last || row.Split != "" && *row.Step > evaluated {
 			break
 		}
 		last = *row.Step

@@ -29,7 +29,7 @@ func TestCutLog(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.text), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		last, err := cutLog(path, c.steps)
+		last, err := cutLog(path, c.steps, c.steps)
 		if err != nil {
 			t.Error(err)
 		}
@@ -38,7 +38,7 @@ func TestCutLog(t *testing.T) {
 			t.Errorf("%.60q cut to %d: %.60q, last %d; want %d bytes, last %d", c.text, c.steps, text, last, c.want, c.last)
 		}
 	}
-	if last, err := cutLog(filepath.Join(t.TempDir(), "none"), 5); last != 0 || err != nil {
+	if last, err := cutLog(filepath.Join(t.TempDir(), "none"), 5, 5); last != 0 || err != nil {
 		t.Errorf("no log: %d, %v", last, err)
 	}
 }
@@ -86,7 +86,7 @@ func FuzzCutLog(f *testing.F) {
 		if err := os.WriteFile(path, text, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		last, err := cutLog(path, steps)
+		last, err := cutLog(path, steps, steps)
 		if err != nil {
 			return
 		}
@@ -94,7 +94,7 @@ func FuzzCutLog(f *testing.F) {
 		if err != nil || !strings.HasPrefix(string(text), string(cut)) || last > max(steps, 0) {
 			t.Errorf("%q cut to %q, last %d, %v", text, cut, last, err)
 		}
-		again, err := cutLog(path, steps)
+		again, err := cutLog(path, steps, steps)
 		if err != nil || again != last {
 			t.Errorf("cut again: last %d, then %d, %v", last, again, err)
 		}

@@ -237,7 +237,7 @@ func (r *trainer) plan(ctx context.Context) error {
 // openLogs cuts log and event files back to the state, to be continued.
 func (r *trainer) openLogs() error {
 	path := r.c.Dir.Log()
-	last, err := cutLog(path, r.state.Step)
+	last, err := cutLog(path, r.state.Step, r.state.Evaluated)
 	if err != nil {
 		return err
 	}

@@ -193,6 +193,30 @@ func TestStopAndResume(t *testing.T) {
 	}
 }
 
+// A run that is stopped in an evaluation, and after it in the next step, has the evaluation in its log once.
+func TestStopAfterAnEvaluationThatWasStopped(t *testing.T) {
+	dir := t.TempDir()
+	for start := range 3 {
+		s := newSquares(40, 30)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if start == 0 {
+			s.evaluate = func(ctx context.Context) error { cancel(); return ctx.Err() }
+		}
+		if start == 1 {
+			s.onLeaf = func(step, a, b int) {
+				if step == 6 {
+					cancel()
+				}
+			}
+		}
+		if err := Run(ctx, testConfig(dir), s.params, s); (start < 2) != errors.Is(err, ErrStopped) || start == 2 && err != nil {
+			t.Fatal(start, err)
+		}
+	}
+	resultOf(t, dir, 20).mustEqual(t, uninterrupted(), "stopped twice")
+}
+
 func TestMaxTime(t *testing.T) {
 	dir := t.TempDir()
 	c := testConfig(dir)
