@@ -79,6 +79,9 @@ func open(l launcher, file string) (World, error) {
 // join starts the library, in the thread that will call it.
 func (j *job) join(l launcher, file string) (err error) {
 	if j.library, err = load(l, file); err != nil {
+		if l.ranks == l.local { // on one machine all ranks look for the same files
+			err = CommonError{err}
+		}
 		return err
 	}
 	hint := fmt.Sprintf("%s (%s) is not the library of %s, which started %d ranks: name that by --mpi FILE or ALBERT_MPI", j.file, j.version, l.name, l.ranks)
