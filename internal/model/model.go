@@ -203,6 +203,25 @@ func (m *Model) Encode(t *ops.Tape, b *ops.Batch, drop Dropouts) *ops.Tensor {
 
 // EncodeTo stops after the given number of layers (inner groups counted one by one); 0 gives the embedding, projected to H.
 func (m *Model) EncodeTo(t *ops.Tape, b *ops.Batch, drop Dropouts, layers int) *ops.Tensor {
+	var groups []group
+	if !t.Recording() && b.Len() > 1 {
+		groups = split(b, t.Threads())
+	}
+	if groups == nil {
+		return m.encode(t, b, drop, layers)
+	}
+	y := t.New(b.Rows(), m.Config.HiddenSize)
+	t.Apart(len(groups), func(i int, own *ops.Tape) {
+		part, from := groups[i].of(b)
+		x := m.encode(own, part, drop, layers)
+		for r := range x.Rows {
+			copy(y.Row(from+r), x.Row(r))
+		}
+	})
+	return y
+}
+
+func (m *Model) encode(t *ops.Tape, b *ops.Batch, drop Dropouts, layers int) *ops.Tensor {
 	x := m.Embed(t, b, drop)
 	for i, l := range m.Layers[:layers] {
 		y := m.layer(t, b, &l, i, x, drop)

@@ -76,7 +76,7 @@ func TestOutputDependsOnTheSequenceAlone(t *testing.T) {
 	for _, set := range kernel.Available() {
 		for _, threads := range []int{1, 2, 5} {
 			dev := device(t, set, threads)
-			for _, order := range [][]int{{0, 1, 2, 3, 4}, {4, 2, 0}, {3, 3, 1}} {
+			for _, order := range [][]int{{0, 1, 2, 3, 4}, {4, 2, 0}, {3, 3, 1}, {0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 3, 0, 4, 1, 2}} {
 				for _, g := range []*ops.Grads{nil, ops.NewGrads(m.Params)} {
 					tape := ops.NewTape(dev, g)
 					b := batchOf(seqs, order...)

@@ -114,6 +114,12 @@ func (d *Device) Peak(bursts int) float64 {
 // panics with a [*TaskPanic] when the others have ended.
 func (d *Device) Run(n int, f func(task int)) { d.pool.run(n, f) }
 
+// Apart calls f(0) ... f(n-1) as [Device.Run] does, each with the device of [Device.Single].
+func (d *Device) Apart(n int, f func(i int, d ops.Device)) {
+	single := d.Single()
+	d.Run(n, func(i int) { f(i, single) })
+}
+
 // stride is the distance between rows of n values: whole cache lines and one more, so that the rows of a tile do not fall into
 // the same cache sets when n is a power of two.
 func stride(n int) int { return (n+15)/16*16 + 16 }

@@ -44,6 +44,16 @@ func (m *Meter) New(rows, cols int) *ops.Tensor {
 // Free counts a tensor as given back.
 func (m *Meter) Free(t *ops.Tensor) { m.now -= 4 * classSize(t.Rows*t.Stride) }
 
+// Threads is 1: what is apart is counted one after another.
+func (m *Meter) Threads() int { return 1 }
+
+// Apart counts what is apart.
+func (m *Meter) Apart(n int, f func(i int, d ops.Device)) {
+	for i := range n {
+		f(i, m)
+	}
+}
+
 // scratch counts tensors that live for one operation.
 func (m *Meter) scratch(tensors ...*ops.Tensor) {
 	for _, t := range tensors {

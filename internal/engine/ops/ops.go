@@ -103,6 +103,11 @@ type Device interface {
 	New(rows, cols int) *Tensor
 	Free(t *Tensor)
 
+	// Threads is how many threads an operation has at most.
+	Threads() int
+	// Apart calls f(0) ... f(n-1), as many at once as there are threads, each with a device that has one thread.
+	Apart(n int, f func(i int, d Device))
+
 	// Embed: y[T,E] = word[ids] + tokenType[types] + position[position in its sequence], added in this order.
 	Embed(y *Tensor, b *Batch, word, position, tokenType *Param)
 	EmbedGrad(g *Grads, dy *Tensor, b *Batch, word, position, tokenType *Param)

@@ -15,6 +15,19 @@ func NewTape(dev Device, grads *Grads) *Tape { return &Tape{dev: dev, grads: gra
 // Recording tells whether the tape will be walked back.
 func (t *Tape) Recording() bool { return t.grads != nil }
 
+// Threads is how many threads an operation of the tape has at most.
+func (t *Tape) Threads() int { return t.dev.Threads() }
+
+// Apart calls f(0) ... f(n-1), as many at once as there are threads, each with a tape for inference whose operations have one thread. What
+// is on that tape is freed when f returns.
+func (t *Tape) Apart(n int, f func(i int, own *Tape)) {
+	t.dev.Apart(n, func(i int, d Device) {
+		own := NewTape(d, nil)
+		f(i, own)
+		own.Reset()
+	})
+}
+
 // Release gives a tensor back before Reset when nothing will need it again. It does nothing on a recording tape.
 func (t *Tape) Release(x *Tensor) {
 	if !t.Recording() {
@@ -50,7 +63,8 @@ func (t *Tape) Backward() {
 	}
 }
 
-func (t *Tape) new(rows, cols int) *Tensor {
+// New gives a [rows, cols] tensor whose values are not set.
+func (t *Tape) New(rows, cols int) *Tensor {
 	x := t.dev.New(rows, cols)
 	t.owned = append(t.owned, x)
 	return x
@@ -64,7 +78,7 @@ func (t *Tape) gradOf(x *Tensor) (dx *Tensor, accumulate bool) {
 	if x.grad != nil {
 		return x.grad, true
 	}
-	x.grad = t.new(x.Rows, x.Cols)
+	x.grad = t.New(x.Rows, x.Cols)
 	return x.grad, false
 }
 
@@ -110,7 +124,7 @@ func (t *Tape) Seed(x *Tensor) *Tensor {
 
 // Embed: [T,E], the sum of the three tables' rows for every piece.
 func (t *Tape) Embed(b *Batch, word, position, tokenType *Param) *Tensor {
-	y := t.new(b.Rows(), word.Cols())
+	y := t.New(b.Rows(), word.Cols())
 	t.dev.Embed(y, b, word, position, tokenType)
 	t.record(y, nil, func() { t.dev.EmbedGrad(t.grads, y.grad, b, word, position, tokenType) })
 	return y
@@ -122,7 +136,7 @@ func (t *Tape) Linear(x *Tensor, act Activation, parts ...Affine) *Tensor {
 	for _, p := range parts {
 		n += p.W.Rows()
 	}
-	y, s := t.new(x.Rows, n), t.saved()
+	y, s := t.New(x.Rows, n), t.saved()
 	t.dev.Linear(y, s, x, act, parts)
 	t.record(y, s, func() {
 		dx, accumulate := t.gradOf(x)
@@ -133,7 +147,7 @@ func (t *Tape) Linear(x *Tensor, act Activation, parts ...Affine) *Tensor {
 
 // Norm: [R,n] = LayerNorm(res + dropout(x)); res may be nil.
 func (t *Tape) Norm(x, res *Tensor, gamma, beta *Param, eps float32, b *Batch, drop Dropout) *Tensor {
-	y, s := t.new(x.Rows, x.Cols), t.saved()
+	y, s := t.New(x.Rows, x.Cols), t.saved()
 	t.dev.Norm(y, s, x, res, gamma, beta, eps, b, drop)
 	t.record(y, s, func() {
 		dres, accumulateRes := t.gradOf(res)
@@ -148,7 +162,7 @@ func (t *Tape) Dropout(x *Tensor, b *Batch, perSequence bool, drop Dropout) *Ten
 	if drop.Rate == 0 {
 		return x
 	}
-	y := t.new(x.Rows, x.Cols)
+	y := t.New(x.Rows, x.Cols)
 	t.dev.Dropout(y, false, x, b, perSequence, drop)
 	t.record(y, nil, func() {
 		dx, accumulate := t.gradOf(x)
@@ -159,7 +173,7 @@ func (t *Tape) Dropout(x *Tensor, b *Batch, perSequence bool, drop Dropout) *Ten
 
 // Attention: [T,H] from qkv [T,3H].
 func (t *Tape) Attention(qkv *Tensor, b *Batch, heads int, drop Dropout) *Tensor {
-	y, s := t.new(qkv.Rows, qkv.Cols/3), t.saved()
+	y, s := t.New(qkv.Rows, qkv.Cols/3), t.saved()
 	t.dev.Attention(y, s, qkv, b, heads, drop)
 	t.record(y, s, func() {
 		dqkv, accumulate := t.gradOf(qkv)
@@ -170,7 +184,7 @@ func (t *Tape) Attention(qkv *Tensor, b *Batch, heads int, drop Dropout) *Tensor
 
 // Gather: [len(rows), n], the given rows of x.
 func (t *Tape) Gather(x *Tensor, rows []int32) *Tensor {
-	y := t.new(len(rows), x.Cols)
+	y := t.New(len(rows), x.Cols)
 	t.dev.Gather(y, x, rows)
 	t.record(y, nil, func() {
 		dx, accumulate := t.gradOf(x)
@@ -181,7 +195,7 @@ func (t *Tape) Gather(x *Tensor, rows []int32) *Tensor {
 
 // Concat: [R, A+B], the rows of two tensors side by side.
 func (t *Tape) Concat(a, b *Tensor) *Tensor {
-	y := t.new(a.Rows, a.Cols+b.Cols)
+	y := t.New(a.Rows, a.Cols+b.Cols)
 	t.dev.Concat(y, a, b)
 	t.record(y, nil, func() {
 		da, accumulateA := t.gradOf(a)
@@ -193,7 +207,7 @@ func (t *Tape) Concat(a, b *Tensor) *Tensor {
 
 // SoftmaxSum: [sequences, n], the sum of each sequence's rows of x [T,n] that are in use, weighted by the softmax of logits [T,1].
 func (t *Tape) SoftmaxSum(x, logits *Tensor, b *Batch, use []bool) *Tensor {
-	y := t.new(b.Len(), x.Cols)
+	y := t.New(b.Len(), x.Cols)
 	t.dev.SoftmaxSum(y, x, logits, b, use)
 	t.record(y, nil, func() {
 		dx, accumulateX := t.gradOf(x)
