@@ -114,10 +114,13 @@ func (d *Device) Peak(bursts int) float64 {
 // panics with a [*TaskPanic] when the others have ended.
 func (d *Device) Run(n int, f func(task int)) { d.pool.run(n, f) }
 
-// Apart calls f(0) ... f(n-1) as [Device.Run] does, each with the device of [Device.Single].
+// RunLarge is Run for tasks of many operations each, such as passes through a model.
+func (d *Device) RunLarge(n int, f func(task int)) { d.pool.runLarge(n, f) }
+
+// Apart calls f(0) ... f(n-1) as [Device.RunLarge] does, each with the device of [Device.Single].
 func (d *Device) Apart(n int, f func(i int, d ops.Device)) {
 	single := d.Single()
-	d.Run(n, func(i int) { f(i, single) })
+	d.RunLarge(n, func(i int) { f(i, single) })
 }
 
 // stride is the distance between rows of n values: whole cache lines and one more, so that the rows of a tile do not fall into

@@ -101,6 +101,7 @@ func (c *core) nextRest(now time.Time) time.Duration {
 type job struct {
 	f       func(task int)
 	n       int64 // negative: no work, the helpers end
+	large   bool  // its tasks are of many operations each
 	next    atomic.Int64
 	done    atomic.Int64
 	waiting atomic.Bool
@@ -149,7 +150,13 @@ func (p *pool) close() {
 
 // run calls f(0) ... f(n-1), in any order, and returns when all are done. If the pool is busy with another goroutine's job, the
 // caller does all the work itself. If a task panics, run panics once all have ended.
-func (p *pool) run(n int, f func(task int)) {
+func (p *pool) run(n int, f func(task int)) { p.share(n, f, false) }
+
+// runLarge is run for tasks of many operations each. In so long a time any thread loses its core once in a while, and the others hardly wait for it:
+// nobody stays away for that.
+func (p *pool) runLarge(n int, f func(task int)) { p.share(n, f, true) }
+
+func (p *pool) share(n int, f func(task int), large bool) {
 	if n <= 1 || p.threads <= 1 || !p.lock() {
 		for i := range n {
 			f(i)
@@ -157,9 +164,13 @@ func (p *pool) run(n int, f func(task int)) {
 		return
 	}
 	defer p.mu.Unlock()
-	j := &job{f: f, n: int64(n), all: make(chan struct{})}
+	j := &job{f: f, n: int64(n), large: large, all: make(chan struct{})}
 	p.publish(j)
-	p.work(j)
+	if large {
+		j.drain()
+	} else {
+		p.work(j)
+	}
 	for i := 0; j.done.Load() < j.n; i++ {
 		if i < p.spins {
 			pause()
@@ -253,7 +264,10 @@ func (p *pool) help(h *helper) {
 			}
 			j.drain()
 			last, idle = j, 0
-			if p.crowded.Swap(false) || j.waiting.Load() && held.lost(p.usage()) {
+			switch {
+			case j.large:
+				held.seen = p.usage() // what was lost meanwhile does not count
+			case p.crowded.Swap(false) || j.waiting.Load() && held.lost(p.usage()):
 				last = nil
 				time.Sleep(held.nextRest(time.Now()))
 			}

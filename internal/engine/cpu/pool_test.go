@@ -194,6 +194,36 @@ func TestPoolHelperMakesRoom(t *testing.T) {
 	}
 }
 
+// Threads that lose their cores in every large task do not stay away: those rests would add up to seconds.
+func TestPoolLargeTasks(t *testing.T) {
+	p := newPool(2)
+	defer p.close()
+	var switches atomic.Int64
+	p.usage = func() usage { return usage{thread: 1, switches: switches.Load()} }
+	caller := goroutine()
+	began := time.Now()
+	for range 20 {
+		var both sync.WaitGroup
+		both.Add(2)
+		p.runLarge(2, func(int) {
+			switches.Add(1)
+			both.Done()
+			both.Wait() // a helper must come
+			if goroutine() != caller {
+				for j := p.job.Load(); !j.waiting.Load(); { // until the caller has stopped looking
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+		if p.crowded.Load() {
+			t.Fatal("crowded")
+		}
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("20 jobs took %v", took)
+	}
+}
+
 func TestRestsGrow(t *testing.T) {
 	var c core
 	now := time.Now()

@@ -47,6 +47,8 @@ type Device interface {
 	Kernels() *kernel.Set
 	// Run calls f(0) ... f(n-1), in any order and on several threads, and returns when all are done.
 	Run(n int, f func(task int))
+	// RunLarge is Run for tasks of many operations each.
+	RunLarge(n int, f func(task int))
 }
 
 // taskBlocks is how many blocks of 4,096 values a task takes: 64 KiB of each of m, v, gradient and weights stay in a core's L2

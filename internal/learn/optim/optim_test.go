@@ -90,6 +90,8 @@ type threads struct {
 
 func (d threads) Kernels() *kernel.Set { return d.k }
 
+func (d threads) RunLarge(n int, f func(int)) { d.Run(n, f) }
+
 func (d threads) Run(n int, f func(int)) {
 	var wg sync.WaitGroup
 	for t := range d.n {

@@ -178,7 +178,7 @@ func (a *accumulator) sums(ctx context.Context, b Batch, h *halving, parts []Lea
 			for range n {
 				ready = append(ready, a.get())
 			}
-			a.dev.Run(n, func(i int) { errs[i] = compute(parts[i], ready[i]) })
+			a.dev.RunLarge(n, func(i int) { errs[i] = compute(parts[i], ready[i]) })
 			parts = parts[n:]
 			if err := cmp.Or(errs...); err != nil {
 				return nil, err
@@ -199,7 +199,7 @@ func (a *accumulator) forward(ctx context.Context, b Joined, h *halving, from, t
 		}
 		n := min(width, len(leaves))
 		errs := make([]error, n)
-		a.dev.Run(n, func(i int) { errs[i] = b.Forward(leaves[i].From, leaves[i].To) })
+		a.dev.RunLarge(n, func(i int) { errs[i] = b.Forward(leaves[i].From, leaves[i].To) })
 		if err := cmp.Or(errs...); err != nil {
 			return err
 		}

@@ -181,6 +181,8 @@ func TestRanksFailTogether(t *testing.T) {
 // inline is a device whose panics reach the caller, as those of a cpu.Device do.
 type inline struct{ threads }
 
+func (d inline) RunLarge(n int, f func(int)) { d.Run(n, f) }
+
 func (inline) Run(n int, f func(int)) {
 	for i := range n {
 		f(i)

@@ -34,6 +34,8 @@ func (d threads) Kernels() *kernel.Set {
 	return k
 }
 
+func (d threads) RunLarge(n int, f func(int)) { d.Run(n, f) }
+
 func (d threads) Run(n int, f func(int)) {
 	var wg sync.WaitGroup
 	for t := range int(d) {
