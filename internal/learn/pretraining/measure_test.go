@@ -16,7 +16,7 @@ import (
 	"albert/internal/model"
 )
 
-// counting counts batches.
+// counting counts batches: each is embedded whole, or goes apart in groups.
 type counting struct {
 	ops.Device
 	batches atomic.Int64
@@ -25,6 +25,11 @@ type counting struct {
 func (c *counting) Embed(y *ops.Tensor, b *ops.Batch, word, position, tokenType *ops.Param) {
 	c.batches.Add(1)
 	c.Device.Embed(y, b, word, position, tokenType)
+}
+
+func (c *counting) Apart(n int, f func(i int, d ops.Device)) {
+	c.batches.Add(1)
+	c.Device.Apart(n, f)
 }
 
 // Ranks share the batches of an evaluation, and rank 0 has the numbers of one process.
