@@ -1,6 +1,10 @@
 package model
 
-import "albert/internal/engine/ops"
+import (
+	"slices"
+
+	"albert/internal/engine/ops"
+)
 
 const (
 	// groupPieces is how many pieces go through the encoder at once in inference. A layer of base makes 1.5 MB of 128 pieces: that stays in a
@@ -31,7 +35,7 @@ func (g group) of(b *ops.Batch) (part *ops.Batch, row int) {
 func split(b *ops.Batch, threads int) []group {
 	rows, step := b.Rows(), groupPieces*threads
 	n := max(1, (rows+step/2)/step) * threads // about as many, of about as many pieces
-	if threads > 1 && rows < n*leastPieces {
+	if n < 2 || threads > 1 && rows < n*leastPieces {
 		return nil
 	}
 	var groups []group
@@ -61,9 +65,5 @@ func longest(b *ops.Batch, groups []group, threads int) int {
 		}
 		busy[first] += int(b.Offsets[g.to] - b.Offsets[g.from])
 	}
-	most := 0
-	for _, n := range busy {
-		most = max(most, n)
-	}
-	return most
+	return slices.Max(busy)
 }

@@ -22,6 +22,7 @@ func TestSplit(t *testing.T) {
 		{"few pieces on one thread", same(4, 32), 1, nil},
 		{"few pieces on two", same(4, 30), 2, nil},
 		{"few pieces for eight threads", same(8, 60), 8, nil},
+		{"no pieces", []int{0, 0}, 1, nil},
 		{"one sequence", []int{512}, 1, nil},
 		{"one long sequence", []int{512, 20, 20}, 2, nil},
 		{"one thread does not wait", []int{512, 20, 20}, 1, []int{512, 40}},
