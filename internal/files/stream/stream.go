@@ -37,7 +37,9 @@ const maxWindow = 2 << 30
 func Reader(in io.Reader) (*bufio.Reader, error) { return ReaderSize(in, BufferSize) }
 
 // ReaderSize is [Reader] with a buffer of so many bytes for an input that is not compressed: archives have many small members.
-func ReaderSize(in io.Reader, size int) (*bufio.Reader, error) {
+func ReaderSize(in io.Reader, size int) (*bufio.Reader, error) { return reader(in, size, maxWindow) }
+
+func reader(in io.Reader, size int, window uint64) (*bufio.Reader, error) {
 	for range maxLayers {
 		from := &source{in: in}
 		br := bufio.NewReaderSize(from, size)
@@ -50,7 +52,7 @@ func ReaderSize(in io.Reader, size int) (*bufio.Reader, error) {
 			decoder, err = gzip.NewReader(br)
 		case begins(br, "\x28\xb5\x2f\xfd"):
 			format = "zstd"
-			decoder, err = zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+			decoder, err = zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
 		case begins(br, disk.PointerHead):
 			return nil, disk.ErrPointer
 		case begins(br, "\ufeff"):
