@@ -1,21 +1,14 @@
 package serve
 
 import (
-	"bytes"
 	"cmp"
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -177,116 +170,7 @@ func (q *request) modelName() string {
 	return q.model.entry.name
 }
 
-const (
-	maxDepth  = 64       // of JSON
-	bodyFirst = 512      // bytes that a body takes at first
-	largeBody = 1 << 20  // above that a body is refused when twice the greatest size is held, by all requests together; below when it is four times that
-	bodyPace  = 64 << 10 // bytes a second at least, after bodyGrace
-	bombRatio = 100      // so many times its size a body may unpack to, after bombFrom bytes: JSON of texts and tensors is below 50
-	bombFrom  = 1 << 20
-)
-
-// counted counts what was read.
-type counted struct {
-	io.Reader
-	n int64
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.n += int64(n)
-	return n, err
-}
-
-var bodyGrace = 20 * time.Second // less in a test
-
-// unpacked is a reader of the body without its Content-Encoding.
-func unpacked(r *http.Request, body io.Reader) (io.Reader, error) {
-	switch strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))) {
-	case "", "identity":
-		return body, nil
-	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(body)
-		if err != nil {
-			return nil, newProblem(kindMalformed, "the body is not gzip, as Content-Encoding says")
-		}
-		return z, nil
-	case "deflate":
-		var head [2]byte
-		n, _ := io.ReadFull(body, head[:])
-		all := io.MultiReader(bytes.NewReader(head[:n]), body)
-		if n == 2 && head[0]&15 == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 {
-			return zlib.NewReader(all)
-		}
-		return flate.NewReader(all), nil
-	}
-	p := newProblem(kindMalformed, "Content-Encoding: want gzip, deflate or none")
-	p.status = http.StatusUnsupportedMediaType
-	return nil, p
-}
-
-// bodyWithin bounds the time in which the body is read, by us or, after the answer, by net/http.
-func (q *request) bodyWithin(d time.Duration) {
-	_ = http.NewResponseController(q.w).SetReadDeadline(time.Now().Add(d)) // not every writer has one
-}
-
-// body reads the request's body, unpacked, within the limits.
-func (q *request) body() ([]byte, error) {
-	most := q.s.o.MaxBody
-	tooLarge := func() error {
-		return newProblem(kindTooLarge, fmt.Sprintf("the body has more than %d bytes: send fewer texts at once, "+
-			"or lines to /models/NAME/embed and others, which are not bounded", most))
-	}
-	if q.r.ContentLength > most {
-		return nil, tooLarge()
-	}
-	q.bodyWithin(bodyGrace + time.Duration(max(q.r.ContentLength, 0)/bodyPace)*time.Second)
-	packed := &counted{Reader: http.MaxBytesReader(q.w, q.r.Body, most)}
-	in, err := unpacked(q.r, packed)
-	out := make([]byte, 0, bodyFirst)
-	for err == nil && int64(len(out)) <= most {
-		if int64(len(out)) > bombFrom+bombRatio*packed.n {
-			return nil, newProblem(kindTooLarge, fmt.Sprintf("the body unpacks to more than %d times its size: send it as it is", bombRatio))
-		}
-		if len(out) == cap(out) {
-			out = append(out, 0)[:len(out)] // grows by a quarter
-		}
-		if err = q.hold(int64(cap(out))); err == nil {
-			var n int
-			n, err = in.Read(out[len(out):cap(out)])
-			out = out[:len(out)+n]
-		}
-	}
-	var large *http.MaxBytesError
-	var p *problem
-	switch {
-	case errors.As(err, &p):
-		return nil, err
-	case errors.As(err, &large) || int64(len(out)) > most:
-		return nil, tooLarge()
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, newProblem(kindSlow, "the body comes too slowly")
-	case err != io.EOF:
-		return nil, newProblem(kindMalformed, "the body cannot be read: "+err.Error())
-	}
-	_ = http.NewResponseController(q.w).SetReadDeadline(time.Time{}) // all is read: the answer may take any time
-	return out, nil
-}
-
-// hold counts that the body takes so many bytes, unless all bodies together take too many. The last half of what may be held is for bodies that are not
-// large: they need not wait for those that are large, or slow.
-func (q *request) hold(bytes int64) error {
-	more := bytes - q.held
-	q.held = bytes
-	limit := 4 * q.s.o.MaxBody
-	if bytes > largeBody {
-		limit = 2 * q.s.o.MaxBody
-	}
-	if all := q.s.bodies.Add(more); more > 0 && all > limit && all > bytes {
-		return newProblem(kindOverloaded, "too busy: too many bytes of requests are held: send smaller ones, or try again later")
-	}
-	return nil
-}
+const maxDepth = 64 // of JSON
 
 // reading makes a route's function of one that gets its body's JSON.
 func reading[T any](do func(q *request, body *T) error) func(q *request) error {

@@ -99,6 +99,37 @@ func TestOutputDependsOnTheSequenceAlone(t *testing.T) {
 	}
 }
 
+// A broken weight makes all values of a sequence NaN that needs it, and leaves those of others alone.
+func TestBrokenWeights(t *testing.T) {
+	dev := device(t, "", 2)
+	encode := func(m *model.Model, seqs ...[]int32) (values []float32) {
+		order := []int{0, 1}[:len(seqs)]
+		tape := ops.NewTape(dev, nil)
+		x := m.Encode(tape, batchOf(seqs, order...), model.NoDropout)
+		for r := range x.Rows {
+			values = append(values, x.Row(r)...)
+		}
+		return values
+	}
+	m := model.New(tinyConfig(), 3)
+	good, bad := []int32{5, 6, 9}, []int32{8, 6, 7, 9}
+	want := encode(m, good)
+	m.Word.Data[7*m.Config.EmbeddingSize+11] = float32(math.NaN())
+	for _, got := range [][]float32{encode(m, bad), encode(m, bad, good)} {
+		for i, v := range got {
+			if n := len(bad) * m.Config.HiddenSize; i < n && v == v || i >= n && v != want[i-n] {
+				t.Fatalf("value %d of %d is %v", i, len(got), v)
+			}
+		}
+	}
+	m.Layers[0].FullNorm.Beta.Data[1] = float32(math.NaN())
+	for i, v := range encode(m, good) {
+		if v == v {
+			t.Fatalf("value %d is %v", i, v)
+		}
+	}
+}
+
 // The gradient has the same bits on every instruction set and number of threads, with dropout.
 func TestGradientBits(t *testing.T) {
 	m := model.New(tinyConfig(), 3)
