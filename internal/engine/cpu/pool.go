@@ -67,35 +67,26 @@ const (
 
 // usage is what the system knows of a thread.
 type usage struct {
-	thread   int
 	switches int64         // how often it had to give up its core to another
 	ran      time.Duration // how long it has had a core
 }
 
-// core is what a helper knows of its hold on a core.
-type core struct {
-	seen usage         // at its last look
-	rest time.Duration // its last rest
-	back time.Time     // when it came back from it
-}
-
-// lost tells whether the helper's thread had to give up its core since the last look, as far as is known: the thread may be another one now.
-func (c *core) lost(now usage) bool {
-	lost := now.thread == c.seen.thread && now.switches > c.seen.switches
-	c.seen = now
-	return lost
+// rests is what a helper knows of its last rest.
+type rests struct {
+	rest time.Duration
+	back time.Time // when it came back from it
 }
 
 // nextRest is how long to stay away after a loss at the time given.
-func (c *core) nextRest(now time.Time) time.Duration {
-	if now.Sub(c.back) < hardlyBack {
-		c.rest = min(2*c.rest, longestRest)
+func (r *rests) nextRest(now time.Time) time.Duration {
+	if now.Sub(r.back) < hardlyBack {
+		r.rest = min(2*r.rest, longestRest)
 	} else {
-		c.rest = 0
+		r.rest = 0
 	}
-	c.rest = max(c.rest, shortestRest)
-	c.back = now.Add(c.rest)
-	return c.rest
+	r.rest = max(r.rest, shortestRest)
+	r.back = now.Add(r.rest)
+	return r.rest
 }
 
 type job struct {
@@ -166,10 +157,8 @@ func (p *pool) share(n int, f func(task int), large bool) {
 	defer p.mu.Unlock()
 	j := &job{f: f, n: int64(n), large: large, all: make(chan struct{})}
 	p.publish(j)
-	if large {
-		j.drain()
-	} else {
-		p.work(j)
+	if p.work(j) {
+		p.crowded.Store(true)
 	}
 	for i := 0; j.done.Load() < j.n; i++ {
 		if i < p.spins {
@@ -189,19 +178,22 @@ func (p *pool) share(n int, f func(task int), large bool) {
 	}
 }
 
-// work does tasks on the caller's thread until none is left to start, and notices if the thread lost its core meanwhile.
-func (p *pool) work(j *job) {
+// work does tasks until none is left to start, and tells whether the thread lost its core for lostCore meanwhile. Of large tasks it does not ask.
+func (p *pool) work(j *job) (lost bool) {
+	if j.large {
+		j.drain()
+		return false
+	}
 	runtime.LockOSThread() // what it used is asked twice
 	defer runtime.UnlockOSThread()
 	began, before := time.Now(), p.usage()
 	j.drain()
 	took := time.Since(began)
 	if took < lostCore {
-		return
+		return false
 	}
-	if after := p.usage(); after.switches > before.switches && took-(after.ran-before.ran) >= lostCore {
-		p.crowded.Store(true)
-	}
+	after := p.usage()
+	return after.switches > before.switches && took-(after.ran-before.ran) >= lostCore
 }
 
 // lock takes the helpers for a job, if there are any and they are free.
@@ -255,21 +247,19 @@ func (j *job) do(task int) {
 
 func (p *pool) help(h *helper) {
 	var last *job
-	var held core
+	var rests rests
 	for idle := 0; ; {
 		j := p.job.Load()
 		if j != nil && j != last {
 			if j.n < 0 {
 				return
 			}
-			j.drain()
+			lost := p.work(j) && j.waiting.Load()
 			last, idle = j, 0
-			switch {
-			case j.large:
-				held.seen = p.usage() // what was lost meanwhile does not count
-			case p.crowded.Swap(false) || j.waiting.Load() && held.lost(p.usage()):
+			if p.crowded.Swap(false) || lost {
 				last = nil
-				time.Sleep(held.nextRest(time.Now()))
+				time.Sleep(rests.nextRest(time.Now()))
+				p.crowded.Store(false) // what the caller lost meanwhile was not this helper's fault
 			}
 			continue
 		}

@@ -25,14 +25,19 @@ func runAll(t *testing.T, p *pool, n int) {
 }
 
 // onHelper runs f on a helper: of two tasks that wait for each other one is there.
-func onHelper(p *pool, f func()) {
+func onHelper(p *pool, f func()) { onOne(p, false, f) }
+
+// onCaller calls f on the caller's goroutine, with a helper at work on the same job.
+func onCaller(p *pool, f func()) { onOne(p, true, f) }
+
+func onOne(p *pool, callers bool, f func()) {
 	var together sync.WaitGroup
 	together.Add(2)
 	caller := goroutine()
 	p.run(2, func(int) {
 		together.Done()
 		together.Wait()
-		if goroutine() != caller {
+		if (goroutine() == caller) == callers {
 			f()
 		}
 	})
@@ -122,20 +127,20 @@ func TestPoolHelperRests(t *testing.T) {
 	p := newPool(2)
 	defer p.close()
 	var switched atomic.Int64
-	p.usage = func() usage { return usage{thread: 1, switches: switched.Load()} }
-	wait := func() { // until the caller has stopped looking
+	p.usage = func() usage { return usage{switches: switched.Load()} }
+	wait := func() { // until the caller has stopped looking, and longer than a helper may be without its core
 		for j := p.job.Load(); !j.waiting.Load(); {
 			time.Sleep(time.Millisecond)
 		}
+		time.Sleep(2 * lostCore)
 	}
-	onHelper(p, wait) // the helper's first look
+	onHelper(p, wait) // without a switch, however long it took
 	onHelper(p, wait)
 	if p.job.Load() != nil {
 		t.Fatal("a job is left")
 	}
-	switched.Add(1)
 	var end time.Time // the rest begins after it
-	onHelper(p, func() { wait(); end = time.Now() })
+	onHelper(p, func() { switched.Add(1); wait(); end = time.Now() })
 	helperRests(t, p, end)
 }
 
@@ -174,18 +179,17 @@ func TestPoolHelperMakesRoom(t *testing.T) {
 		{"waited", 0, 0, false},
 	} {
 		p := newPool(2)
-		var now usage
-		p.usage = func() usage { return now }
-		p.work(&job{f: func(int) {
+		var switches, ran atomic.Int64
+		p.usage = func() usage { return usage{switches.Load(), time.Duration(ran.Load())} }
+		onCaller(p, func() {
 			time.Sleep(3 * lostCore)
-			now.switches += c.switches
-			now.ran += c.ran
-		}, n: 1})
+			switches.Add(c.switches)
+			ran.Add(int64(c.ran))
+		})
 		if got := p.crowded.Load(); got != c.crowded {
 			t.Errorf("%s: crowded %v", c.name, got)
 		}
 		if c.crowded {
-			now = usage{}
 			var end time.Time
 			onHelper(p, func() { end = time.Now() })
 			helperRests(t, p, end)
@@ -199,7 +203,7 @@ func TestPoolLargeTasks(t *testing.T) {
 	p := newPool(2)
 	defer p.close()
 	var switches atomic.Int64
-	p.usage = func() usage { return usage{thread: 1, switches: switches.Load()} }
+	p.usage = func() usage { return usage{switches: switches.Load()} }
 	caller := goroutine()
 	began := time.Now()
 	for range 20 {
@@ -225,26 +229,16 @@ func TestPoolLargeTasks(t *testing.T) {
 }
 
 func TestRestsGrow(t *testing.T) {
-	var c core
+	var r rests
 	now := time.Now()
 	for _, want := range []time.Duration{4, 8, 16, 32, 64, 128, 256, 256} {
-		if got := c.nextRest(now); got != want*time.Millisecond {
+		if got := r.nextRest(now); got != want*time.Millisecond {
 			t.Fatalf("a rest of %v, want %v ms", got, want)
 		}
-		now = now.Add(c.rest + hardlyBack/2)
+		now = now.Add(r.rest + hardlyBack/2)
 	}
-	if got := c.nextRest(now.Add(time.Second)); got != shortestRest {
+	if got := r.nextRest(now.Add(time.Second)); got != shortestRest {
 		t.Errorf("a second later a rest of %v", got)
-	}
-	switch {
-	case c.lost(usage{thread: 1, switches: 5}):
-		t.Error("lost by the first look")
-	case c.lost(usage{thread: 1, switches: 5}):
-		t.Error("lost without a switch")
-	case !c.lost(usage{thread: 1, switches: 6}):
-		t.Error("a switch is not seen")
-	case c.lost(usage{thread: 2, switches: 7}):
-		t.Error("lost by another thread's switches")
 	}
 }
 

@@ -12,5 +12,5 @@ func threadUsage() usage {
 	if unix.Getrusage(unix.RUSAGE_THREAD, &u) != nil {
 		return usage{}
 	}
-	return usage{thread: unix.Gettid(), switches: u.Nivcsw, ran: time.Duration(u.Utime.Nano() + u.Stime.Nano())}
+	return usage{switches: u.Nivcsw, ran: time.Duration(u.Utime.Nano() + u.Stime.Nano())}
 }
