@@ -225,9 +225,8 @@ func (m *Model) EncodeTo(t *ops.Tape, b *ops.Batch, drop Dropouts, layers int) *
 func (m *Model) encode(t *ops.Tape, b *ops.Batch, drop Dropouts, layers int) *ops.Tensor {
 	x := m.Embed(t, b, drop)
 	for i, l := range m.Layers[:layers] {
-		y := m.layer(t, b, &l, i, x, drop)
-		t.Release(x)
-		if x = y; !t.Recording() && spoiled(x, b) {
+		x = m.layer(t, b, &l, i, x, drop)
+		if !t.Recording() && spoiled(x, b) {
 			break
 		}
 	}
@@ -266,7 +265,7 @@ func (m *Model) Embed(t *ops.Tape, b *ops.Batch, drop Dropouts) *ops.Tensor {
 	return y
 }
 
-// layer is one post-norm transformer block: attention, then the feed-forward net, each added to its input and normalised.
+// layer is one post-norm transformer block: attention, then the feed-forward net, each added to its input and normalised. It releases x.
 func (m *Model) layer(t *ops.Tape, b *ops.Batch, l *Layer, i int, x *ops.Tensor, drop Dropouts) *ops.Tensor {
 	eps := m.Config.LayerNormEps
 	qkv := t.Linear(x, ops.Identity, l.Query, l.Key, l.Value)
@@ -276,6 +275,7 @@ func (m *Model) layer(t *ops.Tape, b *ops.Batch, l *Layer, i int, x *ops.Tensor,
 	t.Release(ctx)
 	h := t.Norm(a, x, l.AttentionNorm.Gamma, l.AttentionNorm.Beta, eps, b, drop.hidden(3*i+2))
 	t.Release(a)
+	t.Release(x)
 	f := t.Linear(h, m.act, l.FFN)
 	o := t.Linear(f, ops.Identity, l.FFNOutput)
 	t.Release(f)
