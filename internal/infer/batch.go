@@ -14,17 +14,18 @@ import (
 )
 
 // Engine runs batches on a device for any number of goroutines, and fills them from all calls of [Each]. At most so many run at once as are fast: one
-// on all threads, or, of a small model, one on each thread. That bounds the memory, however many ask.
+// on all threads, or one on each thread, if the model is small or enough waits for every thread. That bounds the memory, however many ask.
 //
 // A batch starts as soon as one may run and an example waits; what arrives while it runs goes into the next. Each call's examples run in order.
 // Which call is next: that whose example is due first. It is due when as many pieces have run as it is long itself, counted from when it became its
 // call's next. So short examples pass long ones, and a call of many examples does not hold up one of few; but none is passed by more
 // than its own length in pieces of calls that come later.
 type Engine struct {
-	dev     *cpu.Device
-	width   int // batches that run at once
-	most    int // pieces of a batch
-	limit   int // pieces that may wait when a call begins; 0: any number
+	dev     *cpu.Device // all threads
+	single  *cpu.Device // one
+	small   bool        // the model: a batch is never shared among threads
+	most    int         // pieces of a batch
+	limit   int         // pieces that may wait when a call begins; 0: any number
 	onBatch func(Batch)
 
 	mu      sync.Mutex
@@ -34,7 +35,15 @@ type Engine struct {
 	waiting int     // pieces of their examples
 	clock   int     // pieces that were taken into batches
 	running int     // batches
+	apart   bool    // they have a thread each
 }
+
+const (
+	// apartPieces is how many pieces a batch of a large model has at most on a thread alone: what a layer makes of more does not stay in a core's L2.
+	apartPieces = 128
+	// leastApart is how many pieces must wait for each thread: with fewer, to read all weights on each takes too long.
+	leastApart = 64
+)
 
 // Batch is what ran at once.
 type Batch struct {
@@ -57,7 +66,7 @@ type call struct {
 	ctx   context.Context
 	share any
 	trace *Trace
-	head  func(examples []task.Example) ([]any, error)
+	head  func(dev *cpu.Device, examples []task.Example) ([]any, error)
 
 	units []unit
 	due   int  // when its first unit is, by the engine's clock
@@ -77,11 +86,7 @@ type unit struct {
 
 // NewEngine makes an engine for models whose activations take so many bytes a piece. The device stays the caller's.
 func NewEngine(dev *cpu.Device, activationBytes int) *Engine {
-	width := train.Together(activationBytes, dev.Threads())
-	if width > 1 {
-		dev = dev.Single()
-	}
-	e := &Engine{dev: dev, width: width, most: BatchPieces}
+	e := &Engine{dev: dev, single: dev.Single(), small: train.Together(activationBytes, dev.Threads()) > 1, most: BatchPieces}
 	e.idle = sync.NewCond(&e.mu)
 	return e
 }
@@ -156,28 +161,49 @@ func (e *Engine) leave(c *call) {
 
 // start runs batches as long as one may and something waits; e.mu is held.
 func (e *Engine) start() {
-	for e.running < e.width && !e.closed {
-		batch := e.take()
-		if len(batch) == 0 {
+	threads := e.dev.Threads()
+	for !e.closed && (e.running == 0 || e.apart && e.running < threads) {
+		first := e.next(nil, 0, e.most)
+		if first == nil {
 			return
 		}
+		n := first.units[0].example.Pieces()
+		enough := e.small || threads > 1 && e.waiting >= leastApart*threads && e.waiting-n >= leastApart*(threads-1)
+		if e.running == 0 {
+			e.apart = enough
+		}
+		dev, most := e.dev, e.most
+		if e.apart {
+			dev = e.single
+		}
+		if e.apart && !e.small {
+			if n > apartPieces && !enough {
+				return // soon all threads are free for it
+			}
+			most = min(most, apartPieces, max(leastApart, e.waiting/threads))
+		}
 		e.running++
-		go e.run(batch)
+		go e.run(dev, e.take(most))
 	}
 }
 
+// next is the call whose example is due first of those that fit into a batch of at most so many pieces, or nil; e.mu is held.
+func (e *Engine) next(batch []unit, pieces, most int) (next *call) {
+	for _, c := range e.calls {
+		n := c.units[0].example.Pieces()
+		fits := len(batch) == 0 || pieces+n <= most && (c == batch[0].call || c.share != nil && c.share == batch[0].call.share)
+		if fits && c.ctx.Err() == nil && (next == nil || c.due < next.due) {
+			next = c
+		}
+	}
+	return next
+}
+
 // take fills a batch with what is due first and may share it; e.mu is held.
-func (e *Engine) take() (batch []unit) {
+func (e *Engine) take(most int) (batch []unit) {
 	pieces := 0
 	for {
-		var next *call
-		for _, c := range e.calls {
-			n := c.units[0].example.Pieces()
-			fits := len(batch) == 0 || pieces+n <= e.most && (c == batch[0].call || c.share != nil && c.share == batch[0].call.share)
-			if fits && c.ctx.Err() == nil && (next == nil || c.due < next.due) {
-				next = c
-			}
-		}
+		next := e.next(batch, pieces, most)
 		if next == nil {
 			return batch
 		}
@@ -197,7 +223,7 @@ func (e *Engine) take() (batch []unit) {
 }
 
 // run runs a batch and starts the next. If the program fails on it, each example runs alone: only the question at fault fails.
-func (e *Engine) run(batch []unit) {
+func (e *Engine) run(dev *cpu.Device, batch []unit) {
 	examples, pieces := make([]task.Example, len(batch)), 0
 	for i, u := range batch {
 		examples[i] = u.example
@@ -205,12 +231,12 @@ func (e *Engine) run(batch []unit) {
 	}
 	began := time.Now()
 	results, errs := make([]any, len(batch)), make([]error, len(batch))
-	all, err := batch[0].call.head(examples)
+	all, err := batch[0].call.head(dev, examples)
 	copy(results, all)
 	for i := range batch {
 		if errs[i] = err; err != nil && len(batch) > 1 {
 			var one []any
-			if one, errs[i] = batch[i].call.head(examples[i : i+1]); errs[i] == nil {
+			if one, errs[i] = batch[i].call.head(dev, examples[i:i+1]); errs[i] == nil {
 				results[i] = one[0]
 			}
 		}

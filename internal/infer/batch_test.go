@@ -3,6 +3,7 @@ package infer
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -81,7 +82,7 @@ func (o *order) first(wg *sync.WaitGroup, e *Engine) {
 
 // What arrives while a batch runs shares the next; short questions pass long ones, and no call holds up another.
 func TestBatchesAreSharedAndShortPassesLong(t *testing.T) {
-	e := engine(t, 1<<30)
+	e := engineOn(t, 1, 1<<30)
 	e.most = 600
 	o := newOrder()
 	var wg sync.WaitGroup
@@ -108,7 +109,7 @@ func TestBatchesAreSharedAndShortPassesLong(t *testing.T) {
 
 // However many short questions come, a long one has its turn when as many pieces have run as it has itself.
 func TestALongQuestionIsNotStarved(t *testing.T) {
-	e := engine(t, 1<<30)
+	e := engineOn(t, 1, 1<<30)
 	e.most = 10
 	o := newOrder()
 	var wg sync.WaitGroup
@@ -132,7 +133,7 @@ func TestALongQuestionIsNotStarved(t *testing.T) {
 
 // A call that was given up is not computed, and does not count as waiting.
 func TestWhoIsGoneIsNotComputed(t *testing.T) {
-	e := engine(t, 1<<30)
+	e := engineOn(t, 1, 1<<30)
 	o := newOrder()
 	var wg sync.WaitGroup
 	o.first(&wg, e)
@@ -154,7 +155,7 @@ func TestWhoIsGoneIsNotComputed(t *testing.T) {
 
 // Where too much waits a call is refused at once; one that was let in is not refused later, and one alone may be of any size.
 func TestTooMuchIsRefusedAtOnce(t *testing.T) {
-	e := engine(t, 1<<30)
+	e := engineOn(t, 1, 1<<30)
 	e.limit = 100
 	o := newOrder()
 	var wg sync.WaitGroup
@@ -168,4 +169,49 @@ func TestTooMuchIsRefusedAtOnce(t *testing.T) {
 	}
 	close(o.goOn)
 	wg.Wait()
+}
+
+// When enough waits for every thread, each runs a batch of its own. A long text with nothing beside it waits for all threads.
+func TestBatchesRunApart(t *testing.T) {
+	e := engineOn(t, 2, 1<<30)
+	o := newOrder()
+	var wg sync.WaitGroup
+	ask := func(lengths ...int) {
+		for _, n := range lengths {
+			o.ask(t, &wg, context.Background(), e, "a", n)
+		}
+	}
+	ran := func() int {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return len(o.batches)
+	}
+	o.first(&wg, e)
+	ask(70, 71)    // enough for two threads
+	o.goOn <- true // to the first
+	<-o.started
+	<-o.started // both run, though none has ended
+	ask(400)
+	o.goOn <- true
+	for range 1000 {
+		runtime.Gosched()
+	}
+	if n := ran(); n != 3 {
+		t.Errorf("%d batches", n)
+	}
+	o.goOn <- true
+	<-o.started // once both have ended
+	ask(20)
+	for range 1000 {
+		runtime.Gosched()
+	}
+	if n := ran(); n != 4 {
+		t.Errorf("%d batches: one beside a batch on all threads", n)
+	}
+	close(o.goOn)
+	wg.Wait()
+	slices.SortFunc(o.batches[1:3], slices.Compare)
+	if want := [][]int{{1}, {70}, {71}, {400}, {20}}; !slices.EqualFunc(o.batches, want, slices.Equal) {
+		t.Errorf("batches %v", o.batches)
+	}
 }

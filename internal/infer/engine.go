@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"albert/internal/engine/cpu"
 	"albert/internal/engine/ops"
 	"albert/internal/learn/task"
 )
@@ -62,7 +63,7 @@ type question[Q, R, A any] struct {
 func Each[Q, R, A any](ctx context.Context, e *Engine, questions iter.Seq[Q], w Work[Q, R, A]) iter.Seq2[A, error] {
 	return func(yield func(A, error) bool) {
 		ctx, cancel := context.WithCancelCause(ctx)
-		r := &run[Q, R, A]{w: w, order: make(chan *question[Q, R, A], maxAhead), room: newRoom(aheadPieces * e.width)}
+		r := &run[Q, R, A]{w: w, order: make(chan *question[Q, R, A], maxAhead), room: newRoom(aheadPieces * e.dev.Threads())}
 		r.call = call{e: e, ctx: ctx, share: w.Share, trace: traceOf(ctx), head: r.head}
 		defer e.leave(&r.call)
 		defer cancel(nil)
@@ -89,7 +90,7 @@ func Each[Q, R, A any](ctx context.Context, e *Engine, questions iter.Seq[Q], w 
 
 const (
 	maxAhead    = 1024            // questions that wait at most
-	aheadPieces = 4 * BatchPieces // pieces of them, for each batch that runs at once
+	aheadPieces = 4 * BatchPieces // pieces of them, for each thread
 	// questionWeight is what a question counts beside its pieces, for its text and its answer.
 	questionWeight = 16
 )
@@ -151,10 +152,10 @@ func (r *run[Q, R, A]) read(questions iter.Seq[Q]) {
 }
 
 // head runs a batch of examples.
-func (r *run[Q, R, A]) head(examples []task.Example) (results []any, err error) {
+func (r *run[Q, R, A]) head(dev *cpu.Device, examples []task.Example) (results []any, err error) {
 	err = guard(func() error {
 		b, sequences := task.Batch(examples)
-		t := ops.NewTape(r.e.dev, nil)
+		t := ops.NewTape(dev, nil)
 		defer t.Reset()
 		for _, x := range r.w.Head(t, b, sequences, examples) {
 			results = append(results, x)

@@ -19,7 +19,12 @@ import (
 
 func engine(t *testing.T, activationBytes int) *Engine {
 	t.Helper()
-	dev, err := cpu.New("", 2)
+	return engineOn(t, 2, activationBytes)
+}
+
+func engineOn(t *testing.T, threads, activationBytes int) *Engine {
+	t.Helper()
+	dev, err := cpu.New("", threads)
 	if err != nil {
 		t.Fatal(err)
 	}
