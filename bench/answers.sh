@@ -39,5 +39,6 @@ for precision in "$@"; do
 			[ "$hash" = "$first" ] || { echo "differs from the first row"; exit 1; }
 		done
 	done
+	[ -n "$first" ] || { echo "no kernel ran"; exit 1; }
 done
 echo "all the same"
