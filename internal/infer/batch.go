@@ -11,6 +11,7 @@ import (
 	"albert/internal/engine/cpu"
 	"albert/internal/learn/task"
 	"albert/internal/learn/train"
+	"albert/internal/model"
 )
 
 // Engine runs batches on a device for any number of goroutines, and fills them from all calls of [Each]. At most so many run at once as are fast: one
@@ -37,13 +38,6 @@ type Engine struct {
 	running int     // batches
 	apart   bool    // they have a thread each
 }
-
-const (
-	// apartPieces is how many pieces a batch of a large model has at most on a thread alone: what a layer makes of more does not stay in a core's L2.
-	apartPieces = 128
-	// leastApart is how many pieces must wait for each thread: with fewer, to read all weights on each takes too long.
-	leastApart = 64
-)
 
 // Batch is what ran at once.
 type Batch struct {
@@ -168,7 +162,7 @@ func (e *Engine) start() {
 			return
 		}
 		n := first.units[0].example.Pieces()
-		enough := e.small || threads > 1 && e.waiting >= leastApart*threads && e.waiting-n >= leastApart*(threads-1)
+		enough := e.small || threads > 1 && e.waiting >= model.LeastPieces*threads && e.waiting-n >= model.LeastPieces*(threads-1)
 		if e.running == 0 {
 			e.apart = enough
 		}
@@ -177,10 +171,10 @@ func (e *Engine) start() {
 			dev = e.single
 		}
 		if e.apart && !e.small {
-			if n > apartPieces && !enough {
+			if n > model.GroupPieces && !enough {
 				return // soon all threads are free for it
 			}
-			most = min(most, apartPieces, max(leastApart, e.waiting/threads))
+			most = min(most, model.GroupPieces, max(model.LeastPieces, e.waiting/threads))
 		}
 		e.running++
 		go e.run(dev, e.take(most))

@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// groupPieces is how many pieces go through the encoder at once in inference. A layer of base makes 1.5 MB of 128 pieces: that stays in a
+	// GroupPieces is how many pieces go through the encoder at once in inference. A layer of base makes 1.5 MB of 128 pieces: that stays in a
 	// core's L2, so that the next operation finds it there.
-	groupPieces = 128
-	// leastPieces is how many pieces a thread has at least for itself: with fewer, to read all weights takes too long.
-	leastPieces = 64
+	GroupPieces = 128
+	// LeastPieces is how many pieces a thread has at least for itself: with fewer, to read all weights takes too long.
+	LeastPieces = 64
 )
 
 // group is sequences from to to-1 of a batch.
@@ -33,9 +33,9 @@ func (g group) of(b *ops.Batch) (part *ops.Batch, row int) {
 // split cuts a batch into groups that go through the encoder on a thread each. It gives none where all threads work on the whole batch better:
 // there are too few pieces, or a thread would wait for a long sequence.
 func split(b *ops.Batch, threads int) []group {
-	rows, step := b.Rows(), groupPieces*threads
+	rows, step := b.Rows(), GroupPieces*threads
 	n := max(1, (rows+step/2)/step) * threads // about as many, of about as many pieces
-	if n < 2 || threads > 1 && rows < n*leastPieces {
+	if n < 2 || threads > 1 && rows < n*LeastPieces {
 		return nil
 	}
 	var groups []group

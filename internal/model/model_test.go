@@ -122,10 +122,13 @@ func TestBrokenWeights(t *testing.T) {
 			}
 		}
 	}
-	m.Layers[0].FullNorm.Beta.Data[1] = float32(math.NaN())
-	for i, v := range encode(m, good) {
-		if v == v {
-			t.Fatalf("value %d is %v", i, v)
+	for channel := range 2 { // the first alone is what tells that no further layer is needed, while the other values are numbers still
+		m = model.New(tinyConfig(), 3)
+		m.Layers[0].FullNorm.Beta.Data[channel] = float32(math.NaN())
+		for i, v := range encode(m, good) {
+			if v == v {
+				t.Fatalf("channel %d: value %d is %v", channel, i, v)
+			}
 		}
 	}
 }

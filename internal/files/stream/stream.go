@@ -39,6 +39,7 @@ func Reader(in io.Reader) (*bufio.Reader, error) { return ReaderSize(in, BufferS
 // ReaderSize is [Reader] with a buffer of so many bytes for an input that is not compressed: archives have many small members.
 func ReaderSize(in io.Reader, size int) (*bufio.Reader, error) { return reader(in, size, maxWindow) }
 
+// reader is [ReaderSize] with the longest window of zstd that it takes, in bytes.
 func reader(in io.Reader, size int, window uint64) (*bufio.Reader, error) {
 	for range maxLayers {
 		from := &source{in: in}
