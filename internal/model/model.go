@@ -265,22 +265,34 @@ func (m *Model) Embed(t *ops.Tape, b *ops.Batch, drop Dropouts) *ops.Tensor {
 	return y
 }
 
-// layer is one post-norm transformer block: attention, then the feed-forward net, each added to its input and normalised. It releases x.
+// layer is one post-norm transformer block: attention, then the feed-forward net, each added to its input and normalised. It takes x over. In
+// inference all but the attention goes through it some rows at a time, so that what it makes of them stays in the cores' L2 and little memory is
+// needed.
 func (m *Model) layer(t *ops.Tape, b *ops.Batch, l *Layer, i int, x *ops.Tensor, drop Dropouts) *ops.Tensor {
-	eps := m.Config.LayerNormEps
 	qkv := t.Linear(x, ops.Identity, l.Query, l.Key, l.Value)
 	ctx := t.Attention(qkv, b, m.Config.NumAttentionHeads, ops.Dropout{Rate: drop.Attention, Key: drop.Key, Site: uint32(3*i + 1)})
-	t.Release(qkv)
-	a := t.Linear(ctx, ops.Identity, l.Dense)
+	if t.Recording() || drop.Hidden > 0 {
+		return m.feedForward(t, b, l, i, x, ctx, drop)
+	}
+	n := max(1, (x.Rows+GroupPieces*t.Threads()/2)/(GroupPieces*t.Threads()))
+	for k := range n {
+		from, to := x.Rows*k/n, x.Rows*(k+1)/n
+		m.feedForward(t, b, l, i, x.Part(from, to), ctx.Part(from, to), drop)
+	}
 	t.Release(ctx)
+	return x
+}
+
+// feedForward is what follows the attention's products in a layer. In inference its result takes the place of x.
+func (m *Model) feedForward(t *ops.Tape, b *ops.Batch, l *Layer, i int, x, ctx *ops.Tensor, drop Dropouts) *ops.Tensor {
+	eps := m.Config.LayerNormEps
+	a := t.Linear(ctx, ops.Identity, l.Dense)
 	h := t.Norm(a, x, l.AttentionNorm.Gamma, l.AttentionNorm.Beta, eps, b, drop.hidden(3*i+2))
 	t.Release(a)
-	t.Release(x)
 	f := t.Linear(h, m.act, l.FFN)
 	o := t.Linear(f, ops.Identity, l.FFNOutput)
 	t.Release(f)
 	y := t.Norm(o, h, l.FullNorm.Gamma, l.FullNorm.Beta, eps, b, drop.hidden(3*i+3))
-	t.Release(h)
 	t.Release(o)
 	return y
 }

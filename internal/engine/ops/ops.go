@@ -26,6 +26,11 @@ func (t *Tensor) Row(i int) []float32 {
 	return t.Data[i*t.Stride : i*t.Stride+t.Cols : i*t.Stride+t.Cols]
 }
 
+// Part is rows from to to-1, in the same memory.
+func (t *Tensor) Part(from, to int) *Tensor {
+	return &Tensor{Rows: to - from, Cols: t.Cols, Stride: t.Stride, Data: t.Data[from*t.Stride : to*t.Stride]}
+}
+
 // Grad is the gradient of x after a backward pass that reached it, until the tape is reset; nil otherwise. It is kept only for
 // tensors that no operation of the tape made.
 func (t *Tensor) Grad() *Tensor { return t.grad }
@@ -117,7 +122,7 @@ type Device interface {
 	// LinearGrad may overwrite dy. dx may be nil.
 	LinearGrad(g *Grads, dx *Tensor, accumulate bool, dy, y, x *Tensor, saved *Saved, act Activation, parts []Affine)
 
-	// Norm: y[R,n] = LayerNorm(res + dropout(x)) * gamma + beta; res may be nil. b locates the rows for dropout, one row a piece.
+	// Norm: y[R,n] = LayerNorm(res + dropout(x)) * gamma + beta; res may be nil, or y where nothing is saved. b locates the rows for dropout, one row a piece.
 	Norm(y *Tensor, save *Saved, x, res *Tensor, gamma, beta *Param, eps float32, b *Batch, drop Dropout)
 	// NormGrad writes dres first; it may be nil, or the same tensor as dx.
 	NormGrad(g *Grads, dx *Tensor, accumulateX bool, dres *Tensor, accumulateRes bool, dy *Tensor, saved *Saved, gamma, beta *Param,
@@ -127,7 +132,8 @@ type Device interface {
 	// piece r. The rate is not 0.
 	Dropout(y *Tensor, accumulate bool, x *Tensor, b *Batch, perSequence bool, drop Dropout)
 
-	// Attention: ctx[T,H] from qkv[T,3H]: per sequence and head softmax(q k^T / sqrt(H/heads)), dropped, times v.
+	// Attention: ctx[T,H] from qkv[T,3H]: per sequence and head softmax(q k^T / sqrt(H/heads)), dropped, times v. Where nothing
+	// is saved, ctx may stand in q's place.
 	Attention(ctx *Tensor, save *Saved, qkv *Tensor, b *Batch, heads int, drop Dropout)
 	AttentionGrad(dqkv *Tensor, accumulate bool, dctx, qkv *Tensor, saved *Saved, b *Batch, heads int, drop Dropout)
 

@@ -145,9 +145,12 @@ func (t *Tape) Linear(x *Tensor, act Activation, parts ...Affine) *Tensor {
 	return y
 }
 
-// Norm: [R,n] = LayerNorm(res + dropout(x)); res may be nil.
+// Norm: [R,n] = LayerNorm(res + dropout(x)); res may be nil. In inference the result takes the place of res.
 func (t *Tape) Norm(x, res *Tensor, gamma, beta *Param, eps float32, b *Batch, drop Dropout) *Tensor {
-	y, s := t.New(x.Rows, x.Cols), t.saved()
+	y, s := res, t.saved()
+	if y == nil || t.Recording() {
+		y = t.New(x.Rows, x.Cols)
+	}
 	t.dev.Norm(y, s, x, res, gamma, beta, eps, b, drop)
 	t.record(y, s, func() {
 		dres, accumulateRes := t.gradOf(res)
@@ -171,8 +174,14 @@ func (t *Tape) Dropout(x *Tensor, b *Batch, perSequence bool, drop Dropout) *Ten
 	return y
 }
 
-// Attention: [T,H] from qkv [T,3H].
+// Attention: [T,H] from qkv [T,3H]. In inference the result takes the place of q, and qkv loses the other columns.
 func (t *Tape) Attention(qkv *Tensor, b *Batch, heads int, drop Dropout) *Tensor {
+	if !t.Recording() {
+		q := &Tensor{Rows: qkv.Rows, Cols: qkv.Cols / 3, Stride: qkv.Stride, Data: qkv.Data}
+		t.dev.Attention(q, nil, qkv, b, heads, drop)
+		qkv.Cols = q.Cols
+		return qkv
+	}
 	y, s := t.New(qkv.Rows, qkv.Cols/3), t.saved()
 	t.dev.Attention(y, s, qkv, b, heads, drop)
 	t.record(y, s, func() {
