@@ -68,10 +68,14 @@ func New(f *formats.Model, o Options) (*Model, error) {
 		return nil, err
 	}
 	device.Keep(f.LinearWeights())
+	device.Reserve(min(reserved, dev.Threads()*f.Config.ActivationValues(max(BatchPieces, f.Config.MaxPositionEmbeddings))))
 	m.dev, m.engine = dev, NewEngine(device, f.Config.ActivationBytes())
 	m.engine.most, m.engine.limit, m.engine.onBatch = cmp.Or(o.BatchPieces, BatchPieces), o.QueuePieces, o.OnBatch
 	return m, nil
 }
+
+// reserved is the most values that are reserved for activations; with a hundred threads, more would not be used.
+const reserved = 64 << 20
 
 // Waiting is how many pieces wait for a batch.
 func (m *Model) Waiting() int { return m.engine.Waiting() }

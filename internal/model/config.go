@@ -423,6 +423,12 @@ func (c *Config) SetExtra(name string, value any) error {
 // Extra gives a field that this package does not know, nil if it was not there.
 func (c *Config) Extra(name string) json.RawMessage { return c.extra[name] }
 
+// ActivationValues is about how many values are in use at once while a batch of so many pieces is computed on one thread: of each piece four times H
+// and its input in a product's own form, of [GroupPieces] what the feed-forward net makes, and some room, as tensors are of many sizes.
+func (c *Config) ActivationValues(pieces int) int {
+	return pieces*(5*c.HiddenSize+c.EmbeddingSize) + 2*GroupPieces*(c.IntermediateSize+2*c.HiddenSize)
+}
+
 // ActivationBytes is about what the backward pass needs of each piece: 16 values of H a layer, those of attention's probabilities not
 // counted.
 func (c *Config) ActivationBytes() int {

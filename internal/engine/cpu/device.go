@@ -37,6 +37,7 @@ type memory struct {
 	counts counts
 	packed map[weak.Pointer[ops.Param]]*packedParam // packed weights go with their parameters
 	slab   []float32                                // where Keep has the packed forms made
+	arena  arena                                    // what Reserve made
 
 	scratch sync.Pool
 }
@@ -135,6 +136,11 @@ func (d *Device) New(rows, cols int) *ops.Tensor {
 	ld := stride(cols)
 	class := classSize(rows * ld)
 	d.mu.Lock()
+	if t := d.arena.take(rows * ld); t != nil {
+		d.mu.Unlock()
+		t.Rows, t.Cols, t.Stride = rows, cols, ld
+		return t
+	}
 	t := d.take(class, 2*class)
 	if t == nil {
 		// What is kept free stays within a sixth of the most that was in use: batches of other sizes would leave a set of buffers each. An
@@ -205,10 +211,13 @@ func classSize(n int) int {
 // Free takes a tensor of New back.
 func (d *Device) Free(t *ops.Tensor) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.arena.free(t) {
+		return
+	}
 	class := len(t.Data)
 	d.free[class] = append(d.free[class], t)
 	d.counts.used -= class
-	d.mu.Unlock()
 }
 
 // scratch is memory that one task has for itself while it runs.
