@@ -43,7 +43,7 @@ func (f *Features) Predict(ctx context.Context, o *task.Objective, dev *cpu.Devi
 	work := infer.Work[[2]int, task.Output, evaluated]{
 		Layout: func(examples [2]int) ([]task.Example, error) { return f.Examples[examples[0]:examples[1]], nil },
 		Head: func(t *ops.Tape, b *ops.Batch, sequences []int, examples []task.Example) []task.Output {
-			return o.Outputs(t, b, sequences, o.Model.Encode(t, b, model.NoDropout), examples, ops.Dropout{}, 1)
+			return o.Infer(t, b, sequences, examples, 1)
 		},
 		Answer: func(at [2]int, examples []task.Example, outs []task.Output) (e evaluated, err error) {
 			switch of := f.Of[at[0]]; f.Kind {

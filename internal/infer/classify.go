@@ -33,7 +33,7 @@ const shareHead = "head"
 // head runs the model's head and copies each example's logits.
 func (m *Model) head(t *ops.Tape, b *ops.Batch, sequences []int, examples []task.Example) []task.Output {
 	o := task.Objective{Kind: m.Kind, Model: m.Model.Model}
-	return o.Outputs(t, b, sequences, m.Encode(t, b, model.NoDropout), examples, ops.Dropout{}, 0)
+	return o.Infer(t, b, sequences, examples, 0)
 }
 
 // Classify gives the labels, or numbers, of texts and pairs. With long one that is too long is not cut, but read in windows, of whose logits

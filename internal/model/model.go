@@ -202,19 +202,29 @@ func (m *Model) Encode(t *ops.Tape, b *ops.Batch, drop Dropouts) *ops.Tensor {
 	return m.EncodeTo(t, b, drop, len(m.Layers))
 }
 
+// EncodeFirst is Encode in inference for who reads the row of each sequence's first piece alone, as [Model.Pool] does: the last layer's feed-forward
+// net is computed for those rows, 6 % of base's work less. The other rows have no meaning.
+func (m *Model) EncodeFirst(t *ops.Tape, b *ops.Batch) *ops.Tensor {
+	return m.encodeGroups(t, b, NoDropout, len(m.Layers), !t.Recording())
+}
+
 // EncodeTo stops after the given number of layers (inner groups counted one by one); 0 gives the embedding, projected to H.
 func (m *Model) EncodeTo(t *ops.Tape, b *ops.Batch, drop Dropouts, layers int) *ops.Tensor {
+	return m.encodeGroups(t, b, drop, layers, false)
+}
+
+func (m *Model) encodeGroups(t *ops.Tape, b *ops.Batch, drop Dropouts, layers int, first bool) *ops.Tensor {
 	var groups []group
 	if !t.Recording() && b.Len() > 1 {
 		groups = split(b, t.Threads())
 	}
 	if groups == nil {
-		return m.encode(t, b, drop, layers)
+		return m.encode(t, b, drop, layers, first)
 	}
 	y := t.New(b.Rows(), m.Config.HiddenSize)
 	t.Apart(len(groups), func(i int, own *ops.Tape) {
 		part, from := groups[i].of(b)
-		x := m.encode(own, part, drop, layers)
+		x := m.encode(own, part, drop, layers, first)
 		for r := range x.Rows {
 			copy(y.Row(from+r), x.Row(r))
 		}
@@ -222,10 +232,10 @@ func (m *Model) EncodeTo(t *ops.Tape, b *ops.Batch, drop Dropouts, layers int) *
 	return y
 }
 
-func (m *Model) encode(t *ops.Tape, b *ops.Batch, drop Dropouts, layers int) *ops.Tensor {
+func (m *Model) encode(t *ops.Tape, b *ops.Batch, drop Dropouts, layers int, first bool) *ops.Tensor {
 	x := m.Embed(t, b, drop)
 	for i, l := range m.Layers[:layers] {
-		x = m.layer(t, b, &l, i, x, drop)
+		x = m.layer(t, b, &l, i, x, drop, first && i == layers-1)
 		if !t.Recording() && spoiled(x, b) {
 			break
 		}
@@ -267,12 +277,24 @@ func (m *Model) Embed(t *ops.Tape, b *ops.Batch, drop Dropouts) *ops.Tensor {
 
 // layer is one post-norm transformer block: attention, then the feed-forward net, each added to its input and normalised. It takes x over. In
 // inference all but the attention goes through it some rows at a time, so that what it makes of them stays in the cores' L2 and little memory is
-// needed.
-func (m *Model) layer(t *ops.Tape, b *ops.Batch, l *Layer, i int, x *ops.Tensor, drop Dropouts) *ops.Tensor {
+// needed. With first, the rows of the sequences' first pieces go through it alone.
+func (m *Model) layer(t *ops.Tape, b *ops.Batch, l *Layer, i int, x *ops.Tensor, drop Dropouts, first bool) *ops.Tensor {
 	qkv := t.Linear(x, ops.Identity, l.Query, l.Key, l.Value)
 	ctx := t.Attention(qkv, b, m.Config.NumAttentionHeads, ops.Dropout{Rate: drop.Attention, Key: drop.Key, Site: uint32(3*i + 1)})
 	if t.Recording() || drop.Hidden > 0 {
 		return m.feedForward(t, b, l, i, x, ctx, drop)
+	}
+	if first {
+		rows := b.Offsets[:b.Len()]
+		own := t.Gather(ctx, rows)
+		y := m.feedForward(t, b, l, i, t.Gather(x, rows), own, drop)
+		for s, r := range rows {
+			copy(x.Row(int(r)), y.Row(s))
+		}
+		for _, z := range []*ops.Tensor{ctx, own, y} {
+			t.Release(z)
+		}
+		return x
 	}
 	n := max(1, (x.Rows+GroupPieces*t.Threads()/2)/(GroupPieces*t.Threads()))
 	for k := range n {

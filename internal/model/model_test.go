@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,10 +60,12 @@ func batchOf(seqs [][]int32, order ...int) *ops.Batch {
 }
 
 // A sequence's output has the same bits alone and in any batch, in any order, on any number of threads and instruction set, and
-// whether or not it is recorded.
+// whether or not it is recorded; its first row also where no other is wanted.
 func TestOutputDependsOnTheSequenceAlone(t *testing.T) {
-	m := model.New(tinyConfig(), 3)
-	seqs := sequences(7, 48, 1, 20, 33)
+	c := tinyConfig()
+	c.MaxPositionEmbeddings = 400 // more than go through a layer at once
+	m := model.New(c, 3)
+	seqs := sequences(7, 48, 1, 20, 33, 400)
 	want := map[int][]float32{}
 	ref := device(t, "generic", 1)
 	for s := range seqs {
@@ -76,7 +79,7 @@ func TestOutputDependsOnTheSequenceAlone(t *testing.T) {
 	for _, set := range kernel.Available() {
 		for _, threads := range []int{1, 2, 5} {
 			dev := device(t, set, threads)
-			for _, order := range [][]int{{0, 1, 2, 3, 4}, {4, 2, 0}, {3, 3, 1}, {0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 3, 0, 4, 1, 2}} {
+			for _, order := range [][]int{{0, 1, 2, 3, 4}, {4, 2, 0}, {3, 3, 1}, {5}, {0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 3, 0, 4, 1, 2}} {
 				for _, g := range []*ops.Grads{nil, ops.NewGrads(m.Params)} {
 					tape := ops.NewTape(dev, g)
 					b := batchOf(seqs, order...)
@@ -89,6 +92,14 @@ func TestOutputDependsOnTheSequenceAlone(t *testing.T) {
 									t.Fatalf("%s, %d threads, batch %v: sequence %d, value %d is %v, alone %v", set, threads, order, s, n, v, want[s][n])
 								}
 								n++
+							}
+						}
+					}
+					if g == nil {
+						x = m.EncodeFirst(tape, b)
+						for i, s := range order {
+							if got := x.Row(int(b.Offsets[i])); !slices.Equal(got, want[s][:len(got)]) {
+								t.Fatalf("%s, %d threads, batch %v: the first row alone of sequence %d is %v, in all %v", set, threads, order, s, got, want[s][:len(got)])
 							}
 						}
 					}

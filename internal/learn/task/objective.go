@@ -117,6 +117,17 @@ func Logits(t *ops.Tape, m *model.Model, k model.Kind, b *ops.Batch, hidden *ops
 	return m.ClassifierLogits(t, t.Dropout(m.Pool(t, b, hidden), b, true, drop))
 }
 
+// Infer runs model and head in inference for examples laid out by [Batch]; with count 0 there are no losses.
+func (o *Objective) Infer(t *ops.Tape, b *ops.Batch, sequences []int, examples []Example, count int) []Output {
+	var hidden *ops.Tensor
+	if o.Kind == model.Answer || o.Kind == model.Tag {
+		hidden = o.Model.Encode(t, b, model.NoDropout)
+	} else {
+		hidden = o.Model.EncodeFirst(t, b)
+	}
+	return o.Outputs(t, b, sequences, hidden, examples, ops.Dropout{}, count)
+}
+
 // Run computes the outputs of a step's examples and adds the gradients of the loss divided by count to g.
 func (o *Objective) Run(g *ops.Grads, examples []Example, step, count int) []Output {
 	b, sequences := Batch(examples)
