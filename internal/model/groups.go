@@ -30,11 +30,17 @@ func (g group) of(b *ops.Batch) (part *ops.Batch, row int) {
 	return part, int(first)
 }
 
+// rounds is in how many parts rows are cut so that each thread has about GroupPieces of a part.
+func rounds(rows, threads int) int {
+	step := GroupPieces * threads
+	return max(1, (rows+step/2)/step)
+}
+
 // split cuts a batch into groups that go through the encoder on a thread each. It gives none where all threads work on the whole batch better:
 // there are too few pieces, or a thread would wait for a long sequence.
 func split(b *ops.Batch, threads int) []group {
-	rows, step := b.Rows(), GroupPieces*threads
-	n := max(1, (rows+step/2)/step) * threads // about as many, of about as many pieces
+	rows := b.Rows()
+	n := rounds(rows, threads) * threads // about as many groups
 	if n < 2 || threads > 1 && rows < n*LeastPieces {
 		return nil
 	}

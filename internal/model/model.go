@@ -205,7 +205,7 @@ func (m *Model) Encode(t *ops.Tape, b *ops.Batch, drop Dropouts) *ops.Tensor {
 // EncodeFirst is Encode in inference for who reads the row of each sequence's first piece alone, as [Model.Pool] does: the last layer's feed-forward
 // net is computed for those rows, 6 % of base's work less. The other rows have no meaning.
 func (m *Model) EncodeFirst(t *ops.Tape, b *ops.Batch) *ops.Tensor {
-	return m.encodeGroups(t, b, NoDropout, len(m.Layers), !t.Recording())
+	return m.encodeGroups(t, b, NoDropout, len(m.Layers), true)
 }
 
 // EncodeTo stops after the given number of layers (inner groups counted one by one); 0 gives the embedding, projected to H.
@@ -296,7 +296,7 @@ func (m *Model) layer(t *ops.Tape, b *ops.Batch, l *Layer, i int, x *ops.Tensor,
 		}
 		return x
 	}
-	n := max(1, (x.Rows+GroupPieces*t.Threads()/2)/(GroupPieces*t.Threads()))
+	n := rounds(x.Rows, t.Threads())
 	for k := range n {
 		from, to := x.Rows*k/n, x.Rows*(k+1)/n
 		m.feedForward(t, b, l, i, x.Part(from, to), ctx.Part(from, to), drop)

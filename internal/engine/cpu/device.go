@@ -134,13 +134,13 @@ type counts struct{ used, most, all int }
 // New gives a [rows, cols] tensor whose values are not set.
 func (d *Device) New(rows, cols int) *ops.Tensor {
 	ld := stride(cols)
-	class := classSize(rows * ld)
 	d.mu.Lock()
 	if t := d.arena.take(rows * ld); t != nil {
 		d.mu.Unlock()
 		t.Rows, t.Cols, t.Stride = rows, cols, ld
 		return t
 	}
+	class := classSize(rows * ld)
 	t := d.take(class, 2*class)
 	if t == nil {
 		// What is kept free stays within a sixth of the most that was in use: batches of other sizes would leave a set of buffers each. An

@@ -122,7 +122,8 @@ type Device interface {
 	// LinearGrad may overwrite dy. dx may be nil.
 	LinearGrad(g *Grads, dx *Tensor, accumulate bool, dy, y, x *Tensor, saved *Saved, act Activation, parts []Affine)
 
-	// Norm: y[R,n] = LayerNorm(res + dropout(x)) * gamma + beta; res may be nil, or y where nothing is saved. b locates the rows for dropout, one row a piece.
+	// Norm: y[R,n] = LayerNorm(res + dropout(x)) * gamma + beta; res may be nil, or y where nothing is saved. b locates the rows for
+	// dropout, one row a piece.
 	Norm(y *Tensor, save *Saved, x, res *Tensor, gamma, beta *Param, eps float32, b *Batch, drop Dropout)
 	// NormGrad writes dres first; it may be nil, or the same tensor as dx.
 	NormGrad(g *Grads, dx *Tensor, accumulateX bool, dres *Tensor, accumulateRes bool, dy *Tensor, saved *Saved, gamma, beta *Param,
