@@ -124,9 +124,8 @@ func (d *Device) Apart(n int, f func(i int, d ops.Device)) {
 	d.RunLarge(n, func(i int) { f(i, single) })
 }
 
-// stride is the distance between rows of n values: whole cache lines and one more, so that the rows of a tile do not fall into
-// the same cache sets when n is a power of two.
-func stride(n int) int { return (n+15)/16*16 + 16 }
+// stride is the distance between rows of n values: an odd number of cache lines, so that the rows of a tile fall into different cache sets.
+func stride(n int) int { return ((n+15)/16 | 1) * 16 }
 
 // counts are numbers of values of tensors: those in use, the most that ever were, and those in use or kept free.
 type counts struct{ used, most, all int }

@@ -43,8 +43,9 @@ type bf16Set struct {
 	packPairs func(dst []float32, strip int, src []float32, ld, pairs int)
 	// peak is [Set.PeakFMA] of the instruction; nil: that of fused multiply-adds.
 	peak func(n int) int
-	// product: c[m][NR] = from[m][NR] + a[m][k] b, rows lda, ldfrom and ldc apart; k is filled up. It is nil where [Set.tile] is used.
-	product func(m, k int, a []float32, lda int, b []float32, strip int, from []float32, ldfrom int, c []float32, ldc int, scratch *bf16Scratch)
+	// product: c[m][NR] = from[m][NR] + a[m][k] b, rows lda, ldfrom and ldc apart; k is filled up. The next product's b is next. It is nil where
+	// [Set.tile] is used.
+	product func(m, k int, a []float32, lda int, b []float32, strip int, from []float32, ldfrom int, c []float32, ldc int, next []float32, scratch *bf16Scratch)
 }
 
 // bf16Scratch is memory that a product has for itself.
@@ -278,41 +279,61 @@ func (s *Set) gemmBF16(m int, a []float32, lda int, b *Panels, p0, p1 int, c []f
 	}
 }
 
-// kBlock is how much of k one pass over a panel takes: of pairs 256, in bytes 16 KB of a panel, which stay in L1 with C while the rows of A
-// pass by; of float32 as much as in fp32.
-func (f *bf16Set) kBlock() int {
+// kBlock is how much of k one pass of so many rows over a panel takes: of float32 as much as in fp32.
+func (f *bf16Set) kBlock(rows int) int {
 	if f.pairs {
-		return 256
+		return amxBytes(rows) / 2
 	}
 	return kcBlock
+}
+
+// amxBytes is how many bytes of k a pass takes: with 768 a panel's block is 24 KB, which stay in L1 with the sums while the rows pass by. Few rows
+// are faster with less.
+func amxBytes(rows int) int {
+	if rows > 32 {
+		return 768
+	}
+	return 512
 }
 
 var zeroRow [pairColumns]float32
 
 // gemmProduct multiplies rounded rows with panels p0 to p1. Of pairs, all of k is added before the next panel, so that C stays in L1.
 func (s *Set) gemmProduct(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init, w *bf16Scratch) {
-	block := s.bf16.kBlock()
+	block := s.bf16.kBlock(m)
 	blocks, panels := (s.bf16.filled(b.K)+block-1)/block, p1-p0
-	for i := range blocks * panels {
-		k0, p := i/panels*block, p0+i%panels
+	at := func(i int) (k0, p int) {
+		i = min(i, blocks*panels-1)
 		if s.bf16.pairs {
-			k0, p = i%blocks*block, p0+i/blocks
+			return i % blocks * block, p0 + i/blocks
 		}
-		s.gemmBlock(m, a, lda, b, k0, p, c, ldc, bias, init, w)
+		return i / panels * block, p0 + i%panels
+	}
+	for i := range blocks * panels {
+		k0, p := at(i)
+		nextK, next := at(i + 1)
+		s.gemmBlock(m, a, lda, b, k0, p, c, ldc, bias, init, s.panelAt(b, nextK, next), w)
 	}
 }
 
-// gemmBlock adds a block of k to the columns of a panel. What is less than a panel wide goes through memory that is.
-func (s *Set) gemmBlock(m int, a []float32, lda int, b *Panels, k0, p int, c []float32, ldc int, bias []float32, init Init, w *bf16Scratch) {
-	f, nr := s.bf16, s.NR
-	filled, n := f.filled(b.K), p*nr
-	words, k, cols := f.words(filled), min(f.kBlock(), filled-k0), min(nr, b.N-n)
-	to, ldto, width := c[n:], ldc, nr
-	if cols < nr {
-		to, ldto = grown(&w.edge, m*nr), nr
-	}
+// panelAt gives what panel p has from row k0 on.
+func (s *Set) panelAt(b *Panels, k0, p int) []float32 {
+	f, width := s.bf16, s.NR
 	if f.pairs {
 		width = stripNR
+	}
+	words := f.words(f.filled(b.K))
+	return b.Data[p*s.NR*words+f.words(k0)*width : (p+1)*s.NR*words]
+}
+
+// gemmBlock adds a block of k to the columns of a panel. What is less than a panel wide goes through memory that is.
+func (s *Set) gemmBlock(m int, a []float32, lda int, b *Panels, k0, p int, c []float32, ldc int, bias []float32, init Init, next []float32, w *bf16Scratch) {
+	f, nr := s.bf16, s.NR
+	filled, n := f.filled(b.K), p*nr
+	k, cols := min(f.kBlock(m), filled-k0), min(nr, b.N-n)
+	to, ldto := c[n:], ldc
+	if cols < nr {
+		to, ldto = grown(&w.edge, m*nr), nr
 	}
 	from, ldfrom := to, ldto
 	switch {
@@ -328,8 +349,7 @@ func (s *Set) gemmBlock(m int, a []float32, lda int, b *Panels, k0, p int, c []f
 			copy(to[r*nr:(r+1)*nr], c[r*ldc+n:r*ldc+n+cols])
 		}
 	}
-	at := f.words(k0)
-	f.product(m, k, a[at:], lda, b.Data[n*words+at*width:(n+nr)*words], words*stripNR, from, ldfrom, to, ldto, w)
+	f.product(m, k, a[f.words(k0):], lda, s.panelAt(b, k0, p), f.words(filled)*stripNR, from, ldfrom, to, ldto, next, w)
 	if cols < nr && k0+k == filled {
 		for r := range m {
 			copy(c[r*ldc+n:r*ldc+n+cols], to[r*nr:])
@@ -363,7 +383,7 @@ func genericChainFlush(acc *[16]float32, a, b []float32) {
 }
 
 // genericTileRule: for each 32 of k a chain over the even ones and one over the odd ones, from +0; then C + (even + odd).
-func genericTileRule(m, k int, a []float32, lda int, b []float32, _ int, from []float32, ldfrom int, c []float32, ldc int, _ *bf16Scratch) {
+func genericTileRule(m, k int, a []float32, lda int, b []float32, _ int, from []float32, ldfrom int, c []float32, ldc int, _ []float32, _ *bf16Scratch) {
 	const nr = 16
 	for r := range m {
 		var sum [nr]float32

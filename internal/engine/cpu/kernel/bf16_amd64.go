@@ -49,7 +49,7 @@ func twinRules(nr int) [2]bf16Set {
 			f(&dst[0], &x[0], len(x))
 		}
 	}
-	product := func(m, k int, a []float32, lda int, b []float32, _ int, from []float32, ldfrom int, c []float32, ldc int, w *bf16Scratch) {
+	product := func(m, k int, a []float32, lda int, b []float32, _ int, from []float32, ldfrom int, c []float32, ldc int, _ []float32, w *bf16Scratch) {
 		most := len(twins) - 1
 		even := &grown(&w.even, most*nr)[0]
 		eachTile(m, most, maxTileFlops/(2*k*nr), func(r, n, height int) {
@@ -76,7 +76,7 @@ var dotRule = bf16Set{rule: Dot, pairs: true, instruction: true, round: narrowRo
 		peakDotAVX512(n, &peakSeeds[0])
 		return n * 2 * 48 * 32
 	},
-	product: func(m, k int, a []float32, lda int, b []float32, strip int, from []float32, ldfrom int, c []float32, ldc int, _ *bf16Scratch) {
+	product: func(m, k int, a []float32, lda int, b []float32, strip int, from []float32, ldfrom int, c []float32, ldc int, _ []float32, _ *bf16Scratch) {
 		eachTile(m, len(dotsAVX512)-1, maxTileFlops/(2*k*pairColumns), func(r, n, height int) {
 			dotsAVX512[height](k/2, &a[r*lda], 4*lda, &b[0], 4*strip, &from[r*ldfrom], 4*ldfrom, &c[r*ldc], 4*ldc, n)
 		})
@@ -85,6 +85,6 @@ var dotRule = bf16Set{rule: Dot, pairs: true, instruction: true, round: narrowRo
 // amxRule is Tile by TDPBF16PS.
 var amxRule = bf16Set{rule: Tile, pairs: true, instruction: true, round: narrowRow, packPairs: narrowPairs,
 	peak: amxPeak(peakBF16AMX, tileBlock),
-	product: func(m, k int, a []float32, lda int, b []float32, strip int, from []float32, ldfrom int, c []float32, ldc int, _ *bf16Scratch) {
-		tilesAMX(bf16OneAMX, bf16TwoAMX, m, k/tileBlock, &a[0], 4*lda, &b[0], 4*strip, &from[0], 4*ldfrom, &c[0], 4*ldc)
+	product: func(m, k int, a []float32, lda int, b []float32, strip int, from []float32, ldfrom int, c []float32, ldc int, next []float32, _ *bf16Scratch) {
+		tilesAMX(bf16OneAMX, bf16TwoAMX, m, k/tileBlock, &a[0], 4*lda, &b[0], 4*strip, &from[0], 4*ldfrom, &c[0], 4*ldc, &next[0])
 	}}

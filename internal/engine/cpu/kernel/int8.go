@@ -20,7 +20,6 @@ const (
 	int8Max    = 127      // the largest weight
 	int8Tiny   = 0x1p-100 // what spans less is all zeros: its scale's inverse would overflow
 	int8K      = 64       // K is filled up to a multiple: a tile of AMX has rows of 64 bytes
-	int8KBlock = 512      // what AMX takes of K at a time: a panel's block of 16 KB stays in L1 while the rows pass by
 )
 
 // int8Set is the int8 part of a [Set].

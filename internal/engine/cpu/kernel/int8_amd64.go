@@ -149,15 +149,20 @@ var tileConfigs = func() (c [2][17][64]byte) {
 }()
 
 // amxPanel is panel by AMX: 32 rows at a time, then what is left.
-func amxPanel(m, k int, a []int8, lda int, b []int8, strip, _ int, c []int32, _ []int8) {
+func amxPanel(m, k int, a []int8, lda int, b []int8, strip, _ int, c []int32, next []int8) {
 	_ = c[m*Int8Columns-1]
 	filled := int8Filled(k)
-	for k0 := 0; k0 < filled; k0 += int8KBlock {
+	block := amxBytes(m)
+	for k0 := 0; k0 < filled; k0 += block {
 		from, ldfrom := &zeroSums[0], 0
 		if k0 > 0 {
 			from, ldfrom = &c[0], 4*Int8Columns
 		}
-		tilesAMX(int8OneAMX, int8TwoAMX, m, min(int8KBlock, filled-k0)/int8K, &a[k0], lda, &b[k0*stripNR], strip, from, ldfrom, &c[0], 4*Int8Columns)
+		then := address(next, 0)
+		if k0+block < filled {
+			then = &b[(k0+block)*stripNR]
+		}
+		tilesAMX(int8OneAMX, int8TwoAMX, m, min(block, filled-k0)/int8K, &a[k0], lda, &b[k0*stripNR], strip, from, ldfrom, &c[0], 4*Int8Columns, then)
 	}
 }
 
@@ -173,11 +178,11 @@ func amxPeak(f func(n int, seeds *float32, config *byte), k int) func(n int) int
 }
 
 // tilesAMX calls the functions for two tiles of rows and for one, 32 rows at a time, then for what is left. Distances are in bytes.
-func tilesAMX[I, O any](one, two func(steps int, a *I, lda int, b *I, strip int, from *O, ldfrom int, c *O, ldc, tiles int, config *byte),
-	m, steps int, a *I, lda int, b *I, strip int, from *O, ldfrom int, c *O, ldc int) {
+func tilesAMX[I, O any](one, two func(steps int, a *I, lda int, b *I, strip int, from *O, ldfrom int, c *O, ldc, tiles int, config *byte, next *I),
+	m, steps int, a *I, lda int, b *I, strip int, from *O, ldfrom int, c *O, ldc int, next *I) {
 	pairs, rest := m/32, m%32
 	if pairs > 0 {
-		two(steps, a, lda, b, strip, from, ldfrom, c, ldc, pairs, &tileConfigs[0][16][0])
+		two(steps, a, lda, b, strip, from, ldfrom, c, ldc, pairs, &tileConfigs[0][16][0], next)
 	}
 	r := 32 * pairs
 	if rest > 0 {
@@ -185,9 +190,9 @@ func tilesAMX[I, O any](one, two func(steps int, a *I, lda int, b *I, strip int,
 	}
 	switch {
 	case rest > 16:
-		two(steps, a, lda, b, strip, from, ldfrom, c, ldc, 1, &tileConfigs[0][rest-16][0])
+		two(steps, a, lda, b, strip, from, ldfrom, c, ldc, 1, &tileConfigs[0][rest-16][0], next)
 	case rest > 0:
-		one(steps, a, lda, b, strip, from, ldfrom, c, ldc, 1, &tileConfigs[1][rest][0])
+		one(steps, a, lda, b, strip, from, ldfrom, c, ldc, 1, &tileConfigs[1][rest][0], next)
 	}
 }
 

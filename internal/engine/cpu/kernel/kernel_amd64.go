@@ -509,16 +509,16 @@ func narrowAVX512(dst *float32, src *float32, n int)
 func narrowPairsAVX512(dst *float32, strip int, src *float32, ld int, pairs int)
 
 //go:noescape
-func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ldfrom int, c *int32, ldc int, tiles int, config *byte)
+func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ldfrom int, c *int32, ldc int, tiles int, config *byte, next *int8)
 
 //go:noescape
-func bf16OneAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte)
+func bf16OneAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte, next *float32)
 
 //go:noescape
-func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ldfrom int, c *int32, ldc int, tiles int, config *byte)
+func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ldfrom int, c *int32, ldc int, tiles int, config *byte, next *int8)
 
 //go:noescape
-func bf16TwoAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte)
+func bf16TwoAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte, next *float32)
 
 //go:noescape
 func int8Tile6AVXVNNI(k int, a *int8, lda int, b *int8, strip int, c *int32, tiles int, next *int8)

@@ -38045,8 +38045,8 @@ loop:
 	VZEROUPPER
 	RET
 
-// func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ldfrom int, c *int32, ldc int, tiles int, config *byte)
-TEXT ·int8OneAMX(SB), NOSPLIT, $0-88
+// func int8OneAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ldfrom int, c *int32, ldc int, tiles int, config *byte, next *int8)
+TEXT ·int8OneAMX(SB), NOSPLIT, $0-96
 	MOVQ config+80(FP), BX
 	LONG $0x4978e2c4
 	LONG $0x00000083
@@ -38114,8 +38114,8 @@ loop:
 	BYTE   $0xc0
 	RET
 
-// func bf16OneAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte)
-TEXT ·bf16OneAMX(SB), NOSPLIT, $0-88
+// func bf16OneAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte, next *float32)
+TEXT ·bf16OneAMX(SB), NOSPLIT, $0-96
 	MOVQ config+80(FP), BX
 	LONG $0x4978e2c4
 	LONG $0x00000083
@@ -38183,8 +38183,9 @@ loop:
 	BYTE   $0xc0
 	RET
 
-// func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ldfrom int, c *int32, ldc int, tiles int, config *byte)
-TEXT ·int8TwoAMX(SB), NOSPLIT, $0-88
+// func int8TwoAMX(steps int, a *int8, lda int, b *int8, strip int, from *int32, ldfrom int, c *int32, ldc int, tiles int, config *byte, next *int8)
+// Requires: MMX+
+TEXT ·int8TwoAMX(SB), NOSPLIT, $0-96
 	MOVQ config+80(FP), BX
 	LONG $0x4978e2c4
 	LONG $0x00000083
@@ -38193,63 +38194,110 @@ TEXT ·int8TwoAMX(SB), NOSPLIT, $0-88
 	MOVQ c+56(FP), DI
 	MOVQ strip+32(FP), R13
 	MOVQ $0x00000040, SI
+	MOVQ next+88(FP), AX
+	LEAQ (AX)(R13*1), R12
+	MOVQ $0x00000004, R15
 
 tile:
-	MOVQ a+8(FP), R8
-	MOVQ R10, R9
-	SHLQ $0x04, R9
-	ADDQ R8, R9
-	MOVQ b+24(FP), R11
-	MOVQ from+40(FP), DX
-	MOVQ ldfrom+48(FP), CX
-	LONG $0x4b7be2c4
-	LONG $0x00000a84
-	WORD $0x0000
-	LONG $0x4b7be2c4
-	LONG $0x00400a8c
-	WORD $0x0000
-	MOVQ CX, BX
-	SHLQ $0x04, BX
-	ADDQ BX, DX
-	LONG $0x4b7be2c4
-	LONG $0x00000a94
-	WORD $0x0000
-	LONG $0x4b7be2c4
-	LONG $0x00400a9c
-	WORD $0x0000
-	MOVQ CX, BX
-	SHLQ $0x04, BX
-	ADDQ BX, DX
-	MOVQ DX, from+40(FP)
-	MOVQ steps+0(FP), CX
+	MOVQ  a+8(FP), R8
+	MOVQ  R10, R9
+	SHLQ  $0x04, R9
+	ADDQ  R8, R9
+	MOVQ  b+24(FP), R11
+	MOVQ  from+40(FP), DX
+	MOVQ  ldfrom+48(FP), CX
+	LONG  $0x4b7be2c4
+	LONG  $0x00000a84
+	WORD  $0x0000
+	LONG  $0x4b7be2c4
+	LONG  $0x00400a8c
+	WORD  $0x0000
+	MOVQ  CX, BX
+	SHLQ  $0x04, BX
+	ADDQ  BX, DX
+	LONG  $0x4b7be2c4
+	LONG  $0x00000a94
+	WORD  $0x0000
+	LONG  $0x4b7be2c4
+	LONG  $0x00400a9c
+	WORD  $0x0000
+	MOVQ  CX, BX
+	SHLQ  $0x04, BX
+	ADDQ  BX, DX
+	MOVQ  DX, from+40(FP)
+	MOVQ  steps+0(FP), CX
+	TESTQ R15, R15
+	JE    loop
+	DECQ  R15
+
+fetching:
+	LEAQ       (R11)(R13*1), DX
+	LONG       $0x4b7bc2c4
+	LONG       $0x000033b4
+	WORD       $0x0000
+	LONG       $0x4b7982c4
+	LONG       $0x000010a4
+	WORD       $0x0000
+	LONG       $0x5e49e2c4
+	BYTE       $0xc4
+	PREFETCHT1 (AX)
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(AX)
+	PREFETCHT1 64(R12)
+	LONG       $0x4b7be2c4
+	LONG       $0x000032bc
+	WORD       $0x0000
+	LONG       $0x5e41e2c4
+	BYTE       $0xcc
+	LONG       $0x4b7982c4
+	LONG       $0x000011ac
+	WORD       $0x0000
+	LONG       $0x5e49e2c4
+	BYTE       $0xd5
+	LONG       $0x5e41e2c4
+	BYTE       $0xdd
+	PREFETCHT1 128(AX)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(AX)
+	ADDQ       $0x00000100, AX
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	ADDQ       $+64, R8
+	ADDQ       $+64, R9
+	ADDQ       $0x00000400, R11
+	DECQ       CX
+	JNE        fetching
+	JMP        looped
 
 loop:
-	LEAQ   (R11)(R13*1), DX
-	LONG   $0x4b7bc2c4
-	LONG   $0x000033b4
-	WORD   $0x0000
-	LONG   $0x4b7b82c4
-	LONG   $0x000010a4
-	WORD   $0x0000
-	LONG   $0x5e49e2c4
-	BYTE   $0xc4
-	LONG   $0x4b7be2c4
-	LONG   $0x000032bc
-	WORD   $0x0000
-	LONG   $0x5e41e2c4
-	BYTE   $0xcc
-	LONG   $0x4b7b82c4
-	LONG   $0x000011ac
-	WORD   $0x0000
-	LONG   $0x5e49e2c4
-	BYTE   $0xd5
-	LONG   $0x5e41e2c4
-	BYTE   $0xdd
-	ADDQ   $+64, R8
-	ADDQ   $+64, R9
-	ADDQ   $0x00000400, R11
-	DECQ   CX
-	JNE    loop
+	LEAQ (R11)(R13*1), DX
+	LONG $0x4b7bc2c4
+	LONG $0x000033b4
+	WORD $0x0000
+	LONG $0x4b7982c4
+	LONG $0x000010a4
+	WORD $0x0000
+	LONG $0x5e49e2c4
+	BYTE $0xc4
+	LONG $0x4b7be2c4
+	LONG $0x000032bc
+	WORD $0x0000
+	LONG $0x5e41e2c4
+	BYTE $0xcc
+	LONG $0x4b7982c4
+	LONG $0x000011ac
+	WORD $0x0000
+	LONG $0x5e49e2c4
+	BYTE $0xd5
+	LONG $0x5e41e2c4
+	BYTE $0xdd
+	ADDQ $+64, R8
+	ADDQ $+64, R9
+	ADDQ $0x00000400, R11
+	DECQ CX
+	JNE  loop
+
+looped:
 	MOVQ   ldc+64(FP), CX
 	LONG   $0x4b7ae2c4
 	LONG   $0x00000f84
@@ -38277,8 +38325,9 @@ loop:
 	BYTE   $0xc0
 	RET
 
-// func bf16TwoAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte)
-TEXT ·bf16TwoAMX(SB), NOSPLIT, $0-88
+// func bf16TwoAMX(steps int, a *float32, lda int, b *float32, strip int, from *float32, ldfrom int, c *float32, ldc int, tiles int, config *byte, next *float32)
+// Requires: MMX+
+TEXT ·bf16TwoAMX(SB), NOSPLIT, $0-96
 	MOVQ config+80(FP), BX
 	LONG $0x4978e2c4
 	LONG $0x00000083
@@ -38287,63 +38336,110 @@ TEXT ·bf16TwoAMX(SB), NOSPLIT, $0-88
 	MOVQ c+56(FP), DI
 	MOVQ strip+32(FP), R13
 	MOVQ $0x00000040, SI
+	MOVQ next+88(FP), AX
+	LEAQ (AX)(R13*1), R12
+	MOVQ $0x00000004, R15
 
 tile:
-	MOVQ a+8(FP), R8
-	MOVQ R10, R9
-	SHLQ $0x04, R9
-	ADDQ R8, R9
-	MOVQ b+24(FP), R11
-	MOVQ from+40(FP), DX
-	MOVQ ldfrom+48(FP), CX
-	LONG $0x4b7be2c4
-	LONG $0x00000a84
-	WORD $0x0000
-	LONG $0x4b7be2c4
-	LONG $0x00400a8c
-	WORD $0x0000
-	MOVQ CX, BX
-	SHLQ $0x04, BX
-	ADDQ BX, DX
-	LONG $0x4b7be2c4
-	LONG $0x00000a94
-	WORD $0x0000
-	LONG $0x4b7be2c4
-	LONG $0x00400a9c
-	WORD $0x0000
-	MOVQ CX, BX
-	SHLQ $0x04, BX
-	ADDQ BX, DX
-	MOVQ DX, from+40(FP)
-	MOVQ steps+0(FP), CX
+	MOVQ  a+8(FP), R8
+	MOVQ  R10, R9
+	SHLQ  $0x04, R9
+	ADDQ  R8, R9
+	MOVQ  b+24(FP), R11
+	MOVQ  from+40(FP), DX
+	MOVQ  ldfrom+48(FP), CX
+	LONG  $0x4b7be2c4
+	LONG  $0x00000a84
+	WORD  $0x0000
+	LONG  $0x4b7be2c4
+	LONG  $0x00400a8c
+	WORD  $0x0000
+	MOVQ  CX, BX
+	SHLQ  $0x04, BX
+	ADDQ  BX, DX
+	LONG  $0x4b7be2c4
+	LONG  $0x00000a94
+	WORD  $0x0000
+	LONG  $0x4b7be2c4
+	LONG  $0x00400a9c
+	WORD  $0x0000
+	MOVQ  CX, BX
+	SHLQ  $0x04, BX
+	ADDQ  BX, DX
+	MOVQ  DX, from+40(FP)
+	MOVQ  steps+0(FP), CX
+	TESTQ R15, R15
+	JE    loop
+	DECQ  R15
+
+fetching:
+	LEAQ       (R11)(R13*1), DX
+	LONG       $0x4b7bc2c4
+	LONG       $0x000033b4
+	WORD       $0x0000
+	LONG       $0x4b7982c4
+	LONG       $0x000010a4
+	WORD       $0x0000
+	LONG       $0x5c4ae2c4
+	BYTE       $0xc4
+	PREFETCHT1 (AX)
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(AX)
+	PREFETCHT1 64(R12)
+	LONG       $0x4b7be2c4
+	LONG       $0x000032bc
+	WORD       $0x0000
+	LONG       $0x5c42e2c4
+	BYTE       $0xcc
+	LONG       $0x4b7982c4
+	LONG       $0x000011ac
+	WORD       $0x0000
+	LONG       $0x5c4ae2c4
+	BYTE       $0xd5
+	LONG       $0x5c42e2c4
+	BYTE       $0xdd
+	PREFETCHT1 128(AX)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(AX)
+	ADDQ       $0x00000100, AX
+	PREFETCHT1 192(R12)
+	ADDQ       $0x00000100, R12
+	ADDQ       $+64, R8
+	ADDQ       $+64, R9
+	ADDQ       $0x00000400, R11
+	DECQ       CX
+	JNE        fetching
+	JMP        looped
 
 loop:
-	LEAQ   (R11)(R13*1), DX
-	LONG   $0x4b7bc2c4
-	LONG   $0x000033b4
-	WORD   $0x0000
-	LONG   $0x4b7b82c4
-	LONG   $0x000010a4
-	WORD   $0x0000
-	LONG   $0x5c4ae2c4
-	BYTE   $0xc4
-	LONG   $0x4b7be2c4
-	LONG   $0x000032bc
-	WORD   $0x0000
-	LONG   $0x5c42e2c4
-	BYTE   $0xcc
-	LONG   $0x4b7b82c4
-	LONG   $0x000011ac
-	WORD   $0x0000
-	LONG   $0x5c4ae2c4
-	BYTE   $0xd5
-	LONG   $0x5c42e2c4
-	BYTE   $0xdd
-	ADDQ   $+64, R8
-	ADDQ   $+64, R9
-	ADDQ   $0x00000400, R11
-	DECQ   CX
-	JNE    loop
+	LEAQ (R11)(R13*1), DX
+	LONG $0x4b7bc2c4
+	LONG $0x000033b4
+	WORD $0x0000
+	LONG $0x4b7982c4
+	LONG $0x000010a4
+	WORD $0x0000
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+	LONG $0x4b7be2c4
+	LONG $0x000032bc
+	WORD $0x0000
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+	LONG $0x4b7982c4
+	LONG $0x000011ac
+	WORD $0x0000
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+	ADDQ $+64, R8
+	ADDQ $+64, R9
+	ADDQ $0x00000400, R11
+	DECQ CX
+	JNE  loop
+
+looped:
 	MOVQ   ldc+64(FP), CX
 	LONG   $0x4b7ae2c4
 	LONG   $0x00000f84

@@ -43,6 +43,11 @@ func tileMemory(prefix, tile byte, base, index reg.GPPhysical, disp int32) {
 func tileLoad(tile byte, base, index reg.GPPhysical, disp int32) {
 	tileMemory(3, tile, base, index, disp)
 }
+
+// tileStream is tileLoad of what is not read again soon: it takes little room in L1.
+func tileStream(tile byte, base, index reg.GPPhysical, disp int32) {
+	tileMemory(1, tile, base, index, disp)
+}
 func tileStore(tile byte, base, index reg.GPPhysical, disp int32) {
 	tileMemory(2, tile, base, index, disp)
 }
@@ -66,23 +71,27 @@ var (
 )
 
 // genAMX writes products of rows with 32 columns: two tiles of up to 16 rows (two) or one, times two tiles of 16 columns. Tiles 0 to 3
-// are the sums, which start from what stands at from, 4 and 5 of A, 6 and 7 of B. Fetching the next panel ahead was no faster. A is read
-// from where it lies; steps of 64 bytes along k. The state of tiles is set up and given up in each call: Go does not keep it when a
-// goroutine moves to another thread, and between calls it may.
+// are the sums, which start from what stands at from, 4 and 5 of A, 6 and 7 of B. A is read from where it lies; steps of 64 bytes along k. So
+// that B and the sums stay in L1, two tiles of A pass it by; while the first four pairs of them go along k, what is at next, of B's size, is fetched into
+// L2. For one tile, which meets B once, both were slower. The state of tiles is set up and given up in each call: Go does not keep it when a goroutine moves to another thread, and between calls it may.
 func genAMX(name string, op tileOp, two bool, in, out string) {
-	TEXT(name, NOSPLIT, fmt.Sprintf("func(steps int, a *%[1]s, lda int, b *%[1]s, strip int, from *%[2]s, ldfrom int, c *%[2]s, ldc int, tiles int, config *byte)", in, out))
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(steps int, a *%[1]s, lda int, b *%[1]s, strip int, from *%[2]s, ldfrom int, c *%[2]s, ldc int, tiles int, config *byte, next *%[1]s)", in, out))
 	Pragma("noescape")
 	a, a2, b, lda, row := reg.R8, reg.R9, reg.R11, reg.R10, reg.RSI
 	c, k, strip, t, t2 := reg.RDI, reg.RCX, reg.R13, reg.RBX, reg.RDX
+	next, next2, ahead := reg.RAX, reg.R12, reg.R15
 	Load(Param("config"), t)
 	tileConfig(t)
 	Load(Param("lda"), lda)
 	Load(Param("c"), c)
 	Load(Param("strip"), strip)
 	MOVQ(U32(64), row)
-	rows := 16
+	rows, loadA := 16, tileLoad
 	if two {
-		rows = 32
+		rows, loadA = 32, tileStream
+		Load(Param("next"), next)
+		LEAQ(Mem{Base: next, Index: strip, Scale: 1}, next2)
+		MOVQ(U32(4), ahead)
 	}
 	// sums moves the sums; ld, which it leaves alone, is the distance of their rows. base moves on to the rows below.
 	sums := func(move func(tile byte, base, index reg.GPPhysical, disp int32), base, ld reg.GPPhysical) {
@@ -105,23 +114,45 @@ func genAMX(name string, op tileOp, two bool, in, out string) {
 	sums(tileLoad, t2, k)
 	MOVQ(t2, param("from"))
 	Load(Param("steps"), k)
-	Label("loop")
-	LEAQ(Mem{Base: b, Index: strip, Scale: 1}, t2)
-	tileLoad(6, b, row, 0)
-	tileLoad(4, a, lda, 0)
-	tileProduct(op, 0, 4, 6)
-	tileLoad(7, t2, row, 0)
-	tileProduct(op, 1, 4, 7)
-	if two {
-		tileLoad(5, a2, lda, 0)
-		tileProduct(op, 2, 5, 6)
-		tileProduct(op, 3, 5, 7)
+	loop := func(label string, fetch func(line int)) {
+		Label(label)
+		LEAQ(Mem{Base: b, Index: strip, Scale: 1}, t2)
+		tileLoad(6, b, row, 0)
+		loadA(4, a, lda, 0)
+		tileProduct(op, 0, 4, 6)
+		fetch(0)
+		fetch(1)
+		tileLoad(7, t2, row, 0)
+		tileProduct(op, 1, 4, 7)
+		if two {
+			loadA(5, a2, lda, 0)
+			tileProduct(op, 2, 5, 6)
+			tileProduct(op, 3, 5, 7)
+		}
+		fetch(2)
+		fetch(3)
+		ADDQ(imm(64), a)
+		ADDQ(imm(64), a2)
+		ADDQ(U32(16*stripRow), b)
+		DECQ(k)
+		JNE(LabelRef(label))
 	}
-	ADDQ(imm(64), a)
-	ADDQ(imm(64), a2)
-	ADDQ(U32(16*stripRow), b)
-	DECQ(k)
-	JNE(LabelRef("loop"))
+	if two {
+		TESTQ(ahead, ahead)
+		JE(LabelRef("loop"))
+		DECQ(ahead)
+		loop("fetching", func(line int) {
+			for _, p := range []reg.GPPhysical{next, next2} {
+				PREFETCHT1(Mem{Base: p, Disp: 64 * line})
+				if line == 3 {
+					ADDQ(U32(256), p)
+				}
+			}
+		})
+		JMP(LabelRef("looped"))
+	}
+	loop("loop", func(int) {})
+	Label("looped")
 	Load(Param("ldc"), k)
 	sums(tileStore, c, k)
 	IMUL3Q(imm(rows), lda, t)
