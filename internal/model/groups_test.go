@@ -15,10 +15,10 @@ func TestSplit(t *testing.T) {
 		threads int
 		want    []int // pieces of each group; nil: all together
 	}{
-		{"one thread", same(8, 128), 1, same(8, 128)},
+		{"one thread", same(8, 128), 1, same(4, 256)},
 		{"short ones share a group", same(10, 25), 2, same(2, 125)},
 		{"as many groups as threads", same(6, 50), 2, same(2, 150)},
-		{"enough on one thread", same(6, 32), 1, same(2, 96)},
+		{"enough on one thread", same(12, 32), 1, same(2, 192)},
 		{"few pieces on one thread", same(4, 32), 1, nil},
 		{"few pieces on two", same(4, 30), 2, nil},
 		{"few pieces for eight threads", same(8, 60), 8, nil},

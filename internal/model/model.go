@@ -279,8 +279,8 @@ func (m *Model) Embed(t *ops.Tape, b *ops.Batch, drop Dropouts) *ops.Tensor {
 // inference all but the attention goes through it some rows at a time, so that what it makes of them stays in the cores' L2 and little memory is
 // needed. With first, the rows of the sequences' first pieces go through it alone.
 func (m *Model) layer(t *ops.Tape, b *ops.Batch, l *Layer, i int, x *ops.Tensor, drop Dropouts, first bool) *ops.Tensor {
-	qkv := t.Linear(x, ops.Identity, l.Query, l.Key, l.Value)
-	ctx := t.Attention(qkv, b, m.Config.NumAttentionHeads, ops.Dropout{Rate: drop.Attention, Key: drop.Key, Site: uint32(3*i + 1)})
+	ctx := t.SelfAttention(x, b, m.Config.NumAttentionHeads, ops.Dropout{Rate: drop.Attention, Key: drop.Key, Site: uint32(3*i + 1)},
+		l.Query, l.Key, l.Value)
 	if t.Recording() || drop.Hidden > 0 {
 		return m.feedForward(t, b, l, i, x, ctx, drop)
 	}
@@ -311,9 +311,7 @@ func (m *Model) feedForward(t *ops.Tape, b *ops.Batch, l *Layer, i int, x, ctx *
 	a := t.Linear(ctx, ops.Identity, l.Dense)
 	h := t.Norm(a, x, l.AttentionNorm.Gamma, l.AttentionNorm.Beta, eps, b, drop.hidden(3*i+2))
 	t.Release(a)
-	f := t.Linear(h, m.act, l.FFN)
-	o := t.Linear(f, ops.Identity, l.FFNOutput)
-	t.Release(f)
+	o := t.FeedForward(h, m.act, l.FFN, l.FFNOutput)
 	y := t.Norm(o, h, l.FullNorm.Gamma, l.FullNorm.Beta, eps, b, drop.hidden(3*i+3))
 	t.Release(o)
 	return y

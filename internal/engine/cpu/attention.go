@@ -82,6 +82,79 @@ func (d *Device) Attention(ctx *ops.Tensor, save *ops.Saved, qkv *ops.Tensor, b 
 	})
 }
 
+// headsAtOnce is how many heads' q, k and v are made before their attention is: they stay in L2. It is one where threads would wait.
+const headsAtOnce = 2
+
+// SelfAttention: ctx = softmax(q k^T / sqrt(d)) v, q, k and v made of x for a few heads at a time, where their attention finds them.
+func (d *Device) SelfAttention(ctx, x *ops.Tensor, b *ops.Batch, heads int, query, key, value ops.Affine) {
+	parts := []ops.Affine{query, key, value}
+	own, columns := headsAtOnce, d.k.NR
+	if d.int8 {
+		columns = panelRows
+	}
+	if heads%(own*d.pool.threads) != 0 {
+		own = 1
+	}
+	tasks, n := heads/own, own*ctx.Cols/heads
+	if heads%(own*d.pool.threads) != 0 || n%columns != 0 || x.Rows <= fewRows {
+		qkv := d.New(x.Rows, 3*ctx.Cols)
+		d.Linear(qkv, nil, x, ops.Identity, parts)
+		d.Attention(ctx, nil, qkv, b, heads, ops.Dropout{})
+		d.Free(qkv)
+		return
+	}
+	panels := n / columns
+	project, free := d.projector(x, parts, panels)
+	d.RunLarge(tasks, func(t int) {
+		qkv := d.New(x.Rows, 3*n)
+		for i := range parts {
+			project(i, t*panels, qkv.Data[i*n:], qkv.Stride)
+		}
+		out := &ops.Tensor{Rows: x.Rows, Cols: n, Stride: ctx.Stride, Data: ctx.Data[t*n:]}
+		d.Single().Attention(out, nil, qkv, b, own, ops.Dropout{})
+		d.Free(qkv)
+	})
+	free()
+}
+
+// projector gives a function that computes so many panels from p on of a part of x's linear map, on its caller's thread, and one that frees what
+// it needs.
+func (d *Device) projector(x *ops.Tensor, parts []ops.Affine, panels int) (project func(part, p int, y []float32, ld int), free func()) {
+	if d.int8 {
+		for _, p := range parts {
+			d.weightInt8(p.W)
+		}
+		a := d.quantizeRows(x)
+		return func(part, p int, y []float32, ld int) {
+			w := d.getScratch()
+			defer d.putScratch(w)
+			bias := biasOf(parts[part])
+			if bias != nil {
+				bias = bias[p*panelRows:]
+			}
+			b := d.weightInt8(parts[part].W).From(p)
+			for r := 0; r < x.Rows; r += int8RowBlock {
+				end := min(x.Rows, r+int8RowBlock)
+				d.gemmInt8(w, a.data[r*a.ld:], a.ld, a.rows[r:end], b, bias, 0, panels, y[r*ld:], ld, ops.Identity)
+			}
+		}, func() { d.Free(a.from) }
+	}
+	for _, p := range parts {
+		d.weight(p.W, true)
+	}
+	left, block := d.roundRows(x.Rows, x.Data, x.Stride, x.Cols), d.rowBlock(x.Cols)
+	return func(part, p int, y []float32, ld int) {
+		bias, init := startAt(parts[part])
+		if bias != nil {
+			bias = bias[p*d.k.NR:]
+		}
+		b := d.k.PanelsFrom(d.weight(parts[part].W, true), p)
+		for r := 0; r < x.Rows; r += block {
+			d.multiply(min(block, x.Rows-r), left.Data[r*left.Stride:], left.Stride, b, 0, panels, y[r*ld:], ld, bias, init)
+		}
+	}, func() { d.freeRows(left) }
+}
+
 // AttentionGrad, with P the probabilities and D the dropout: dv = D(P)^T dctx; dP = D(dctx v^T);
 // dS = scale * P * (dP - rowsum(P * dP)); dq = dS k; dk = dS^T q.
 func (d *Device) AttentionGrad(dqkv *ops.Tensor, accumulate bool, dctx, qkv *ops.Tensor, saved *ops.Saved, b *ops.Batch, heads int,

@@ -158,21 +158,24 @@ func (d *Device) linearInt8(y, x *ops.Tensor, act ops.Activation, parts []ops.Af
 		for _, p := range parts {
 			n := d.weightInt8(p.W).Panels()
 			if q0, q1 := max(0, p0), min(n, p1); q0 < q1 {
-				d.gemmInt8(w, a.data[r0*a.ld:], a.ld, a.rows[r0:r1], p, q0, q1, y.Data[r0*y.Stride+at:], y.Stride, act)
+				d.gemmInt8(w, a.data[r0*a.ld:], a.ld, a.rows[r0:r1], d.weightInt8(p.W), biasOf(p), q0, q1, y.Data[r0*y.Stride+at:], y.Stride, act)
 			}
 			p0, p1, at = p0-n, p1-n, at+p.W.Rows()
 		}
 	})
 }
 
-// gemmInt8 computes panels q0 to q1 of act(a W^T + b), the activation while its inputs are in L2.
-func (d *Device) gemmInt8(w *scratch, a []int8, lda int, rows []kernel.Int8Row, p ops.Affine, q0, q1 int, y []float32, ld int, act ops.Activation) {
-	b := d.weightInt8(p.W)
-	f, _ := d.activation(act)
-	var bias []float32
-	if p.B != nil {
-		bias = p.B.Data
+func biasOf(p ops.Affine) []float32 {
+	if p.B == nil {
+		return nil
 	}
+	return p.B.Data
+}
+
+// gemmInt8 computes panels q0 to q1 of act(a b + bias), the activation while its inputs are in L2.
+func (d *Device) gemmInt8(w *scratch, a []int8, lda int, rows []kernel.Int8Row, b *kernel.Int8Panels, bias []float32, q0, q1 int, y []float32, ld int,
+	act ops.Activation) {
+	f, _ := d.activation(act)
 	sums := grown(&w.int8.sums, kernel.Int8Scratch(len(rows)))
 	for q := q0; q < q1; q += activationPanels {
 		end := min(q1, q+activationPanels)

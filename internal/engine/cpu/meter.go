@@ -71,6 +71,19 @@ func (m *Meter) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.Ac
 	}
 }
 
+func (m *Meter) FeedForward(y, x *ops.Tensor, act ops.Activation, first, second ops.Affine) {
+	f := m.New(x.Rows, first.W.Rows())
+	m.Linear(f, nil, x, act, []ops.Affine{first})
+	m.Linear(y, nil, f, ops.Identity, []ops.Affine{second})
+	m.Free(f)
+}
+
+func (m *Meter) SelfAttention(ctx, x *ops.Tensor, b *ops.Batch, heads int, query, key, value ops.Affine) {
+	qkv := m.New(x.Rows, 3*ctx.Cols)
+	m.Linear(qkv, nil, x, ops.Identity, []ops.Affine{query, key, value})
+	m.Free(qkv)
+}
+
 // round counts the rounded rows of a left operand.
 func (m *Meter) round(rows, k int) {
 	if n := m.k.Left(k); n != 0 {

@@ -119,6 +119,8 @@ type Device interface {
 
 	// Linear: y[R, sum of outs] = act(x[R,in] W^T + b), the parts side by side.
 	Linear(y *Tensor, save *Saved, x *Tensor, act Activation, parts []Affine)
+	// FeedForward: y[R,out] = act(x[R,in] W1^T + b1) W2^T + b2, without a gradient.
+	FeedForward(y, x *Tensor, act Activation, first, second Affine)
 	// LinearGrad may overwrite dy. dx may be nil.
 	LinearGrad(g *Grads, dx *Tensor, accumulate bool, dy, y, x *Tensor, saved *Saved, act Activation, parts []Affine)
 
@@ -133,9 +135,10 @@ type Device interface {
 	// piece r. The rate is not 0.
 	Dropout(y *Tensor, accumulate bool, x *Tensor, b *Batch, perSequence bool, drop Dropout)
 
-	// Attention: ctx[T,H] from qkv[T,3H]: per sequence and head softmax(q k^T / sqrt(H/heads)), dropped, times v. Where nothing
-	// is saved, ctx may stand in q's place.
+	// Attention: ctx[T,H] from qkv[T,3H]: per sequence and head softmax(q k^T / sqrt(H/heads)), dropped, times v.
 	Attention(ctx *Tensor, save *Saved, qkv *Tensor, b *Batch, heads int, drop Dropout)
+	// SelfAttention: ctx[T,H] is Attention of x[T,H] mapped by three linear maps, without dropout or a gradient.
+	SelfAttention(ctx, x *Tensor, b *Batch, heads int, query, key, value Affine)
 	AttentionGrad(dqkv *Tensor, accumulate bool, dctx, qkv *Tensor, saved *Saved, b *Batch, heads int, drop Dropout)
 
 	// Gather: y[i] = x[rows[i]]. GatherGrad adds dy[i] to dx[rows[i]], i ascending, after clearing dx unless accumulate is set.

@@ -145,6 +145,16 @@ func (t *Tape) Linear(x *Tensor, act Activation, parts ...Affine) *Tensor {
 	return y
 }
 
+// FeedForward: [R,out] = act(x W1^T + b1) W2^T + b2.
+func (t *Tape) FeedForward(x *Tensor, act Activation, first, second Affine) *Tensor {
+	if t.Recording() {
+		return t.Linear(t.Linear(x, act, first), Identity, second)
+	}
+	y := t.New(x.Rows, second.W.Rows())
+	t.dev.FeedForward(y, x, act, first, second)
+	return y
+}
+
 // Norm: [R,n] = LayerNorm(res + dropout(x)); res may be nil. In inference the result takes the place of res.
 func (t *Tape) Norm(x, res *Tensor, gamma, beta *Param, eps float32, b *Batch, drop Dropout) *Tensor {
 	y, s := res, t.saved()
@@ -174,20 +184,24 @@ func (t *Tape) Dropout(x *Tensor, b *Batch, perSequence bool, drop Dropout) *Ten
 	return y
 }
 
-// Attention: [T,H] from qkv [T,3H]. In inference the result takes the place of q, and qkv loses the other columns.
+// Attention: [T,H] from qkv [T,3H].
 func (t *Tape) Attention(qkv *Tensor, b *Batch, heads int, drop Dropout) *Tensor {
-	if !t.Recording() {
-		q := &Tensor{Rows: qkv.Rows, Cols: qkv.Cols / 3, Stride: qkv.Stride, Data: qkv.Data}
-		t.dev.Attention(q, nil, qkv, b, heads, drop)
-		qkv.Cols = q.Cols
-		return qkv
-	}
 	y, s := t.New(qkv.Rows, qkv.Cols/3), t.saved()
 	t.dev.Attention(y, s, qkv, b, heads, drop)
 	t.record(y, s, func() {
 		dqkv, accumulate := t.gradOf(qkv)
 		t.dev.AttentionGrad(dqkv, accumulate, y.grad, qkv, s, b, heads, drop)
 	})
+	return y
+}
+
+// SelfAttention: [T,H], the attention of x mapped by three linear maps.
+func (t *Tape) SelfAttention(x *Tensor, b *Batch, heads int, drop Dropout, query, key, value Affine) *Tensor {
+	if t.Recording() || drop.Rate > 0 {
+		return t.Attention(t.Linear(x, Identity, query, key, value), b, heads, drop)
+	}
+	y := t.New(x.Rows, x.Cols)
+	t.dev.SelfAttention(y, x, b, heads, query, key, value)
 	return y
 }
 

@@ -258,10 +258,23 @@ func (s *Set) GemmLeft(m int, a []float32, lda int, b *Panels, p0, p1 int, c []f
 	case f.product == nil:
 		s.gemm(m, a, lda, &Panels{K: f.filled(b.K), N: b.N, Data: b.Data}, p0, p1, c, ldc, bias, init, flush, nil)
 	default:
-		w := bf16Memory.Get().(*bf16Scratch)
-		s.gemmProduct(m, a, lda, b, p0, p1, c, ldc, bias, init, w)
-		bf16Memory.Put(w)
+		s.gemmProduct(m, a, lda, b, 0, b.K, p0, p1, c, ldc, bias, init)
 	}
+}
+
+// GemmLeftPart is GemmLeft of rows k0 to k1 of B alone, which a has as its columns, where [Set.Instruction] holds: parts of B added one after the
+// other give the bits of the whole. k0 is a multiple of 32, and k1 as well unless it is K.
+func (s *Set) GemmLeftPart(m int, a []float32, lda int, b *Panels, k0, k1, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
+	s.gemmProduct(m, a, lda, b, k0, k1, p0, p1, c, ldc, bias, init)
+}
+
+// PanelsFrom gives panels p and following of b.
+func (s *Set) PanelsFrom(b *Panels, p int) *Panels {
+	words := b.K
+	if f := s.bf16; f != nil {
+		words = f.words(f.filled(b.K))
+	}
+	return &Panels{K: b.K, N: b.N - p*s.NR, Data: b.Data[p*s.NR*words:]}
 }
 
 // gemmBF16 is [Set.Gemm].
@@ -281,8 +294,11 @@ func (s *Set) gemmBF16(m int, a []float32, lda int, b *Panels, p0, p1 int, c []f
 
 // kBlock is how much of k one pass of so many rows over a panel takes: of float32 as much as in fp32.
 func (f *bf16Set) kBlock(rows int) int {
-	if f.pairs {
+	switch {
+	case f.pairs && f.rule == Tile:
 		return amxBytes(rows) / 2
+	case f.pairs:
+		return 256
 	}
 	return kcBlock
 }
@@ -298,21 +314,24 @@ func amxBytes(rows int) int {
 
 var zeroRow [pairColumns]float32
 
-// gemmProduct multiplies rounded rows with panels p0 to p1. Of pairs, all of k is added before the next panel, so that C stays in L1.
-func (s *Set) gemmProduct(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init, w *bf16Scratch) {
-	block := s.bf16.kBlock(m)
-	blocks, panels := (s.bf16.filled(b.K)+block-1)/block, p1-p0
-	at := func(i int) (k0, p int) {
+// gemmProduct multiplies rounded rows with rows k0 to k1 of panels p0 to p1. Of pairs, all of k is added before the next panel, so that C stays in L1.
+func (s *Set) gemmProduct(m int, a []float32, lda int, b *Panels, k0, k1, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
+	w := bf16Memory.Get().(*bf16Scratch)
+	defer bf16Memory.Put(w)
+	f, depth := s.bf16, s.bf16.kBlock(m)
+	k1 = f.filled(k1)
+	blocks, panels := (k1-k0+depth-1)/depth, p1-p0
+	at := func(i int) (k, p int) {
 		i = min(i, blocks*panels-1)
-		if s.bf16.pairs {
-			return i % blocks * block, p0 + i/blocks
+		if f.pairs {
+			return k0 + i%blocks*depth, p0 + i/blocks
 		}
-		return i / panels * block, p0 + i%panels
+		return k0 + i/panels*depth, p0 + i%panels
 	}
 	for i := range blocks * panels {
-		k0, p := at(i)
+		k, p := at(i)
 		nextK, next := at(i + 1)
-		s.gemmBlock(m, a, lda, b, k0, p, c, ldc, bias, init, s.panelAt(b, nextK, next), w)
+		s.gemmBlock(m, a[f.words(k-k0):], lda, b, k, min(k1, k+depth), p, k == k0, min(k1, k+depth) == k1, c, ldc, bias, init, s.panelAt(b, nextK, next), w)
 	}
 }
 
@@ -326,18 +345,19 @@ func (s *Set) panelAt(b *Panels, k0, p int) []float32 {
 	return b.Data[p*s.NR*words+f.words(k0)*width : (p+1)*s.NR*words]
 }
 
-// gemmBlock adds a block of k to the columns of a panel. What is less than a panel wide goes through memory that is.
-func (s *Set) gemmBlock(m int, a []float32, lda int, b *Panels, k0, p int, c []float32, ldc int, bias []float32, init Init, next []float32, w *bf16Scratch) {
-	f, nr := s.bf16, s.NR
-	filled, n := f.filled(b.K), p*nr
-	k, cols := min(f.kBlock(m), filled-k0), min(nr, b.N-n)
+// gemmBlock adds rows k0 to k1 of B to the columns of a panel; first and last tell of the block along k. What is less than a panel wide goes
+// through memory that is.
+func (s *Set) gemmBlock(m int, a []float32, lda int, b *Panels, k0, k1, p int, first, last bool, c []float32, ldc int, bias []float32, init Init,
+	next []float32, w *bf16Scratch) {
+	f, nr, n := s.bf16, s.NR, p*s.NR
+	cols := min(nr, b.N-n)
 	to, ldto := c[n:], ldc
 	if cols < nr {
 		to, ldto = grown(&w.edge, m*nr), nr
 	}
 	from, ldfrom := to, ldto
 	switch {
-	case k0 > 0:
+	case !first:
 	case init == Zero:
 		from, ldfrom = zeroRow[:], 0
 	case init == Bias && cols == nr:
@@ -349,8 +369,8 @@ func (s *Set) gemmBlock(m int, a []float32, lda int, b *Panels, k0, p int, c []f
 			copy(to[r*nr:(r+1)*nr], c[r*ldc+n:r*ldc+n+cols])
 		}
 	}
-	f.product(m, k, a[f.words(k0):], lda, s.panelAt(b, k0, p), f.words(filled)*stripNR, from, ldfrom, to, ldto, next, w)
-	if cols < nr && k0+k == filled {
+	f.product(m, k1-k0, a, lda, s.panelAt(b, k0, p), f.words(f.filled(b.K))*stripNR, from, ldfrom, to, ldto, next, w)
+	if cols < nr && last {
 		for r := range m {
 			copy(c[r*ldc+n:r*ldc+n+cols], to[r*nr:])
 		}

@@ -68,6 +68,12 @@ func Int8Stride(k int) int { return int8Filled(k) + int8K }
 
 func int8Filled(k int) int { return (k + int8K - 1) &^ (int8K - 1) }
 
+// From gives panels p and following.
+func (b *Int8Panels) From(p int) *Int8Panels {
+	n := p * Int8Columns
+	return &Int8Panels{K: b.K, N: b.N - n, Data: b.Data[n*int8Filled(b.K):], Scale: b.Scale[n:], Sum: b.Sum[n:]}
+}
+
 // Panels is the number of panels.
 func (b *Int8Panels) Panels() int { return (b.N + Int8Columns - 1) / Int8Columns }
 
