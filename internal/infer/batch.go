@@ -171,10 +171,10 @@ func (e *Engine) start() {
 			dev = e.single
 		}
 		if e.apart && !e.small {
-			if n > model.GroupPieces && !enough {
+			if n > apartPieces && !enough {
 				return // soon all threads are free for it
 			}
-			most = min(most, model.GroupPieces, max(model.LeastPieces, e.waiting/threads))
+			most = min(most, apartPieces, max(model.LeastPieces, e.waiting/threads))
 		}
 		e.running++
 		go e.run(dev, e.take(most))
