@@ -165,6 +165,7 @@ func (d *Device) linearInt8(y, x *ops.Tensor, act ops.Activation, parts []ops.Af
 	})
 }
 
+// biasOf gives the bias of a linear map, nil where there is none.
 func biasOf(p ops.Affine) []float32 {
 	if p.B == nil {
 		return nil
