@@ -43,7 +43,7 @@ func (d *Device) rowBlock(k int) int {
 
 // multiply is [kernel.Set.Gemm] of rows that roundRows gave.
 func (d *Device) multiply(m int, a []float32, lda int, b *kernel.Panels, p0, p1 int, c []float32, ldc int, bias []float32, init kernel.Init) {
-	if d.k.Rule() == kernel.FP32 {
+	if !d.k.Instruction() {
 		d.k.Gemm(m, a, lda, b, p0, p1, c, ldc, bias, init)
 		return
 	}
@@ -70,7 +70,8 @@ func (d *Device) gemm(rows int, a []float32, lda int, b *kernel.Panels, c []floa
 	d.freeRows(left)
 }
 
-// roundRows gives the rows of a left operand in the form that products take: views of a in fp32, else a tensor that the caller frees.
+// roundRows gives the rows of a left operand in the form that products take: a itself, or where an instruction for bf16 multiplies a tensor that
+// freeRows takes back.
 func (d *Device) roundRows(rows int, a []float32, lda, k int) *ops.Tensor {
 	n := d.k.Left(k)
 	if n == 0 {
@@ -83,7 +84,7 @@ func (d *Device) roundRows(rows int, a []float32, lda, k int) *ops.Tensor {
 
 // freeRows takes back what roundRows made.
 func (d *Device) freeRows(t *ops.Tensor) {
-	if d.k.Rule() != kernel.FP32 {
+	if d.k.Instruction() {
 		d.Free(t)
 	}
 }

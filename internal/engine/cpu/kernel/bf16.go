@@ -210,9 +210,13 @@ func grown(s *[]float32, n int) []float32 {
 	return *s
 }
 
-// Left is the length of a left operand's row of k values in the form that [Set.GemmLeft] takes; 0 where that is the row itself.
+// Instruction tells whether products are made by an instruction for bf16: so fast that all else counts.
+func (s *Set) Instruction() bool { return s.bf16 != nil && s.bf16.pairs }
+
+// Left is the length of a left operand's row of k values in the form that [Set.GemmLeft] takes; 0 where there is none, and [Set.Gemm] takes the row
+// itself: without an instruction to round some rows for each call costs little beside the products, and to keep all takes memory.
 func (s *Set) Left(k int) int {
-	if s.bf16 == nil {
+	if !s.Instruction() {
 		return 0
 	}
 	return s.bf16.rowLen(k)
@@ -226,14 +230,6 @@ func (s *Set) RoundColumns(dst []float32, ldd int, src []float32, lds, rows, col
 	f := s.bf16
 	w := bf16Memory.Get().(*bf16Scratch)
 	defer bf16Memory.Put(w)
-	if !f.pairs {
-		turned := grown(&w.edge, cols*rows)
-		s.Transpose(turned, rows, src, lds, rows, cols)
-		for c := range cols {
-			f.roundRow(dst[c*ldd:(c+1)*ldd], turned[c*rows:(c+1)*rows])
-		}
-		return
-	}
 	filled := f.filled(rows)
 	panel := grown(&w.edge, pairColumns*filled/2)
 	for c := 0; c < cols; c += pairColumns {
@@ -244,9 +240,6 @@ func (s *Set) RoundColumns(dst []float32, ldd int, src []float32, lds, rows, col
 		}
 	}
 }
-
-// Instruction tells whether products are made by an instruction for bf16: so fast that all else counts.
-func (s *Set) Instruction() bool { return s.bf16 != nil && s.bf16.pairs }
 
 // GemmLeft is [Set.Gemm] of rows that were rounded by [Set.RoundRow].
 func (s *Set) GemmLeft(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
