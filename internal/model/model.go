@@ -296,7 +296,7 @@ func (m *Model) layer(t *ops.Tape, b *ops.Batch, l *Layer, i int, x *ops.Tensor,
 		}
 		return x
 	}
-	n := rounds(x.Rows, t.Threads())
+	n := rounds(x.Rows, 1)
 	for k := range n {
 		from, to := x.Rows*k/n, x.Rows*(k+1)/n
 		m.feedForward(t, b, l, i, x.Part(from, to), ctx.Part(from, to), drop)
