@@ -423,8 +423,8 @@ func (c *Config) SetExtra(name string, value any) error {
 // Extra gives a field that this package does not know, nil if it was not there.
 func (c *Config) Extra(name string) json.RawMessage { return c.extra[name] }
 
-// ActivationValues is about how many values are in use at once while a batch of so many pieces is computed on one thread: of each piece four times H
-// and its input in a product's own form, of [GroupPieces] what the feed-forward net makes, and some room, as tensors are of many sizes.
+// ActivationValues is about how many values are in use at once while a batch of so many pieces is computed on one thread: of each piece five times H
+// (the hidden states, the context, and where heads are not made apart q, k and v), of [GroupPieces] what the feed-forward net makes, and some room, as tensors are of many sizes.
 func (c *Config) ActivationValues(pieces int) int {
 	return pieces*(5*c.HiddenSize+c.EmbeddingSize) + 2*GroupPieces*(c.IntermediateSize+2*c.HiddenSize)
 }

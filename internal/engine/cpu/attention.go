@@ -121,34 +121,29 @@ func (d *Device) SelfAttention(ctx, x *ops.Tensor, b *ops.Batch, heads int, quer
 // it needs.
 func (d *Device) projector(x *ops.Tensor, parts []ops.Affine, panels int) (project func(part, p int, y []float32, ld int), free func()) {
 	if d.int8 {
+		var weights []*kernel.Int8Panels
 		for _, p := range parts {
-			d.weightInt8(p.W)
+			weights = append(weights, d.weightInt8(p.W))
 		}
 		a := d.quantizeRows(x)
 		return func(part, p int, y []float32, ld int) {
 			w := d.getScratch()
 			defer d.putScratch(w)
-			bias := biasOf(parts[part])
-			if bias != nil {
-				bias = bias[p*panelRows:]
-			}
-			b := d.weightInt8(parts[part].W).From(p)
+			b, bias := weights[part].From(p), biasOf(parts[part], p*panelRows)
 			for r := 0; r < x.Rows; r += int8RowBlock {
 				end := min(x.Rows, r+int8RowBlock)
 				d.gemmInt8(w, a.data[r*a.ld:], a.ld, a.rows[r:end], b, bias, 0, panels, y[r*ld:], ld, ops.Identity)
 			}
 		}, func() { d.Free(a.from) }
 	}
+	var weights []*kernel.Panels
 	for _, p := range parts {
-		d.weight(p.W, true)
+		weights = append(weights, d.weight(p.W, true))
 	}
 	left, block := d.roundRows(x.Rows, x.Data, x.Stride, x.Cols), d.rowBlock(x.Cols)
 	return func(part, p int, y []float32, ld int) {
-		bias, init := startAt(parts[part])
-		if bias != nil {
-			bias = bias[p*d.k.NR:]
-		}
-		b := d.k.PanelsFrom(d.weight(parts[part].W, true), p)
+		b := d.k.PanelsFrom(weights[part], p)
+		bias, init := startAt(parts[part], p*d.k.NR)
 		for r := 0; r < x.Rows; r += block {
 			d.multiply(min(block, x.Rows-r), left.Data[r*left.Stride:], left.Stride, b, 0, panels, y[r*ld:], ld, bias, init)
 		}

@@ -158,19 +158,19 @@ func (d *Device) linearInt8(y, x *ops.Tensor, act ops.Activation, parts []ops.Af
 		for _, p := range parts {
 			n := d.weightInt8(p.W).Panels()
 			if q0, q1 := max(0, p0), min(n, p1); q0 < q1 {
-				d.gemmInt8(w, a.data[r0*a.ld:], a.ld, a.rows[r0:r1], d.weightInt8(p.W), biasOf(p), q0, q1, y.Data[r0*y.Stride+at:], y.Stride, act)
+				d.gemmInt8(w, a.data[r0*a.ld:], a.ld, a.rows[r0:r1], d.weightInt8(p.W), biasOf(p, 0), q0, q1, y.Data[r0*y.Stride+at:], y.Stride, act)
 			}
 			p0, p1, at = p0-n, p1-n, at+p.W.Rows()
 		}
 	})
 }
 
-// biasOf gives the bias of a linear map, nil where there is none.
-func biasOf(p ops.Affine) []float32 {
+// biasOf gives the bias of a linear map from a column on, nil where there is none.
+func biasOf(p ops.Affine, column int) []float32 {
 	if p.B == nil {
 		return nil
 	}
-	return p.B.Data
+	return p.B.Data[column:]
 }
 
 // gemmInt8 computes panels q0 to q1 of act(a b + bias), the activation while its inputs are in L2.

@@ -136,7 +136,7 @@ func (d *Device) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.A
 	left := d.roundRows(x.Rows, x.Data, x.Stride, x.Cols)
 	defer d.freeRows(left)
 	for _, p := range parts {
-		bias, init := startAt(p)
+		bias, init := startAt(p, 0)
 		d.gemmLeft(x.Rows, left, d.weight(p.W, true), z.Data[at:], z.Stride, bias, init, after)
 		at += p.W.Rows()
 	}
@@ -156,7 +156,7 @@ func (d *Device) FeedForward(y, x *ops.Tensor, act ops.Activation, first, second
 	left := d.roundRows(x.Rows, x.Data, x.Stride, x.Cols)
 	panels, step := panelCount(d.k, w1.N), feedForwardPanels*d.pool.threads
 	middle := d.New(x.Rows, d.k.Left(min(panels, step)*d.k.NR))
-	bias, init := startAt(second)
+	bias, init := startAt(second, 0)
 	for p0 := 0; p0 < panels; p0 += step {
 		p1 := min(panels, p0+step)
 		d.shares(p1-p0, func(from, to int) { d.activatedPanels(middle, p0, p0+from, p0+to, left, w1, first, act) })
@@ -178,7 +178,6 @@ const feedForwardPanels = 24
 // activatedPanels computes panels p0 to p1 of act(left W^T + b) and rounds them into y, whose first column is that of panel start.
 func (d *Device) activatedPanels(y *ops.Tensor, start, p0, p1 int, left *ops.Tensor, w *kernel.Panels, p ops.Affine, act ops.Activation) {
 	f, _ := d.activation(act)
-	bias, init := startAt(p)
 	own := d.getScratch()
 	defer d.putScratch(own)
 	ld := stride(activationPanels * d.k.NR)
@@ -186,11 +185,8 @@ func (d *Device) activatedPanels(y *ops.Tensor, start, p0, p1 int, left *ops.Ten
 	for q := p0; q < p1; q += activationPanels {
 		end := min(p1, q+activationPanels)
 		c0, c1 := q*d.k.NR, min(w.N, end*d.k.NR)
-		var b []float32
-		if bias != nil {
-			b = bias[c0:c1]
-		}
-		d.k.GemmLeft(y.Rows, left.Data, left.Stride, d.k.PanelsFrom(w, q), 0, end-q, z, ld, b, init)
+		bias, init := startAt(p, c0)
+		d.k.GemmLeft(y.Rows, left.Data, left.Stride, d.k.PanelsFrom(w, q), 0, end-q, z, ld, bias, init)
 		for r := range y.Rows {
 			row := z[r*ld : r*ld+c1-c0]
 			if f != nil {
@@ -207,9 +203,9 @@ func (d *Device) shares(n int, f func(from, to int)) {
 	d.pool.run(tasks, func(t int) { f(n*t/tasks, n*(t+1)/tasks) })
 }
 
-// startAt is what the products of a linear map start from.
-func startAt(p ops.Affine) ([]float32, kernel.Init) {
-	if b := biasOf(p); b != nil {
+// startAt is what the products of a linear map start from, from a column on.
+func startAt(p ops.Affine, column int) ([]float32, kernel.Init) {
+	if b := biasOf(p, column); b != nil {
 		return b, kernel.Bias
 	}
 	return nil, kernel.Zero

@@ -251,14 +251,8 @@ func (s *Set) GemmLeft(m int, a []float32, lda int, b *Panels, p0, p1 int, c []f
 	case f.product == nil:
 		s.gemm(m, a, lda, &Panels{K: f.filled(b.K), N: b.N, Data: b.Data}, p0, p1, c, ldc, bias, init, flush, nil)
 	default:
-		s.gemmProduct(m, a, lda, b, 0, b.K, p0, p1, c, ldc, bias, init)
+		s.GemmLeftPart(m, a, lda, b, 0, b.K, p0, p1, c, ldc, bias, init)
 	}
-}
-
-// GemmLeftPart is GemmLeft of rows k0 to k1 of B alone, which a has as its columns, where [Set.Instruction] holds: parts of B added one after the
-// other give the bits of the whole. k0 is a multiple of 32, and k1 as well unless it is K.
-func (s *Set) GemmLeftPart(m int, a []float32, lda int, b *Panels, k0, k1, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
-	s.gemmProduct(m, a, lda, b, k0, k1, p0, p1, c, ldc, bias, init)
 }
 
 // PanelsFrom gives panels p and following of b.
@@ -307,8 +301,10 @@ func amxBytes(rows int) int {
 
 var zeroRow [pairColumns]float32
 
-// gemmProduct multiplies rounded rows with rows k0 to k1 of panels p0 to p1. Of pairs, all of k is added before the next panel, so that C stays in L1.
-func (s *Set) gemmProduct(m int, a []float32, lda int, b *Panels, k0, k1, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
+// GemmLeftPart is [Set.GemmLeft] of rows k0 to k1 of B alone, which a has as its columns, where [Set.Instruction] holds: parts of B added one after
+// the other give the bits of the whole. k0 is a multiple of 32, and k1 as well unless it is K. All of a panel's k is added before the next one, so that
+// C stays in L1.
+func (s *Set) GemmLeftPart(m int, a []float32, lda int, b *Panels, k0, k1, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
 	w := bf16Memory.Get().(*bf16Scratch)
 	defer bf16Memory.Put(w)
 	f, depth := s.bf16, s.bf16.kBlock(m)

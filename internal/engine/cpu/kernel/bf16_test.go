@@ -203,6 +203,7 @@ func TestBF16Rounds(t *testing.T) {
 	}
 }
 
+// BenchmarkRules: products by each rule on one thread, the rows rounded each time.
 func BenchmarkRules(b *testing.B) {
 	for _, rule := range []Rule{FP32, Tile, Dot} {
 		list := []*Set{sets[len(sets)-1]}
@@ -210,17 +211,16 @@ func BenchmarkRules(b *testing.B) {
 			list = ruleSets(b, rule)
 		}
 		for _, s := range list {
-			b.Run(fmt.Sprintf("%v %s", rule, s.Name), func(b *testing.B) {
-				const m, k, n = 128, 768, 768
-				rng := rand.New(rand.NewPCG(1, 1))
-				p := Panels{K: k, N: n, Data: make([]float32, s.PanelsLen(k, n))}
-				s.PackCols(&p, randomValues(rng, k*n, 1, true), k, 0, n/s.NR)
-				a, c := randomValues(rng, m*(k+16), 1, true), make([]float32, m*(n+16))
-				for b.Loop() {
-					s.Gemm(m, a, k+16, &p, 0, n/s.NR, c, n+16, nil, Zero)
-				}
-				b.ReportMetric(2*m*k*n*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
-			})
+			for _, n := range []int{256, 3072} { // weights that stay in L2, and some that do not
+				b.Run(fmt.Sprintf("%v/%s/128x768x%d", rule, s.Name, n), func(b *testing.B) {
+					const m, k = 128, 768
+					rng := rand.New(rand.NewPCG(1, 1))
+					p := Panels{K: k, N: n, Data: make([]float32, s.PanelsLen(k, n))}
+					s.PackCols(&p, randomValues(rng, k*n, 1, true), k, 0, n/s.NR)
+					a, c := randomValues(rng, m*(k+16), 1, true), make([]float32, m*(n+16))
+					againstPeak(b, s, 2*float64(m*k*n), func() { s.Gemm(m, a, k+16, &p, 0, n/s.NR, c, n+16, nil, Zero) })
+				})
+			}
 		}
 	}
 }

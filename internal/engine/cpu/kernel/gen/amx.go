@@ -73,7 +73,7 @@ var (
 // genAMX writes products of rows with 32 columns: two tiles of up to 16 rows (two) or one, times two tiles of 16 columns. Tiles 0 to 3
 // are the sums, which start from what stands at from, 4 and 5 of A, 6 and 7 of B. A is read from where it lies; steps of 64 bytes along k. So
 // that B and the sums stay in L1, two tiles of A pass it by; while the first four pairs of them go along k, what is at next, of B's size, is
-// fetched into L2. For one tile, which meets B once, both were slower. The state of tiles is set up and given up in each call: Go does not keep it
+// fetched into L2. One tile meets B once, and does neither. The state of tiles is set up and given up in each call: Go does not keep it
 // when a goroutine moves to another thread, and between calls it may.
 func genAMX(name string, op tileOp, two bool, in, out string) {
 	TEXT(name, NOSPLIT, fmt.Sprintf("func(steps int, a *%[1]s, lda int, b *%[1]s, strip int, from *%[2]s, ldfrom int, c *%[2]s, ldc int, tiles int, config *byte, next *%[1]s)", in, out))
