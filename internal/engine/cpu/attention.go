@@ -125,14 +125,14 @@ func (d *Device) projector(x *ops.Tensor, parts []ops.Affine, panels int) (proje
 		for _, p := range parts {
 			weights = append(weights, d.weightInt8(p.W))
 		}
-		a := d.quantizeRows(x)
+		a := d.quantizeRows(x, nil)
 		return func(part, p int, y []float32, ld int) {
 			w := d.getScratch()
 			defer d.putScratch(w)
 			b, bias := weights[part].From(p), biasOf(parts[part], p*panelRows)
 			for r := 0; r < x.Rows; r += int8RowBlock {
 				end := min(x.Rows, r+int8RowBlock)
-				d.gemmInt8(w, a.data[r*a.ld:], a.ld, a.rows[r:end], b, bias, 0, panels, y[r*ld:], ld, ops.Identity)
+				d.gemmInt8(w, a.data[r*a.ld:], a.ld, a.rows[r:end], b, bias, 0, panels, y[r*ld:], ld, ops.Identity, nil)
 			}
 		}, func() { d.Free(a.from) }
 	}

@@ -114,14 +114,23 @@ type int8Rows struct {
 	from *ops.Tensor // the memory
 }
 
-// quantizeRows quantises the rows of x.
-func (d *Device) quantizeRows(x *ops.Tensor) int8Rows {
+// quantizeRows quantises the rows of x; spans are theirs in each chunk of the columns, where they are known.
+func (d *Device) quantizeRows(x *ops.Tensor, spans [][]kernel.Span) int8Rows {
 	ld := kernel.Int8Stride(x.Cols)
 	t := d.New(1, x.Rows*(ld/4+2))
 	a := int8Rows{ld: ld, from: t}
 	a.data = bytesOf(t.Data[:x.Rows*ld/4])
 	a.rows = unsafe.Slice((*kernel.Int8Row)(unsafe.Pointer(&t.Data[x.Rows*ld/4])), x.Rows)
-	d.eachRow(x.Rows, func(r int) { a.rows[r] = d.k.QuantizeRow(a.data[r*ld:(r+1)*ld], x.Row(r)) })
+	d.eachRow(x.Rows, func(r int) {
+		var span kernel.Span
+		if spans == nil {
+			span = d.k.Span(x.Row(r))
+		}
+		for _, chunk := range spans {
+			span = span.Join(chunk[r])
+		}
+		a.rows[r] = d.k.QuantizeSpan(a.data[r*ld:(r+1)*ld], x.Row(r), span)
+	})
 	return a
 }
 
@@ -135,30 +144,61 @@ const (
 	activationPanels = 8
 )
 
-// linearInt8: y = act(x W^T + b), the rows of x quantised once for all parts. Few rows: each thread has a share of the panels.
+// linearInt8: y = act(x W^T + b), the rows of x quantised once for all parts.
 func (d *Device) linearInt8(y, x *ops.Tensor, act ops.Activation, parts []ops.Affine) {
 	if x.Rows == 0 {
 		return
 	}
-	a := d.quantizeRows(x)
-	defer d.Free(a.from)
+	a := d.quantizeRows(x, nil)
+	d.productInt8(y, a, act, parts, nil)
+	d.Free(a.from)
+}
+
+// feedForwardInt8 is [Device.FeedForward] of at least one row. It finds the spans of the first product's rows while they are in L2.
+func (d *Device) feedForwardInt8(y, x *ops.Tensor, act ops.Activation, first, second ops.Affine) {
+	a := d.quantizeRows(x, nil)
+	f := d.New(x.Rows, first.W.Rows())
+	spans := make([][]kernel.Span, d.splitInt8(x.Rows, d.weightInt8(first.W).Panels()).chunks)
+	for i := range spans {
+		spans[i] = make([]kernel.Span, x.Rows)
+	}
+	d.productInt8(f, a, act, []ops.Affine{first}, spans)
+	d.Free(a.from)
+	a = d.quantizeRows(f, spans)
+	d.Free(f)
+	d.productInt8(y, a, ops.Identity, []ops.Affine{second}, nil)
+	d.Free(a.from)
+}
+
+// splitInt8 cuts products of so many columns into tasks. Few rows: each thread has a share of the panels.
+func (d *Device) splitInt8(rows, panels int) split {
+	s := split{rows: rows, panels: panels, rowBlocks: (rows + int8RowBlock - 1) / int8RowBlock, chunks: 1}
+	if s.rowBlocks < 2*d.pool.threads {
+		s.chunks = min(panels, d.pool.threads)
+	}
+	return s
+}
+
+// productInt8: y = act(a W^T + b). spans, if not nil, is joined with those of y's rows in each chunk of panels.
+func (d *Device) productInt8(y *ops.Tensor, a int8Rows, act ops.Activation, parts []ops.Affine, spans [][]kernel.Span) {
 	panels := 0
 	for _, p := range parts {
 		panels += d.weightInt8(p.W).Panels()
 	}
-	s := split{rows: x.Rows, panels: panels, rowBlocks: (x.Rows + int8RowBlock - 1) / int8RowBlock, chunks: 1}
-	if s.rowBlocks < 2*d.pool.threads {
-		s.chunks = min(panels, d.pool.threads)
-	}
+	s := d.splitInt8(len(a.rows), panels)
 	d.pool.run(s.tasks(), func(t int) {
 		r0, r1, p0, p1 := s.task(t)
+		var own []kernel.Span
+		if spans != nil {
+			own = spans[t%s.chunks][r0:r1]
+		}
 		w := d.getScratch()
 		defer d.putScratch(w)
 		at := 0
 		for _, p := range parts {
 			n := d.weightInt8(p.W).Panels()
 			if q0, q1 := max(0, p0), min(n, p1); q0 < q1 {
-				d.gemmInt8(w, a.data[r0*a.ld:], a.ld, a.rows[r0:r1], d.weightInt8(p.W), biasOf(p, 0), q0, q1, y.Data[r0*y.Stride+at:], y.Stride, act)
+				d.gemmInt8(w, a.data[r0*a.ld:], a.ld, a.rows[r0:r1], d.weightInt8(p.W), biasOf(p, 0), q0, q1, y.Data[r0*y.Stride+at:], y.Stride, act, own)
 			}
 			p0, p1, at = p0-n, p1-n, at+p.W.Rows()
 		}
@@ -173,18 +213,26 @@ func biasOf(p ops.Affine, column int) []float32 {
 	return p.B.Data[column:]
 }
 
-// gemmInt8 computes panels q0 to q1 of act(a b + bias), the activation while its inputs are in L2.
+// gemmInt8 computes panels q0 to q1 of act(a b + bias), the activation while its inputs are in L2, and joins the spans of its rows with those that
+// are there, if any.
 func (d *Device) gemmInt8(w *scratch, a []int8, lda int, rows []kernel.Int8Row, b *kernel.Int8Panels, bias []float32, q0, q1 int, y []float32, ld int,
-	act ops.Activation) {
+	act ops.Activation, spans []kernel.Span) {
 	f, _ := d.activation(act)
 	sums := grown(&w.int8.sums, kernel.Int8Scratch(len(rows)))
 	for q := q0; q < q1; q += activationPanels {
 		end := min(q1, q+activationPanels)
 		d.k.GemmInt8(a, lda, rows, b, q, end, y, ld, bias, sums)
-		if f != nil {
-			c0, c1 := q*panelRows, min(b.N, end*panelRows)
-			for r := range rows {
-				f(y[r*ld+c0:r*ld+c1], y[r*ld+c0:r*ld+c1])
+		if f == nil && spans == nil {
+			continue
+		}
+		c0, c1 := q*panelRows, min(b.N, end*panelRows)
+		for r := range rows {
+			part := y[r*ld+c0 : r*ld+c1]
+			if f != nil {
+				f(part, part)
+			}
+			if spans != nil {
+				spans[r] = spans[r].Join(d.k.Span(part))
 			}
 		}
 	}
@@ -218,8 +266,7 @@ func (d *Device) attentionInt8(ctx, qkv *ops.Tensor, b *ops.Batch, heads int) {
 			}
 			d.k.GemmInt8(left, ldq, rows, keys, 0, keys.Panels(), p, lp, nil, sums)
 			for r := range m {
-				d.k.Softmax(p[r*lp:r*lp+n], scale)
-				rows[r] = d.k.QuantizeRow(left[r*ldq:(r+1)*ldq], p[r*lp:r*lp+n])
+				rows[r] = d.k.SoftmaxInt8(left[r*ldq:(r+1)*ldq], p[r*lp:r*lp+n], scale)
 			}
 			d.k.GemmInt8(left, ldq, rows, values, 0, values.Panels(), out[r0*ctx.Stride:], ctx.Stride, nil, sums)
 		}

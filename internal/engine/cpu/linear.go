@@ -145,6 +145,10 @@ func (d *Device) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.A
 // FeedForward: y = act(x W1^T + b1) W2^T + b2. Where an instruction multiplies, what the first product gives is rounded, and meets the second one's
 // weights, while it is in L2: some panels at a time, which are the next part of the second product's chains.
 func (d *Device) FeedForward(y, x *ops.Tensor, act ops.Activation, first, second ops.Affine) {
+	if d.int8 && x.Rows > 0 {
+		d.feedForwardInt8(y, x, act, first, second)
+		return
+	}
 	if !d.k.Instruction() || x.Rows <= fewRows {
 		f := d.New(x.Rows, first.W.Rows())
 		d.Linear(f, nil, x, act, []ops.Affine{first})

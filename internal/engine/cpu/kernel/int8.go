@@ -30,6 +30,8 @@ type int8Set struct {
 	span func(x []float32) (lo, hi, check float32)
 	// quantize: dst = saturated(round(x*inv) + zero) ^ flip. dst has room for a multiple of 16.
 	quantize func(dst []int8, x []float32, inv float32, zero int32, flip byte)
+	// softmax is [Set.Softmax] and quantize in one, whose greatest result it gives; x is overwritten.
+	softmax func(dst []int8, x []float32, scale float32, flip byte) float32
 	// panel: c[m][32] = a[m][k] b, rows lda and 32 apart, b a panel whose strips are strip bytes long; of the panel's columns the
 	// first cols are wanted. k is the length of A's rows before they are filled up, with anything, as B has zeros there. next will be
 	// wanted afterwards.
@@ -97,10 +99,25 @@ func grow[T any](s []T, n int) []T {
 	return s[:n]
 }
 
+// Span is the least and the greatest of some values and 0, NaN aside. Check is NaN if a value is not finite, else 0.
+type Span struct{ Lo, Hi, Check float32 }
+
+// Span finds that of x.
+func (s *Set) Span(x []float32) (y Span) {
+	y.Lo, y.Hi, y.Check = s.int8.span(x)
+	return y
+}
+
+// Join is the span of all values of both.
+func (x Span) Join(y Span) Span { return Span{min(x.Lo, y.Lo), max(x.Hi, y.Hi), x.Check + y.Check} }
+
 // QuantizeRow quantises a row of a left operand into dst, which has room for a multiple of 16. A row that is not finite, or whose span
 // is not, gives an infinite or NaN scale and so NaN, as a sum of its products would.
-func (s *Set) QuantizeRow(dst []int8, x []float32) Int8Row {
-	lo, hi, check := s.int8.span(x)
+func (s *Set) QuantizeRow(dst []int8, x []float32) Int8Row { return s.QuantizeSpan(dst, x, s.Span(x)) }
+
+// QuantizeSpan is QuantizeRow of a row whose span is known.
+func (s *Set) QuantizeSpan(dst []int8, x []float32, of Span) Int8Row {
+	lo, hi, check := of.Lo, of.Hi, of.Check
 	span := hi - lo
 	row := Int8Row{Scale: span / int8Levels, Zero: int32(s.int8.flip)}
 	inv, zero := float32(0), int32(0)
@@ -116,6 +133,12 @@ func (s *Set) QuantizeRow(dst []int8, x []float32) Int8Row {
 	}
 	s.int8.quantize(dst, x, inv, zero, s.int8.flip)
 	return row
+}
+
+// SoftmaxInt8 is [Set.QuantizeRow] of [Set.Softmax]'s result. x is overwritten.
+func (s *Set) SoftmaxInt8(dst []int8, x []float32, scale float32) Int8Row {
+	most := s.int8.softmax(dst, x, scale, s.int8.flip)
+	return Int8Row{Scale: most / int8Levels, Zero: int32(s.int8.flip) - int8Max}
 }
 
 // QuantizeWeight quantises a row of a matrix that will be a right operand's column: symmetrically, x being about scale*q. dst has room
@@ -201,7 +224,8 @@ func (s *Set) GemmInt8(a []int8, lda int, rows []Int8Row, b *Int8Panels, p0, p1 
 }
 
 // genericInt8 is the int8 part in plain Go.
-var genericInt8 = int8Set{span: genericSpan, quantize: genericQuantize, panel: genericPanel, dequantize: genericDequantize, peak: genericPeakInt8}
+var genericInt8 = int8Set{span: genericSpan, quantize: genericQuantize, softmax: genericSoftmaxInt8, panel: genericPanel,
+	dequantize: genericDequantize, peak: genericPeakInt8}
 
 func genericPeakInt8(n int) int {
 	var acc [8]int32
@@ -231,6 +255,14 @@ func genericQuantize(dst []int8, x []float32, inv float32, zero int32, flip byte
 	for i, v := range x {
 		dst[i] = int8(max(-128, min(127, roundInt32(v*inv)+zero))) ^ int8(flip)
 	}
+}
+
+func genericSoftmaxInt8(dst []int8, x []float32, scale float32, flip byte) float32 {
+	genericSoftmax(x, scale)
+	_, most, check := genericSpan(x)
+	most += check
+	genericQuantize(dst, x, int8Levels/most, -int8Max, flip)
+	return most
 }
 
 // roundInt32 rounds to the nearest, half to even, as the instruction does: what is no int32 gives the lowest.

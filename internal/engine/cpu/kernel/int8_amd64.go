@@ -17,20 +17,24 @@ type int8Asm struct {
 	tiles      []int8Tile // by height
 	span       func(x *float32, n int) (lo, hi, check float32)
 	quantize   func(dst *int8, x *float32, inv float32, zero int32, flip uint32, n int)
+	softmax    func(dst *int8, x *float32, scale float32, flip uint32, n int) float32
 	dequantize func(y *float32, ldy int, acc *int32, rows *float32, m int, sum *int32, scale, bias *float32, n int)
 	peak       func(n int, seeds *float32)
 	peakOps    int // of one iteration
 }
 
 var int8AVX2 = int8Asm{cols: stripNR, tiles: []int8Tile{nil, int8Tile1AVX2, int8Tile2AVX2, int8Tile3AVX2, int8Tile4AVX2},
-	span: spanAVX2, quantize: quantizeAVX2, dequantize: dequantizeAVX2, peak: peakInt8AVX2, peakOps: 2 * 8 * 32}
+	span: spanAVX2, quantize: quantizeAVX2,
+	softmax: softmaxInt8AVX2, dequantize: dequantizeAVX2, peak: peakInt8AVX2, peakOps: 2 * 8 * 32}
 
 var int8AVXVNNI = int8Asm{flip: 0x80, cols: stripNR, tiles: []int8Tile{nil, int8Tile1AVXVNNI, int8Tile2AVXVNNI, int8Tile3AVXVNNI, int8Tile4AVXVNNI,
-	int8Tile5AVXVNNI, int8Tile6AVXVNNI}, span: spanAVX2, quantize: quantizeAVX2, dequantize: dequantizeAVX2, peak: peakAVXVNNI, peakOps: 2 * 24 * 32}
+	int8Tile5AVXVNNI, int8Tile6AVXVNNI}, span: spanAVX2, quantize: quantizeAVX2,
+	softmax: softmaxInt8AVX2, dequantize: dequantizeAVX2, peak: peakAVXVNNI, peakOps: 2 * 24 * 32}
 
 var int8AVX512 = int8Asm{flip: 0x80, cols: Int8Columns, tiles: []int8Tile{nil, int8Tile1AVX512, int8Tile2AVX512, int8Tile3AVX512, int8Tile4AVX512,
 	int8Tile5AVX512, int8Tile6AVX512, int8Tile7AVX512, int8Tile8AVX512, int8Tile9AVX512, int8Tile10AVX512, int8Tile11AVX512, int8Tile12AVX512,
-	int8Tile13AVX512, int8Tile14AVX512}, span: spanAVX512, quantize: quantizeAVX512, dequantize: dequantizeAVX512, peak: peakVNNIAVX512, peakOps: 2 * 48 * 64}
+	int8Tile13AVX512, int8Tile14AVX512}, span: spanAVX512, quantize: quantizeAVX512,
+	softmax: softmaxInt8AVX512, dequantize: dequantizeAVX512, peak: peakVNNIAVX512, peakOps: 2 * 48 * 64}
 
 // addInt8 gives the sets their int8 part. AVX-512 without VNNI does what AVX2 does. A CPU with AVX-VNNI and one with AMX get sets of their
 // own, whose other functions are those of AVX2 and of AVX-512.
@@ -77,6 +81,14 @@ func assembleInt8(f int8Asm) int8Set {
 			_ = dst[(n+15)/16*16-1]
 			f.quantize(&dst[0], &x[0], inv, zero, uint32(flip)*0x01010101, n)
 		}
+	}
+	s.softmax = func(dst []int8, x []float32, scale float32, flip byte) float32 {
+		n := len(x)
+		if n == 0 {
+			return 0
+		}
+		_ = dst[(n+15)/16*16-1]
+		return f.softmax(&dst[0], &x[0], scale, uint32(flip)*0x01010101, n)
 	}
 	s.dequantize = func(y []float32, ldy int, acc []int32, rows []Int8Row, sum []int32, scale, bias []float32) {
 		m, n := len(rows), len(scale)

@@ -52,6 +52,33 @@ func TestInt8Rows(t *testing.T) {
 	}
 }
 
+// TestSoftmaxInt8: every set gives what plain Go's softmax and quantisation give, one after the other.
+func TestSoftmaxInt8(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 8))
+	for n := 1; n < 600; n++ {
+		x := int8Values(rng, n)
+		if rng.IntN(4) == 0 {
+			x[rng.IntN(n)] = []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1)), -3e38}[rng.IntN(4)]
+		}
+		scale := rng.Float32() + 0.01
+		p, want := slices.Clone(x), make([]int8, Int8Stride(n))
+		generic.Softmax(p, scale)
+		row := generic.QuantizeRow(want, p)
+		for _, s := range sets {
+			got := make([]int8, Int8Stride(n))
+			r := s.SoftmaxInt8(got, slices.Clone(x), scale)
+			for i := range got {
+				got[i] ^= int8(s.int8.flip)
+			}
+			r.Zero -= int32(s.int8.flip)
+			broken := row.Scale != row.Scale // then products are NaN, whatever the integers are
+			if !sameFloat(r.Scale, row.Scale) || !broken && (!slices.Equal(got[:n], want[:n]) || r.Zero != row.Zero) {
+				t.Fatalf("%s: %v becomes %v %v, apart %v %v", s.Name, x, r, got[:n], row, want[:n])
+			}
+		}
+	}
+}
+
 // TestInt8QuantizeRow: the zero point stands for 0 exactly, the ends of a row for the ends of the range, and a value is at most half a
 // step off (a whole one where the last step was cut).
 func TestInt8QuantizeRow(t *testing.T) {

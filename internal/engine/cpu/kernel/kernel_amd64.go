@@ -146,6 +146,9 @@ func spanAVX2(x *float32, n int) (lo float32, hi float32, check float32)
 func quantizeAVX2(dst *int8, x *float32, inv float32, zero int32, flip uint32, n int)
 
 //go:noescape
+func softmaxInt8AVX2(dst *int8, x *float32, scale float32, flip uint32, n int) float32
+
+//go:noescape
 func dequantizeAVX2(y *float32, ldy int, acc *int32, rows *float32, m int, sum *int32, scale *float32, bias *float32, n int)
 
 //go:noescape
@@ -354,6 +357,9 @@ func spanAVX512(x *float32, n int) (lo float32, hi float32, check float32)
 
 //go:noescape
 func quantizeAVX512(dst *int8, x *float32, inv float32, zero int32, flip uint32, n int)
+
+//go:noescape
+func softmaxInt8AVX512(dst *int8, x *float32, scale float32, flip uint32, n int) float32
 
 //go:noescape
 func dequantizeAVX512(y *float32, ldy int, acc *int32, rows *float32, m int, sum *int32, scale *float32, bias *float32, n int)

@@ -5139,38 +5139,60 @@ TEXT ·softmaxAVX2(SB), NOSPLIT, $0-24
 	MOVQ    n+16(FP), CX
 	VMOVUPS cff800000<>+0(SB), Y0
 	VMOVUPS cff800000<>+0(SB), Y1
+	VMOVUPS cff800000<>+0(SB), Y2
+	VMOVUPS cff800000<>+0(SB), Y3
 	XORQ    DX, DX
 	MOVQ    CX, BX
-	SUBQ    $+16, BX
+	SUBQ    $+32, BX
 	JLT     end36
 
 loop35:
-	VMOVUPS (AX)(DX*1), Y2
-	VMOVUPS 32(AX)(DX*1), Y3
-	VMAXPS  Y0, Y2, Y0
-	VMAXPS  Y1, Y3, Y1
-	ADDQ    $+64, DX
-	SUBQ    $+16, BX
+	VMOVUPS (AX)(DX*1), Y4
+	VMOVUPS 32(AX)(DX*1), Y5
+	VMOVUPS 64(AX)(DX*1), Y6
+	VMOVUPS 96(AX)(DX*1), Y7
+	VMAXPS  Y0, Y4, Y0
+	VMAXPS  Y1, Y5, Y1
+	VMAXPS  Y2, Y6, Y2
+	VMAXPS  Y3, Y7, Y3
+	ADDQ    $+128, DX
+	SUBQ    $+32, BX
 	JGE     loop35
 
 end36:
+	ADDQ $+32, BX
+	SUBQ $+16, BX
+	JLT  end38
+
+loop37:
+	VMOVUPS (AX)(DX*1), Y4
+	VMOVUPS 32(AX)(DX*1), Y5
+	VMAXPS  Y0, Y4, Y0
+	VMAXPS  Y1, Y5, Y1
+	ADDQ    $+64, DX
+	SUBQ    $+16, BX
+	JGE     loop37
+
+end38:
 	ADDQ       $+16, BX
 	TESTQ      BX, BX
 	JEQ        done34
 	LEAQ       lanemask<>+0(SB), SI
 	NEGQ       BX
-	VMOVUPS    64(SI)(BX*4), Y2
-	VMOVUPS    96(SI)(BX*4), Y3
-	VMASKMOVPS (AX)(DX*1), Y2, Y4
-	VMASKMOVPS 32(AX)(DX*1), Y3, Y5
-	VMOVUPS    cff800000<>+0(SB), Y6
-	VMOVUPS    cff800000<>+0(SB), Y7
-	VBLENDVPS  Y2, Y4, Y6, Y2
-	VBLENDVPS  Y3, Y5, Y7, Y3
-	VMAXPS     Y0, Y2, Y0
-	VMAXPS     Y1, Y3, Y1
+	VMOVUPS    64(SI)(BX*4), Y4
+	VMOVUPS    96(SI)(BX*4), Y5
+	VMASKMOVPS (AX)(DX*1), Y4, Y6
+	VMASKMOVPS 32(AX)(DX*1), Y5, Y7
+	VMOVUPS    cff800000<>+0(SB), Y8
+	VMOVUPS    cff800000<>+0(SB), Y9
+	VBLENDVPS  Y4, Y6, Y8, Y4
+	VBLENDVPS  Y5, Y7, Y9, Y5
+	VMAXPS     Y0, Y4, Y0
+	VMAXPS     Y1, Y5, Y1
 
 done34:
+	VMAXPS       Y0, Y2, Y0
+	VMAXPS       Y1, Y3, Y1
 	VMAXPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VMAXPS       X1, X0, X0
@@ -5185,9 +5207,9 @@ done34:
 	XORQ         DX, DX
 	MOVQ         CX, BX
 	SUBQ         $+16, BX
-	JLT          end39
+	JLT          end41
 
-loop38:
+loop40:
 	VMOVUPS      (AX)(DX*1), Y4
 	VMOVUPS      32(AX)(DX*1), Y5
 	VSUBPS       Y0, Y4, Y4
@@ -5236,12 +5258,12 @@ loop38:
 	VADDPS       Y9, Y3, Y3
 	ADDQ         $+64, DX
 	SUBQ         $+16, BX
-	JGE          loop38
+	JGE          loop40
 
-end39:
+end41:
 	ADDQ         $+16, BX
 	TESTQ        BX, BX
-	JEQ          done37
+	JEQ          done39
 	LEAQ         lanemask<>+0(SB), SI
 	NEGQ         BX
 	VMOVUPS      64(SI)(BX*4), Y4
@@ -5295,7 +5317,7 @@ end39:
 	VADDPS       Y0, Y2, Y2
 	VADDPS       Y1, Y3, Y3
 
-done37:
+done39:
 	VADDPS       Y3, Y2, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -5308,9 +5330,9 @@ done37:
 	VBROADCASTSS X1, Y0
 	XORQ         DX, DX
 	SUBQ         $+16, CX
-	JLT          end42
+	JLT          end44
 
-loop41:
+loop43:
 	VMOVUPS (AX)(DX*1), Y1
 	VMOVUPS 32(AX)(DX*1), Y2
 	VMULPS  Y1, Y0, Y1
@@ -5319,12 +5341,12 @@ loop41:
 	VMOVUPS Y2, 32(AX)(DX*1)
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
-	JGE     loop41
+	JGE     loop43
 
-end42:
+end44:
 	ADDQ       $+16, CX
 	TESTQ      CX, CX
-	JEQ        done40
+	JEQ        done42
 	LEAQ       lanemask<>+0(SB), BX
 	NEGQ       CX
 	VMOVUPS    64(BX)(CX*4), Y1
@@ -5336,7 +5358,7 @@ end42:
 	VMASKMOVPS Y3, Y1, (AX)(DX*1)
 	VMASKMOVPS Y0, Y2, 32(AX)(DX*1)
 
-done40:
+done42:
 	VZEROUPPER
 	RET
 
@@ -5471,9 +5493,9 @@ TEXT ·softmaxGradAVX2(SB), NOSPLIT, $0-32
 	XORQ   BX, BX
 	MOVQ   DX, SI
 	SUBQ   $+16, SI
-	JLT    end45
+	JLT    end47
 
-loop44:
+loop46:
 	VMOVUPS     (AX)(BX*1), Y2
 	VMOVUPS     32(AX)(BX*1), Y3
 	VMOVUPS     (CX)(BX*1), Y4
@@ -5482,12 +5504,12 @@ loop44:
 	VFMADD231PS Y5, Y3, Y1
 	ADDQ        $+64, BX
 	SUBQ        $+16, SI
-	JGE         loop44
+	JGE         loop46
 
-end45:
+end47:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
-	JEQ         done43
+	JEQ         done45
 	LEAQ        lanemask<>+0(SB), DI
 	NEGQ        SI
 	VMOVUPS     64(DI)(SI*4), Y2
@@ -5499,7 +5521,7 @@ end45:
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y5, Y1
 
-done43:
+done45:
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -5511,9 +5533,9 @@ done43:
 	VBROADCASTSS scale+16(FP), Y1
 	XORQ         BX, BX
 	SUBQ         $+16, DX
-	JLT          end48
+	JLT          end50
 
-loop47:
+loop49:
 	VMOVUPS (CX)(BX*1), Y2
 	VMOVUPS 32(CX)(BX*1), Y3
 	VMOVUPS (AX)(BX*1), Y4
@@ -5528,12 +5550,12 @@ loop47:
 	VMOVUPS Y3, 32(AX)(BX*1)
 	ADDQ    $+64, BX
 	SUBQ    $+16, DX
-	JGE     loop47
+	JGE     loop49
 
-end48:
+end50:
 	ADDQ       $+16, DX
 	TESTQ      DX, DX
-	JEQ        done46
+	JEQ        done48
 	LEAQ       lanemask<>+0(SB), SI
 	NEGQ       DX
 	VMOVUPS    64(SI)(DX*4), Y2
@@ -5551,7 +5573,7 @@ end48:
 	VMASKMOVPS Y4, Y2, (AX)(BX*1)
 	VMASKMOVPS Y0, Y3, 32(AX)(BX*1)
 
-done46:
+done48:
 	VZEROUPPER
 	RET
 
@@ -5562,37 +5584,59 @@ TEXT ·maxAVX2(SB), NOSPLIT, $0-20
 	MOVQ    n+8(FP), CX
 	VMOVUPS cff800000<>+0(SB), Y0
 	VMOVUPS cff800000<>+0(SB), Y1
+	VMOVUPS cff800000<>+0(SB), Y2
+	VMOVUPS cff800000<>+0(SB), Y3
 	XORQ    DX, DX
-	SUBQ    $+16, CX
-	JLT     end51
+	SUBQ    $+32, CX
+	JLT     end53
 
-loop50:
-	VMOVUPS (AX)(DX*1), Y2
-	VMOVUPS 32(AX)(DX*1), Y3
-	VMAXPS  Y0, Y2, Y0
-	VMAXPS  Y1, Y3, Y1
+loop52:
+	VMOVUPS (AX)(DX*1), Y4
+	VMOVUPS 32(AX)(DX*1), Y5
+	VMOVUPS 64(AX)(DX*1), Y6
+	VMOVUPS 96(AX)(DX*1), Y7
+	VMAXPS  Y0, Y4, Y0
+	VMAXPS  Y1, Y5, Y1
+	VMAXPS  Y2, Y6, Y2
+	VMAXPS  Y3, Y7, Y3
+	ADDQ    $+128, DX
+	SUBQ    $+32, CX
+	JGE     loop52
+
+end53:
+	ADDQ $+32, CX
+	SUBQ $+16, CX
+	JLT  end55
+
+loop54:
+	VMOVUPS (AX)(DX*1), Y4
+	VMOVUPS 32(AX)(DX*1), Y5
+	VMAXPS  Y0, Y4, Y0
+	VMAXPS  Y1, Y5, Y1
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
-	JGE     loop50
+	JGE     loop54
 
-end51:
+end55:
 	ADDQ       $+16, CX
 	TESTQ      CX, CX
-	JEQ        done49
+	JEQ        done51
 	LEAQ       lanemask<>+0(SB), BX
 	NEGQ       CX
-	VMOVUPS    64(BX)(CX*4), Y2
-	VMOVUPS    96(BX)(CX*4), Y3
-	VMASKMOVPS (AX)(DX*1), Y2, Y4
-	VMASKMOVPS 32(AX)(DX*1), Y3, Y5
-	VMOVUPS    cff800000<>+0(SB), Y6
-	VMOVUPS    cff800000<>+0(SB), Y7
-	VBLENDVPS  Y2, Y4, Y6, Y2
-	VBLENDVPS  Y3, Y5, Y7, Y3
-	VMAXPS     Y0, Y2, Y0
-	VMAXPS     Y1, Y3, Y1
+	VMOVUPS    64(BX)(CX*4), Y4
+	VMOVUPS    96(BX)(CX*4), Y5
+	VMASKMOVPS (AX)(DX*1), Y4, Y6
+	VMASKMOVPS 32(AX)(DX*1), Y5, Y7
+	VMOVUPS    cff800000<>+0(SB), Y8
+	VMOVUPS    cff800000<>+0(SB), Y9
+	VBLENDVPS  Y4, Y6, Y8, Y4
+	VBLENDVPS  Y5, Y7, Y9, Y5
+	VMAXPS     Y0, Y4, Y0
+	VMAXPS     Y1, Y5, Y1
 
-done49:
+done51:
+	VMAXPS       Y0, Y2, Y0
+	VMAXPS       Y1, Y3, Y1
 	VMAXPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VMAXPS       X1, X0, X0
@@ -5615,9 +5659,9 @@ TEXT ·expStoreAVX2(SB), NOSPLIT, $0-28
 	VXORPS       Y2, Y2, Y2
 	XORQ         DX, DX
 	SUBQ         $+16, CX
-	JLT          end54
+	JLT          end58
 
-loop53:
+loop57:
 	VMOVUPS      (AX)(DX*1), Y3
 	VMOVUPS      32(AX)(DX*1), Y4
 	VSUBPS       Y0, Y3, Y3
@@ -5664,12 +5708,12 @@ loop53:
 	VADDPS       Y8, Y2, Y2
 	ADDQ         $+64, DX
 	SUBQ         $+16, CX
-	JGE          loop53
+	JGE          loop57
 
-end54:
+end58:
 	ADDQ         $+16, CX
 	TESTQ        CX, CX
-	JEQ          done52
+	JEQ          done56
 	LEAQ         lanemask<>+0(SB), BX
 	NEGQ         CX
 	VMOVUPS      64(BX)(CX*4), Y3
@@ -5721,7 +5765,7 @@ end54:
 	VADDPS       Y0, Y1, Y1
 	VADDPS       Y3, Y2, Y2
 
-done52:
+done56:
 	VADDPS       Y2, Y1, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -5743,9 +5787,9 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $0-28
 	VXORPS       Y2, Y2, Y2
 	XORQ         DX, DX
 	SUBQ         $+16, CX
-	JLT          end57
+	JLT          end61
 
-loop56:
+loop60:
 	VMOVUPS      (AX)(DX*1), Y3
 	VMOVUPS      32(AX)(DX*1), Y4
 	VSUBPS       Y0, Y3, Y3
@@ -5790,12 +5834,12 @@ loop56:
 	VADDPS       Y8, Y2, Y2
 	ADDQ         $+64, DX
 	SUBQ         $+16, CX
-	JGE          loop56
+	JGE          loop60
 
-end57:
+end61:
 	ADDQ         $+16, CX
 	TESTQ        CX, CX
-	JEQ          done55
+	JEQ          done59
 	LEAQ         lanemask<>+0(SB), BX
 	NEGQ         CX
 	VMOVUPS      64(BX)(CX*4), Y3
@@ -5845,7 +5889,7 @@ end57:
 	VADDPS       Y0, Y1, Y1
 	VADDPS       Y3, Y2, Y2
 
-done55:
+done59:
 	VADDPS       Y2, Y1, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -5894,9 +5938,9 @@ TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+32, DX
-	JLT  end60
+	JLT  end64
 
-loop59:
+loop63:
 	VMOVUPS      (CX)(BX*1), Y0
 	VMOVUPS      32(CX)(BX*1), Y1
 	VMOVUPS      64(CX)(BX*1), Y2
@@ -6015,14 +6059,14 @@ loop59:
 	VMOVUPS      Y3, 96(AX)(BX*1)
 	ADDQ         $+128, BX
 	SUBQ         $+32, DX
-	JGE          loop59
+	JGE          loop63
 
-end60:
+end64:
 	ADDQ $+32, DX
 	SUBQ $+16, DX
-	JLT  end62
+	JLT  end66
 
-loop61:
+loop65:
 	VMOVUPS      (CX)(BX*1), Y0
 	VMOVUPS      32(CX)(BX*1), Y1
 	VMOVUPS      cbd922279<>+0(SB), Y2
@@ -6083,12 +6127,12 @@ loop61:
 	VMOVUPS      Y1, 32(AX)(BX*1)
 	ADDQ         $+64, BX
 	SUBQ         $+16, DX
-	JGE          loop61
+	JGE          loop65
 
-end62:
+end66:
 	ADDQ         $+16, DX
 	TESTQ        DX, DX
-	JEQ          done58
+	JEQ          done62
 	LEAQ         lanemask<>+0(SB), SI
 	NEGQ         DX
 	VMOVUPS      64(SI)(DX*4), Y0
@@ -6152,7 +6196,7 @@ end62:
 	VMASKMOVPS   Y2, Y0, (AX)(BX*1)
 	VMASKMOVPS   Y3, Y1, 32(AX)(BX*1)
 
-done58:
+done62:
 	VZEROUPPER
 	RET
 
@@ -6205,9 +6249,9 @@ TEXT ·geluTanhGradAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+16, BX
-	JLT  end65
+	JLT  end69
 
-loop64:
+loop68:
 	VMOVUPS      c3f800000<>+0(SB), Y0
 	VMOVUPS      c3f800000<>+0(SB), Y1
 	VMOVUPS      (DX)(SI*1), Y2
@@ -6290,12 +6334,12 @@ loop64:
 	VMOVUPS      Y1, 32(AX)(SI*1)
 	ADDQ         $+64, SI
 	SUBQ         $+16, BX
-	JGE          loop64
+	JGE          loop68
 
-end65:
+end69:
 	ADDQ         $+16, BX
 	TESTQ        BX, BX
-	JEQ          done63
+	JEQ          done67
 	LEAQ         lanemask<>+0(SB), DI
 	NEGQ         BX
 	VMOVUPS      64(DI)(BX*4), Y0
@@ -6381,7 +6425,7 @@ end65:
 	VMASKMOVPS   Y2, Y0, (AX)(SI*1)
 	VMASKMOVPS   Y3, Y1, 32(AX)(SI*1)
 
-done63:
+done67:
 	VZEROUPPER
 	RET
 
@@ -6413,9 +6457,9 @@ TEXT ·geluErfAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+16, DX
-	JLT  end68
+	JLT  end72
 
-loop67:
+loop71:
 	VMOVUPS     (CX)(BX*1), Y0
 	VMOVUPS     32(CX)(BX*1), Y1
 	VMULPS      c3f3504f3<>+0(SB), Y0, Y0
@@ -6470,12 +6514,12 @@ loop67:
 	VMOVUPS     Y1, 32(AX)(BX*1)
 	ADDQ        $+64, BX
 	SUBQ        $+16, DX
-	JGE         loop67
+	JGE         loop71
 
-end68:
+end72:
 	ADDQ        $+16, DX
 	TESTQ       DX, DX
-	JEQ         done66
+	JEQ         done70
 	LEAQ        lanemask<>+0(SB), SI
 	NEGQ        DX
 	VMOVUPS     64(SI)(DX*4), Y0
@@ -6533,7 +6577,7 @@ end68:
 	VMASKMOVPS  Y2, Y0, (AX)(BX*1)
 	VMASKMOVPS  Y3, Y1, 32(AX)(BX*1)
 
-done66:
+done70:
 	VZEROUPPER
 	RET
 
@@ -6696,9 +6740,9 @@ TEXT ·geluErfGradAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+16, BX
-	JLT  end71
+	JLT  end75
 
-loop70:
+loop74:
 	VMOVUPS      (DX)(SI*1), Y0
 	VMOVUPS      32(DX)(SI*1), Y1
 	VMULPS       c3f3504f3<>+0(SB), Y0, Y0
@@ -6801,12 +6845,12 @@ loop70:
 	VMOVUPS      Y1, 32(AX)(SI*1)
 	ADDQ         $+64, SI
 	SUBQ         $+16, BX
-	JGE          loop70
+	JGE          loop74
 
-end71:
+end75:
 	ADDQ         $+16, BX
 	TESTQ        BX, BX
-	JEQ          done69
+	JEQ          done73
 	LEAQ         lanemask<>+0(SB), DI
 	NEGQ         BX
 	VMOVUPS      64(DI)(BX*4), Y0
@@ -6912,7 +6956,7 @@ end71:
 	VMASKMOVPS   Y2, Y0, (AX)(SI*1)
 	VMASKMOVPS   Y3, Y1, 32(AX)(SI*1)
 
-done69:
+done73:
 	VZEROUPPER
 	RET
 
@@ -6944,9 +6988,9 @@ TEXT ·reluAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+16, DX
-	JLT  end74
+	JLT  end78
 
-loop73:
+loop77:
 	VMOVUPS (CX)(BX*1), Y0
 	VMOVUPS 32(CX)(BX*1), Y1
 	VXORPS  Y2, Y2, Y2
@@ -6959,12 +7003,12 @@ loop73:
 	VMOVUPS Y1, 32(AX)(BX*1)
 	ADDQ    $+64, BX
 	SUBQ    $+16, DX
-	JGE     loop73
+	JGE     loop77
 
-end74:
+end78:
 	ADDQ       $+16, DX
 	TESTQ      DX, DX
-	JEQ        done72
+	JEQ        done76
 	LEAQ       lanemask<>+0(SB), SI
 	NEGQ       DX
 	VMOVUPS    64(SI)(DX*4), Y0
@@ -6980,7 +7024,7 @@ end74:
 	VMASKMOVPS Y2, Y0, (AX)(BX*1)
 	VMASKMOVPS Y3, Y1, 32(AX)(BX*1)
 
-done72:
+done76:
 	VZEROUPPER
 	RET
 
@@ -6993,9 +7037,9 @@ TEXT ·reluGradAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+16, BX
-	JLT  end77
+	JLT  end81
 
-loop76:
+loop80:
 	VMOVUPS (CX)(SI*1), Y0
 	VMOVUPS 32(CX)(SI*1), Y1
 	VMOVUPS (DX)(SI*1), Y2
@@ -7010,12 +7054,12 @@ loop76:
 	VMOVUPS Y1, 32(AX)(SI*1)
 	ADDQ    $+64, SI
 	SUBQ    $+16, BX
-	JGE     loop76
+	JGE     loop80
 
-end77:
+end81:
 	ADDQ       $+16, BX
 	TESTQ      BX, BX
-	JEQ        done75
+	JEQ        done79
 	LEAQ       lanemask<>+0(SB), DI
 	NEGQ       BX
 	VMOVUPS    64(DI)(BX*4), Y0
@@ -7033,7 +7077,7 @@ end77:
 	VMASKMOVPS Y2, Y0, (AX)(SI*1)
 	VMASKMOVPS Y3, Y1, 32(AX)(SI*1)
 
-done75:
+done79:
 	VZEROUPPER
 	RET
 
@@ -7045,9 +7089,9 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+16, DX
-	JLT  end80
+	JLT  end84
 
-loop79:
+loop83:
 	VMOVUPS      (CX)(BX*1), Y0
 	VMOVUPS      32(CX)(BX*1), Y1
 	VANDPS       c7fffffff<>+0(SB), Y0, Y2
@@ -7128,12 +7172,12 @@ loop79:
 	VMOVUPS      Y1, 32(AX)(BX*1)
 	ADDQ         $+64, BX
 	SUBQ         $+16, DX
-	JGE          loop79
+	JGE          loop83
 
-end80:
+end84:
 	ADDQ         $+16, DX
 	TESTQ        DX, DX
-	JEQ          done78
+	JEQ          done82
 	LEAQ         lanemask<>+0(SB), SI
 	NEGQ         DX
 	VMOVUPS      64(SI)(DX*4), Y0
@@ -7217,7 +7261,7 @@ end80:
 	VMASKMOVPS   Y2, Y0, (AX)(BX*1)
 	VMASKMOVPS   Y3, Y1, 32(AX)(BX*1)
 
-done78:
+done82:
 	VZEROUPPER
 	RET
 
@@ -7330,9 +7374,9 @@ TEXT ·tanhGradAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+16, BX
-	JLT  end83
+	JLT  end87
 
-loop82:
+loop86:
 	VMOVUPS      c3f800000<>+0(SB), Y0
 	VMOVUPS      c3f800000<>+0(SB), Y1
 	VMOVUPS      (DX)(SI*1), Y2
@@ -7347,12 +7391,12 @@ loop82:
 	VMOVUPS      Y1, 32(AX)(SI*1)
 	ADDQ         $+64, SI
 	SUBQ         $+16, BX
-	JGE          loop82
+	JGE          loop86
 
-end83:
+end87:
 	ADDQ         $+16, BX
 	TESTQ        BX, BX
-	JEQ          done81
+	JEQ          done85
 	LEAQ         lanemask<>+0(SB), DI
 	NEGQ         BX
 	VMOVUPS      64(DI)(BX*4), Y0
@@ -7370,7 +7414,7 @@ end83:
 	VMASKMOVPS   Y2, Y0, (AX)(SI*1)
 	VMASKMOVPS   Y3, Y1, 32(AX)(SI*1)
 
-done81:
+done85:
 	VZEROUPPER
 	RET
 
@@ -7425,9 +7469,9 @@ TEXT ·dropoutAVX2(SB), NOSPLIT, $80-52
 	ADDL   $0xbb67ae85, DI
 	VXORPS Y0, Y0, Y0
 	SUBQ   $+64, DX
-	JLT    end85
+	JLT    end89
 
-block84:
+block88:
 	VBROADCASTSS ctr0+40(FP), Y1
 	VBROADCASTSS ctr1+44(FP), Y2
 	VBROADCASTSS ctr2+48(FP), Y3
@@ -7921,9 +7965,9 @@ block84:
 	ADDQ         $+256, BX
 	VPADDD       c00000010<>+0(SB), Y0, Y0
 	SUBQ         $+64, DX
-	JGE          block84
+	JGE          block88
 
-end85:
+end89:
 	ADDQ         $+64, DX
 	TESTQ        DX, DX
 	JEQ          done
@@ -8610,9 +8654,9 @@ TEXT ·dropoutAddAVX2(SB), NOSPLIT, $80-60
 	ADDL   $0xbb67ae85, R8
 	VXORPS Y0, Y0, Y0
 	SUBQ   $+64, DX
-	JLT    end87
+	JLT    end91
 
-block86:
+block90:
 	VBROADCASTSS ctr0+48(FP), Y1
 	VBROADCASTSS ctr1+52(FP), Y2
 	VBROADCASTSS ctr2+56(FP), Y3
@@ -9122,9 +9166,9 @@ block86:
 	ADDQ         $+256, SI
 	VPADDD       c00000010<>+0(SB), Y0, Y0
 	SUBQ         $+64, DX
-	JGE          block86
+	JGE          block90
 
-end87:
+end91:
 	ADDQ         $+64, DX
 	TESTQ        DX, DX
 	JEQ          done
@@ -9681,9 +9725,9 @@ TEXT ·adamAVX2(SB), NOSPLIT, $0-80
 	VBROADCASTSS decay+64(FP), Y6
 	XORQ         R8, R8
 	SUBQ         $+16, DI
-	JLT          end90
+	JLT          end94
 
-loop89:
+loop93:
 	VMOVUPS     (BX)(R8*1), Y7
 	VMOVUPS     32(BX)(R8*1), Y8
 	VMULPS      Y0, Y7, Y7
@@ -9724,12 +9768,12 @@ loop89:
 	VMOVUPS     Y8, 32(AX)(R8*1)
 	ADDQ        $+64, R8
 	SUBQ        $+16, DI
-	JGE         loop89
+	JGE         loop93
 
-end90:
+end94:
 	ADDQ        $+16, DI
 	TESTQ       DI, DI
-	JEQ         done88
+	JEQ         done92
 	LEAQ        lanemask<>+0(SB), R9
 	NEGQ        DI
 	VMOVUPS     64(R9)(DI*4), Y7
@@ -9773,7 +9817,7 @@ end90:
 	VMASKMOVPS  Y0, Y7, (AX)(R8*1)
 	VMASKMOVPS  Y1, Y8, 32(AX)(R8*1)
 
-done88:
+done92:
 	VZEROUPPER
 	RET
 
@@ -9844,9 +9888,9 @@ TEXT ·spanAVX2(SB), NOSPLIT, $0-28
 	VXORPS Y7, Y7, Y7
 	XORQ   DX, DX
 	SUBQ   $+16, CX
-	JLT    end93
+	JLT    end97
 
-loop92:
+loop96:
 	VMOVUPS     (AX)(DX*1), Y7
 	VMOVUPS     32(AX)(DX*1), Y8
 	VMINPS      Y0, Y7, Y0
@@ -9857,12 +9901,12 @@ loop92:
 	VFMADD231PS Y6, Y8, Y5
 	ADDQ        $+64, DX
 	SUBQ        $+16, CX
-	JGE         loop92
+	JGE         loop96
 
-end93:
+end97:
 	ADDQ        $+16, CX
 	TESTQ       CX, CX
-	JEQ         done91
+	JEQ         done95
 	LEAQ        lanemask<>+0(SB), BX
 	NEGQ        CX
 	VMOVUPS     64(BX)(CX*4), Y7
@@ -9876,7 +9920,7 @@ end93:
 	VMAXPS      Y3, Y8, Y3
 	VFMADD231PS Y6, Y8, Y5
 
-done91:
+done95:
 	VMINPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VMINPS       X1, X0, X0
@@ -9915,9 +9959,9 @@ TEXT ·quantizeAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS flip+24(FP), X2
 	XORQ         BX, BX
 	SUBQ         $+32, DX
-	JLT          end96
+	JLT          end100
 
-loop95:
+loop99:
 	VMOVUPS      (CX)(BX*1), Y3
 	VMOVUPS      32(CX)(BX*1), Y4
 	VMOVUPS      64(CX)(BX*1), Y5
@@ -9949,14 +9993,14 @@ loop95:
 	ADDQ         $+32, AX
 	ADDQ         $+128, BX
 	SUBQ         $+32, DX
-	JGE          loop95
+	JGE          loop99
 
-end96:
+end100:
 	ADDQ $+32, DX
 	SUBQ $+16, DX
-	JLT  end98
+	JLT  end102
 
-loop97:
+loop101:
 	VMOVUPS      (CX)(BX*1), Y3
 	VMOVUPS      32(CX)(BX*1), Y4
 	VMULPS       Y0, Y3, Y3
@@ -9974,12 +10018,12 @@ loop97:
 	ADDQ         $+16, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, DX
-	JGE          loop97
+	JGE          loop101
 
-end98:
+end102:
 	ADDQ         $+16, DX
 	TESTQ        DX, DX
-	JEQ          done94
+	JEQ          done98
 	LEAQ         lanemask<>+0(SB), SI
 	NEGQ         DX
 	VMOVUPS      64(SI)(DX*4), Y3
@@ -10000,12 +10044,336 @@ end98:
 	VMOVDQU      X0, (AX)
 	ADDQ         $+16, AX
 
-done94:
+done98:
 	VZEROUPPER
 	RET
 
+// func softmaxInt8AVX2(dst *int8, x *float32, scale float32, flip uint32, n int) float32
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·softmaxInt8AVX2(SB), NOSPLIT, $0-36
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+24(FP), DX
+	VMOVUPS cff800000<>+0(SB), Y0
+	VMOVUPS cff800000<>+0(SB), Y1
+	VMOVUPS cff800000<>+0(SB), Y2
+	VMOVUPS cff800000<>+0(SB), Y3
+	XORQ    BX, BX
+	MOVQ    DX, SI
+	SUBQ    $+32, SI
+	JLT     end105
+
+loop104:
+	VMOVUPS (CX)(BX*1), Y4
+	VMOVUPS 32(CX)(BX*1), Y5
+	VMOVUPS 64(CX)(BX*1), Y6
+	VMOVUPS 96(CX)(BX*1), Y7
+	VMAXPS  Y0, Y4, Y0
+	VMAXPS  Y1, Y5, Y1
+	VMAXPS  Y2, Y6, Y2
+	VMAXPS  Y3, Y7, Y3
+	ADDQ    $+128, BX
+	SUBQ    $+32, SI
+	JGE     loop104
+
+end105:
+	ADDQ $+32, SI
+	SUBQ $+16, SI
+	JLT  end107
+
+loop106:
+	VMOVUPS (CX)(BX*1), Y4
+	VMOVUPS 32(CX)(BX*1), Y5
+	VMAXPS  Y0, Y4, Y0
+	VMAXPS  Y1, Y5, Y1
+	ADDQ    $+64, BX
+	SUBQ    $+16, SI
+	JGE     loop106
+
+end107:
+	ADDQ       $+16, SI
+	TESTQ      SI, SI
+	JEQ        done103
+	LEAQ       lanemask<>+0(SB), DI
+	NEGQ       SI
+	VMOVUPS    64(DI)(SI*4), Y4
+	VMOVUPS    96(DI)(SI*4), Y5
+	VMASKMOVPS (CX)(BX*1), Y4, Y6
+	VMASKMOVPS 32(CX)(BX*1), Y5, Y7
+	VMOVUPS    cff800000<>+0(SB), Y8
+	VMOVUPS    cff800000<>+0(SB), Y9
+	VBLENDVPS  Y4, Y6, Y8, Y4
+	VBLENDVPS  Y5, Y7, Y9, Y5
+	VMAXPS     Y0, Y4, Y0
+	VMAXPS     Y1, Y5, Y1
+
+done103:
+	VMAXPS       Y0, Y2, Y0
+	VMAXPS       Y1, Y3, Y1
+	VMAXPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VMAXPS       X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VMAXPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VMAXPS       X1, X0, X0
+	VBROADCASTSS X0, Y0
+	VBROADCASTSS scale+16(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SUBQ         $+16, SI
+	JLT          end110
+
+loop109:
+	VMOVUPS      (CX)(BX*1), Y4
+	VMOVUPS      32(CX)(BX*1), Y5
+	VSUBPS       Y0, Y4, Y4
+	VSUBPS       Y0, Y5, Y5
+	VMULPS       Y1, Y4, Y4
+	VMULPS       Y1, Y5, Y5
+	VMOVUPS      c3fb8aa3b<>+0(SB), Y6
+	VMOVUPS      c3fb8aa3b<>+0(SB), Y7
+	VFMADD213PS  c4b400000<>+0(SB), Y4, Y6
+	VFMADD213PS  c4b400000<>+0(SB), Y5, Y7
+	VSUBPS       c4b400000<>+0(SB), Y6, Y8
+	VSUBPS       c4b400000<>+0(SB), Y7, Y9
+	VMOVAPS      Y4, Y10
+	VMOVAPS      Y5, Y11
+	VFNMADD231PS c3f318000<>+0(SB), Y8, Y10
+	VFNMADD231PS c3f318000<>+0(SB), Y9, Y11
+	VFNMADD231PS cb95e8083<>+0(SB), Y8, Y10
+	VFNMADD231PS cb95e8083<>+0(SB), Y9, Y11
+	VMOVUPS      c39506967<>+0(SB), Y8
+	VMOVUPS      c39506967<>+0(SB), Y9
+	VFMADD213PS  c3ab743ce<>+0(SB), Y10, Y8
+	VFMADD213PS  c3ab743ce<>+0(SB), Y11, Y9
+	VFMADD213PS  c3c088908<>+0(SB), Y10, Y8
+	VFMADD213PS  c3c088908<>+0(SB), Y11, Y9
+	VFMADD213PS  c3d2aa9c1<>+0(SB), Y10, Y8
+	VFMADD213PS  c3d2aa9c1<>+0(SB), Y11, Y9
+	VFMADD213PS  c3e2aaaaa<>+0(SB), Y10, Y8
+	VFMADD213PS  c3e2aaaaa<>+0(SB), Y11, Y9
+	VFMADD213PS  c3f000000<>+0(SB), Y10, Y8
+	VFMADD213PS  c3f000000<>+0(SB), Y11, Y9
+	VFMADD213PS  c3f800000<>+0(SB), Y10, Y8
+	VFMADD213PS  c3f800000<>+0(SB), Y11, Y9
+	VFMADD213PS  c3f800000<>+0(SB), Y10, Y8
+	VFMADD213PS  c3f800000<>+0(SB), Y11, Y9
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VCMPPS       $0x15, cc2ae999a<>+0(SB), Y4, Y4
+	VCMPPS       $0x15, cc2ae999a<>+0(SB), Y5, Y5
+	VPADDD       Y6, Y8, Y8
+	VANDPS       Y4, Y8, Y8
+	VPADDD       Y7, Y9, Y9
+	VANDPS       Y5, Y9, Y9
+	VMOVUPS      Y8, (CX)(BX*1)
+	VMOVUPS      Y9, 32(CX)(BX*1)
+	VADDPS       Y8, Y2, Y2
+	VADDPS       Y9, Y3, Y3
+	ADDQ         $+64, BX
+	SUBQ         $+16, SI
+	JGE          loop109
+
+end110:
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JEQ          done108
+	LEAQ         lanemask<>+0(SB), DI
+	NEGQ         SI
+	VMOVUPS      64(DI)(SI*4), Y4
+	VMOVUPS      96(DI)(SI*4), Y5
+	VMASKMOVPS   (CX)(BX*1), Y4, Y6
+	VMASKMOVPS   32(CX)(BX*1), Y5, Y7
+	VSUBPS       Y0, Y6, Y6
+	VSUBPS       Y0, Y7, Y0
+	VMULPS       Y1, Y6, Y6
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      c3fb8aa3b<>+0(SB), Y1
+	VMOVUPS      c3fb8aa3b<>+0(SB), Y7
+	VFMADD213PS  c4b400000<>+0(SB), Y6, Y1
+	VFMADD213PS  c4b400000<>+0(SB), Y0, Y7
+	VSUBPS       c4b400000<>+0(SB), Y1, Y8
+	VSUBPS       c4b400000<>+0(SB), Y7, Y9
+	VMOVAPS      Y6, Y10
+	VMOVAPS      Y0, Y11
+	VFNMADD231PS c3f318000<>+0(SB), Y8, Y10
+	VFNMADD231PS c3f318000<>+0(SB), Y9, Y11
+	VFNMADD231PS cb95e8083<>+0(SB), Y8, Y10
+	VFNMADD231PS cb95e8083<>+0(SB), Y9, Y11
+	VMOVUPS      c39506967<>+0(SB), Y8
+	VMOVUPS      c39506967<>+0(SB), Y9
+	VFMADD213PS  c3ab743ce<>+0(SB), Y10, Y8
+	VFMADD213PS  c3ab743ce<>+0(SB), Y11, Y9
+	VFMADD213PS  c3c088908<>+0(SB), Y10, Y8
+	VFMADD213PS  c3c088908<>+0(SB), Y11, Y9
+	VFMADD213PS  c3d2aa9c1<>+0(SB), Y10, Y8
+	VFMADD213PS  c3d2aa9c1<>+0(SB), Y11, Y9
+	VFMADD213PS  c3e2aaaaa<>+0(SB), Y10, Y8
+	VFMADD213PS  c3e2aaaaa<>+0(SB), Y11, Y9
+	VFMADD213PS  c3f000000<>+0(SB), Y10, Y8
+	VFMADD213PS  c3f000000<>+0(SB), Y11, Y9
+	VFMADD213PS  c3f800000<>+0(SB), Y10, Y8
+	VFMADD213PS  c3f800000<>+0(SB), Y11, Y9
+	VFMADD213PS  c3f800000<>+0(SB), Y10, Y8
+	VFMADD213PS  c3f800000<>+0(SB), Y11, Y9
+	VPSLLD       $0x17, Y1, Y1
+	VPSLLD       $0x17, Y7, Y7
+	VCMPPS       $0x15, cc2ae999a<>+0(SB), Y6, Y6
+	VCMPPS       $0x15, cc2ae999a<>+0(SB), Y0, Y0
+	VPADDD       Y1, Y8, Y8
+	VANDPS       Y6, Y8, Y8
+	VPADDD       Y7, Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VMASKMOVPS   Y8, Y4, (CX)(BX*1)
+	VMASKMOVPS   Y9, Y5, 32(CX)(BX*1)
+	VANDPS       Y8, Y4, Y0
+	VANDPS       Y9, Y5, Y1
+	VADDPS       Y0, Y2, Y2
+	VADDPS       Y1, Y3, Y3
+
+done108:
+	VADDPS       Y3, Y2, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       c3f800000<>+0(SB), X1
+	VDIVSS       X0, X1, X1
+	MOVSS        X1, ret+32(FP)
+	VBROADCASTSS X1, Y0
+	VMOVUPS      c437e0000<>+0(SB), Y1
+	VMOVUPS      c437e0000<>+0(SB), Y2
+	VDIVPS       Y0, Y1, Y1
+	VDIVPS       Y0, Y2, Y2
+	VMOVUPS      cffffff81<>+0(SB), Y3
+	VMOVUPS      cffffff81<>+0(SB), Y4
+	VBROADCASTSS flip+20(FP), X4
+	XORQ         BX, BX
+	SUBQ         $+32, DX
+	JLT          end113
+
+loop112:
+	VMOVUPS      (CX)(BX*1), Y5
+	VMOVUPS      32(CX)(BX*1), Y6
+	VMOVUPS      64(CX)(BX*1), Y7
+	VMOVUPS      96(CX)(BX*1), Y8
+	VMULPS       Y5, Y0, Y5
+	VMULPS       Y6, Y0, Y6
+	VMULPS       Y7, Y0, Y7
+	VMULPS       Y8, Y0, Y8
+	VMULPS       Y1, Y5, Y5
+	VMULPS       Y2, Y6, Y6
+	VMULPS       Y1, Y7, Y7
+	VMULPS       Y2, Y8, Y8
+	VCVTPS2DQ    Y5, Y5
+	VPADDD       Y3, Y5, Y5
+	VCVTPS2DQ    Y6, Y6
+	VPADDD       Y3, Y6, Y6
+	VCVTPS2DQ    Y7, Y7
+	VPADDD       Y3, Y7, Y7
+	VCVTPS2DQ    Y8, Y8
+	VPADDD       Y3, Y8, Y8
+	VPACKSSDW    Y6, Y5, Y5
+	VPERMQ       $0xd8, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPACKSSWB    X6, X5, X6
+	VPXOR        X4, X6, X6
+	VMOVDQU      X6, (AX)
+	VPACKSSDW    Y8, Y7, Y7
+	VPERMQ       $0xd8, Y7, Y7
+	VEXTRACTI128 $0x01, Y7, X5
+	VPACKSSWB    X5, X7, X5
+	VPXOR        X4, X5, X5
+	VMOVDQU      X5, 16(AX)
+	ADDQ         $+32, AX
+	ADDQ         $+128, BX
+	SUBQ         $+32, DX
+	JGE          loop112
+
+end113:
+	ADDQ $+32, DX
+	SUBQ $+16, DX
+	JLT  end115
+
+loop114:
+	VMOVUPS      (CX)(BX*1), Y5
+	VMOVUPS      32(CX)(BX*1), Y6
+	VMULPS       Y5, Y0, Y5
+	VMULPS       Y6, Y0, Y6
+	VMULPS       Y1, Y5, Y5
+	VMULPS       Y2, Y6, Y6
+	VCVTPS2DQ    Y5, Y5
+	VPADDD       Y3, Y5, Y5
+	VCVTPS2DQ    Y6, Y6
+	VPADDD       Y3, Y6, Y6
+	VPACKSSDW    Y6, Y5, Y5
+	VPERMQ       $0xd8, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPACKSSWB    X6, X5, X6
+	VPXOR        X4, X6, X6
+	VMOVDQU      X6, (AX)
+	ADDQ         $+16, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, DX
+	JGE          loop114
+
+end115:
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JEQ          done111
+	LEAQ         lanemask<>+0(SB), SI
+	NEGQ         DX
+	VMOVUPS      64(SI)(DX*4), Y5
+	VMOVUPS      96(SI)(DX*4), Y6
+	VMASKMOVPS   (CX)(BX*1), Y5, Y5
+	VMASKMOVPS   32(CX)(BX*1), Y6, Y6
+	VMULPS       Y5, Y0, Y5
+	VMULPS       Y6, Y0, Y0
+	VMULPS       Y1, Y5, Y1
+	VMULPS       Y2, Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VPADDD       Y3, Y1, Y1
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       Y3, Y0, Y0
+	VPACKSSDW    Y0, Y1, Y1
+	VPERMQ       $0xd8, Y1, Y1
+	VEXTRACTI128 $0x01, Y1, X0
+	VPACKSSWB    X0, X1, X0
+	VPXOR        X4, X0, X0
+	VMOVDQU      X0, (AX)
+	ADDQ         $+16, AX
+
+done111:
+	VZEROUPPER
+	RET
+
+DATA c437e0000<>+0(SB)/4, $0x437e0000
+DATA c437e0000<>+4(SB)/4, $0x437e0000
+DATA c437e0000<>+8(SB)/4, $0x437e0000
+DATA c437e0000<>+12(SB)/4, $0x437e0000
+DATA c437e0000<>+16(SB)/4, $0x437e0000
+DATA c437e0000<>+20(SB)/4, $0x437e0000
+DATA c437e0000<>+24(SB)/4, $0x437e0000
+DATA c437e0000<>+28(SB)/4, $0x437e0000
+GLOBL c437e0000<>(SB), RODATA|NOPTR, $32
+
+DATA cffffff81<>+0(SB)/4, $0xffffff81
+DATA cffffff81<>+4(SB)/4, $0xffffff81
+DATA cffffff81<>+8(SB)/4, $0xffffff81
+DATA cffffff81<>+12(SB)/4, $0xffffff81
+DATA cffffff81<>+16(SB)/4, $0xffffff81
+DATA cffffff81<>+20(SB)/4, $0xffffff81
+DATA cffffff81<>+24(SB)/4, $0xffffff81
+DATA cffffff81<>+28(SB)/4, $0xffffff81
+GLOBL cffffff81<>(SB), RODATA|NOPTR, $32
+
 // func dequantizeAVX2(y *float32, ldy int, acc *int32, rows *float32, m int, sum *int32, scale *float32, bias *float32, n int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·dequantizeAVX2(SB), NOSPLIT, $0-72
 	MOVQ y+0(FP), AX
 	MOVQ ldy+8(FP), CX
@@ -10017,9 +10385,9 @@ TEXT ·dequantizeAVX2(SB), NOSPLIT, $0-72
 	XORQ R8, R8
 	MOVQ DI, R9
 	SUBQ $+16, R9
-	JLT  end101
+	JLT  end118
 
-loop100:
+loop117:
 	VMOVUPS (BX)(R8*1), Y0
 	VMOVUPS 32(BX)(R8*1), Y1
 	VMOVUPS (SI)(R8*1), Y2
@@ -10028,19 +10396,20 @@ loop100:
 	VXORPS  Y5, Y5, Y5
 	MOVQ    bias+56(FP), DI
 	TESTQ   DI, DI
-	JEQ     nobias102
+	JEQ     nobias119
 	VMOVUPS (DI)(R8*1), Y4
 	VMOVAPS Y4, Y4
 	VMOVUPS 32(DI)(R8*1), Y5
 	VMOVAPS Y5, Y5
 
-nobias102:
+nobias119:
 	MOVQ rows+24(FP), DI
 	MOVQ m+32(FP), R10
 	LEAQ (AX)(R8*1), R11
 	LEAQ (DX)(R8*1), R12
 
-row103:
+row120:
+	PREFETCHT0   (R11)(CX*8)
 	VBROADCASTSS (DI), Y6
 	VPBROADCASTD 4(DI), Y7
 	VMOVUPS      (R12), Y8
@@ -10061,15 +10430,15 @@ row103:
 	ADDQ         CX, R11
 	ADDQ         $+128, R12
 	DECQ         R10
-	JNE          row103
+	JNE          row120
 	ADDQ         $+64, R8
 	SUBQ         $+16, R9
-	JGE          loop100
+	JGE          loop117
 
-end101:
+end118:
 	ADDQ       $+16, R9
 	TESTQ      R9, R9
-	JEQ        done99
+	JEQ        done116
 	LEAQ       lanemask<>+0(SB), DI
 	NEGQ       R9
 	VMOVUPS    64(DI)(R9*4), Y0
@@ -10082,19 +10451,20 @@ end101:
 	VXORPS     Y7, Y7, Y7
 	MOVQ       bias+56(FP), DI
 	TESTQ      DI, DI
-	JEQ        nobias104
+	JEQ        nobias121
 	VMASKMOVPS (DI)(R8*1), Y0, Y6
 	VMOVAPS    Y6, Y6
 	VMASKMOVPS 32(DI)(R8*1), Y1, Y7
 	VMOVAPS    Y7, Y7
 
-nobias104:
+nobias121:
 	MOVQ rows+24(FP), DI
 	MOVQ m+32(FP), R10
 	LEAQ (AX)(R8*1), R11
 	LEAQ (DX)(R8*1), R12
 
-row105:
+row122:
+	PREFETCHT0   (R11)(CX*8)
 	VBROADCASTSS (DI), Y8
 	VPBROADCASTD 4(DI), Y9
 	VMOVUPS      (R12), Y10
@@ -10115,9 +10485,9 @@ row105:
 	ADDQ         CX, R11
 	ADDQ         $+128, R12
 	DECQ         R10
-	JNE          row105
+	JNE          row122
 
-done99:
+done116:
 	VZEROUPPER
 	RET
 
@@ -10736,9 +11106,9 @@ TEXT ·roundBF16AVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS c7fc00000<>+0(SB), Y1
 	XORQ         BX, BX
 	SUBQ         $+16, DX
-	JLT          end108
+	JLT          end125
 
-loop107:
+loop124:
 	VMOVUPS   (CX)(BX*1), Y2
 	VMOVUPS   32(CX)(BX*1), Y3
 	VPSRLD    $0x10, Y2, Y4
@@ -10767,12 +11137,12 @@ loop107:
 	VMOVUPS   Y3, 32(AX)(BX*1)
 	ADDQ      $+64, BX
 	SUBQ      $+16, DX
-	JGE       loop107
+	JGE       loop124
 
-end108:
+end125:
 	ADDQ       $+16, DX
 	TESTQ      DX, DX
-	JEQ        done106
+	JEQ        done123
 	LEAQ       lanemask<>+0(SB), SI
 	NEGQ       DX
 	VMOVUPS    64(SI)(DX*4), Y2
@@ -10804,7 +11174,7 @@ end108:
 	VMOVUPS    Y1, (AX)(BX*1)
 	VMOVUPS    Y0, 32(AX)(BX*1)
 
-done106:
+done123:
 	VZEROUPPER
 	RET
 
@@ -10858,9 +11228,9 @@ TEXT ·roundSwapBF16AVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS c7fc00000<>+0(SB), Y1
 	XORQ         BX, BX
 	SUBQ         $+16, DX
-	JLT          end111
+	JLT          end128
 
-loop110:
+loop127:
 	VMOVUPS   (CX)(BX*1), Y2
 	VMOVUPS   32(CX)(BX*1), Y3
 	VPSRLD    $0x10, Y2, Y4
@@ -10891,12 +11261,12 @@ loop110:
 	VMOVUPS   Y3, 32(AX)(BX*1)
 	ADDQ      $+64, BX
 	SUBQ      $+16, DX
-	JGE       loop110
+	JGE       loop127
 
-end111:
+end128:
 	ADDQ       $+16, DX
 	TESTQ      DX, DX
-	JEQ        done109
+	JEQ        done126
 	LEAQ       lanemask<>+0(SB), SI
 	NEGQ       DX
 	VMOVUPS    64(SI)(DX*4), Y2
@@ -10930,7 +11300,7 @@ end111:
 	VPERMILPS  $0xb1, Y0, Y0
 	VMOVUPS    Y0, 32(AX)(BX*1)
 
-done109:
+done126:
 	VZEROUPPER
 	RET
 
@@ -21092,21 +21462,21 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+16, BX
-	JLT  end114
+	JLT  end131
 
-loop113:
+loop130:
 	VMOVUPS (CX)(SI*1), Z0
 	VMOVUPS (DX)(SI*1), Z1
 	VADDPS  Z1, Z0, Z0
 	VMOVUPS Z0, (AX)(SI*1)
 	ADDQ    $+64, SI
 	SUBQ    $+16, BX
-	JGE     loop113
+	JGE     loop130
 
-end114:
+end131:
 	ADDQ      $+16, BX
 	TESTQ     BX, BX
-	JEQ       done112
+	JEQ       done129
 	MOVQ      BX, DI
 	MOVQ      $0x00000001, BX
 	SHLXQ     DI, BX, BX
@@ -21117,7 +21487,7 @@ end114:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(SI*1)
 
-done112:
+done129:
 	VZEROUPPER
 	RET
 
@@ -21130,20 +21500,20 @@ TEXT ·scaleAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS s+16(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $+16, DX
-	JLT          end117
+	JLT          end134
 
-loop116:
+loop133:
 	VMOVUPS (CX)(BX*1), Z1
 	VMULPS  Z1, Z0, Z1
 	VMOVUPS Z1, (AX)(BX*1)
 	ADDQ    $+64, BX
 	SUBQ    $+16, DX
-	JGE     loop116
+	JGE     loop133
 
-end117:
+end134:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
-	JEQ       done115
+	JEQ       done132
 	MOVQ      DX, SI
 	MOVQ      $0x00000001, DX
 	SHLXQ     SI, DX, DX
@@ -21153,7 +21523,7 @@ end117:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*1)
 
-done115:
+done132:
 	VZEROUPPER
 	RET
 
@@ -21166,21 +21536,21 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS s+16(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $+16, DX
-	JLT          end120
+	JLT          end137
 
-loop119:
+loop136:
 	VMOVUPS     (AX)(BX*1), Z1
 	VMOVUPS     (CX)(BX*1), Z2
 	VFMADD231PS Z2, Z0, Z1
 	VMOVUPS     Z1, (AX)(BX*1)
 	ADDQ        $+64, BX
 	SUBQ        $+16, DX
-	JGE         loop119
+	JGE         loop136
 
-end120:
+end137:
 	ADDQ        $+16, DX
 	TESTQ       DX, DX
-	JEQ         done118
+	JEQ         done135
 	MOVQ        DX, SI
 	MOVQ        $0x00000001, DX
 	SHLXQ       SI, DX, DX
@@ -21191,7 +21561,7 @@ end120:
 	VFMADD231PS Z2, Z0, Z1
 	VMOVUPS     Z1, K1, (AX)(BX*1)
 
-done118:
+done135:
 	VZEROUPPER
 	RET
 
@@ -21205,9 +21575,9 @@ TEXT ·finiteAVX512(SB), NOSPLIT, $0-20
 	VBROADCASTSS c00000001<>+0(SB), Z2
 	XORQ         DX, DX
 	SUBQ         $+16, CX
-	JLT          end123
+	JLT          end140
 
-loop122:
+loop139:
 	VMOVUPS   (AX)(DX*1), Z3
 	VPANDD    Z1, Z3, Z3
 	VPCMPEQD  Z1, Z3, K1
@@ -21215,12 +21585,12 @@ loop122:
 	VPORD     Z3, Z0, Z0
 	ADDQ      $+64, DX
 	SUBQ      $+16, CX
-	JGE       loop122
+	JGE       loop139
 
-end123:
+end140:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
-	JEQ       done121
+	JEQ       done138
 	MOVQ      CX, BX
 	MOVQ      $0x00000001, CX
 	SHLXQ     BX, CX, CX
@@ -21232,7 +21602,7 @@ end123:
 	VMOVAPS.Z Z2, K1, Z1
 	VPORD     Z1, Z0, Z0
 
-done121:
+done138:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VORPS         Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -21255,20 +21625,20 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-28
 	VPXORQ Z0, Z0, Z0
 	XORQ   BX, BX
 	SUBQ   $+16, DX
-	JLT    end126
+	JLT    end143
 
-loop125:
+loop142:
 	VMOVUPS     (AX)(BX*1), Z1
 	VMOVUPS     (CX)(BX*1), Z2
 	VFMADD231PS Z2, Z1, Z0
 	ADDQ        $+64, BX
 	SUBQ        $+16, DX
-	JGE         loop125
+	JGE         loop142
 
-end126:
+end143:
 	ADDQ        $+16, DX
 	TESTQ       DX, DX
-	JEQ         done124
+	JEQ         done141
 	MOVQ        DX, SI
 	MOVQ        $0x00000001, DX
 	SHLXQ       SI, DX, DX
@@ -21278,7 +21648,7 @@ end126:
 	VMOVUPS.Z   (CX)(BX*1), K1, Z2
 	VFMADD231PS Z2, Z1, Z0
 
-done124:
+done141:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -21303,19 +21673,19 @@ TEXT ·normAVX512(SB), NOSPLIT, $0-64
 	XORQ   DI, DI
 	MOVQ   SI, R8
 	SUBQ   $+16, R8
-	JLT    end129
+	JLT    end146
 
-loop128:
+loop145:
 	VMOVUPS (CX)(DI*1), Z1
 	VADDPS  Z1, Z0, Z0
 	ADDQ    $+64, DI
 	SUBQ    $+16, R8
-	JGE     loop128
+	JGE     loop145
 
-end129:
+end146:
 	ADDQ      $+16, R8
 	TESTQ     R8, R8
-	JEQ       done127
+	JEQ       done144
 	MOVQ      R8, R9
 	MOVQ      $0x00000001, R8
 	SHLXQ     R9, R8, R8
@@ -21324,7 +21694,7 @@ end129:
 	VMOVUPS.Z (CX)(DI*1), K1, Z1
 	VADDPS    Z1, Z0, Z0
 
-done127:
+done144:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -21340,20 +21710,20 @@ done127:
 	XORQ          DI, DI
 	MOVQ          SI, R8
 	SUBQ          $+16, R8
-	JLT           end132
+	JLT           end149
 
-loop131:
+loop148:
 	VMOVUPS     (CX)(DI*1), Z1
 	VSUBPS      Z0, Z1, Z1
 	VFMADD231PS Z1, Z1, Z2
 	ADDQ        $+64, DI
 	SUBQ        $+16, R8
-	JGE         loop131
+	JGE         loop148
 
-end132:
+end149:
 	ADDQ        $+16, R8
 	TESTQ       R8, R8
-	JEQ         done130
+	JEQ         done147
 	MOVQ        R8, R9
 	MOVQ        $0x00000001, R8
 	SHLXQ       R9, R8, R8
@@ -21364,7 +21734,7 @@ end132:
 	VMOVAPS.Z   Z1, K1, Z1
 	VFMADD231PS Z1, Z1, Z2
 
-done130:
+done147:
 	VEXTRACTF64X4 $0x01, Z2, Y1
 	VADDPS        Y1, Y2, Y1
 	VEXTRACTF128  $0x01, Y1, X2
@@ -21382,9 +21752,9 @@ done130:
 	VBROADCASTSS  X2, Z1
 	XORQ          DI, DI
 	SUBQ          $+16, SI
-	JLT           end135
+	JLT           end152
 
-loop134:
+loop151:
 	VMOVUPS     (CX)(DI*1), Z2
 	VSUBPS      Z0, Z2, Z2
 	VMULPS      Z1, Z2, Z2
@@ -21395,12 +21765,12 @@ loop134:
 	VMOVUPS     Z2, (AX)(DI*1)
 	ADDQ        $+64, DI
 	SUBQ        $+16, SI
-	JGE         loop134
+	JGE         loop151
 
-end135:
+end152:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
-	JEQ         done133
+	JEQ         done150
 	MOVQ        SI, R8
 	MOVQ        $0x00000001, SI
 	SHLXQ       R8, SI, SI
@@ -21415,7 +21785,7 @@ end135:
 	VFMADD213PS Z2, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)(DI*1)
 
-done133:
+done150:
 	VZEROUPPER
 	RET
 
@@ -21434,9 +21804,9 @@ TEXT ·normGradAVX512(SB), NOSPLIT, $0-52
 	XORQ         DI, DI
 	MOVQ         SI, R8
 	SUBQ         $+16, R8
-	JLT          end138
+	JLT          end155
 
-loop137:
+loop154:
 	VMOVUPS     (CX)(DI*1), Z4
 	VMOVUPS     (BX)(DI*1), Z5
 	VMULPS      Z5, Z4, Z4
@@ -21447,12 +21817,12 @@ loop137:
 	VFMADD231PS Z5, Z4, Z3
 	ADDQ        $+64, DI
 	SUBQ        $+16, R8
-	JGE         loop137
+	JGE         loop154
 
-end138:
+end155:
 	ADDQ        $+16, R8
 	TESTQ       R8, R8
-	JEQ         done136
+	JEQ         done153
 	MOVQ        R8, R9
 	MOVQ        $0x00000001, R8
 	SHLXQ       R9, R8, R8
@@ -21468,7 +21838,7 @@ end138:
 	VADDPS      Z4, Z2, Z2
 	VFMADD231PS Z5, Z4, Z3
 
-done136:
+done153:
 	VEXTRACTF64X4 $0x01, Z2, Y4
 	VADDPS        Y4, Y2, Y2
 	VEXTRACTF128  $0x01, Y2, X4
@@ -21491,9 +21861,9 @@ done136:
 	VBROADCASTSS  X3, Z3
 	XORQ          DI, DI
 	SUBQ          $+16, SI
-	JLT           end141
+	JLT           end158
 
-loop140:
+loop157:
 	VMOVUPS      (CX)(DI*1), Z4
 	VMOVUPS      (BX)(DI*1), Z5
 	VMULPS       Z5, Z4, Z4
@@ -21506,12 +21876,12 @@ loop140:
 	VMOVUPS      Z4, (AX)(DI*1)
 	ADDQ         $+64, DI
 	SUBQ         $+16, SI
-	JGE          loop140
+	JGE          loop157
 
-end141:
+end158:
 	ADDQ         $+16, SI
 	TESTQ        SI, SI
-	JEQ          done139
+	JEQ          done156
 	MOVQ         SI, R8
 	MOVQ         $0x00000001, SI
 	SHLXQ        R8, SI, SI
@@ -21528,7 +21898,7 @@ end141:
 	VMULPS       Z2, Z1, Z0
 	VMOVUPS      Z0, K1, (AX)(DI*1)
 
-done139:
+done156:
 	VZEROUPPER
 	RET
 
@@ -21544,9 +21914,9 @@ TEXT ·normGradParamsAVX512(SB), NOSPLIT, $0-48
 	VBROADCASTSS rstd+36(FP), Z1
 	XORQ         DI, DI
 	SUBQ         $+16, SI
-	JLT          end144
+	JLT          end161
 
-loop143:
+loop160:
 	VMOVUPS     (DX)(DI*1), Z2
 	VMOVUPS     (BX)(DI*1), Z3
 	VSUBPS      Z0, Z3, Z3
@@ -21559,12 +21929,12 @@ loop143:
 	VMOVUPS     Z2, (CX)(DI*1)
 	ADDQ        $+64, DI
 	SUBQ        $+16, SI
-	JGE         loop143
+	JGE         loop160
 
-end144:
+end161:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
-	JEQ         done142
+	JEQ         done159
 	MOVQ        SI, R8
 	MOVQ        $0x00000001, SI
 	SHLXQ       R8, SI, SI
@@ -21581,7 +21951,7 @@ end144:
 	VADDPS      Z2, Z0, Z0
 	VMOVUPS     Z0, K1, (CX)(DI*1)
 
-done142:
+done159:
 	VZEROUPPER
 	RET
 
@@ -21591,34 +21961,58 @@ TEXT ·softmaxAVX512(SB), NOSPLIT, $0-24
 	MOVQ         x+0(FP), AX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
 	XORQ         DX, DX
 	MOVQ         CX, BX
-	SUBQ         $+16, BX
-	JLT          end147
+	SUBQ         $+64, BX
+	JLT          end164
 
-loop146:
-	VMOVUPS (AX)(DX*1), Z1
-	VMAXPS  Z0, Z1, Z0
+loop163:
+	VMOVUPS (AX)(DX*1), Z4
+	VMOVUPS 64(AX)(DX*1), Z5
+	VMOVUPS 128(AX)(DX*1), Z6
+	VMOVUPS 192(AX)(DX*1), Z7
+	VMAXPS  Z0, Z4, Z0
+	VMAXPS  Z1, Z5, Z1
+	VMAXPS  Z2, Z6, Z2
+	VMAXPS  Z3, Z7, Z3
+	ADDQ    $+256, DX
+	SUBQ    $+64, BX
+	JGE     loop163
+
+end164:
+	ADDQ $+64, BX
+	SUBQ $+16, BX
+	JLT  end166
+
+loop165:
+	VMOVUPS (AX)(DX*1), Z4
+	VMAXPS  Z0, Z4, Z0
 	ADDQ    $+64, DX
 	SUBQ    $+16, BX
-	JGE     loop146
+	JGE     loop165
 
-end147:
+end166:
 	ADDQ         $+16, BX
 	TESTQ        BX, BX
-	JEQ          done145
+	JEQ          done162
 	MOVQ         BX, SI
 	MOVQ         $0x00000001, BX
 	SHLXQ        SI, BX, BX
 	DECQ         BX
 	KMOVW        BX, K1
-	VMOVUPS.Z    (AX)(DX*1), K1, Z1
-	VBROADCASTSS cff800000<>+0(SB), Z3
-	VMOVAPS      Z3, Z3
-	VMOVAPS      Z1, K1, Z3
-	VMAXPS       Z0, Z3, Z0
+	VMOVUPS.Z    (AX)(DX*1), K1, Z4
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVAPS      Z5, Z5
+	VMOVAPS      Z4, K1, Z5
+	VMAXPS       Z0, Z5, Z0
 
-done145:
+done162:
+	VMAXPS        Z0, Z1, Z0
+	VMAXPS        Z0, Z2, Z0
+	VMAXPS        Z0, Z3, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VMAXPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -21629,41 +22023,41 @@ done145:
 	VMAXPS        X1, X0, X0
 	VBROADCASTSS  X0, Z0
 	VBROADCASTSS  scale+8(FP), Z1
-	VPXORQ        Z2, Z2, Z2
+	VPXORQ        Z8, Z8, Z8
 	XORQ          DX, DX
 	MOVQ          CX, BX
 	SUBQ          $+64, BX
-	JLT           end150
+	JLT           end169
 
-loop149:
-	VMOVUPS           (AX)(DX*1), Z3
-	VMOVUPS           64(AX)(DX*1), Z4
-	VMOVUPS           128(AX)(DX*1), Z5
-	VMOVUPS           192(AX)(DX*1), Z6
+loop168:
+	VMOVUPS           (AX)(DX*1), Z2
+	VMOVUPS           64(AX)(DX*1), Z3
+	VMOVUPS           128(AX)(DX*1), Z4
+	VMOVUPS           192(AX)(DX*1), Z5
+	VSUBPS            Z0, Z2, Z2
 	VSUBPS            Z0, Z3, Z3
 	VSUBPS            Z0, Z4, Z4
 	VSUBPS            Z0, Z5, Z5
-	VSUBPS            Z0, Z6, Z6
+	VMULPS            Z1, Z2, Z2
 	VMULPS            Z1, Z3, Z3
 	VMULPS            Z1, Z4, Z4
 	VMULPS            Z1, Z5, Z5
-	VMULPS            Z1, Z6, Z6
+	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z6
 	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z7
-	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z8
 	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z9
 	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z10
+	VFMADD213PS.BCST  c4b400000<>+0(SB), Z2, Z6
 	VFMADD213PS.BCST  c4b400000<>+0(SB), Z3, Z7
-	VFMADD213PS.BCST  c4b400000<>+0(SB), Z4, Z8
-	VFMADD213PS.BCST  c4b400000<>+0(SB), Z5, Z9
-	VFMADD213PS.BCST  c4b400000<>+0(SB), Z6, Z10
-	VSUBPS.BCST       c4b400000<>+0(SB), Z7, Z11
-	VSUBPS.BCST       c4b400000<>+0(SB), Z8, Z12
+	VFMADD213PS.BCST  c4b400000<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  c4b400000<>+0(SB), Z5, Z10
+	VSUBPS.BCST       c4b400000<>+0(SB), Z6, Z11
+	VSUBPS.BCST       c4b400000<>+0(SB), Z7, Z12
 	VSUBPS.BCST       c4b400000<>+0(SB), Z9, Z13
 	VSUBPS.BCST       c4b400000<>+0(SB), Z10, Z14
-	VMOVAPS           Z3, Z15
-	VMOVAPS           Z4, Z16
-	VMOVAPS           Z5, Z17
-	VMOVAPS           Z6, Z18
+	VMOVAPS           Z2, Z15
+	VMOVAPS           Z3, Z16
+	VMOVAPS           Z4, Z17
+	VMOVAPS           Z5, Z18
 	VFNMADD231PS.BCST c3f318000<>+0(SB), Z11, Z15
 	VFNMADD231PS.BCST c3f318000<>+0(SB), Z12, Z16
 	VFNMADD231PS.BCST c3f318000<>+0(SB), Z13, Z17
@@ -21704,98 +22098,98 @@ loop149:
 	VFMADD213PS.BCST  c3f800000<>+0(SB), Z16, Z12
 	VFMADD213PS.BCST  c3f800000<>+0(SB), Z17, Z13
 	VFMADD213PS.BCST  c3f800000<>+0(SB), Z18, Z14
+	VPSLLD            $0x17, Z6, Z6
 	VPSLLD            $0x17, Z7, Z7
-	VPSLLD            $0x17, Z8, Z8
 	VPSLLD            $0x17, Z9, Z9
 	VPSLLD            $0x17, Z10, Z10
-	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z3, K1
-	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z4, K2
-	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z5, K3
-	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z6, K4
-	VPADDD.Z          Z7, Z11, K1, Z11
-	VPADDD.Z          Z8, Z12, K2, Z12
+	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z2, K1
+	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z3, K2
+	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z4, K3
+	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z5, K4
+	VPADDD.Z          Z6, Z11, K1, Z11
+	VPADDD.Z          Z7, Z12, K2, Z12
 	VPADDD.Z          Z9, Z13, K3, Z13
 	VPADDD.Z          Z10, Z14, K4, Z14
 	VMOVUPS           Z11, (AX)(DX*1)
 	VMOVUPS           Z12, 64(AX)(DX*1)
 	VMOVUPS           Z13, 128(AX)(DX*1)
 	VMOVUPS           Z14, 192(AX)(DX*1)
-	VADDPS            Z11, Z2, Z2
-	VADDPS            Z12, Z2, Z2
-	VADDPS            Z13, Z2, Z2
-	VADDPS            Z14, Z2, Z2
+	VADDPS            Z11, Z8, Z8
+	VADDPS            Z12, Z8, Z8
+	VADDPS            Z13, Z8, Z8
+	VADDPS            Z14, Z8, Z8
 	ADDQ              $+256, DX
 	SUBQ              $+64, BX
-	JGE               loop149
+	JGE               loop168
 
-end150:
+end169:
 	ADDQ $+64, BX
 	SUBQ $+16, BX
-	JLT  end152
+	JLT  end171
 
-loop151:
-	VMOVUPS           (AX)(DX*1), Z3
-	VSUBPS            Z0, Z3, Z3
-	VMULPS            Z1, Z3, Z3
-	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z4
-	VFMADD213PS.BCST  c4b400000<>+0(SB), Z3, Z4
-	VSUBPS.BCST       c4b400000<>+0(SB), Z4, Z5
-	VMOVAPS           Z3, Z6
-	VFNMADD231PS.BCST c3f318000<>+0(SB), Z5, Z6
-	VFNMADD231PS.BCST cb95e8083<>+0(SB), Z5, Z6
-	VBROADCASTSS      c39506967<>+0(SB), Z5
-	VFMADD213PS.BCST  c3ab743ce<>+0(SB), Z6, Z5
-	VFMADD213PS.BCST  c3c088908<>+0(SB), Z6, Z5
-	VFMADD213PS.BCST  c3d2aa9c1<>+0(SB), Z6, Z5
-	VFMADD213PS.BCST  c3e2aaaaa<>+0(SB), Z6, Z5
-	VFMADD213PS.BCST  c3f000000<>+0(SB), Z6, Z5
-	VFMADD213PS.BCST  c3f800000<>+0(SB), Z6, Z5
-	VFMADD213PS.BCST  c3f800000<>+0(SB), Z6, Z5
-	VPSLLD            $0x17, Z4, Z4
-	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z3, K1
-	VPADDD.Z          Z4, Z5, K1, Z5
-	VMOVUPS           Z5, (AX)(DX*1)
-	VADDPS            Z5, Z2, Z2
+loop170:
+	VMOVUPS           (AX)(DX*1), Z2
+	VSUBPS            Z0, Z2, Z2
+	VMULPS            Z1, Z2, Z2
+	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z3
+	VFMADD213PS.BCST  c4b400000<>+0(SB), Z2, Z3
+	VSUBPS.BCST       c4b400000<>+0(SB), Z3, Z4
+	VMOVAPS           Z2, Z5
+	VFNMADD231PS.BCST c3f318000<>+0(SB), Z4, Z5
+	VFNMADD231PS.BCST cb95e8083<>+0(SB), Z4, Z5
+	VBROADCASTSS      c39506967<>+0(SB), Z4
+	VFMADD213PS.BCST  c3ab743ce<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST  c3c088908<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST  c3d2aa9c1<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST  c3e2aaaaa<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST  c3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z5, Z4
+	VPSLLD            $0x17, Z3, Z3
+	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z2, K1
+	VPADDD.Z          Z3, Z4, K1, Z4
+	VMOVUPS           Z4, (AX)(DX*1)
+	VADDPS            Z4, Z8, Z8
 	ADDQ              $+64, DX
 	SUBQ              $+16, BX
-	JGE               loop151
+	JGE               loop170
 
-end152:
+end171:
 	ADDQ              $+16, BX
 	TESTQ             BX, BX
-	JEQ               done148
+	JEQ               done167
 	MOVQ              BX, SI
 	MOVQ              $0x00000001, BX
 	SHLXQ             SI, BX, BX
 	DECQ              BX
 	KMOVW             BX, K1
-	VMOVUPS.Z         (AX)(DX*1), K1, Z3
-	VSUBPS            Z0, Z3, Z0
+	VMOVUPS.Z         (AX)(DX*1), K1, Z2
+	VSUBPS            Z0, Z2, Z0
 	VMULPS            Z1, Z0, Z0
 	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z1
 	VFMADD213PS.BCST  c4b400000<>+0(SB), Z0, Z1
-	VSUBPS.BCST       c4b400000<>+0(SB), Z1, Z3
-	VMOVAPS           Z0, Z4
-	VFNMADD231PS.BCST c3f318000<>+0(SB), Z3, Z4
-	VFNMADD231PS.BCST cb95e8083<>+0(SB), Z3, Z4
-	VBROADCASTSS      c39506967<>+0(SB), Z3
-	VFMADD213PS.BCST  c3ab743ce<>+0(SB), Z4, Z3
-	VFMADD213PS.BCST  c3c088908<>+0(SB), Z4, Z3
-	VFMADD213PS.BCST  c3d2aa9c1<>+0(SB), Z4, Z3
-	VFMADD213PS.BCST  c3e2aaaaa<>+0(SB), Z4, Z3
-	VFMADD213PS.BCST  c3f000000<>+0(SB), Z4, Z3
-	VFMADD213PS.BCST  c3f800000<>+0(SB), Z4, Z3
-	VFMADD213PS.BCST  c3f800000<>+0(SB), Z4, Z3
+	VSUBPS.BCST       c4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z3
+	VFNMADD231PS.BCST c3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS.BCST cb95e8083<>+0(SB), Z2, Z3
+	VBROADCASTSS      c39506967<>+0(SB), Z2
+	VFMADD213PS.BCST  c3ab743ce<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  c3c088908<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  c3d2aa9c1<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  c3e2aaaaa<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  c3f000000<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z3, Z2
 	VPSLLD            $0x17, Z1, Z1
 	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z0, K2
-	VPADDD.Z          Z1, Z3, K2, Z3
-	VMOVUPS           Z3, K1, (AX)(DX*1)
-	VMOVAPS.Z         Z3, K1, Z0
-	VADDPS            Z0, Z2, Z2
+	VPADDD.Z          Z1, Z2, K2, Z2
+	VMOVUPS           Z2, K1, (AX)(DX*1)
+	VMOVAPS.Z         Z2, K1, Z0
+	VADDPS            Z0, Z8, Z8
 
-done148:
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPS        Y0, Y2, Y0
+done167:
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
 	VEXTRACTF128  $0x01, Y0, X1
 	VADDPS        X1, X0, X0
 	VPERMILPS     $0x4e, X0, X1
@@ -21807,20 +22201,20 @@ done148:
 	VBROADCASTSS  X1, Z0
 	XORQ          DX, DX
 	SUBQ          $+16, CX
-	JLT           end155
+	JLT           end174
 
-loop154:
+loop173:
 	VMOVUPS (AX)(DX*1), Z1
 	VMULPS  Z1, Z0, Z1
 	VMOVUPS Z1, (AX)(DX*1)
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
-	JGE     loop154
+	JGE     loop173
 
-end155:
+end174:
 	ADDQ      $+16, CX
 	TESTQ     CX, CX
-	JEQ       done153
+	JEQ       done172
 	MOVQ      CX, BX
 	MOVQ      $0x00000001, CX
 	SHLXQ     BX, CX, CX
@@ -21830,7 +22224,7 @@ end155:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(DX*1)
 
-done153:
+done172:
 	VZEROUPPER
 	RET
 
@@ -21844,20 +22238,20 @@ TEXT ·softmaxGradAVX512(SB), NOSPLIT, $0-32
 	XORQ   BX, BX
 	MOVQ   DX, SI
 	SUBQ   $+16, SI
-	JLT    end158
+	JLT    end177
 
-loop157:
+loop176:
 	VMOVUPS     (AX)(BX*1), Z1
 	VMOVUPS     (CX)(BX*1), Z2
 	VFMADD231PS Z2, Z1, Z0
 	ADDQ        $+64, BX
 	SUBQ        $+16, SI
-	JGE         loop157
+	JGE         loop176
 
-end158:
+end177:
 	ADDQ        $+16, SI
 	TESTQ       SI, SI
-	JEQ         done156
+	JEQ         done175
 	MOVQ        SI, DI
 	MOVQ        $0x00000001, SI
 	SHLXQ       DI, SI, SI
@@ -21867,7 +22261,7 @@ end158:
 	VMOVUPS.Z   (CX)(BX*1), K1, Z2
 	VFMADD231PS Z2, Z1, Z0
 
-done156:
+done175:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -21880,9 +22274,9 @@ done156:
 	VBROADCASTSS  scale+16(FP), Z1
 	XORQ          BX, BX
 	SUBQ          $+16, DX
-	JLT           end161
+	JLT           end180
 
-loop160:
+loop179:
 	VMOVUPS (CX)(BX*1), Z2
 	VMOVUPS (AX)(BX*1), Z3
 	VSUBPS  Z0, Z3, Z3
@@ -21891,12 +22285,12 @@ loop160:
 	VMOVUPS Z2, (AX)(BX*1)
 	ADDQ    $+64, BX
 	SUBQ    $+16, DX
-	JGE     loop160
+	JGE     loop179
 
-end161:
+end180:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
-	JEQ       done159
+	JEQ       done178
 	MOVQ      DX, SI
 	MOVQ      $0x00000001, DX
 	SHLXQ     SI, DX, DX
@@ -21909,7 +22303,7 @@ end161:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*1)
 
-done159:
+done178:
 	VZEROUPPER
 	RET
 
@@ -21919,33 +22313,57 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-20
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
 	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
 	XORQ         DX, DX
-	SUBQ         $+16, CX
-	JLT          end164
+	SUBQ         $+64, CX
+	JLT          end183
 
-loop163:
-	VMOVUPS (AX)(DX*1), Z1
-	VMAXPS  Z0, Z1, Z0
+loop182:
+	VMOVUPS (AX)(DX*1), Z4
+	VMOVUPS 64(AX)(DX*1), Z5
+	VMOVUPS 128(AX)(DX*1), Z6
+	VMOVUPS 192(AX)(DX*1), Z7
+	VMAXPS  Z0, Z4, Z0
+	VMAXPS  Z1, Z5, Z1
+	VMAXPS  Z2, Z6, Z2
+	VMAXPS  Z3, Z7, Z3
+	ADDQ    $+256, DX
+	SUBQ    $+64, CX
+	JGE     loop182
+
+end183:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JLT  end185
+
+loop184:
+	VMOVUPS (AX)(DX*1), Z4
+	VMAXPS  Z0, Z4, Z0
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
-	JGE     loop163
+	JGE     loop184
 
-end164:
+end185:
 	ADDQ         $+16, CX
 	TESTQ        CX, CX
-	JEQ          done162
+	JEQ          done181
 	MOVQ         CX, BX
 	MOVQ         $0x00000001, CX
 	SHLXQ        BX, CX, CX
 	DECQ         CX
 	KMOVW        CX, K1
-	VMOVUPS.Z    (AX)(DX*1), K1, Z1
-	VBROADCASTSS cff800000<>+0(SB), Z2
-	VMOVAPS      Z2, Z2
-	VMOVAPS      Z1, K1, Z2
-	VMAXPS       Z0, Z2, Z0
+	VMOVUPS.Z    (AX)(DX*1), K1, Z4
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVAPS      Z5, Z5
+	VMOVAPS      Z4, K1, Z5
+	VMAXPS       Z0, Z5, Z0
 
-done162:
+done181:
+	VMAXPS        Z0, Z1, Z0
+	VMAXPS        Z0, Z2, Z0
+	VMAXPS        Z0, Z3, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VMAXPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -21968,9 +22386,9 @@ TEXT ·expStoreAVX512(SB), NOSPLIT, $0-28
 	VPXORQ       Z1, Z1, Z1
 	XORQ         DX, DX
 	SUBQ         $+64, CX
-	JLT          end167
+	JLT          end188
 
-loop166:
+loop187:
 	VMOVUPS           (AX)(DX*1), Z2
 	VMOVUPS           64(AX)(DX*1), Z3
 	VMOVUPS           128(AX)(DX*1), Z4
@@ -22057,14 +22475,14 @@ loop166:
 	VADDPS            Z13, Z1, Z1
 	ADDQ              $+256, DX
 	SUBQ              $+64, CX
-	JGE               loop166
+	JGE               loop187
 
-end167:
+end188:
 	ADDQ $+64, CX
 	SUBQ $+16, CX
-	JLT  end169
+	JLT  end190
 
-loop168:
+loop189:
 	VMOVUPS           (AX)(DX*1), Z2
 	VSUBPS            Z0, Z2, Z2
 	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z3
@@ -22088,12 +22506,12 @@ loop168:
 	VADDPS            Z4, Z1, Z1
 	ADDQ              $+64, DX
 	SUBQ              $+16, CX
-	JGE               loop168
+	JGE               loop189
 
-end169:
+end190:
 	ADDQ              $+16, CX
 	TESTQ             CX, CX
-	JEQ               done165
+	JEQ               done186
 	MOVQ              CX, BX
 	MOVQ              $0x00000001, CX
 	SHLXQ             BX, CX, CX
@@ -22122,7 +22540,7 @@ end169:
 	VMOVAPS.Z         Z3, K1, Z0
 	VADDPS            Z0, Z1, Z1
 
-done165:
+done186:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -22144,9 +22562,9 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-28
 	VPXORQ       Z1, Z1, Z1
 	XORQ         DX, DX
 	SUBQ         $+64, CX
-	JLT          end172
+	JLT          end193
 
-loop171:
+loop192:
 	VMOVUPS           (AX)(DX*1), Z2
 	VMOVUPS           64(AX)(DX*1), Z3
 	VMOVUPS           128(AX)(DX*1), Z4
@@ -22229,14 +22647,14 @@ loop171:
 	VADDPS            Z13, Z1, Z1
 	ADDQ              $+256, DX
 	SUBQ              $+64, CX
-	JGE               loop171
+	JGE               loop192
 
-end172:
+end193:
 	ADDQ $+64, CX
 	SUBQ $+16, CX
-	JLT  end174
+	JLT  end195
 
-loop173:
+loop194:
 	VMOVUPS           (AX)(DX*1), Z2
 	VSUBPS            Z0, Z2, Z2
 	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z3
@@ -22259,12 +22677,12 @@ loop173:
 	VADDPS            Z4, Z1, Z1
 	ADDQ              $+64, DX
 	SUBQ              $+16, CX
-	JGE               loop173
+	JGE               loop194
 
-end174:
+end195:
 	ADDQ              $+16, CX
 	TESTQ             CX, CX
-	JEQ               done170
+	JEQ               done191
 	MOVQ              CX, BX
 	MOVQ              $0x00000001, CX
 	SHLXQ             BX, CX, CX
@@ -22292,7 +22710,7 @@ end174:
 	VMOVAPS.Z         Z3, K1, Z0
 	VADDPS            Z0, Z1, Z1
 
-done170:
+done191:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -22338,9 +22756,9 @@ TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+64, DX
-	JLT  end177
+	JLT  end198
 
-loop176:
+loop197:
 	VMOVUPS           (CX)(BX*1), Z0
 	VMOVUPS           64(CX)(BX*1), Z1
 	VMOVUPS           128(CX)(BX*1), Z2
@@ -22459,14 +22877,14 @@ loop176:
 	VMOVUPS           Z3, 192(AX)(BX*1)
 	ADDQ              $+256, BX
 	SUBQ              $+64, DX
-	JGE               loop176
+	JGE               loop197
 
-end177:
+end198:
 	ADDQ $+64, DX
 	SUBQ $+16, DX
-	JLT  end179
+	JLT  end200
 
-loop178:
+loop199:
 	VMOVUPS           (CX)(BX*1), Z0
 	VBROADCASTSS      cbd922279<>+0(SB), Z1
 	VMULPS            Z0, Z0, Z2
@@ -22498,12 +22916,12 @@ loop178:
 	VMOVUPS           Z0, (AX)(BX*1)
 	ADDQ              $+64, BX
 	SUBQ              $+16, DX
-	JGE               loop178
+	JGE               loop199
 
-end179:
+end200:
 	ADDQ              $+16, DX
 	TESTQ             DX, DX
-	JEQ               done175
+	JEQ               done196
 	MOVQ              DX, SI
 	MOVQ              $0x00000001, DX
 	SHLXQ             SI, DX, DX
@@ -22539,7 +22957,7 @@ end179:
 	VDIVPS            Z2, Z0, Z0
 	VMOVUPS           Z0, K1, (AX)(BX*1)
 
-done175:
+done196:
 	VZEROUPPER
 	RET
 
@@ -22552,9 +22970,9 @@ TEXT ·geluTanhGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+64, BX
-	JLT  end182
+	JLT  end203
 
-loop181:
+loop202:
 	VBROADCASTSS      c3f800000<>+0(SB), Z0
 	VBROADCASTSS      c3f800000<>+0(SB), Z1
 	VBROADCASTSS      c3f800000<>+0(SB), Z2
@@ -22717,14 +23135,14 @@ loop181:
 	VMOVUPS           Z3, 192(AX)(SI*1)
 	ADDQ              $+256, SI
 	SUBQ              $+64, BX
-	JGE               loop181
+	JGE               loop202
 
-end182:
+end203:
 	ADDQ $+64, BX
 	SUBQ $+16, BX
-	JLT  end184
+	JLT  end205
 
-loop183:
+loop204:
 	VBROADCASTSS      c3f800000<>+0(SB), Z0
 	VMOVUPS           (DX)(SI*1), Z1
 	VBROADCASTSS      cbd922279<>+0(SB), Z2
@@ -22767,12 +23185,12 @@ loop183:
 	VMOVUPS           Z0, (AX)(SI*1)
 	ADDQ              $+64, SI
 	SUBQ              $+16, BX
-	JGE               loop183
+	JGE               loop204
 
-end184:
+end205:
 	ADDQ              $+16, BX
 	TESTQ             BX, BX
-	JEQ               done180
+	JEQ               done201
 	MOVQ              BX, DI
 	MOVQ              $0x00000001, BX
 	SHLXQ             DI, BX, BX
@@ -22819,7 +23237,7 @@ end184:
 	VMULPS            Z1, Z0, Z0
 	VMOVUPS           Z0, K1, (AX)(SI*1)
 
-done180:
+done201:
 	VZEROUPPER
 	RET
 
@@ -22831,9 +23249,9 @@ TEXT ·geluErfAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+64, DX
-	JLT  end187
+	JLT  end208
 
-loop186:
+loop207:
 	VMOVUPS          (CX)(BX*1), Z0
 	VMOVUPS          64(CX)(BX*1), Z1
 	VMOVUPS          128(CX)(BX*1), Z2
@@ -22940,14 +23358,14 @@ loop186:
 	VMOVUPS          Z3, 192(AX)(BX*1)
 	ADDQ             $+256, BX
 	SUBQ             $+64, DX
-	JGE              loop186
+	JGE              loop207
 
-end187:
+end208:
 	ADDQ $+64, DX
 	SUBQ $+16, DX
-	JLT  end189
+	JLT  end210
 
-loop188:
+loop209:
 	VMOVUPS          (CX)(BX*1), Z0
 	VMULPS.BCST      c3f3504f3<>+0(SB), Z0, Z0
 	VBROADCASTSS     c40800000<>+0(SB), Z1
@@ -22976,12 +23394,12 @@ loop188:
 	VMOVUPS          Z0, (AX)(BX*1)
 	ADDQ             $+64, BX
 	SUBQ             $+16, DX
-	JGE              loop188
+	JGE              loop209
 
-end189:
+end210:
 	ADDQ             $+16, DX
 	TESTQ            DX, DX
-	JEQ              done185
+	JEQ              done206
 	MOVQ             DX, SI
 	MOVQ             $0x00000001, DX
 	SHLXQ            SI, DX, DX
@@ -23014,7 +23432,7 @@ end189:
 	VMULPS           Z0, Z1, Z0
 	VMOVUPS          Z0, K1, (AX)(BX*1)
 
-done185:
+done206:
 	VZEROUPPER
 	RET
 
@@ -23027,9 +23445,9 @@ TEXT ·geluErfGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+64, BX
-	JLT  end192
+	JLT  end213
 
-loop191:
+loop212:
 	VMOVUPS           (DX)(SI*1), Z0
 	VMOVUPS           64(DX)(SI*1), Z1
 	VMOVUPS           128(DX)(SI*1), Z2
@@ -23228,14 +23646,14 @@ loop191:
 	VMOVUPS           Z3, 192(AX)(SI*1)
 	ADDQ              $+256, SI
 	SUBQ              $+64, BX
-	JGE               loop191
+	JGE               loop212
 
-end192:
+end213:
 	ADDQ $+64, BX
 	SUBQ $+16, BX
-	JLT  end194
+	JLT  end215
 
-loop193:
+loop214:
 	VMOVUPS           (DX)(SI*1), Z0
 	VMULPS.BCST       c3f3504f3<>+0(SB), Z0, Z0
 	VBROADCASTSS      c40800000<>+0(SB), Z1
@@ -23287,12 +23705,12 @@ loop193:
 	VMOVUPS           Z0, (AX)(SI*1)
 	ADDQ              $+64, SI
 	SUBQ              $+16, BX
-	JGE               loop193
+	JGE               loop214
 
-end194:
+end215:
 	ADDQ              $+16, BX
 	TESTQ             BX, BX
-	JEQ               done190
+	JEQ               done211
 	MOVQ              BX, DI
 	MOVQ              $0x00000001, BX
 	SHLXQ             DI, BX, BX
@@ -23348,7 +23766,7 @@ end194:
 	VMULPS            Z3, Z0, Z0
 	VMOVUPS           Z0, K1, (AX)(SI*1)
 
-done190:
+done211:
 	VZEROUPPER
 	RET
 
@@ -23360,9 +23778,9 @@ TEXT ·reluAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+16, DX
-	JLT  end197
+	JLT  end218
 
-loop196:
+loop217:
 	VMOVUPS   (CX)(BX*1), Z0
 	VPXORQ    Z1, Z1, Z1
 	VCMPPS    $0x1e, Z1, Z0, K1
@@ -23370,12 +23788,12 @@ loop196:
 	VMOVUPS   Z0, (AX)(BX*1)
 	ADDQ      $+64, BX
 	SUBQ      $+16, DX
-	JGE       loop196
+	JGE       loop217
 
-end197:
+end218:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
-	JEQ       done195
+	JEQ       done216
 	MOVQ      DX, SI
 	MOVQ      $0x00000001, DX
 	SHLXQ     SI, DX, DX
@@ -23387,7 +23805,7 @@ end197:
 	VMOVAPS.Z Z0, K2, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*1)
 
-done195:
+done216:
 	VZEROUPPER
 	RET
 
@@ -23400,9 +23818,9 @@ TEXT ·reluGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+16, BX
-	JLT  end200
+	JLT  end221
 
-loop199:
+loop220:
 	VMOVUPS   (CX)(SI*1), Z0
 	VMOVUPS   (DX)(SI*1), Z1
 	VPXORQ    Z2, Z2, Z2
@@ -23411,12 +23829,12 @@ loop199:
 	VMOVUPS   Z0, (AX)(SI*1)
 	ADDQ      $+64, SI
 	SUBQ      $+16, BX
-	JGE       loop199
+	JGE       loop220
 
-end200:
+end221:
 	ADDQ      $+16, BX
 	TESTQ     BX, BX
-	JEQ       done198
+	JEQ       done219
 	MOVQ      BX, DI
 	MOVQ      $0x00000001, BX
 	SHLXQ     DI, BX, BX
@@ -23429,7 +23847,7 @@ end200:
 	VMOVAPS.Z Z0, K2, Z0
 	VMOVUPS   Z0, K1, (AX)(SI*1)
 
-done198:
+done219:
 	VZEROUPPER
 	RET
 
@@ -23441,9 +23859,9 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 	XORQ BX, BX
 	SUBQ $+64, DX
-	JLT  end203
+	JLT  end224
 
-loop202:
+loop223:
 	VMOVUPS           (CX)(BX*1), Z0
 	VMOVUPS           64(CX)(BX*1), Z1
 	VMOVUPS           128(CX)(BX*1), Z2
@@ -23606,14 +24024,14 @@ loop202:
 	VMOVUPS           Z2, 192(AX)(BX*1)
 	ADDQ              $+256, BX
 	SUBQ              $+64, DX
-	JGE               loop202
+	JGE               loop223
 
-end203:
+end224:
 	ADDQ $+64, DX
 	SUBQ $+16, DX
-	JLT  end205
+	JLT  end226
 
-loop204:
+loop225:
 	VMOVUPS           (CX)(BX*1), Z0
 	VPANDD.BCST       c7fffffff<>+0(SB), Z0, Z1
 	VMULPS            Z0, Z0, Z2
@@ -23656,12 +24074,12 @@ loop204:
 	VMOVUPS           Z1, (AX)(BX*1)
 	ADDQ              $+64, BX
 	SUBQ              $+16, DX
-	JGE               loop204
+	JGE               loop225
 
-end205:
+end226:
 	ADDQ              $+16, DX
 	TESTQ             DX, DX
-	JEQ               done201
+	JEQ               done222
 	MOVQ              DX, SI
 	MOVQ              $0x00000001, DX
 	SHLXQ             SI, DX, DX
@@ -23708,7 +24126,7 @@ end205:
 	VMOVAPS           Z0, K2, Z1
 	VMOVUPS           Z1, K1, (AX)(BX*1)
 
-done201:
+done222:
 	VZEROUPPER
 	RET
 
@@ -23721,9 +24139,9 @@ TEXT ·tanhGradAVX512(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 	XORQ SI, SI
 	SUBQ $+16, BX
-	JLT  end208
+	JLT  end229
 
-loop207:
+loop228:
 	VBROADCASTSS c3f800000<>+0(SB), Z0
 	VMOVUPS      (DX)(SI*1), Z1
 	VFNMADD231PS Z1, Z1, Z0
@@ -23732,12 +24150,12 @@ loop207:
 	VMOVUPS      Z0, (AX)(SI*1)
 	ADDQ         $+64, SI
 	SUBQ         $+16, BX
-	JGE          loop207
+	JGE          loop228
 
-end208:
+end229:
 	ADDQ         $+16, BX
 	TESTQ        BX, BX
-	JEQ          done206
+	JEQ          done227
 	MOVQ         BX, DI
 	MOVQ         $0x00000001, BX
 	SHLXQ        DI, BX, BX
@@ -23750,7 +24168,7 @@ end208:
 	VMULPS       Z0, Z1, Z0
 	VMOVUPS      Z0, K1, (AX)(SI*1)
 
-done206:
+done227:
 	VZEROUPPER
 	RET
 
@@ -23807,9 +24225,9 @@ TEXT ·dropoutAVX512(SB), NOSPLIT, $80-52
 	MOVL   $0x0000aaaa, SI
 	KMOVW  SI, K1
 	SUBQ   $+128, DX
-	JLT    end210
+	JLT    end231
 
-block209:
+block230:
 	VPADDD.BCST     c00000010<>+0(SB), Z0, Z1
 	VBROADCASTSS    ctr0+40(FP), Z2
 	VBROADCASTSS    ctr1+44(FP), Z3
@@ -24125,14 +24543,14 @@ block209:
 	ADDQ            $+512, BX
 	VPADDD.BCST     c00000020<>+0(SB), Z0, Z0
 	SUBQ            $+128, DX
-	JGE             block209
+	JGE             block230
 
-end210:
+end231:
 	ADDQ $+128, DX
 	SUBQ $+64, DX
-	JLT  end212
+	JLT  end233
 
-block211:
+block232:
 	VBROADCASTSS    ctr0+40(FP), Z1
 	VBROADCASTSS    ctr1+44(FP), Z2
 	VBROADCASTSS    ctr2+48(FP), Z3
@@ -24293,9 +24711,9 @@ block211:
 	ADDQ            $+256, BX
 	VPADDD.BCST     c00000010<>+0(SB), Z0, Z0
 	SUBQ            $+64, DX
-	JGE             block211
+	JGE             block232
 
-end212:
+end233:
 	ADDQ            $+64, DX
 	TESTQ           DX, DX
 	JEQ             done
@@ -24532,9 +24950,9 @@ TEXT ·dropoutAddAVX512(SB), NOSPLIT, $80-60
 	MOVL   $0x0000aaaa, DI
 	KMOVW  DI, K1
 	SUBQ   $+128, DX
-	JLT    end214
+	JLT    end235
 
-block213:
+block234:
 	VPADDD.BCST     c00000010<>+0(SB), Z0, Z1
 	VBROADCASTSS    ctr0+48(FP), Z2
 	VBROADCASTSS    ctr1+52(FP), Z3
@@ -24866,14 +25284,14 @@ block213:
 	ADDQ            $+512, SI
 	VPADDD.BCST     c00000020<>+0(SB), Z0, Z0
 	SUBQ            $+128, DX
-	JGE             block213
+	JGE             block234
 
-end214:
+end235:
 	ADDQ $+128, DX
 	SUBQ $+64, DX
-	JLT  end216
+	JLT  end237
 
-block215:
+block236:
 	VBROADCASTSS    ctr0+48(FP), Z1
 	VBROADCASTSS    ctr1+52(FP), Z2
 	VBROADCASTSS    ctr2+56(FP), Z3
@@ -25042,9 +25460,9 @@ block215:
 	ADDQ            $+256, SI
 	VPADDD.BCST     c00000010<>+0(SB), Z0, Z0
 	SUBQ            $+64, DX
-	JGE             block215
+	JGE             block236
 
-end216:
+end237:
 	ADDQ            $+64, DX
 	TESTQ           DX, DX
 	JEQ             done
@@ -25243,9 +25661,9 @@ TEXT ·adamAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS decay+64(FP), Z6
 	XORQ         R8, R8
 	SUBQ         $+16, DI
-	JLT          end219
+	JLT          end240
 
-loop218:
+loop239:
 	VMOVUPS     (BX)(R8*1), Z7
 	VMULPS      Z0, Z7, Z7
 	VMOVUPS     (CX)(R8*1), Z8
@@ -25267,12 +25685,12 @@ loop218:
 	VMOVUPS     Z7, (AX)(R8*1)
 	ADDQ        $+64, R8
 	SUBQ        $+16, DI
-	JGE         loop218
+	JGE         loop239
 
-end219:
+end240:
 	ADDQ        $+16, DI
 	TESTQ       DI, DI
-	JEQ         done217
+	JEQ         done238
 	MOVQ        DI, R9
 	MOVQ        $0x00000001, DI
 	SHLXQ       R9, DI, DI
@@ -25298,7 +25716,7 @@ end219:
 	VFMADD231PS Z6, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)(R8*1)
 
-done217:
+done238:
 	VZEROUPPER
 	RET
 
@@ -25412,9 +25830,9 @@ TEXT ·spanAVX512(SB), NOSPLIT, $0-28
 	VPXORQ Z12, Z12, Z12
 	XORQ   DX, DX
 	SUBQ   $+64, CX
-	JLT    end222
+	JLT    end243
 
-loop221:
+loop242:
 	VMOVUPS     (AX)(DX*1), Z13
 	VMOVUPS     64(AX)(DX*1), Z14
 	VMOVUPS     128(AX)(DX*1), Z15
@@ -25433,26 +25851,26 @@ loop221:
 	VFMADD231PS Z12, Z16, Z11
 	ADDQ        $+256, DX
 	SUBQ        $+64, CX
-	JGE         loop221
+	JGE         loop242
 
-end222:
+end243:
 	ADDQ $+64, CX
 	SUBQ $+16, CX
-	JLT  end224
+	JLT  end245
 
-loop223:
+loop244:
 	VMOVUPS     (AX)(DX*1), Z13
 	VMINPS      Z0, Z13, Z0
 	VMAXPS      Z4, Z13, Z4
 	VFMADD231PS Z12, Z13, Z8
 	ADDQ        $+64, DX
 	SUBQ        $+16, CX
-	JGE         loop223
+	JGE         loop244
 
-end224:
+end245:
 	ADDQ        $+16, CX
 	TESTQ       CX, CX
-	JEQ         done220
+	JEQ         done241
 	MOVQ        CX, BX
 	MOVQ        $0x00000001, CX
 	SHLXQ       BX, CX, CX
@@ -25463,7 +25881,7 @@ end224:
 	VMAXPS      Z4, Z13, Z4
 	VFMADD231PS Z12, Z13, Z8
 
-done220:
+done241:
 	VMINPS        Z1, Z0, Z0
 	VMAXPS        Z5, Z4, Z4
 	VADDPS        Z9, Z8, Z8
@@ -25514,9 +25932,9 @@ TEXT ·quantizeAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS flip+24(FP), X2
 	XORQ         BX, BX
 	SUBQ         $+64, DX
-	JLT          end227
+	JLT          end248
 
-loop226:
+loop247:
 	VMOVUPS   (CX)(BX*1), Z3
 	VMOVUPS   64(CX)(BX*1), Z4
 	VMOVUPS   128(CX)(BX*1), Z5
@@ -25548,14 +25966,14 @@ loop226:
 	ADDQ      $+64, AX
 	ADDQ      $+256, BX
 	SUBQ      $+64, DX
-	JGE       loop226
+	JGE       loop247
 
-end227:
+end248:
 	ADDQ $+64, DX
 	SUBQ $+16, DX
-	JLT  end229
+	JLT  end250
 
-loop228:
+loop249:
 	VMOVUPS   (CX)(BX*1), Z3
 	VMULPS    Z0, Z3, Z3
 	VCVTPS2DQ Z3, Z3
@@ -25566,12 +25984,12 @@ loop228:
 	ADDQ      $+16, AX
 	ADDQ      $+64, BX
 	SUBQ      $+16, DX
-	JGE       loop228
+	JGE       loop249
 
-end229:
+end250:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
-	JEQ       done225
+	JEQ       done246
 	MOVQ      DX, SI
 	MOVQ      $0x00000001, DX
 	SHLXQ     SI, DX, DX
@@ -25586,12 +26004,346 @@ end229:
 	VMOVDQU   X0, (AX)
 	ADDQ      $+16, AX
 
-done225:
+done246:
+	VZEROUPPER
+	RET
+
+// func softmaxInt8AVX512(dst *int8, x *float32, scale float32, flip uint32, n int) float32
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·softmaxInt8AVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VBROADCASTSS cff800000<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	VBROADCASTSS cff800000<>+0(SB), Z3
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SUBQ         $+64, SI
+	JLT          end253
+
+loop252:
+	VMOVUPS (CX)(BX*1), Z4
+	VMOVUPS 64(CX)(BX*1), Z5
+	VMOVUPS 128(CX)(BX*1), Z6
+	VMOVUPS 192(CX)(BX*1), Z7
+	VMAXPS  Z0, Z4, Z0
+	VMAXPS  Z1, Z5, Z1
+	VMAXPS  Z2, Z6, Z2
+	VMAXPS  Z3, Z7, Z3
+	ADDQ    $+256, BX
+	SUBQ    $+64, SI
+	JGE     loop252
+
+end253:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JLT  end255
+
+loop254:
+	VMOVUPS (CX)(BX*1), Z4
+	VMAXPS  Z0, Z4, Z0
+	ADDQ    $+64, BX
+	SUBQ    $+16, SI
+	JGE     loop254
+
+end255:
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JEQ          done251
+	MOVQ         SI, DI
+	MOVQ         $0x00000001, SI
+	SHLXQ        DI, SI, SI
+	DECQ         SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (CX)(BX*1), K1, Z4
+	VBROADCASTSS cff800000<>+0(SB), Z5
+	VMOVAPS      Z5, Z5
+	VMOVAPS      Z4, K1, Z5
+	VMAXPS       Z0, Z5, Z0
+
+done251:
+	VMAXPS        Z0, Z1, Z0
+	VMAXPS        Z0, Z2, Z0
+	VMAXPS        Z0, Z3, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VMAXPS        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VMAXPS        X1, X0, X0
+	VPERMILPS     $0x4e, X0, X1
+	VMAXPS        X1, X0, X0
+	VPERMILPS     $0xb1, X0, X1
+	VMAXPS        X1, X0, X0
+	VBROADCASTSS  X0, Z0
+	VBROADCASTSS  scale+16(FP), Z1
+	VPXORQ        Z8, Z8, Z8
+	XORQ          BX, BX
+	MOVQ          DX, SI
+	SUBQ          $+64, SI
+	JLT           end258
+
+loop257:
+	VMOVUPS           (CX)(BX*1), Z2
+	VMOVUPS           64(CX)(BX*1), Z3
+	VMOVUPS           128(CX)(BX*1), Z4
+	VMOVUPS           192(CX)(BX*1), Z5
+	VSUBPS            Z0, Z2, Z2
+	VSUBPS            Z0, Z3, Z3
+	VSUBPS            Z0, Z4, Z4
+	VSUBPS            Z0, Z5, Z5
+	VMULPS            Z1, Z2, Z2
+	VMULPS            Z1, Z3, Z3
+	VMULPS            Z1, Z4, Z4
+	VMULPS            Z1, Z5, Z5
+	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z6
+	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z7
+	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z9
+	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z10
+	VFMADD213PS.BCST  c4b400000<>+0(SB), Z2, Z6
+	VFMADD213PS.BCST  c4b400000<>+0(SB), Z3, Z7
+	VFMADD213PS.BCST  c4b400000<>+0(SB), Z4, Z9
+	VFMADD213PS.BCST  c4b400000<>+0(SB), Z5, Z10
+	VSUBPS.BCST       c4b400000<>+0(SB), Z6, Z11
+	VSUBPS.BCST       c4b400000<>+0(SB), Z7, Z12
+	VSUBPS.BCST       c4b400000<>+0(SB), Z9, Z13
+	VSUBPS.BCST       c4b400000<>+0(SB), Z10, Z14
+	VMOVAPS           Z2, Z15
+	VMOVAPS           Z3, Z16
+	VMOVAPS           Z4, Z17
+	VMOVAPS           Z5, Z18
+	VFNMADD231PS.BCST c3f318000<>+0(SB), Z11, Z15
+	VFNMADD231PS.BCST c3f318000<>+0(SB), Z12, Z16
+	VFNMADD231PS.BCST c3f318000<>+0(SB), Z13, Z17
+	VFNMADD231PS.BCST c3f318000<>+0(SB), Z14, Z18
+	VFNMADD231PS.BCST cb95e8083<>+0(SB), Z11, Z15
+	VFNMADD231PS.BCST cb95e8083<>+0(SB), Z12, Z16
+	VFNMADD231PS.BCST cb95e8083<>+0(SB), Z13, Z17
+	VFNMADD231PS.BCST cb95e8083<>+0(SB), Z14, Z18
+	VBROADCASTSS      c39506967<>+0(SB), Z11
+	VBROADCASTSS      c39506967<>+0(SB), Z12
+	VBROADCASTSS      c39506967<>+0(SB), Z13
+	VBROADCASTSS      c39506967<>+0(SB), Z14
+	VFMADD213PS.BCST  c3ab743ce<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  c3ab743ce<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  c3ab743ce<>+0(SB), Z17, Z13
+	VFMADD213PS.BCST  c3ab743ce<>+0(SB), Z18, Z14
+	VFMADD213PS.BCST  c3c088908<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  c3c088908<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  c3c088908<>+0(SB), Z17, Z13
+	VFMADD213PS.BCST  c3c088908<>+0(SB), Z18, Z14
+	VFMADD213PS.BCST  c3d2aa9c1<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  c3d2aa9c1<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  c3d2aa9c1<>+0(SB), Z17, Z13
+	VFMADD213PS.BCST  c3d2aa9c1<>+0(SB), Z18, Z14
+	VFMADD213PS.BCST  c3e2aaaaa<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  c3e2aaaaa<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  c3e2aaaaa<>+0(SB), Z17, Z13
+	VFMADD213PS.BCST  c3e2aaaaa<>+0(SB), Z18, Z14
+	VFMADD213PS.BCST  c3f000000<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  c3f000000<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  c3f000000<>+0(SB), Z17, Z13
+	VFMADD213PS.BCST  c3f000000<>+0(SB), Z18, Z14
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z17, Z13
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z18, Z14
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z17, Z13
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z18, Z14
+	VPSLLD            $0x17, Z6, Z6
+	VPSLLD            $0x17, Z7, Z7
+	VPSLLD            $0x17, Z9, Z9
+	VPSLLD            $0x17, Z10, Z10
+	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z2, K1
+	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z3, K2
+	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z4, K3
+	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z5, K4
+	VPADDD.Z          Z6, Z11, K1, Z11
+	VPADDD.Z          Z7, Z12, K2, Z12
+	VPADDD.Z          Z9, Z13, K3, Z13
+	VPADDD.Z          Z10, Z14, K4, Z14
+	VMOVUPS           Z11, (CX)(BX*1)
+	VMOVUPS           Z12, 64(CX)(BX*1)
+	VMOVUPS           Z13, 128(CX)(BX*1)
+	VMOVUPS           Z14, 192(CX)(BX*1)
+	VADDPS            Z11, Z8, Z8
+	VADDPS            Z12, Z8, Z8
+	VADDPS            Z13, Z8, Z8
+	VADDPS            Z14, Z8, Z8
+	ADDQ              $+256, BX
+	SUBQ              $+64, SI
+	JGE               loop257
+
+end258:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JLT  end260
+
+loop259:
+	VMOVUPS           (CX)(BX*1), Z2
+	VSUBPS            Z0, Z2, Z2
+	VMULPS            Z1, Z2, Z2
+	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z3
+	VFMADD213PS.BCST  c4b400000<>+0(SB), Z2, Z3
+	VSUBPS.BCST       c4b400000<>+0(SB), Z3, Z4
+	VMOVAPS           Z2, Z5
+	VFNMADD231PS.BCST c3f318000<>+0(SB), Z4, Z5
+	VFNMADD231PS.BCST cb95e8083<>+0(SB), Z4, Z5
+	VBROADCASTSS      c39506967<>+0(SB), Z4
+	VFMADD213PS.BCST  c3ab743ce<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST  c3c088908<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST  c3d2aa9c1<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST  c3e2aaaaa<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST  c3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z5, Z4
+	VPSLLD            $0x17, Z3, Z3
+	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z2, K1
+	VPADDD.Z          Z3, Z4, K1, Z4
+	VMOVUPS           Z4, (CX)(BX*1)
+	VADDPS            Z4, Z8, Z8
+	ADDQ              $+64, BX
+	SUBQ              $+16, SI
+	JGE               loop259
+
+end260:
+	ADDQ              $+16, SI
+	TESTQ             SI, SI
+	JEQ               done256
+	MOVQ              SI, DI
+	MOVQ              $0x00000001, SI
+	SHLXQ             DI, SI, SI
+	DECQ              SI
+	KMOVW             SI, K1
+	VMOVUPS.Z         (CX)(BX*1), K1, Z2
+	VSUBPS            Z0, Z2, Z0
+	VMULPS            Z1, Z0, Z0
+	VBROADCASTSS      c3fb8aa3b<>+0(SB), Z1
+	VFMADD213PS.BCST  c4b400000<>+0(SB), Z0, Z1
+	VSUBPS.BCST       c4b400000<>+0(SB), Z1, Z2
+	VMOVAPS           Z0, Z3
+	VFNMADD231PS.BCST c3f318000<>+0(SB), Z2, Z3
+	VFNMADD231PS.BCST cb95e8083<>+0(SB), Z2, Z3
+	VBROADCASTSS      c39506967<>+0(SB), Z2
+	VFMADD213PS.BCST  c3ab743ce<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  c3c088908<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  c3d2aa9c1<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  c3e2aaaaa<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  c3f000000<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  c3f800000<>+0(SB), Z3, Z2
+	VPSLLD            $0x17, Z1, Z1
+	VCMPPS.BCST       $0x15, cc2ae999a<>+0(SB), Z0, K2
+	VPADDD.Z          Z1, Z2, K2, Z2
+	VMOVUPS           Z2, K1, (CX)(BX*1)
+	VMOVAPS.Z         Z2, K1, Z0
+	VADDPS            Z0, Z8, Z8
+
+done256:
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0x4e, X0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0xb1, X0, X1
+	VADDPS        X1, X0, X0
+	VMOVSS        c3f800000<>+0(SB), X1
+	VDIVSS        X0, X1, X1
+	MOVSS         X1, ret+32(FP)
+	VBROADCASTSS  X1, Z0
+	VBROADCASTSS  c437e0000<>+0(SB), Z1
+	VDIVPS        Z0, Z1, Z1
+	VBROADCASTSS  cffffff81<>+0(SB), Z2
+	VBROADCASTSS  flip+20(FP), X3
+	XORQ          BX, BX
+	SUBQ          $+64, DX
+	JLT           end263
+
+loop262:
+	VMOVUPS   (CX)(BX*1), Z4
+	VMOVUPS   64(CX)(BX*1), Z5
+	VMOVUPS   128(CX)(BX*1), Z6
+	VMOVUPS   192(CX)(BX*1), Z7
+	VMULPS    Z4, Z0, Z4
+	VMULPS    Z5, Z0, Z5
+	VMULPS    Z6, Z0, Z6
+	VMULPS    Z7, Z0, Z7
+	VMULPS    Z1, Z4, Z4
+	VMULPS    Z1, Z5, Z5
+	VMULPS    Z1, Z6, Z6
+	VMULPS    Z1, Z7, Z7
+	VCVTPS2DQ Z4, Z4
+	VPADDD    Z2, Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VPADDD    Z2, Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VPADDD    Z2, Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VPADDD    Z2, Z7, Z7
+	VPMOVSDB  Z4, X4
+	VPXOR     X3, X4, X4
+	VMOVDQU   X4, (AX)
+	VPMOVSDB  Z5, X4
+	VPXOR     X3, X4, X4
+	VMOVDQU   X4, 16(AX)
+	VPMOVSDB  Z6, X4
+	VPXOR     X3, X4, X4
+	VMOVDQU   X4, 32(AX)
+	VPMOVSDB  Z7, X4
+	VPXOR     X3, X4, X4
+	VMOVDQU   X4, 48(AX)
+	ADDQ      $+64, AX
+	ADDQ      $+256, BX
+	SUBQ      $+64, DX
+	JGE       loop262
+
+end263:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JLT  end265
+
+loop264:
+	VMOVUPS   (CX)(BX*1), Z4
+	VMULPS    Z4, Z0, Z4
+	VMULPS    Z1, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VPADDD    Z2, Z4, Z4
+	VPMOVSDB  Z4, X4
+	VPXOR     X3, X4, X4
+	VMOVDQU   X4, (AX)
+	ADDQ      $+16, AX
+	ADDQ      $+64, BX
+	SUBQ      $+16, DX
+	JGE       loop264
+
+end265:
+	ADDQ      $+16, DX
+	TESTQ     DX, DX
+	JEQ       done261
+	MOVQ      DX, SI
+	MOVQ      $0x00000001, DX
+	SHLXQ     SI, DX, DX
+	DECQ      DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (CX)(BX*1), K1, Z4
+	VMULPS    Z4, Z0, Z0
+	VMULPS    Z1, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VPADDD    Z2, Z0, Z0
+	VPMOVSDB  Z0, X0
+	VPXOR     X3, X0, X0
+	VMOVDQU   X0, (AX)
+	ADDQ      $+16, AX
+
+done261:
 	VZEROUPPER
 	RET
 
 // func dequantizeAVX512(y *float32, ldy int, acc *int32, rows *float32, m int, sum *int32, scale *float32, bias *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·dequantizeAVX512(SB), NOSPLIT, $0-72
 	MOVQ y+0(FP), AX
 	MOVQ ldy+8(FP), CX
@@ -25602,68 +26354,81 @@ TEXT ·dequantizeAVX512(SB), NOSPLIT, $0-72
 	SHLQ $0x02, CX
 	XORQ R8, R8
 	MOVQ DI, R9
-	SUBQ $+16, R9
-	JLT  end232
+	SUBQ $+32, R9
+	JLT  end268
 
-loop231:
+loop267:
 	VMOVUPS (BX)(R8*1), Z0
-	VMOVUPS (SI)(R8*1), Z1
-	VPXORQ  Z2, Z2, Z2
+	VMOVUPS 64(BX)(R8*1), Z1
+	VMOVUPS (SI)(R8*1), Z2
+	VMOVUPS 64(SI)(R8*1), Z3
+	VPXORQ  Z4, Z4, Z4
+	VPXORQ  Z5, Z5, Z5
 	MOVQ    bias+56(FP), DI
 	TESTQ   DI, DI
-	JEQ     nobias233
-	VMOVUPS (DI)(R8*1), Z2
-	VMOVAPS Z2, Z2
+	JEQ     nobias269
+	VMOVUPS (DI)(R8*1), Z4
+	VMOVAPS Z4, Z4
+	VMOVUPS 64(DI)(R8*1), Z5
+	VMOVAPS Z5, Z5
 
-nobias233:
+nobias269:
 	MOVQ rows+24(FP), DI
 	MOVQ m+32(FP), R10
 	LEAQ (AX)(R8*1), R11
 	LEAQ (DX)(R8*1), R12
 
-row234:
-	VBROADCASTSS (DI), Z3
-	VPBROADCASTD 4(DI), Z4
-	VMOVUPS      (R12), Z5
-	VPMULLD      Z0, Z4, Z4
-	VPSUBD       Z4, Z5, Z5
-	VCVTDQ2PS    Z5, Z5
-	VMULPS       Z3, Z5, Z5
-	VFMADD213PS  Z2, Z1, Z5
-	VMOVUPS      Z5, (R11)
+row270:
+	PREFETCHT0   (R11)(CX*8)
+	PREFETCHT0   64(R11)(CX*8)
+	VBROADCASTSS (DI), Z6
+	VPBROADCASTD 4(DI), Z7
+	VMOVUPS      (R12), Z8
+	VPMULLD      Z0, Z7, Z9
+	VPSUBD       Z9, Z8, Z8
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z6, Z8, Z8
+	VFMADD213PS  Z4, Z2, Z8
+	VMOVUPS      Z8, (R11)
+	VMOVUPS      64(R12), Z8
+	VPMULLD      Z1, Z7, Z7
+	VPSUBD       Z7, Z8, Z8
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z6, Z8, Z8
+	VFMADD213PS  Z5, Z3, Z8
+	VMOVUPS      Z8, 64(R11)
 	ADDQ         $+8, DI
 	ADDQ         CX, R11
 	ADDQ         $+128, R12
 	DECQ         R10
-	JNE          row234
-	ADDQ         $+64, R8
-	SUBQ         $+16, R9
-	JGE          loop231
+	JNE          row270
+	ADDQ         $+128, R8
+	SUBQ         $+32, R9
+	JGE          loop267
 
-end232:
-	ADDQ      $+16, R9
-	TESTQ     R9, R9
-	JEQ       done230
-	MOVQ      $0x00000001, DI
-	SHLXQ     R9, DI, DI
-	DECQ      DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (BX)(R8*1), K1, Z0
-	VMOVUPS.Z (SI)(R8*1), K1, Z1
-	VPXORQ    Z6, Z6, Z6
-	MOVQ      bias+56(FP), DI
-	TESTQ     DI, DI
-	JEQ       nobias235
-	VMOVUPS.Z (DI)(R8*1), K1, Z2
-	VMOVAPS   Z2, Z6
+end268:
+	ADDQ $+32, R9
+	SUBQ $+16, R9
+	JLT  end272
 
-nobias235:
+loop271:
+	VMOVUPS (BX)(R8*1), Z0
+	VMOVUPS (SI)(R8*1), Z1
+	VPXORQ  Z10, Z10, Z10
+	MOVQ    bias+56(FP), DI
+	TESTQ   DI, DI
+	JEQ     nobias273
+	VMOVUPS (DI)(R8*1), Z2
+	VMOVAPS Z2, Z10
+
+nobias273:
 	MOVQ rows+24(FP), DI
 	MOVQ m+32(FP), R10
 	LEAQ (AX)(R8*1), R11
 	LEAQ (DX)(R8*1), R12
 
-row236:
+row274:
+	PREFETCHT0   (R11)(CX*8)
 	VBROADCASTSS (DI), Z2
 	VPBROADCASTD 4(DI), Z3
 	VMOVUPS      (R12), Z4
@@ -25671,15 +26436,58 @@ row236:
 	VPSUBD       Z3, Z4, Z4
 	VCVTDQ2PS    Z4, Z4
 	VMULPS       Z2, Z4, Z4
-	VFMADD213PS  Z6, Z1, Z4
+	VFMADD213PS  Z10, Z1, Z4
+	VMOVUPS      Z4, (R11)
+	ADDQ         $+8, DI
+	ADDQ         CX, R11
+	ADDQ         $+128, R12
+	DECQ         R10
+	JNE          row274
+	ADDQ         $+64, R8
+	SUBQ         $+16, R9
+	JGE          loop271
+
+end272:
+	ADDQ      $+16, R9
+	TESTQ     R9, R9
+	JEQ       done266
+	MOVQ      $0x00000001, DI
+	SHLXQ     R9, DI, DI
+	DECQ      DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (BX)(R8*1), K1, Z0
+	VMOVUPS.Z (SI)(R8*1), K1, Z1
+	VPXORQ    Z11, Z11, Z11
+	MOVQ      bias+56(FP), DI
+	TESTQ     DI, DI
+	JEQ       nobias275
+	VMOVUPS.Z (DI)(R8*1), K1, Z2
+	VMOVAPS   Z2, Z11
+
+nobias275:
+	MOVQ rows+24(FP), DI
+	MOVQ m+32(FP), R10
+	LEAQ (AX)(R8*1), R11
+	LEAQ (DX)(R8*1), R12
+
+row276:
+	PREFETCHT0   (R11)(CX*8)
+	VBROADCASTSS (DI), Z2
+	VPBROADCASTD 4(DI), Z3
+	VMOVUPS      (R12), Z4
+	VPMULLD      Z0, Z3, Z3
+	VPSUBD       Z3, Z4, Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z2, Z4, Z4
+	VFMADD213PS  Z11, Z1, Z4
 	VMOVUPS      Z4, K1, (R11)
 	ADDQ         $+8, DI
 	ADDQ         CX, R11
 	ADDQ         $+128, R12
 	DECQ         R10
-	JNE          row236
+	JNE          row276
 
-done230:
+done266:
 	VZEROUPPER
 	RET
 
@@ -28045,9 +28853,9 @@ TEXT ·roundBF16AVX512(SB), NOSPLIT, $0-24
 	VBROADCASTSS c7fc00000<>+0(SB), Z1
 	XORQ         BX, BX
 	SUBQ         $+16, DX
-	JLT          end239
+	JLT          end279
 
-loop238:
+loop278:
 	VMOVUPS     (CX)(BX*1), Z2
 	VPSRLD      $0x10, Z2, Z3
 	VPANDD      Z0, Z3, Z3
@@ -28065,12 +28873,12 @@ loop238:
 	VMOVUPS     Z3, (AX)(BX*1)
 	ADDQ        $+64, BX
 	SUBQ        $+16, DX
-	JGE         loop238
+	JGE         loop278
 
-end239:
+end279:
 	ADDQ        $+16, DX
 	TESTQ       DX, DX
-	JEQ         done237
+	JEQ         done277
 	MOVQ        DX, SI
 	MOVQ        $0x00000001, DX
 	SHLXQ       SI, DX, DX
@@ -28092,7 +28900,7 @@ end239:
 	VMOVAPS     Z1, K1, Z0
 	VMOVUPS     Z0, (AX)(BX*1)
 
-done237:
+done277:
 	VZEROUPPER
 	RET
 
@@ -28106,9 +28914,9 @@ TEXT ·roundSwapBF16AVX512(SB), NOSPLIT, $0-24
 	VBROADCASTSS c7fc00000<>+0(SB), Z1
 	XORQ         BX, BX
 	SUBQ         $+16, DX
-	JLT          end242
+	JLT          end282
 
-loop241:
+loop281:
 	VMOVUPS     (CX)(BX*1), Z2
 	VPSRLD      $0x10, Z2, Z3
 	VPANDD      Z0, Z3, Z3
@@ -28127,12 +28935,12 @@ loop241:
 	VMOVUPS     Z3, (AX)(BX*1)
 	ADDQ        $+64, BX
 	SUBQ        $+16, DX
-	JGE         loop241
+	JGE         loop281
 
-end242:
+end282:
 	ADDQ        $+16, DX
 	TESTQ       DX, DX
-	JEQ         done240
+	JEQ         done280
 	MOVQ        DX, SI
 	MOVQ        $0x00000001, DX
 	SHLXQ       SI, DX, DX
@@ -28155,7 +28963,7 @@ end242:
 	VPERMILPS   $0xb1, Z0, Z0
 	VMOVUPS     Z0, (AX)(BX*1)
 
-done240:
+done280:
 	VZEROUPPER
 	RET
 
@@ -37949,9 +38757,9 @@ TEXT ·narrowAVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	SUBQ $+64, DX
-	JLT  end244
+	JLT  end284
 
-loop243:
+loop283:
 	VMOVUPS (CX), Z0
 	LONG    $0x487ef262
 	WORD    $0xc072
@@ -37971,14 +38779,14 @@ loop243:
 	ADDQ    $+256, CX
 	ADDQ    $+128, AX
 	SUBQ    $+64, DX
-	JGE     loop243
+	JGE     loop283
 
-end244:
+end284:
 	ADDQ $+64, DX
 	SUBQ $+16, DX
-	JLT  end246
+	JLT  end286
 
-loop245:
+loop285:
 	VMOVUPS (CX), Z0
 	LONG    $0x487ef262
 	WORD    $0xc072
@@ -37986,9 +38794,9 @@ loop245:
 	ADDQ    $+64, CX
 	ADDQ    $+32, AX
 	SUBQ    $+16, DX
-	JGE     loop245
+	JGE     loop285
 
-end246:
+end286:
 	ADDQ      $+16, DX
 	TESTQ     DX, DX
 	JEQ       done

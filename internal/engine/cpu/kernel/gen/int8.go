@@ -9,6 +9,9 @@ import (
 )
 
 const (
+	int8Levels = 254        // as in package kernel
+	minusMax   = 0xffffff81 // -int8Max
+
 	stripRow = 64           // bytes of four rows of a strip of B: 16 columns of four bytes
 	accRow   = 2 * stripRow // bytes of a row of sums: 32 columns
 )
@@ -46,11 +49,18 @@ func genQuantize() {
 	begin("quantize", "(dst *int8, x *float32, inv float32, zero int32, flip uint32, n int)")
 	dst, x, n := ptr("dst"), ptr("x"), ptr("n")
 	inv := splat("inv")
-	zero, flip := register(), XMM()
+	zero := register()
 	VBROADCASTSS(param("zero"), zero)
+	quantized(dst, n, zero, func(l loop) vec { return mul(l.load(x), inv) })
+	end()
+}
+
+// quantized writes the values that f gives, rounded, plus zero, as bytes; the parameter flip is there for all four of a word.
+func quantized(dst, n reg.GPVirtual, zero reg.VecVirtual, f func(l loop) vec) {
+	flip := XMM()
 	VBROADCASTSS(param("flip"), flip)
 	forGroupsBy(wide(4, 2), n, func(l loop) {
-		v := mul(l.load(x), inv)
+		v := f(l)
 		for i := range v {
 			VCVTPS2DQ(v[i], v[i])
 			VPADDD(zero, v[i], v[i])
@@ -70,6 +80,18 @@ func genQuantize() {
 		}
 		ADDQ(imm(16*len(v)/parts()), dst)
 	})
+}
+
+// genSoftmaxInt8 is softmax and quantize in one: the greatest of the results is the reciprocal of the sum, as e^0 is 1.
+func genSoftmaxInt8() {
+	begin("softmaxInt8", "(dst *int8, x *float32, scale float32, flip uint32, n int) float32")
+	dst, x, n := ptr("dst"), ptr("x"), ptr("n")
+	sum := exponentials(x, n)
+	most := reciprocal(tree(sum, VADDPS))
+	result(most, 0)
+	r := spread(most)
+	inv := div(load(constant(int8Levels)), r)
+	quantized(dst, n, load(constantBits(minusMax))[0], func(l loop) vec { return mul(mul(r, l.load(x)), inv) })
 	end()
 }
 
@@ -79,7 +101,7 @@ func genDequantize() {
 	y, ldy, acc, sum, scale, n := ptr("y"), ptr("ldy"), ptr("acc"), ptr("sum"), ptr("scale"), ptr("n")
 	SHLQ(U8(2), ldy)
 	bias, row, m, to, from := GP64(), GP64(), GP64(), GP64(), GP64()
-	forGroups(n, func(l loop) {
+	forGroupsBy(wide(2, 1), n, func(l loop) {
 		s, f, b := l.load(sum), l.load(scale), zero()
 		noBias, head := label("nobias"), label("row")
 		Load(Param("bias"), bias)
@@ -94,6 +116,9 @@ func genDequantize() {
 		LEAQ(Mem{Base: y, Index: l.i, Scale: 1}, to)
 		LEAQ(Mem{Base: acc, Index: l.i, Scale: 1}, from)
 		Label(head)
+		for i := 0; i < len(s)*cur.bytes; i += 64 { // rows of y lie further apart than a CPU fetches ahead by itself
+			PREFETCHT0(Mem{Base: to, Index: ldy, Scale: 8, Disp: i})
+		}
 		rowScale, rowZero := register(), register()
 		VBROADCASTSS(Mem{Base: row}, rowScale)
 		VPBROADCASTD(Mem{Base: row, Disp: 4}, rowZero)

@@ -31,6 +31,7 @@ func main() {
 		genPeak()
 		genSpan()
 		genQuantize()
+		genSoftmaxInt8()
 		genDequantize()
 		rows = 4
 		if cur == avx512 {

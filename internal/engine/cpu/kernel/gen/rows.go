@@ -199,32 +199,43 @@ func expParts(x vec) (y, n vec) {
 // maximum is the largest of n values at x, in all lanes.
 func maximum(x, n reg.GPVirtual) vec {
 	inf := constant(float32(math.Inf(-1)))
+	groups := wide(4, 2)
+	width = groups
 	m := load(inf)
-	forGroups(n, func(l loop) {
+	width = 1
+	forGroupsBy(groups, n, func(l loop) {
 		v := l.load(x)
 		if l.rest != nil {
 			v = choose(l.rest, v, load(inf))
 		}
-		for i := range m {
+		for i := range v {
 			VMAXPS(m[i], v[i], m[i]) // v > m ? v : m
 		}
 	})
+	for i := parts(); i < len(m); i++ {
+		VMAXPS(m[i%parts()], m[i], m[i%parts()])
+	}
 	return spread(tree(m, VMAXPS))
+}
+
+// exponentials puts e^(scale*(x-max)) in place of n values at x, and gives their sum, by lanes. scale is a parameter.
+func exponentials(x, n reg.GPVirtual) vec {
+	m := maximum(x, n)
+	scale := splat("scale")
+	s := zero()
+	forGroupsBy(wide(4, 1), n, func(l loop) {
+		e := expOrZero(mul(sub(l.load(x), m), scale))
+		l.store(e, x)
+		addTo(s, l.live(e))
+	})
+	return s
 }
 
 func genSoftmax() {
 	begin("softmax", "(x *float32, scale float32, n int)")
 	{
 		x, n := ptr("x"), ptr("n")
-		m := maximum(x, n)
-		scale := splat("scale")
-		s := zero()
-		forGroupsBy(wide(4, 1), n, func(l loop) {
-			e := expOrZero(mul(sub(l.load(x), m), scale))
-			l.store(e, x)
-			addTo(s, l.live(e))
-		})
-		r := spread(reciprocal(tree(s, VADDPS)))
+		r := spread(reciprocal(tree(exponentials(x, n), VADDPS)))
 		forGroups(n, func(l loop) { l.store(mul(r, l.load(x)), x) })
 		end()
 	}
