@@ -96,6 +96,9 @@ const (
 	aheadPieces = 4 * BatchPieces // pieces of them, for each thread
 	// questionWeight is what a question counts beside its pieces, for its text and its answer.
 	questionWeight = 16
+	// A question of up to largeQuestion pieces (a choice among four long texts) counts as largeWeight of them at most, so that each thread has one and
+	// others wait.
+	largeQuestion, largeWeight = 8 * BatchPieces, 2 * BatchPieces
 )
 
 // run is one call of Each.
@@ -136,7 +139,11 @@ func (r *run[Q, R, A]) read(questions iter.Seq[Q]) {
 		r.trace.laidOut(pieces, time.Since(began))
 		q.results = make([]R, len(q.examples))
 		q.left.Store(int32(len(q.examples)))
-		q.weight = min(q.weight+pieces, int(r.room.size))
+		most := int(r.room.size)
+		if pieces <= largeQuestion {
+			most = largeWeight
+		}
+		q.weight = min(q.weight+pieces, most)
 		if !r.room.take(r.ctx, q.weight) {
 			return
 		}
