@@ -91,6 +91,35 @@ func TestAnswersComeInOrder(t *testing.T) {
 	}
 }
 
+// Large questions are read ahead: while one is in work, another waits for each thread.
+func TestLargeQuestionsAreReadAhead(t *testing.T) {
+	e := engine(t, 1<<30)
+	var laidOut, batches atomic.Int32
+	w := lengths(noError)
+	layout := w.Layout
+	w.Layout = func(n int) ([]task.Example, error) {
+		laidOut.Add(1)
+		return layout(n)
+	}
+	head := w.Head
+	w.Head = func(tape *ops.Tape, b *ops.Batch, sequences []int, examples []task.Example) []int {
+		for i := 0; batches.Load() == 0 && laidOut.Load() < 3; i++ {
+			if i == 5000 {
+				t.Error("nothing was read ahead")
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		batches.Add(1)
+		return head(tape, b, sequences, examples)
+	}
+	for _, err := range Each(context.Background(), e, slices.Values([]int{1700, 1700, 1700, 1700}), w) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // The first answer is there before the last question is read, and no more is read ahead than the bound allows.
 func TestAnswersStream(t *testing.T) {
 	e := engine(t, 1<<30)
