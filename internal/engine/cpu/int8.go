@@ -154,8 +154,11 @@ func (d *Device) linearInt8(y, x *ops.Tensor, act ops.Activation, parts []ops.Af
 	d.Free(a.from)
 }
 
-// feedForwardInt8 is [Device.FeedForward] of at least one row. It finds the spans of the first product's rows while they are in L2.
+// feedForwardInt8 is [Device.FeedForward]. It finds the spans of the first product's rows while they are in L2.
 func (d *Device) feedForwardInt8(y, x *ops.Tensor, act ops.Activation, first, second ops.Affine) {
+	if x.Rows == 0 {
+		return
+	}
 	a := d.quantizeRows(x, nil)
 	f := d.New(x.Rows, first.W.Rows())
 	spans := make([][]kernel.Span, d.splitInt8(x.Rows, d.weightInt8(first.W).Panels()).chunks)

@@ -145,7 +145,7 @@ func (d *Device) Linear(y *ops.Tensor, save *ops.Saved, x *ops.Tensor, act ops.A
 // FeedForward: y = act(x W1^T + b1) W2^T + b2. Where an instruction multiplies, what the first product gives is rounded, and meets the second one's
 // weights, while it is in L2: some panels at a time, which are the next part of the second product's chains.
 func (d *Device) FeedForward(y, x *ops.Tensor, act ops.Activation, first, second ops.Affine) {
-	if d.int8 && x.Rows > 0 {
+	if d.int8 {
 		d.feedForwardInt8(y, x, act, first, second)
 		return
 	}

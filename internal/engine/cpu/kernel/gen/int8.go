@@ -82,7 +82,8 @@ func quantized(dst, n reg.GPVirtual, zero reg.VecVirtual, f func(l loop) vec) {
 	})
 }
 
-// genSoftmaxInt8 is softmax and quantize in one: the greatest of the results is the reciprocal of the sum, as e^0 is 1.
+// genSoftmaxInt8 is softmax and quantize in one: the greatest of the results is the reciprocal of the sum, as e^0 is 1 and
+// [exponentials] gives nothing greater.
 func genSoftmaxInt8() {
 	begin("softmaxInt8", "(dst *int8, x *float32, scale float32, flip uint32, n int) float32")
 	dst, x, n := ptr("dst"), ptr("x"), ptr("n")
