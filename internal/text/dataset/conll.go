@@ -110,6 +110,9 @@ func (c *conll) begin(l *columns) error {
 	if c.names == nil && isUniversal && wordID.MatchString(l.fields[0]) {
 		c.names = universal
 	}
+	if c.names != nil && len(c.names) != c.columns {
+		return l.fail(c.in.name, "%d columns, where there should be %d: %s", c.columns, len(c.names), list(c.names))
+	}
 	var err error
 	if c.word, err = c.column(c.o.TextColumn, "FORM", 1); err != nil {
 		return err
@@ -210,7 +213,7 @@ func (c *conll) finish() error {
 		var head sentence
 		for k := range s.held {
 			l := &s.held[k]
-			if c.columns == 0 { // no line of the file begins otherwise
+			if c.columns == 0 && c.names == nil { // no line of the file begins otherwise
 				if err := c.begin(l); err != nil {
 					return err
 				}

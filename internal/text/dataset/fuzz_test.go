@@ -115,6 +115,7 @@ func FuzzCoNLL(f *testing.F) {
 	f.Add([]byte("-DOCSTART- -X- O\n\nAnn NNP B-PER\nruns VBZ O\n\nBob NNP B-PER\n"))
 	f.Add([]byte("New York\tB\nis\tO\n"))
 	f.Add([]byte("# id 1 x\n# O X O\nAnn _ _ O\n\n# global.columns = ID FORM\n1-2\tA\t_\t_\n"))
+	f.Add([]byte("# global.columns = FORM\na\tO\n"))
 	f.Fuzz(func(t *testing.T, data []byte) { fuzzText(t, data, "a.conll", "tag") })
 }
 
