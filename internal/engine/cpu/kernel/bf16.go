@@ -51,7 +51,31 @@ type bf16Set struct {
 // bf16Scratch is memory that a product has for itself.
 type bf16Scratch struct{ left, edge, even, bias []float32 }
 
-var bf16Memory = sync.Pool{New: func() any { return new(bf16Scratch) }}
+// bf16Memory is what products have used. It is kept through garbage collections, which would leave holes in the heap of a training run.
+var bf16Memory scratchList
+
+type scratchList struct {
+	mu   sync.Mutex
+	free []*bf16Scratch
+}
+
+func (l *scratchList) get() *bf16Scratch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(l.free)
+	if n == 0 {
+		return new(bf16Scratch)
+	}
+	w := l.free[n-1]
+	l.free = l.free[:n-1]
+	return w
+}
+
+func (l *scratchList) put(w *bf16Scratch) {
+	l.mu.Lock()
+	l.free = append(l.free, w)
+	l.mu.Unlock()
+}
 
 // ForRule gives the set whose products, [Set.Gemm] and what it packs, go by a rule, whatever the rule of s is.
 func (s *Set) ForRule(r Rule) *Set {
@@ -123,6 +147,10 @@ func (f *bf16Set) rowLen(k int) int { return f.words((k+31)&^31) + 16 }
 // packRowsBF16 is [Set.PackRows].
 func (s *Set) packRowsBF16(b *Panels, src []float32, ld, p0, p1 int) {
 	f := s.bf16
+	w := bf16Memory.get()
+	defer bf16Memory.put(w)
+	memory := grown(&w.edge, 2*pairColumns)
+	row, flat := memory[:s.NR], memory[pairColumns:]
 	filled := f.filled(b.K)
 	for p := p0; p < p1; p++ {
 		n := p * s.NR
@@ -132,7 +160,6 @@ func (s *Set) packRowsBF16(b *Panels, src []float32, ld, p0, p1 int) {
 			continue
 		}
 		panel := b.Data[n*filled : (n+s.NR)*filled]
-		var row, flat [pairColumns]float32
 		for k := range filled {
 			from := k
 			if f.rule == Dot {
@@ -143,8 +170,8 @@ func (s *Set) packRowsBF16(b *Panels, src []float32, ld, p0, p1 int) {
 				clear(dst)
 				continue
 			}
-			copy(row[:s.NR], src[from*ld+n:from*ld+n+cols])
-			f.round(flat[:], row[:s.NR])
+			copy(row, src[from*ld+n:from*ld+n+cols])
+			f.round(flat, row)
 			if f.rule == Dot {
 				swapPairs(flat[:s.NR])
 			}
@@ -181,8 +208,8 @@ func (f *bf16Set) packPairsOf(panel []float32, k, filled int, src []float32, ld,
 // packColsBF16 is [Set.PackCols].
 func (s *Set) packColsBF16(b *Panels, src []float32, ld, p0, p1 int) {
 	f := s.bf16
-	w := bf16Memory.Get().(*bf16Scratch)
-	defer bf16Memory.Put(w)
+	w := bf16Memory.get()
+	defer bf16Memory.put(w)
 	lr, words := f.rowLen(b.K), f.words(f.filled(b.K))
 	rows := grown(&w.left, s.NR*lr)
 	for p := p0; p < p1; p++ {
@@ -228,8 +255,8 @@ func (s *Set) RoundRow(dst, x []float32) { s.bf16.roundRow(dst, x) }
 // RoundColumns is RoundRow of the columns of src[rows][cols]: rows of dst, ldd apart.
 func (s *Set) RoundColumns(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 	f := s.bf16
-	w := bf16Memory.Get().(*bf16Scratch)
-	defer bf16Memory.Put(w)
+	w := bf16Memory.get()
+	defer bf16Memory.put(w)
 	filled := f.filled(rows)
 	panel := grown(&w.edge, pairColumns*filled/2)
 	for c := 0; c < cols; c += pairColumns {
@@ -266,8 +293,8 @@ func (s *Set) PanelsFrom(b *Panels, p int) *Panels {
 
 // gemmBF16 is [Set.Gemm].
 func (s *Set) gemmBF16(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
-	w := bf16Memory.Get().(*bf16Scratch)
-	defer bf16Memory.Put(w)
+	w := bf16Memory.get()
+	defer bf16Memory.put(w)
 	ld := s.bf16.rowLen(b.K)
 	for r0 := 0; r0 < m; r0 += bf16Rows {
 		rows := min(bf16Rows, m-r0)
@@ -305,8 +332,8 @@ var zeroRow [pairColumns]float32
 // the other give the bits of the whole. k0 is a multiple of 32, and k1 as well unless it is K. All of a panel's k is added before the next one, so that
 // C stays in L1.
 func (s *Set) GemmLeftPart(m int, a []float32, lda int, b *Panels, k0, k1, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
-	w := bf16Memory.Get().(*bf16Scratch)
-	defer bf16Memory.Put(w)
+	w := bf16Memory.get()
+	defer bf16Memory.put(w)
 	f, depth := s.bf16, s.bf16.kBlock(m)
 	k1 = f.filled(k1)
 	blocks, panels := (k1-k0+depth-1)/depth, p1-p0
