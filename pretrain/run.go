@@ -133,6 +133,7 @@ func (c *job) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	err = train.Run(ctx, *config, c.weights.Params, c.learner)
+	c.device.Close() // what follows needs memory of its own
 	if !train.Leads(c.World) {
 		return &Result{Parameters: c.weights.Params.Size()}, err
 	}

@@ -74,9 +74,15 @@ func (d *Device) Single() *Device {
 	return &Device{memory: d.memory, k: d.k, pool: newPool(1), int8: d.int8}
 }
 
-// Close ends the helper threads when the operation that they work on is done. It may be called more than once; the device still works
-// afterwards, each operation on its caller's thread alone.
-func (d *Device) Close() { d.pool.close() }
+// Close ends the helper threads when the operation that they work on is done, and gives up the buffers that are kept free. It may be called more than
+// once; the device still works afterwards, each operation on its caller's thread alone.
+func (d *Device) Close() {
+	d.pool.close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for d.drop(0) {
+	}
+}
 
 // Rest tells the helper threads that no operation is expected soon: they park at once, where they would look for work for [spinTime]. Whoever gets
 // the results has the cores then.
@@ -156,6 +162,7 @@ func (d *Device) New(rows, cols int) *ops.Tensor {
 	d.mu.Unlock()
 	if t.Data == nil {
 		t.Data = make([]float32, class)
+		giveBack(t.Data) // what the heap gives again was zeroed, also the end that no tensor may reach
 	}
 	t.Rows, t.Cols, t.Stride = rows, cols, ld
 	return t
@@ -174,7 +181,7 @@ func (d *Device) take(from, to int) *ops.Tensor {
 	return nil
 }
 
-// drop gives up a free buffer: the largest that is too small for a class, or else the largest. It is false if there is none.
+// drop gives up a free buffer, and its pages at once: the largest that is too small for a class, or else the largest. It is false if there is none.
 func (d *Device) drop(class int) bool {
 	small, large := 0, 0
 	for c, l := range d.free {
@@ -192,7 +199,7 @@ func (d *Device) drop(class int) bool {
 	if c == 0 {
 		return false
 	}
-	d.take(c, c+1)
+	giveBack(d.take(c, c+1).Data)
 	d.counts.all -= c
 	return true
 }

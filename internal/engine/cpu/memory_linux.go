@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -28,4 +29,15 @@ func hugeFloats(n int) []float32 {
 	b := unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), n*4/hugePage*hugePage)
 	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // advice: without it the values are the same
 	return s
+}
+
+// giveBack gives the pages of s back to the system now; its values become 0. It is for memory that nothing uses and the garbage collector has yet
+// to find.
+func giveBack(s []float32) {
+	page := os.Getpagesize()
+	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), 4*len(s))
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & uintptr(page-1))
+	if n := (len(b) - skip) / page * page; n > 0 {
+		_ = unix.Madvise(b[skip:skip+n], unix.MADV_DONTNEED)
+	}
 }

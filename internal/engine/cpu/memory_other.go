@@ -5,3 +5,5 @@ package cpu
 func hugeFloats(n int) []float32 { return make([]float32, n) }
 
 func hugeBytes(n int) int { return 4 * n }
+
+func giveBack([]float32) {}
