@@ -270,13 +270,10 @@ func (s *Set) RoundColumns(dst []float32, ldd int, src []float32, lds, rows, col
 
 // GemmLeft is [Set.Gemm] of rows that were rounded by [Set.RoundRow].
 func (s *Set) GemmLeft(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
-	f := s.bf16
 	switch {
 	case m == 0 || p0 >= p1:
 	case b.K == 0:
 		s.gemmEmpty(m, b, p0, p1, c, ldc, bias, init)
-	case f.product == nil:
-		s.gemm(m, a, lda, &Panels{K: f.filled(b.K), N: b.N, Data: b.Data}, p0, p1, c, ldc, bias, init, flush, nil)
 	default:
 		s.GemmLeftPart(m, a, lda, b, 0, b.K, p0, p1, c, ldc, bias, init)
 	}
@@ -293,17 +290,36 @@ func (s *Set) PanelsFrom(b *Panels, p int) *Panels {
 
 // gemmBF16 is [Set.Gemm].
 func (s *Set) gemmBF16(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init Init) {
-	w := bf16Memory.get()
+	f, w := s.bf16, bf16Memory.get()
 	defer bf16Memory.put(w)
-	ld := s.bf16.rowLen(b.K)
+	round := &rounding{f, w, b.K}
 	for r0 := 0; r0 < m; r0 += bf16Rows {
-		rows := min(bf16Rows, m-r0)
-		left := grown(&w.left, rows*ld)
-		for r := range rows {
-			s.RoundRow(left[r*ld:(r+1)*ld], a[(r0+r)*lda:(r0+r)*lda+b.K])
+		rows, a, c := min(bf16Rows, m-r0), a[r0*lda:], c[r0*ldc:]
+		if f.product == nil {
+			s.gemm(rows, a, lda, &Panels{K: f.filled(b.K), N: b.N, Data: b.Data}, p0, p1, c, ldc, bias, init, flush, nil, round)
+			continue
 		}
-		s.GemmLeft(rows, left, ld, b, p0, p1, c[r0*ldc:], ldc, bias, init)
+		left, ld := round.block(rows, a, lda, 0, b.K)
+		s.GemmLeft(rows, left, ld, b, p0, p1, c, ldc, bias, init)
 	}
+}
+
+// rounding is what it takes to round rows of a left operand with k columns.
+type rounding struct {
+	*bf16Set
+	w *bf16Scratch
+	k int
+}
+
+// block rounds columns k0 to k1 of m rows, lda apart, filled up. It gives them with their distance; they are good until its next call.
+func (r *rounding) block(m int, a []float32, lda, k0, k1 int) ([]float32, int) {
+	k1 = min(k1, r.k)
+	ld := r.rowLen(k1 - k0)
+	left := grown(&r.w.left, m*ld)
+	for i := range m {
+		r.roundRow(left[i*ld:(i+1)*ld], a[i*lda+k0:i*lda+k1])
+	}
+	return left, ld
 }
 
 // kBlock is how much of k one pass of so many rows over a panel takes: of float32 as much as in fp32.

@@ -80,7 +80,7 @@ func (s *Set) Gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float
 	if s.bf16 != nil {
 		s.gemmBF16(m, a, lda, b, p0, p1, c, ldc, bias, init)
 	} else {
-		s.gemm(m, a, lda, b, p0, p1, c, ldc, bias, init, 0, nil)
+		s.gemm(m, a, lda, b, p0, p1, c, ldc, bias, init, 0, nil, nil)
 	}
 }
 
@@ -92,14 +92,14 @@ func (s *Set) GemmAhead(m int, a []float32, lda int, b *Panels, c []float32, ldc
 	}
 	_ = a[(m-1)*lda+b.K-1]
 	_ = c[(m-1)*ldc+b.N-1]
-	s.gemm(m, a, lda, b, 0, (b.N+s.NR-1)/s.NR, c, ldc, nil, Zero, 0, ahead)
+	s.gemm(m, a, lda, b, 0, (b.N+s.NR-1)/s.NR, c, ldc, nil, Zero, 0, ahead, nil)
 }
 
 // flush is added to an Init that a tile starts from: subnormal numbers are zeros.
 const flush Init = 4
 
-// gemm is Gemm by fused multiply-adds, and GemmAhead.
-func (s *Set) gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init, mode Init, ahead []float32) {
+// gemm is Gemm by fused multiply-adds, and GemmAhead. What a has for a block along k is rounded where round is not nil.
+func (s *Set) gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float32, ldc int, bias []float32, init, mode Init, ahead []float32, round *rounding) {
 	blocks := (b.K + kcBlock - 1) / kcBlock
 	for i := range blocks {
 		k0, k1 := b.K*i/blocks&^3, b.K*(i+1)/blocks&^3
@@ -109,6 +109,10 @@ func (s *Set) gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float
 		start := init
 		if k0 > 0 {
 			start = Accumulate
+		}
+		left, ld := a[k0:], lda
+		if round != nil {
+			left, ld = round.block(m, a, lda, k0, k1)
 		}
 		for p := p0; p < p1; p++ {
 			n := p * s.NR
@@ -129,7 +133,7 @@ func (s *Set) gemm(m int, a []float32, lda int, b *Panels, p0, p1 int, c []float
 			if len(ahead) > 0 {
 				next, fetch = ahead, m
 			}
-			tiles := s.rows(m, a[k0:], lda, panel, k1-k0, c[n:], ldc, cols, bp, start|mode, next, fetch, nextC)
+			tiles := s.rows(m, left, ld, panel, k1-k0, c[n:], ldc, cols, bp, start|mode, next, fetch, nextC)
 			ahead = ahead[min(len(ahead), tiles*(k1-k0)*4):]
 		}
 	}
