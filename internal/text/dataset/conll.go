@@ -82,7 +82,7 @@ func (c *conll) read() error {
 			l.fields = strings.FieldsFunc(line, func(r rune) bool { return r == ' ' })
 		}
 		if len(c.now.Words) == 0 && strings.HasPrefix(line, "#") {
-			if _, names, ok := strings.Cut(line, "global.columns ="); ok && c.columns == 0 {
+			if _, names, _ := strings.Cut(line, "global.columns ="); c.columns == 0 && strings.TrimSpace(names) != "" {
 				c.names = strings.Fields(names)
 			}
 			c.now.held = append(c.now.held, l)
